@@ -1,0 +1,1 @@
+"""Micro-expression recognition: every left-out subject trained side by side, in JAX."""

@@ -1,0 +1,38 @@
+"""What a dataset holds: keys, shapes, label sets and names. Standard library only.
+
+`data_prep` writes it, `dualatme_jax.dataset` reads it, and the reports speak its words.
+"""
+
+# The databases of MEGC2019-CD, in the order in which tables show them.
+DATABASES = ('casme2', 'smic', 'samm')
+DATABASE_TITLES = {'casme2': 'CASME II', 'smic': 'SMIC', 'samm': 'SAMM'}
+
+# A class's number is its place in this tuple, as in the challenge's list (MEGC2019).
+LABELS = ('negative', 'positive', 'surprise')
+
+# One clip's motion from onset to apex: [height, width, channel], uint8 0..255, each channel
+# min-max scaled by clip: horizontal flow u, vertical flow v, optical strain.
+FLOW_SIZE = 28
+FLOW_CHANNELS = ('u', 'v', 'strain')
+FLOW_SHAPE = (FLOW_SIZE, FLOW_SIZE, len(FLOW_CHANNELS))
+
+# Keys of an example.
+FLOW = 'flow'  # FLOW_SHAPE: the entire face
+FLOW_PUZZLED = 'flow_puzzled'  # FLOW_SHAPE: an upper region stacked on a lower one (HARS)
+LABEL = 'label'  # int, index into LABELS
+DATABASE = 'database'  # one of DATABASES
+SUBJECT = 'subject'  # unique within its database only
+CLIP = 'clip'  # unique within its database and subject only
+ONSET, APEX, OFFSET = 'onset', 'apex', 'offset'  # frame numbers
+ACTION_UNITS = 'action_units'
+EMOTION = 'emotion'  # the release's own word, finer than the label
+
+# What the source does not know.
+UNKNOWN_FRAME = -1
+UNKNOWN_TEXT = 'unknown'
+
+# All clips stand in this one split: LOSO makes the folds, not the files.
+SPLIT = 'clips'
+
+# The name under which scores over all databases together are reported.
+FULL = 'full'
