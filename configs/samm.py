@@ -1,0 +1,18 @@
+"""Dual-ATME on SAMM alone: 133 clips, 28 subjects, leave-one-subject-out.
+
+Paper    As configs/cd.py, but trained within one database; the paper trains on all three together and
+         reports this one's clips of that run, so its figures are not comparable.
+Command  python -m dualatme_jax.main --config=configs/samm.py
+         python -m dualatme_jax.main --config=configs/samm.py:synthetic
+"""
+
+from ml_collections import ConfigDict
+
+from configs import cd
+
+
+def get_config(dataset: str = '') -> ConfigDict:
+    """All fields of an experiment. `:synthetic` takes the embedded synthetic release instead."""
+    config = cd.get_config(dataset)
+    config.data.databases = ('samm',)
+    return config

@@ -1,0 +1,318 @@
+"""The public optical-flow images of MEGC2019-CD, joined with the challenge's list.
+
+Most people in the field hold the composite in this form: a folder of 28x28 PNGs (red u, green v, blue
+strain), named `{subject}_{clip} .png`, and a list without a header, `database,subject,clip,label`.
+"""
+
+import collections
+import csv
+import dataclasses
+import io
+import os
+import pathlib
+import zlib
+from collections.abc import Iterable
+
+import cv2
+import numpy as np
+
+from data_prep import regions
+from data_prep.builder import Example, Release
+from dualatme_jax import schema
+from dualatme_jax.errors import InputError
+
+COLUMNS = ('database', 'subject', 'clip', 'label')
+
+_SIGNATURE = b'\x89PNG\r\n\x1a\n'
+_RGB = 2  # PNG's colour type
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One row of the challenge's list.
+
+    Attributes:
+      line: its line in the file, from 1.
+      database: one of `schema.DATABASES`.
+      subject: as the list has it (SAMM: without leading zeros).
+      clip: as the list has it.
+      label: one of `schema.LABELS`.
+    """
+
+    line: int
+    database: str
+    subject: str
+    clip: str
+    label: str
+
+    @property
+    def stem(self) -> str:
+        """The name of the row's image, without the suffix and the space before it."""
+        # SAMM's subjects have three digits in file names; the list drops the zeros.
+        subject = self.subject.zfill(3) if self.database == 'samm' else self.subject
+        return f'{subject}_{self.clip}'
+
+
+@dataclasses.dataclass(frozen=True)
+class Survey:
+    """What a source holds.
+
+    Attributes:
+      list_path: the list that was read.
+      rows: its good rows, in its order.
+      images: stem -> [28, 28, 3] uint8, red first: the good images that some row names.
+      problems: one sentence for everything that keeps a build from being complete.
+    """
+
+    list_path: pathlib.Path
+    rows: list[Row]
+    images: dict[str, np.ndarray]
+    problems: list[str]
+
+
+def survey(source: str | os.PathLike, list_path: str | os.PathLike | None = None) -> Survey:
+    """Reads a folder of flow images and its list, and joins them.
+
+    Args:
+      source: the folder; images are found in it and below it.
+      list_path: the list; by default the only `.csv` in the folder and below it.
+
+    Raises:
+      InputError: the folder or the list cannot be read at all. All lesser faults are the survey's `problems`.
+    """
+    source = pathlib.Path(source).expanduser()
+    if not source.is_dir():
+        raise InputError(f'--source {source} is not a folder: expected the one with the flow images')
+    list_path = pathlib.Path(list_path).expanduser() if list_path else _only_list(source)
+    rows, row_problems = parse_list(_text(list_path))
+    paths, path_problems = _by_stem(source)
+    images, image_problems = _read_images(rows, paths)
+    listed = {row.stem for row in rows}
+    orphans = [
+        f'{_name(paths[stem], source)}: no row of the list names this image'
+        for stem in sorted(paths.keys() - listed)
+    ]
+    return Survey(list_path, rows, images, row_problems + path_problems + image_problems + orphans)
+
+
+def read(
+    source: str | os.PathLike, list_path: str | os.PathLike | None = None, *, pair: str = 'EM'
+) -> Release:
+    """Reads a complete release.
+
+    Args:
+      source: the folder with the images.
+      list_path: the list; by default the only `.csv` in the folder and below it.
+      pair: which regions make the puzzled flow, one of `regions.PAIRS`.
+
+    Raises:
+      InputError: unknown pair; or anything is missing, damaged or superfluous, all named in one message.
+    """
+    regions.check_pair(pair)
+    found = survey(source, list_path)
+    if found.problems:
+        listing = '\n'.join(f'  {problem}' for problem in found.problems)
+        raise InputError(f'{len(found.problems)} problems in {source} with {found.list_path}:\n{listing}')
+    return Release(
+        name='flow_images',
+        description=(
+            'Optical flow from onset to apex of the clips of MEGC2019-CD (CASME II, SMIC-HS, SAMM), from the '
+            'public 28x28 flow images. The puzzled flow is cut from the flow of the entire face.'
+        ),
+        citation=(
+            'See et al.: MEGC 2019, the Second Facial Micro-Expressions Grand Challenge, FG 2019. '
+            'Images as distributed with Liong et al.: STSTNet, FG 2019'
+        ),
+        licence='Derived from CASME II, SMIC and SAMM: the licence agreements of the three databases apply.',
+        recipe={
+            'release': 'flow_images',
+            'list': found.list_path.name,
+            'regions': regions.recipe(pair),
+            'flow_puzzled': 'cut from the flow image of the entire face',
+            'flow': {
+                'algorithm': schema.UNKNOWN_TEXT,
+                'parameters': {},
+                'image': 'as published: u, v, strain; each channel min-max scaled to 0..255 by clip',
+            },
+            'apex': schema.UNKNOWN_TEXT,
+            'cv2': schema.UNKNOWN_TEXT,
+            'exclusions': [],
+        },
+        examples=_examples(found, pair),
+        size=len(found.rows),
+    )
+
+
+def parse_list(text: str) -> tuple[list[Row], list[str]]:
+    """Parses the challenge's list.
+
+    Args:
+      text: rows `database,subject,clip,label`, no header; any line ending; empty lines are skipped.
+
+    Returns:
+      The good rows in their order, and one sentence for each row that is not.
+    """
+    rows, problems, lines = [], [], {}
+    for line, fields in _records(text, problems):
+        try:
+            row = _row(line, fields)
+        except InputError as error:
+            problems.append(f'list, line {line}: {error}')
+            continue
+        first = lines.setdefault(row.stem, line)
+        if first == line:
+            rows.append(row)
+        else:
+            problems.append(f'list, line {line}: needs the same image as line {first}, {row.stem!r}')
+    if not rows and not problems:
+        problems.append(f'the list is empty: expected rows {",".join(COLUMNS)}')
+    return rows, problems
+
+
+def _records(text: str, problems: list[str]) -> Iterable[tuple[int, list[str]]]:
+    reader = csv.reader(io.StringIO(text, newline=''))
+    try:
+        for fields in reader:
+            if any(field.strip() for field in fields):
+                yield reader.line_num, [field.strip() for field in fields]
+    except csv.Error as error:
+        problems.append(f'list, line {reader.line_num}: {error}; the rest was not read')
+
+
+def _row(line: int, fields: list[str]) -> Row:
+    if len(fields) != len(COLUMNS):
+        raise InputError(f'{len(fields)} columns, expected {len(COLUMNS)}: {",".join(COLUMNS)}')
+    database, subject, clip, label = fields
+    if database not in schema.DATABASES:
+        raise InputError(f'unknown database {database!r}, expected one of {", ".join(schema.DATABASES)}')
+    if not subject or not clip:
+        raise InputError(f'the {"clip" if subject else "subject"} is empty')
+    labels = {str(number): name for number, name in enumerate(schema.LABELS)}
+    if label not in labels:
+        meanings = ', '.join(f'{number} {name}' for number, name in labels.items())
+        raise InputError(f'unknown label {label!r}, expected one of {meanings}')
+    return Row(line, database, subject, clip, labels[label])
+
+
+def _text(path: pathlib.Path) -> str:
+    try:
+        return path.read_bytes().decode('utf-8-sig')
+    except OSError as error:
+        raise InputError(f'cannot read the list {path}: {error.strerror or error}') from error
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f'the list {path} is not text in UTF-8 ({error}): save it as CSV in UTF-8'
+        ) from error
+
+
+def _files(source: pathlib.Path, suffix: str) -> list[pathlib.Path]:
+    # Hidden files are the file manager's: macOS puts a `._name.png` beside every `name.png` it packs.
+    return sorted(
+        path
+        for path in source.rglob('*')
+        if path.suffix.lower() == suffix and not path.name.startswith('.') and path.is_file()
+    )
+
+
+def _name(path: pathlib.Path, source: pathlib.Path) -> str:
+    # Quoted: the space before a suffix is easily overlooked, and some names are no text at all.
+    return repr(str(path.relative_to(source)))
+
+
+def _only_list(source: pathlib.Path) -> pathlib.Path:
+    lists = _files(source, '.csv')
+    if len(lists) != 1:
+        names = ', '.join(_name(path, source) for path in lists) or 'none'
+        raise InputError(f'expected one .csv list in {source}, found {names}: name the right one by --list')
+    return lists[0]
+
+
+def _by_stem(source: pathlib.Path) -> tuple[dict[str, pathlib.Path], list[str]]:
+    """Returns the image of each stem; stems of several images go to the problems, and keep the first."""
+    groups = collections.defaultdict(list)
+    for path in _files(source, '.png'):
+        groups[path.stem.strip()].append(path)
+    problems = [] if groups else [f'no .png in {source}']
+    for stem, paths in groups.items():
+        if len(paths) > 1:
+            names = ', '.join(_name(path, source) for path in paths)
+            problems.append(f'{len(paths)} images stand for {stem!r}: {names}; keep one')
+    return {stem: paths[0] for stem, paths in groups.items()}, problems
+
+
+def _read_images(rows: list[Row], paths: dict[str, pathlib.Path]) -> tuple[dict[str, np.ndarray], list[str]]:
+    images, problems = {}, []
+    for row in rows:
+        if row.stem not in paths:
+            problems.append(f'list, line {row.line}: no image {row.stem!r}')
+            continue
+        try:
+            images[row.stem] = decode_png(paths[row.stem].read_bytes())
+        except OSError as error:
+            problems.append(f'{paths[row.stem].name!r}: cannot be read: {error.strerror or error}')
+        except InputError as error:
+            problems.append(f'{paths[row.stem].name!r}: {error}')
+    return images, problems
+
+
+def decode_png(data: bytes) -> np.ndarray:
+    """Decodes a flow image.
+
+    Args:
+      data: the file.
+
+    Returns:
+      `schema.FLOW_SHAPE` uint8, red (u) first.
+
+    Raises:
+      InputError: not a PNG, truncated or damaged, or of another size or number of channels.
+    """
+    header = _check_chunks(data)
+    width, height = (int.from_bytes(header[start : start + 4], 'big') for start in (0, 4))
+    if (height, width) != schema.FLOW_SHAPE[:2]:
+        raise InputError(f'{width}x{height} pixels, expected {schema.FLOW_SIZE}x{schema.FLOW_SIZE}')
+    if (header[8], header[9]) != (8, _RGB):
+        raise InputError(f'PNG colour type {header[9]} of {header[8]} bits, expected 8-bit RGB')
+    flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    if image is None:
+        raise InputError('a damaged PNG: its pixels cannot be decoded')
+    return image
+
+
+def _check_chunks(data: bytes) -> bytes:
+    """Returns the header chunk of a PNG after checking that every chunk is whole.
+
+    Decoders differ in what they make of a truncated file: some fill it up with zeros, without an error.
+    """
+    if not data.startswith(_SIGNATURE):
+        raise InputError('not a PNG')
+    header, position = b'', len(_SIGNATURE)
+    while True:
+        length = int.from_bytes(data[position : position + 4], 'big')
+        chunk = data[position + 4 : position + 8 + length]
+        checksum = data[position + 8 + length : position + 12 + length]
+        if len(checksum) < 4 or zlib.crc32(chunk) != int.from_bytes(checksum, 'big'):
+            raise InputError(f'a truncated or damaged PNG ({len(data)} bytes)')
+        kind, content = chunk[:4], chunk[4:]
+        if kind == b'IHDR':
+            header = content
+        if kind == b'IEND':
+            break
+        position += 12 + length
+    if len(header) != 13:
+        raise InputError('a damaged PNG: it has no header')
+    return header
+
+
+def _examples(found: Survey, pair: str) -> Iterable[Example]:
+    for row in found.rows:
+        image = found.images[row.stem]
+        yield Example(
+            flow=image,
+            flow_puzzled=regions.puzzle(image, pair),
+            label=row.label,
+            database=row.database,
+            subject=row.subject,
+            clip=row.clip,
+        )

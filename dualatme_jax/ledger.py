@@ -1,0 +1,82 @@
+"""trials.csv: the table of trials with what became of each, and the plan of waves that a continuation keeps."""
+
+import pathlib
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from dualatme_jax.files import replacing
+from dualatme_jax.training.engine import Wave
+
+PENDING, DONE, FAILED = 'pending', 'done', 'failed'
+
+# What the ledger adds to the columns of the table of trials.
+OUTCOME = ('wave', 'status', 'failed_epoch', 'loss', 'seconds')
+
+
+class Ledger:
+    """The table of trials, a row a trial, kept in a file.
+
+    Beside the trial itself each row has `wave`, `status` (pending, done, failed), `failed_epoch` (from 1; 0 if
+    none), `loss` (of the last epoch) and `seconds` (the wave's, for all its trials together).
+    """
+
+    def __init__(self, path: pathlib.Path, table: pd.DataFrame):
+        self._path = path
+        self.table = table
+
+    @classmethod
+    def create(cls, path: pathlib.Path, trials: pd.DataFrame, *, wave_size: int) -> 'Ledger':
+        """A new ledger in which every trial is pending, `wave_size` of them a wave."""
+        waves = np.arange(len(trials)) // wave_size
+        ledger = cls(
+            path,
+            trials.assign(wave=waves, status=PENDING, failed_epoch=0, loss=np.nan, seconds=np.nan),
+        )
+        ledger._write()
+        return ledger
+
+    @classmethod
+    def open(cls, path: pathlib.Path) -> 'Ledger':
+        """The ledger that an earlier process left."""
+        return cls(path, pd.read_csv(path, dtype={'subject': str}))
+
+    @property
+    def waves(self) -> int:
+        """How many waves there are."""
+        return int(self.table['wave'].max()) + 1
+
+    @property
+    def wave_size(self) -> int:
+        """Trials in the largest wave."""
+        return int(self.table['wave'].value_counts().max())
+
+    @property
+    def seconds(self) -> float:
+        """Training time of the waves that have ended."""
+        return float(self.table.groupby('wave')['seconds'].first().sum())
+
+    @property
+    def failed(self) -> pd.DataFrame:
+        """The rows of trials that diverged."""
+        return self.table[self.table['status'] == FAILED]
+
+    def pending(self) -> Iterator[tuple[int, pd.DataFrame]]:
+        """Number and trials of each wave that is still to be trained."""
+        for wave, rows in self.table.groupby('wave'):
+            if (rows['status'] == PENDING).any():
+                yield int(wave), rows.drop(columns=list(OUTCOME))
+
+    def close_wave(self, number: int, wave: Wave) -> None:
+        """Enters what became of a wave's trials."""
+        rows = self.table['wave'] == number
+        self.table.loc[rows, 'failed_epoch'] = wave.failed_epoch
+        self.table.loc[rows, 'status'] = np.where(wave.failed_epoch > 0, FAILED, DONE)
+        self.table.loc[rows, 'loss'] = wave.losses[-1]
+        self.table.loc[rows, 'seconds'] = wave.seconds
+        self._write()
+
+    def _write(self) -> None:
+        with replacing(self._path) as temporary:
+            self.table.to_csv(temporary, index=False)

@@ -1,0 +1,54 @@
+"""Runs an experiment: trains every left-out subject side by side, then scores and reports.
+
+python -m dualatme_jax.main --config=configs/cd.py:synthetic --workdir=runs/synthetic
+
+The same command continues a run that was stopped, and reports one that is finished. Any field of the config
+can be set: --config.training.epochs=30 --config.seeds='(0,1,2)'.
+"""
+
+import pathlib
+import sys
+
+from absl import app, flags, logging
+from ml_collections import config_flags
+
+from dualatme_jax.errors import InputError
+
+CONFIG = config_flags.DEFINE_config_file(
+    'config', None, 'A file of configs/; with `:synthetic` behind it, on the embedded synthetic release.'
+)
+WORKDIR = flags.DEFINE_string(
+    'workdir',
+    None,
+    'Where the run is kept: checkpoints, predictions, results. Default: runs/NAME of the config.',
+)
+flags.mark_flag_as_required('config')
+
+
+def main(argv: list[str]) -> None:
+    """Parses nothing more: hands the config and the workdir to the experiment."""
+    if len(argv) > 1:
+        raise app.UsageError(f'unexpected arguments: {" ".join(argv[1:])}')
+    logging.set_verbosity(logging.WARNING)
+    from dualatme_jax import experiment  # takes seconds, which --help need not wait for
+
+    try:
+        complete = experiment.run(CONFIG.value, WORKDIR.value or default_workdir())
+    except InputError as error:
+        print(f'error: {error}', file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print('stopped; the same command continues from the last checkpoint', file=sys.stderr)
+        sys.exit(130)
+    sys.exit(0 if complete else 1)
+
+
+def default_workdir() -> pathlib.Path:
+    """runs/NAME for configs/NAME.py, runs/NAME-ARGUMENT for configs/NAME.py:ARGUMENT."""
+    file, _, argument = config_flags.get_config_filename(flags.FLAGS['config']).partition(':')
+    name = pathlib.Path(file).stem
+    return pathlib.Path('runs') / (f'{name}-{argument}' if argument else name)
+
+
+if __name__ == '__main__':
+    app.run(main)

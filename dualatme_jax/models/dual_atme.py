@@ -1,0 +1,109 @@
+"""Dual-ATME (Zhou, Huang, Li, Wang, Entropy 25(3):460, 2023).
+
+Two branches of two Inception blocks, one on the optical flow of the entire face, one on that of the puzzled
+face (two hand-picked regions, stacked); CBAM attention; both maps fused by a dense layer of 1024.
+Input [B, 28, 28, 3] twice, channels u, v, strain, scaled to -1..1; output [B, 3]. Maps are channel-last
+throughout, so the flattened features are in the order row, column, channel.
+
+The paper's figure and its published code differ in where the attention acts: see `VARIANTS`.
+"""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from dualatme_jax.errors import InputError
+from dualatme_jax.models.layers import initializers
+from dualatme_jax.models.layers.batch_norm import BatchNorm
+from dualatme_jax.models.layers.cbam import CBAM
+from dualatme_jax.models.layers.conv import Dense
+from dualatme_jax.models.layers.inception import Inception
+from dualatme_jax.models.layers.pooling import max_pool_2x2
+from dualatme_jax.models.output import Output
+
+
+@dataclasses.dataclass(frozen=True)
+class Variant:
+    """Which branches there are and on which of them the (one, shared) CBAM acts."""
+
+    branches: tuple[str, ...]
+    attention: tuple[str, ...] = ()
+
+
+VARIANTS = {
+    # Figure 1 and the best row of Table 1.
+    'paper': Variant(branches=('entire', 'puzzled'), attention=('entire',)),
+    # The published code: one CBAM, called on both branches.
+    'code': Variant(branches=('entire', 'puzzled'), attention=('entire', 'puzzled')),
+    # The single branches of Table 1.
+    'hars': Variant(branches=('puzzled',)),
+    'hars+attention': Variant(branches=('puzzled',), attention=('puzzled',)),
+    'aars': Variant(branches=('entire',), attention=('entire',)),
+}
+
+
+class Branch(nn.Module):
+    """Inception 6, max pool, Inception 12, max pool: [B, 28, 28, 3] to [B, 7, 7, 48]."""
+
+    scheme: str
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, mask: jax.Array, train: bool) -> jax.Array:
+        x = max_pool_2x2(Inception(6, self.scheme, name='inception1')(x, mask=mask, train=train))
+        return max_pool_2x2(Inception(12, self.scheme, name='inception2')(x, mask=mask, train=train))
+
+
+class DualATME(nn.Module):
+    """The network; `variant` says which branches and where attention."""
+
+    variant: Variant
+    classes: int
+    dropout: float
+    scheme: str
+
+    @nn.compact
+    def __call__(self, flow: jax.Array, flow_puzzled: jax.Array, *, mask: jax.Array, train: bool) -> Output:
+        """Logits and features of a batch.
+
+        Args:
+          flow: [B, 28, 28, 3], the entire face, -1..1.
+          flow_puzzled: [B, 28, 28, 3], the puzzled face, -1..1.
+          mask: [B], 1 for examples, 0 for padding, which no statistic sees.
+          train: batch statistics and dropout (rng `dropout`), or running statistics and none.
+        """
+        inputs = {'entire': flow, 'puzzled': flow_puzzled}
+        maps = {
+            name: Branch(self.scheme, name=name)(inputs[name], mask=mask, train=train)
+            for name in self.variant.branches
+        }
+        if self.variant.attention:
+            attend = CBAM(reduction=16, scheme=self.scheme, name='cbam')
+            maps |= {name: attend(maps[name]) for name in self.variant.attention}
+
+        features = {name: x.reshape(x.shape[0], -1) for name, x in maps.items()}
+        fused = jnp.concatenate([*maps.values()], axis=-1)
+        x = Dense(1024, self.scheme, name='fusion')(fused.reshape(fused.shape[0], -1))
+        x = nn.relu(BatchNorm(name='fusion_norm')(x, mask=mask, train=train))
+        x = nn.Dropout(self.dropout, deterministic=not train)(x)
+        return Output(Dense(self.classes, self.scheme, name='classifier')(x), **features)
+
+
+def build(*, variant: str, classes: int, dropout: float, init: str) -> DualATME:
+    """The network from names and numbers.
+
+    Args:
+      variant: a key of `VARIANTS`.
+      classes: number of classes.
+      dropout: fraction dropped before the classifier, in [0, 1).
+      init: `torch` (the paper's) or `lecun`.
+    """
+    if variant not in VARIANTS:
+        raise InputError(
+            f'unknown Dual-ATME variant {variant!r}: config.model.variant takes '
+            f'{", ".join(map(repr, VARIANTS))}'
+        )
+    if not 0 <= dropout < 1:
+        raise InputError(f'config.model.dropout is {dropout}; expected a fraction in [0, 1)')
+    return DualATME(VARIANTS[variant], classes, dropout, initializers.check(init))

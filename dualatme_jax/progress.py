@@ -1,0 +1,61 @@
+"""How far a run is: a bar on a terminal, a line now and then elsewhere."""
+
+import contextlib
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import rich.progress
+from rich.console import Console
+
+
+class Reporter:
+    """Told after every epoch of every wave."""
+
+    def __init__(self, console: Console, bar: rich.progress.Progress, *, epochs: int, waves: int):
+        self._console, self._bar = console, bar
+        self._epochs, self._waves = epochs, waves
+        self._task = bar.add_task('starting', total=epochs * waves, wave='', loss='')
+        self._began: tuple[float, int] | None = None
+
+    def epoch(self, wave: int, done: int, losses: np.ndarray) -> None:
+        """`done` epochs of wave number `wave` (from 0) are over; `losses` [F] are the last one's."""
+        finite = losses[np.isfinite(losses)]
+        loss = f'loss {finite.mean():.4f}' if finite.size else 'loss not finite'
+        if finite.size < losses.size:
+            loss += f', {losses.size - finite.size} failed'
+        where = f'{losses.size} trials, epoch {done}/{self._epochs}'
+        if self._waves > 1:
+            where = f'wave {wave + 1}/{self._waves}, {where}'
+        overall = wave * self._epochs + done
+        self._bar.update(self._task, completed=overall, description=where, loss=loss)
+        if not self._console.is_terminal and (done % max(1, self._epochs // 6) == 0 or done == self._epochs):
+            self._console.print(f'{where}, {loss}{self._time_left(overall)}', highlight=False, soft_wrap=True)
+        if self._began is None:
+            self._began = time.monotonic(), overall
+
+    def _time_left(self, overall: int) -> str:
+        # Counted from the end of the first epoch, which compiles.
+        if self._began is None or overall == self._epochs * self._waves:
+            return ''
+        began, first = self._began
+        left = (time.monotonic() - began) / (overall - first) * (self._epochs * self._waves - overall)
+        return f', {left / 60:.0f} min left' if left > 90 else f', {left:.0f} s left'
+
+
+@contextlib.contextmanager
+def reporting(console: Console, *, epochs: int, waves: int) -> Iterator[Reporter]:
+    """Shows a run's progress on `console` while the block runs."""
+    bar = rich.progress.Progress(
+        rich.progress.SpinnerColumn(),
+        rich.progress.TextColumn('{task.description}'),
+        rich.progress.BarColumn(bar_width=None),
+        rich.progress.TextColumn('{task.fields[loss]}'),
+        rich.progress.TimeElapsedColumn(),
+        rich.progress.TextColumn('left'),
+        rich.progress.TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+    )
+    with bar:
+        yield Reporter(console, bar, epochs=epochs, waves=waves)

@@ -1,0 +1,66 @@
+"""Confusion matrices as a picture."""
+
+import os
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from sklearn import metrics
+
+from dualatme_jax import schema
+from dualatme_jax.files import replacing
+from dualatme_jax.report import predictions, scores
+
+_PANEL = 3.1  # inches
+_GREY = '0.4'
+
+
+def confusion_matrices(table: pd.DataFrame, path: str | os.PathLike) -> None:
+    """Draws a panel a set: counts and the share of the true class, summed over seeds, as one PNG.
+
+    Args:
+      table: predictions of one hyperparameter point.
+      path: of the PNG; the same predictions give the same bytes.
+    """
+    panels = predictions.titled_subsets(table).values()
+    figure = Figure(figsize=(_PANEL * len(panels) + 0.9, _PANEL + 1.2), dpi=150, layout='constrained')
+    figure.get_layout_engine().set(w_pad=0.08, h_pad=0.08)
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    for place, (panel, (title, rows)) in enumerate(zip(axes, panels, strict=True)):
+        _draw(panel, title, rows)
+        if place == 0:
+            panel.set_yticklabels(schema.LABELS, rotation=90, va='center')
+            panel.set_ylabel('ground truth', color=_GREY)
+    seeds = table['seed'].nunique()
+    if seeds > 1:
+        figure.suptitle(f'Counts summed over {seeds} seeds, UF1 averaged', fontsize='medium', color=_GREY)
+    with replacing(path) as temporary:
+        # Without the version of matplotlib the bytes depend on the predictions alone.
+        figure.savefig(temporary, format='png', metadata={'Software': None})
+
+
+def _draw(panel: Axes, title: str, rows: pd.DataFrame) -> None:
+    classes = range(len(schema.LABELS))
+    counts = metrics.confusion_matrix(rows[schema.LABEL], rows['prediction'], labels=classes)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    panel.imshow(shares, cmap='Blues', vmin=0, vmax=1)
+    for (truth, prediction), share in np.ndenumerate(shares):
+        ink = 'white' if share > 0.5 else 'black'
+        place = {'ha': 'center', 'color': ink}
+        panel.text(prediction, truth, f'{counts[truth, prediction]}', va='bottom', fontsize='large', **place)
+        panel.text(prediction, truth + 0.06, f'{share:.0%}', va='top', fontsize='small', **place)
+    uf1 = np.mean([scores.score(seed_rows)['uf1'] for _, seed_rows in rows.groupby('seed')])
+    panel.set_title(f'{title}\nUF1 {uf1:.3f}')
+    panel.set_xticks(classes, schema.LABELS)
+    panel.set_yticks(classes, [''] * len(classes))
+    panel.set_xlabel('prediction', color=_GREY)
+    panel.tick_params(length=0)
+    panel.spines[:].set_visible(False)
+    # White lines between the cells.
+    panel.set_xticks(np.arange(0.5, len(classes) - 1), minor=True)
+    panel.set_yticks(np.arange(0.5, len(classes) - 1), minor=True)
+    panel.grid(which='minor', color='white', linewidth=2)
+    panel.tick_params(which='minor', length=0)

@@ -1,0 +1,252 @@
+"""The predictions table: one row a clip and trial, from which every score and table can be rebuilt.
+
+In memory it is a `pandas.DataFrame` with the columns `COLUMNS`, of which the probabilities may be absent
+as a whole. Any further column is a hyperparameter: its distinct values are the points of a sweep.
+`trial` and `seed` are integers; `database`, `subject` and `clip` are strings (SAMM's subject `006` is not
+6); `label` and `prediction` are indices into `schema.LABELS`; the probabilities are floats in [0, 1].
+"""
+
+import csv
+import io
+import os
+import pathlib
+
+import pandas as pd
+
+from dualatme_jax import schema
+from dualatme_jax.errors import InputError
+from dualatme_jax.files import replacing
+
+CLIP_KEY = [schema.DATABASE, schema.SUBJECT, schema.CLIP]
+PROBABILITIES = [f'prob_{word}' for word in schema.LABELS]
+COLUMNS = ['trial', 'seed', *CLIP_KEY, schema.LABEL, 'prediction', *PROBABILITIES]
+
+REQUIRED = [*CLIP_KEY, schema.LABEL, 'prediction']
+_DEFAULTS = {'trial': '0', 'seed': '0'}
+_CODES = {str(code): code for code in range(len(schema.LABELS))} | {
+    word: code for code, word in enumerate(schema.LABELS)
+}
+_LABEL_WORDS = ', '.join(f'{code} ({word})' for code, word in enumerate(schema.LABELS))
+_SUM_TOLERANCE = 1e-3  # probabilities that somebody rounded to three digits are still probabilities
+
+
+def write(table: pd.DataFrame, path: str | os.PathLike) -> None:
+    """Writes the table as CSV, whole or not at all; every float reads back to the same float32."""
+    columns = [name for name in COLUMNS if name in table] + hyperparameters(table)
+    with replacing(path) as temporary:
+        table[columns].to_csv(temporary, index=False, lineterminator='\n')
+
+
+def read(path: str | os.PathLike) -> pd.DataFrame:
+    """Reads a predictions file, from this code or from anybody.
+
+    Required columns are `database`, `subject`, `clip`, `label` and `prediction`; `trial` and `seed` are 0
+    where absent. Labels are indices into `schema.LABELS` or its words; databases are taken in lower case.
+
+    Raises:
+      InputError: the file cannot be read as such a table; the message names the column or the line.
+    """
+    rows = _csv_rows(read_text(path), path)
+    _, header = next(rows, (0, []))
+    _check_header(header, path)
+    lines, records = [], []
+    for line, record in rows:
+        if len(record) != len(header):
+            raise InputError(
+                f'{path}, line {line}: {len(record)} values; expected {len(header)}, as in the header.'
+            )
+        lines.append(line)
+        records.append(record)
+    cells = pd.DataFrame(records, columns=header, index=lines, dtype=str)
+    return parse(cells, path)
+
+
+def read_text(path: str | os.PathLike) -> str:
+    """The text of a UTF-8 file, with or without a byte order mark.
+
+    Raises:
+      InputError: the file is missing, unreadable, empty, binary or in another encoding.
+    """
+    try:
+        text = pathlib.Path(path).read_bytes().decode('utf-8-sig')
+    except OSError as error:
+        raise InputError(
+            f'{path}: {error.strerror}; expected a file of predictions or a challenge log.'
+        ) from error
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f'{path}: not UTF-8 text ({error.reason} at byte {error.start}); '
+            'expected a text file of predictions. Save it as UTF-8 text.'
+        ) from error
+    if '\0' in text:
+        raise InputError(f'{path}: a binary file; expected a text file of predictions.')
+    if not text.strip():
+        raise InputError(f'{path}: an empty file; expected one line a clip.')
+    return text
+
+
+def parse(cells: pd.DataFrame, path: str | os.PathLike) -> pd.DataFrame:
+    """Turns cells of text into a checked predictions table.
+
+    Args:
+      cells: stripped strings, at least the required columns, indexed by line number in the file.
+      path: the file's name, for the messages.
+
+    Raises:
+      InputError: see `read`.
+    """
+    if cells.empty:
+        raise InputError(f'{path}: a header and no predictions; expected one line a clip.')
+    cells = cells.assign(**{name: text for name, text in _DEFAULTS.items() if name not in cells})
+    known = [name for name in COLUMNS if name in cells]
+    for name in known:
+        _refuse(cells[name] == '', cells[name], path, 'a value')
+
+    table = cells[known + hyperparameters(cells)].copy()
+    table[schema.DATABASE] = cells[schema.DATABASE].str.lower()
+    reserved = table[schema.DATABASE] == schema.FULL
+    _refuse(reserved, cells[schema.DATABASE], path, 'a database: that word stands for all of them')
+    for name in _DEFAULTS:
+        _refuse(~cells[name].str.fullmatch('-?[0-9]{1,18}'), cells[name], path, 'an integer')
+        table[name] = cells[name].astype('int64')
+    for name in (schema.LABEL, 'prediction'):
+        codes = cells[name].str.lower().map(_CODES)
+        _refuse(codes.isna(), cells[name], path, f'one of {_LABEL_WORDS}')
+        table[name] = codes.astype('int64')
+    if PROBABILITIES[0] in cells:
+        table[PROBABILITIES] = _probabilities(cells, table['prediction'], path)
+    for name in hyperparameters(cells):
+        table[name] = _numbers_or_strings(cells[name])
+    _check_clips(table, path)
+    return table.reset_index(drop=True)
+
+
+def hyperparameters(table: pd.DataFrame) -> list[str]:
+    """The columns that are hyperparameters: all that the predictions table does not name."""
+    return [name for name in table.columns if name not in COLUMNS]
+
+
+def points(table: pd.DataFrame) -> list[tuple[dict, pd.DataFrame]]:
+    """The points of a sweep in order of appearance: (hyperparameters, rows).
+
+    Only the hyperparameters that vary name a point, so a table of one point gives `[({}, table)]`.
+    """
+    varying = [name for name in hyperparameters(table) if table[name].nunique(dropna=False) > 1]
+    if not varying:
+        return [({}, table)]
+    groups = table.groupby(varying, sort=False, dropna=False)
+    return [(dict(zip(varying, values, strict=True)), rows) for values, rows in groups]
+
+
+def subsets(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The sets that are scored: `full`, then the rows of each database present, known ones first."""
+    present = set(table[schema.DATABASE])
+    names = [name for name in schema.DATABASES if name in present]
+    names += sorted(present.difference(schema.DATABASES))
+    return {schema.FULL: table} | {name: table[table[schema.DATABASE] == name] for name in names}
+
+
+def titled_subsets(table: pd.DataFrame) -> dict[str, tuple[str, pd.DataFrame]]:
+    """The sets that are shown: name -> (title, rows). One database alone is not shown twice."""
+    sets = subsets(table)
+    titles = {name: schema.DATABASE_TITLES.get(name, name) for name in sets}
+    if len(sets) == 2:
+        del sets[schema.FULL]
+    elif set(sets) == {schema.FULL, *schema.DATABASES}:
+        titles[schema.FULL] = 'MEGC2019-CD'
+    else:
+        titles[schema.FULL] = 'All databases'
+    return {name: (titles[name], rows) for name, rows in sets.items()}
+
+
+def count(rows: pd.DataFrame) -> tuple[int, int]:
+    """Distinct clips and distinct subjects in the rows."""
+    clips = rows[CLIP_KEY].drop_duplicates()
+    return len(clips), len(clips[CLIP_KEY[:2]].drop_duplicates())
+
+
+def _csv_rows(text: str, path):
+    """Yields (line number, stripped cells) of every record that is not blank."""
+    reader = csv.reader(io.StringIO(text, newline=''), strict=True)
+    try:
+        for record in reader:
+            if record:
+                yield reader.line_num, [cell.strip() for cell in record]
+    except csv.Error as error:
+        raise InputError(
+            f'{path}, line {reader.line_num}: not CSV ({error}); expected comma-separated values.'
+        ) from error
+
+
+def _check_header(header: list[str], path) -> None:
+    if '' in header:
+        raise InputError(
+            f'{path}: column {header.index("") + 1} has no name; expected a name for each. '
+            'If pandas wrote the file, write it with index=False.'
+        )
+    repeated = sorted({name for name in header if header.count(name) > 1})
+    if repeated:
+        raise InputError(f'{path}: the columns {_listed(repeated)} stand there twice; expected each once.')
+    required = list(REQUIRED)
+    if set(PROBABILITIES) & set(header):
+        required += PROBABILITIES  # all classes or none
+    missing = [name for name in required if name not in header]
+    if missing:
+        raise InputError(
+            f'{path}: the columns {_listed(missing)} are missing; found {_listed(header)}. '
+            f'Expected a CSV file whose first line names at least {_listed(required)}.'
+        )
+
+
+def _probabilities(cells: pd.DataFrame, prediction: pd.Series, path) -> pd.DataFrame:
+    numbers = cells[PROBABILITIES].apply(pd.to_numeric, errors='coerce')
+    for name in PROBABILITIES:
+        _refuse(~numbers[name].between(0, 1), cells[name], path, 'a probability from 0 to 1')
+    total = numbers.sum(axis=1)
+    _refuse((total - 1).abs() > _SUM_TOLERANCE, total.rename('sum of prob_*'), path, '1')
+    chosen = numbers.to_numpy()[range(len(numbers)), prediction]
+    _refuse(chosen < numbers.max(axis=1), cells['prediction'], path, 'the class of the highest prob_*')
+    return numbers
+
+
+def _numbers_or_strings(cells: pd.Series) -> pd.Series:
+    numbers = pd.to_numeric(cells, errors='coerce')
+    return cells if numbers.isna().any() else numbers
+
+
+def _check_clips(table: pd.DataFrame, path) -> None:
+    """Within a seed and point each clip stands once; all of them hold the same clips and ground truth.
+
+    Otherwise a mean over seeds, or a comparison of two points, would compare different questions.
+    """
+    clip = (table[schema.DATABASE] + ' ' + table[schema.SUBJECT] + ' ' + table[schema.CLIP]).rename('clip')
+    training = ['seed', *hyperparameters(table)]
+    twice = table.duplicated([*training, *CLIP_KEY])
+    _refuse(twice, clip, path, f'each clip once for each {" and ".join(training)}')
+    first = table.groupby(CLIP_KEY)[schema.LABEL].transform('first')
+    label = table[schema.LABEL]
+    _refuse(label != first, label, path, 'the ground truth that the same clip has further up')
+
+    total, _ = count(table)
+    for values, rows in table.groupby(training, sort=False, dropna=False):
+        if len(rows) < total:
+            found = ', '.join(f'{name} {value}' for name, value in zip(training, values, strict=True))
+            raise InputError(
+                f'{path}: {found} has {len(rows)} of the {total} clips in the file; '
+                f'expected the same clips for each {" and ".join(training)}. '
+                'Complete the run or keep what is complete, and drop columns that are not hyperparameters '
+                f'(known columns: {_listed(COLUMNS)}).'
+            )
+
+
+def _refuse(bad: pd.Series, found: pd.Series, path, expected: str) -> None:
+    """Raises for the first line that is bad."""
+    if bad.any():
+        line = bad.idxmax()
+        value = found[line]
+        shown = repr(value) if isinstance(value, str) else f'{value:g}'
+        raise InputError(f'{path}, line {line}: {found.name} is {shown}; expected {expected}.')
+
+
+def _listed(names: list[str]) -> str:
+    return ', '.join(names)

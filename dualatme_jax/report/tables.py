@@ -1,0 +1,61 @@
+"""The result as a table for the terminal, 80 columns wide."""
+
+import pandas as pd
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from dualatme_jax.report import predictions
+from dualatme_jax.report.scores import METRICS
+
+_HEADINGS = {'acc': 'Acc', 'uar': 'UAR', 'uf1': 'UF1'}
+
+
+def scores_table(
+    table: pd.DataFrame, result: dict, *, selection: str | None = None, title: str | None = None
+) -> Table:
+    """The scores of one run, a row a set; printing is the caller's.
+
+    Args:
+      table: the predictions that were scored.
+      result: what `scores.score_run` made of them.
+      selection: how the epoch was chosen, e.g. `last epoch`; None where the predictions' origin is unknown.
+      title: stands above the table, e.g. a hyperparameter point.
+    """
+    seeds = len(result['per_seed'])
+    view = Table(
+        title=Text(title, style='bold') if title else None,
+        title_justify='left',
+        caption=Text(_caption(seeds, selection), style='dim'),
+        caption_justify='left',
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1),
+        pad_edge=False,
+        show_edge=False,
+    )
+    view.add_column('')
+    for heading in ('clips', 'subjects', *(_HEADINGS[metric] for metric in METRICS)):
+        view.add_column(heading, justify='right', no_wrap=True)
+    for name, (heading, rows) in predictions.titled_subsets(table).items():
+        clips, subjects = predictions.count(rows)
+        cells = [_cell(result['scores'][name][metric]) for metric in METRICS]
+        view.add_row(Text(heading), str(clips), str(subjects), *cells)
+    return view
+
+
+def _cell(spread: dict) -> Text:
+    """`0.680 ± 0.012` over `[0.62, 0.73]`, each where it is known."""
+    text = f'{spread["mean"]:.3f}'
+    if spread['sd'] is not None:
+        text += f' ± {spread["sd"]:.3f}'
+    cell = Text(text)
+    if spread['interval'] is not None:
+        low, high = spread['interval']
+        cell.append(f'\n[{low:.2f}, {high:.2f}]', style='dim')
+    return cell
+
+
+def _caption(seeds: int, selection: str | None) -> str:
+    spread = 'One seed' if seeds == 1 else f'Mean ± sd over {seeds} seeds'
+    chosen = f'selection: {selection}' if selection else 'selection: not stated'
+    return f'\n{spread}; {chosen}.\n[low, high]: 95% bootstrap over subjects.'

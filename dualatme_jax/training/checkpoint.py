@@ -1,0 +1,95 @@
+"""Checkpoints of a wave in training, and the weights it leaves behind."""
+
+import pathlib
+import shutil
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+
+from dualatme_jax.errors import InputError
+from dualatme_jax.training.state import State
+
+
+class WaveCheckpoints:
+    """The latest checkpoint of one wave: states, losses so far, seconds so far.
+
+    A save is whole or absent whenever the process dies; the one before goes only when the next is there.
+
+    Args:
+      directory: of this wave alone; made if absent.
+      identity: what must be equal for a checkpoint to be continued (the config, the wave's trials), by name.
+    """
+
+    def __init__(self, directory: pathlib.Path, identity: Mapping[str, Any]):
+        self._directory = directory
+        self._identity = dict(identity)
+        self._manager = ocp.CheckpointManager(
+            directory.absolute(),
+            options=ocp.CheckpointManagerOptions(
+                max_to_keep=1, create=True, cleanup_tmp_directories=True, enable_async_checkpointing=False
+            ),
+        )
+
+    def save(self, epochs: int, states: State, losses: np.ndarray, seconds: float) -> None:
+        """Saves after `epochs` whole epochs; `losses` is [epochs, F]."""
+        progress = {'identity': self._identity, 'losses': losses.tolist(), 'seconds': seconds}
+        self._manager.save(
+            epochs,
+            args=ocp.args.Composite(
+                states=ocp.args.StandardSave(states), progress=ocp.args.JsonSave(progress)
+            ),
+        )
+
+    def restore(self, like: State) -> tuple[int, State, np.ndarray, float] | None:
+        """The latest save as (epochs, states, losses, seconds), or None.
+
+        Args:
+          like: shapes and types of the states.
+
+        Raises:
+          InputError: the checkpoint is of another config or of other trials.
+        """
+        epochs = self._manager.latest_step()
+        if epochs is None:
+            return None
+        progress = self._manager.restore(
+            epochs, args=ocp.args.Composite(progress=ocp.args.JsonRestore())
+        ).progress
+        if progress['identity'] != self._identity:
+            differs = sorted(
+                name for name, value in self._identity.items() if progress['identity'].get(name) != value
+            )
+            raise InputError(
+                f'{self._directory}: this checkpoint is of another run (other {", ".join(differs)}); '
+                'give another --workdir, or delete this one to start anew'
+            )
+        device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+        like = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device), like)
+        states = self._manager.restore(
+            epochs, args=ocp.args.Composite(states=ocp.args.StandardRestore(like))
+        ).states
+        return epochs, states, np.asarray(progress['losses'], float), progress['seconds']
+
+    def close(self) -> None:
+        """Lets go of the directory."""
+        self._manager.close()
+
+    def delete(self) -> None:
+        """Removes the checkpoint of a wave that has ended."""
+        self.close()
+        shutil.rmtree(self._directory)
+
+
+def save_weights(directory: pathlib.Path, states: State) -> None:
+    """Writes what prediction needs, params and batch_stats, each leaf [F, ...], to a new `directory`."""
+    with ocp.StandardCheckpointer() as checkpointer:
+        checkpointer.save(directory.absolute(), states.variables, force=True)
+
+
+def load_weights(directory: pathlib.Path) -> dict[str, Any]:
+    """Reads the variables of a wave back, each leaf [F, ...] a NumPy array, in the order of its trials."""
+    with ocp.StandardCheckpointer() as checkpointer:
+        return checkpointer.restore(directory.absolute())

@@ -1,0 +1,173 @@
+"""The engine: a table of trials in, predictions out, wave by wave.
+
+A wave is as many trials as memory takes, trained side by side. It is the unit of checkpoint and resume.
+Axes: F trials of a wave, T held-out clips, K classes, E epochs.
+"""
+
+import dataclasses
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+import pandas as pd
+
+from dualatme_jax import schema
+from dualatme_jax.dataset import Dataset
+from dualatme_jax.errors import InputError
+from dualatme_jax.training import trials as trials_lib
+from dualatme_jax.training.checkpoint import WaveCheckpoints
+from dualatme_jax.training.parallel import Parallel, stack
+from dualatme_jax.training.state import Clips, State
+from dualatme_jax.training.step import Recipe
+
+Row = Mapping[str, Any]  # of the table of trials
+
+# Called after every epoch with the number of epochs done and that epoch's losses [F].
+OnEpoch = Callable[[int, np.ndarray], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Wave:
+    """A wave that has been trained.
+
+    Attributes:
+      predictions: a row a held-out clip of each trial that did not fail, as `report.predictions` has them.
+      losses: [E, F], mean joint loss a training clip.
+      failed_epoch: [F], the first epoch (from 1) whose loss was not finite, 0 where none was.
+      seconds: training time, of all processes that worked on it.
+      states: the trained networks.
+    """
+
+    predictions: pd.DataFrame
+    losses: np.ndarray
+    failed_epoch: np.ndarray
+    seconds: float
+    states: State
+
+
+class Engine:
+    """A recipe on a dataset, which lies on the device once for all trials.
+
+    Args:
+      recipe: the training of one trial.
+      dataset: the clips.
+      batch_size: clips a step; an epoch's last batch has what is left.
+
+    Raises:
+      InputError: a batch size below 1.
+    """
+
+    def __init__(self, recipe: Recipe, dataset: Dataset, *, batch_size: int):
+        self._dataset = dataset
+        self._parallel = Parallel(recipe, batches(dataset, batch_size))
+        self._clips = Clips(
+            _scaled(dataset.flow), _scaled(dataset.flow_puzzled), jax.numpy.asarray(dataset.label)
+        )
+
+    def bytes_per_trial(self, row: Row) -> int:
+        """What a trial takes of the device at its peak."""
+        return self._parallel.memory(self._stack([row]), self._clips)
+
+    def train_wave(
+        self,
+        rows: Sequence[Row],
+        *,
+        size: int,
+        epochs: int,
+        checkpoints: WaveCheckpoints,
+        every: int,
+        on_epoch: OnEpoch,
+    ) -> Wave:
+        """Trains the trials of one wave side by side, from its latest checkpoint if there is one.
+
+        Args:
+          rows: the wave's rows of the table of trials, F of them.
+          size: F or more; a shorter wave is filled up with its last trial again, so that all waves share one
+            compiled program. What fills is dropped.
+          epochs: how many to train; the last one's weights predict, no selection.
+          checkpoints: of this wave.
+          every: epochs between checkpoints.
+          on_epoch: told after each epoch.
+        """
+        own = len(rows)
+        trials = self._stack([*rows, *[rows[-1]] * (size - own)])
+        saved = checkpoints.restore(self._parallel.shapes(trials, self._clips))
+        if saved is None:
+            done, states, losses, seconds = (
+                0,
+                self._parallel.init(trials, self._clips),
+                np.zeros((0, own)),
+                0.0,
+            )
+        else:
+            done, states, losses, seconds = saved
+
+        began = time.monotonic() - seconds
+        for epoch in range(done, epochs):
+            states, loss = self._parallel.epoch(states, trials, self._clips, epoch)
+            losses = np.vstack([losses, np.asarray(loss)[:own]])
+            on_epoch(epoch + 1, losses[-1])
+            if (epoch + 1) % every == 0 or epoch + 1 == epochs:
+                checkpoints.save(epoch + 1, states, losses, time.monotonic() - began)
+
+        probabilities = np.asarray(self._parallel.predict(states, trials, self._clips))[:own]
+        return Wave(
+            predictions=_predictions(rows, probabilities, self._dataset),
+            losses=losses,
+            failed_epoch=failed_epochs(losses, probabilities),
+            seconds=time.monotonic() - began,
+            states=jax.tree.map(lambda x: x[:own], states),
+        )
+
+    def _stack(self, rows: Sequence[Row]) -> trials_lib.Trial:
+        return stack([trials_lib.device_trial(row, self._dataset) for row in rows])
+
+
+def batches(dataset: Dataset, batch_size: int) -> list[tuple[int, int]]:
+    """(start, width) of the batches of an epoch; the last partial one is kept.
+
+    The last is as wide as the fold with the most training clips needs; folds with fewer mask the rest. The
+    widths follow from the dataset and not from the trials at hand, so a trial alone has the batches it has
+    among others.
+
+    Raises:
+      InputError: a batch size below 1.
+    """
+    if batch_size < 1:
+        raise InputError(f'config.training.batch_size is {batch_size}; expected 1 or more')
+    most = dataset.size - int(trials_lib.clips_by_subject(dataset).min())
+    return [(start, min(batch_size, most - start)) for start in range(0, most, batch_size)]
+
+
+def failed_epochs(losses: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """[F]: the first epoch, from 1, whose loss [E, F] is not finite; else E if the predictions are not; else 0."""
+    bad = ~np.isfinite(losses)
+    bad[-1] |= ~np.isfinite(probabilities).all((1, 2))
+    return np.where(bad.any(0), bad.argmax(0) + 1, 0)
+
+
+def _scaled(flow: np.ndarray) -> jax.Array:
+    """Bytes to -1..1 as the paper scales them: (x / 255 - 0.5) / 0.5."""
+    return jax.numpy.asarray((flow / 255 - 0.5) / 0.5, jax.numpy.float32)
+
+
+def _predictions(rows: Sequence[Row], probabilities: np.ndarray, dataset: Dataset) -> pd.DataFrame:
+    """A row a held-out clip of each trial whose probabilities [F, T, K] are finite."""
+    tables = []
+    for row, probability in zip(rows, probabilities, strict=True):
+        index = trials_lib.held_out_clips(row, dataset)
+        probability = probability[: index.size]
+        columns = {
+            'trial': row['trial'],
+            'seed': row['seed'],
+            'database': dataset.database[index],
+            'subject': dataset.subject[index],
+            'clip': dataset.clip[index],
+            'label': dataset.label[index],
+            'prediction': probability.argmax(-1),
+        }
+        columns |= {f'prob_{name}': probability[:, k] for k, name in enumerate(schema.LABELS)}
+        tables.append(pd.DataFrame(columns)[: index.size if np.isfinite(probability).all() else 0])
+    return pd.concat(tables, ignore_index=True)

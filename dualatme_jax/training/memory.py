@@ -1,0 +1,49 @@
+"""How many trials fit the device: the size of a wave."""
+
+import jax
+import psutil
+
+from dualatme_jax.errors import InputError
+
+GIB = 2**30
+
+# Of the free memory, the part that a wave may plan for: the rest is the allocator's slack, the evaluation's
+# and other people's.
+USABLE = 0.8
+
+
+def budget(limit_gib: float) -> int:
+    """Bytes that a wave may use: `limit_gib` if it is not zero, else most of what the device has free."""
+    if limit_gib < 0:
+        raise InputError(f'config.engine.memory_gib is {limit_gib}; expected a size in GiB, or 0 for all')
+    if limit_gib:
+        return int(limit_gib * GIB)
+    device = jax.local_devices()[0]
+    if device.platform == 'cpu':  # a CPU device reports no memory of its own
+        return int(psutil.virtual_memory().available * USABLE)
+    stats = device.memory_stats()
+    return int((stats['bytes_limit'] - stats['bytes_in_use']) * USABLE)
+
+
+def wave_size(*, trials: int, bytes_per_trial: int, budget_bytes: int, max_trials: int) -> int:
+    """Trials a wave: as many as fit, then evened out so that the waves are of one size.
+
+    Args:
+      trials: how many there are in all.
+      bytes_per_trial: what one needs at its peak.
+      budget_bytes: what there is.
+      max_trials: an upper bound, or 0 for none.
+
+    Raises:
+      InputError: not even one trial fits.
+    """
+    fit = budget_bytes // bytes_per_trial
+    if fit < 1:
+        raise InputError(
+            f'no memory for one trial: it needs {bytes_per_trial / GIB:.2f} GiB and '
+            f'{budget_bytes / GIB:.2f} GiB may be used; lower config.training.batch_size, '
+            'free memory, or raise config.engine.memory_gib if it was set'
+        )
+    fit = min(fit, max_trials or trials, trials)
+    waves = -(-trials // fit)
+    return -(-trials // waves)

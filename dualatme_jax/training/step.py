@@ -1,0 +1,125 @@
+"""One trial's training, in four pure functions: initialise, shuffle, step, predict.
+
+They know one network, one trial and one batch; `parallel` stacks them over trials.
+Axes: N clips of the dataset, B examples of a batch, K classes, T the held-out clips.
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import linen as nn
+
+from dualatme_jax.training import losses, optimizers
+from dualatme_jax.training.state import Clips, State
+from dualatme_jax.training.trials import Trial
+
+# Streams of randomness that a trial's key is split into.
+INIT, SHUFFLE, DROPOUT = range(3)
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """What all trials of a run have in common.
+
+    Attributes:
+      model: the network.
+      classification: one of `losses.CLASSIFICATION`.
+      class_weights: [K], for the weighted cross-entropy.
+      optimizer: from hyperparameters to the optimizer.
+      schedule: from epoch to the factor on the learning rate.
+    """
+
+    model: nn.Module
+    classification: losses.Classification
+    class_weights: tuple[float, ...]
+    optimizer: Callable[..., optax.GradientTransformation]
+    schedule: optimizers.Schedule
+
+    def init(self, trial: Trial, clips: Clips) -> State:
+        """A fresh network."""
+        one = jax.tree.map(lambda x: x[:1], clips)
+        variables = self.model.init(
+            jax.random.fold_in(trial.key, INIT), one.flow, one.flow_puzzled, mask=jnp.ones(1), train=False
+        )
+        params, batch_stats = variables['params'], variables.get('batch_stats', {})
+        return State(params, batch_stats, self.optimizer(trial.hyperparameters).init(params))
+
+    def shuffle(self, trial: Trial, epoch: jax.Array) -> jax.Array:
+        """[N]: the training clips in the order of this epoch, then the held-out ones, which no step reads."""
+        key = jax.random.fold_in(jax.random.fold_in(trial.key, SHUFFLE), epoch)
+        return jnp.argsort(jnp.where(trial.train, jax.random.uniform(key, trial.train.shape), jnp.inf))
+
+    def step(
+        self,
+        state: State,
+        trial: Trial,
+        clips: Clips,
+        order: jax.Array,
+        epoch: jax.Array,
+        start: jax.Array,
+        *,
+        width: int,
+    ) -> tuple[State, jax.Array]:
+        """One batch: clips `start` to `start + width` of this epoch's order.
+
+        Where fewer are left the batch is padded and the padding masked; where none is left (another trial
+        has more clips) the state stays as it is.
+
+        Returns:
+          The new state, and the joint loss summed over the batch's examples.
+        """
+        index = jax.lax.dynamic_slice(order, (start,), (width,))
+        mask = (start + jnp.arange(width) < trial.train.sum()).astype(jnp.float32)
+        batch = jax.tree.map(lambda x: x[index], clips)
+        key = jax.random.fold_in(jax.random.fold_in(trial.key, DROPOUT), epoch)
+
+        def loss_fn(params):
+            output, updated = self.model.apply(
+                {'params': params, 'batch_stats': state.batch_stats},
+                batch.flow,
+                batch.flow_puzzled,
+                mask=mask,
+                train=True,
+                mutable=['batch_stats'],
+                rngs={'dropout': jax.random.fold_in(key, start)},
+            )
+            return self.joint_loss(output, batch.label, mask, trial), updated.get('batch_stats', {})
+
+        (loss, batch_stats), gradients = jax.value_and_grad(loss_fn, has_aux=True)(state.params)
+        optimizer = self.optimizer(trial.hyperparameters)
+        direction, moments = optimizer.update(gradients, state.moments, state.params)
+        rate = trial.hyperparameters['learning_rate'] * self.schedule(epoch)
+        params = jax.tree.map(lambda p, d: p - rate * d, state.params, direction)
+        new = State(params, batch_stats, moments)
+        some = mask.sum() > 0
+        new = jax.tree.map(lambda a, b: jnp.where(some, a, b), new, state)
+        return new, loss * mask.sum()
+
+    def joint_loss(self, output, labels: jax.Array, mask: jax.Array, trial: Trial) -> jax.Array:
+        """The classification loss plus `cosine_weight` (lambda) times the mean cosine distance of the branches.
+
+        A network with one branch has the first term alone.
+        """
+        values, weights = self.classification(
+            output.logits, labels, trial.hyperparameters, jnp.asarray(self.class_weights, jnp.float32)
+        )
+        loss = _mean(values, weights * mask)
+        if output.entire is None or output.puzzled is None:
+            return loss
+        distance = losses.cosine_distance(output.entire, output.puzzled)
+        return loss + trial.hyperparameters['cosine_weight'] * _mean(distance, mask)
+
+    def predict(self, state: State, trial: Trial, clips: Clips) -> jax.Array:
+        """[T, K]: class probabilities of the held-out clips, by the running statistics."""
+        test = jax.tree.map(lambda x: x[trial.held_out], clips)
+        mask = jnp.ones(trial.held_out.shape)
+        output = self.model.apply(state.variables, test.flow, test.flow_puzzled, mask=mask, train=False)
+        return jax.nn.softmax(output.logits)
+
+
+def _mean(values: jax.Array, weights: jax.Array) -> jax.Array:
+    # The floor is for a batch of padding alone, whose step is dropped: it only keeps 0/0 away.
+    return (values * weights).sum() / jnp.maximum(weights.sum(), jnp.finfo(values.dtype).tiny)

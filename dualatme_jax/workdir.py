@@ -1,0 +1,94 @@
+"""The folder of one run: claimed for one config, by one process at a time."""
+
+import contextlib
+import fcntl
+import json
+import os
+import pathlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from dualatme_jax.errors import InputError
+from dualatme_jax.files import replacing
+
+CONFIG = 'config.json'
+TRIALS = 'trials.csv'
+PREDICTIONS = 'predictions.csv'
+RESULTS = 'results.json'
+CONFUSION = 'confusion.png'
+CHECKPOINTS = 'checkpoints'
+WAVES = 'waves'
+WEIGHTS = 'weights'
+TENSORBOARD = 'tensorboard'
+
+# Sections of the config that decide what is trained. The others (how, where, how often it is saved or
+# reported) may change between a run and its continuation.
+DECISIVE = ('data', 'dataset', 'loss', 'model', 'optimizer', 'seeds', 'training')
+
+
+@contextlib.contextmanager
+def claim(path: str | os.PathLike, config: Mapping[str, Any]) -> Iterator[pathlib.Path]:
+    """Yields the folder `path`, made if absent, with `config` as its config.json.
+
+    Raises:
+      InputError: it cannot be written, another process runs there, or it holds a run of another config.
+    """
+    path = pathlib.Path(path).expanduser()
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        lock = (path / '.lock').open('w')
+    except OSError as error:
+        raise InputError(
+            f'cannot write to the workdir {path} ({error.strerror}); give another one by --workdir'
+        ) from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise InputError(
+                f'another process is running in {path}; wait for it, or give another --workdir'
+            ) from error
+        _check_config(path, config)
+        with replacing(path / CONFIG) as temporary:
+            temporary.write_text(json.dumps(config, indent=2, sort_keys=True) + '\n')
+        yield path
+
+
+def _check_config(path: pathlib.Path, config: Mapping[str, Any]) -> None:
+    file = path / CONFIG
+    if not file.exists():
+        strangers = [
+            name for name in (TRIALS, PREDICTIONS, RESULTS, WAVES, CHECKPOINTS) if (path / name).exists()
+        ]
+        if strangers:
+            raise InputError(
+                f'{path} holds {", ".join(strangers)} but no {CONFIG}, so whose they are cannot be told; '
+                'give another --workdir, or move them away'
+            )
+        return
+    try:
+        there = json.loads(file.read_text())
+    except ValueError as error:
+        raise InputError(
+            f'{file} is not JSON ({error}); give another --workdir, or delete this one'
+        ) from error
+    differences = [
+        line for section in DECISIVE for line in _differences(section, there.get(section), config[section])
+    ]
+    if differences:
+        raise InputError(
+            f'{path} holds another run:\n'
+            + '\n'.join(differences)
+            + '\nto continue that run, give its config; to start this one anew, give another --workdir '
+            'or delete this one'
+        )
+
+
+def _differences(name: str, there: Any, here: Any) -> list[str]:
+    if isinstance(there, dict) and isinstance(here, dict):
+        keys = sorted(there.keys() | here.keys())
+        return [line for key in keys for line in _differences(f'{name}.{key}', there.get(key), here.get(key))]
+    # Through JSON, since a tuple comes back from the file as a list.
+    if json.dumps(there) == json.dumps(here):
+        return []
+    return [f'  {name} is {there!r} there and {here!r} here']

@@ -1,0 +1,260 @@
+import dataclasses
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+
+from data_prep import builder
+from dualatme_jax import dataset, schema
+from dualatme_jax.errors import InputError
+
+KEYS = (('samm', '6', 'b'), ('casme2', 'sub02', 'a'), ('casme2', 'sub01', 'z'), ('samm', '6', 'a'))
+
+
+def example(database, subject, clip, number=0) -> builder.Example:
+    flow = np.random.default_rng(number).integers(0, 256, (2, *schema.FLOW_SHAPE), dtype=np.uint8)
+    return builder.Example(
+        flow=flow[0],
+        flow_puzzled=flow[1],
+        label=schema.LABELS[number % 3],
+        database=database,
+        subject=subject,
+        clip=clip,
+        onset=7,
+    )
+
+
+def release(*examples) -> builder.Release:
+    return builder.Release(
+        name='tiny',
+        description='',
+        citation='',
+        licence='',
+        recipe={'release': 'tiny', 'nested': {'n': 1}},
+        examples=examples,
+        size=len(examples),
+    )
+
+
+TINY = release(*(example(*key, number) for number, key in enumerate(KEYS)))
+TWO = ('casme2', 'samm')
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A dataset of two databases in a folder that may be damaged."""
+    builder.write(TINY, tmp_path / 'dätä set')
+    return tmp_path / 'dätä set'
+
+
+def shard_of(folder):
+    return next(folder.glob('*.array_record*'))
+
+
+def test_what_is_written_is_read_in_the_schemas_order(folder):
+    data = dataset.load(folder, databases=TWO)
+    assert data.size == 4
+    assert list(data.subjects) == ['casme2/sub01', 'casme2/sub02', 'samm/6', 'samm/6']
+    assert list(data.clip) == ['z', 'a', 'a', 'b']
+    for row, number in enumerate((2, 1, 3, 0)):
+        np.testing.assert_array_equal(data.flow[row], TINY.examples[number].flow)
+        np.testing.assert_array_equal(data.flow_puzzled[row], TINY.examples[number].flow_puzzled)
+    assert data.flow.dtype == np.uint8
+    assert data.label.dtype == np.int32
+    np.testing.assert_array_equal(data.label, (2, 1, 0, 0))
+    assert data.metadata == TINY.recipe
+
+
+def test_every_field_is_stored(folder):
+    record = next(iter(tfds.builder_from_directory(folder).as_data_source(schema.SPLIT)))
+    assert set(record) == {field.name for field in dataclasses.fields(builder.Example)}
+    assert record[schema.ONSET] == 7
+    assert record[schema.OFFSET] == schema.UNKNOWN_FRAME
+    assert record[schema.EMOTION].decode() == schema.UNKNOWN_TEXT
+
+
+def test_the_order_does_not_depend_on_the_files(folder, tmp_path):
+    builder.write(release(*reversed(TINY.examples)), tmp_path / 'other')
+    once, again = dataset.load(folder, databases=TWO), dataset.load(tmp_path / 'other', databases=TWO[::-1])
+    np.testing.assert_array_equal(once.flow, again.flow)
+    np.testing.assert_array_equal(once.subjects, again.subjects)
+
+
+def test_the_same_release_gives_the_same_bytes_in_another_process(folder, tmp_path):
+    script = 'import sys, test_dataset as t; t.builder.write(t.TINY, sys.argv[1])'
+    here = pathlib.Path(__file__).parent
+    environment = os.environ | {'PYTHONPATH': os.pathsep.join([str(here.parent), str(here)])}
+    other = tmp_path / 'other'
+    subprocess.run([sys.executable, '-c', script, other], env=environment, check=True)
+    assert shard_of(folder).read_bytes() == shard_of(other).read_bytes()
+
+
+def test_one_database_of_several(folder):
+    data = dataset.load(folder, databases=('samm',))
+    assert set(data.database) == {'samm'}
+    assert data.size == 2
+
+
+def test_a_moved_dataset_and_its_parents_are_found(folder, tmp_path):
+    (tmp_path / 'elsewhere' / 'tiny').mkdir(parents=True)
+    shutil.move(folder, tmp_path / 'elsewhere' / 'tiny' / '1.0.0')
+    (tmp_path / 'elsewhere' / '.tiny.cut_off').mkdir()
+    shutil.copy(next(tmp_path.rglob('dataset_info.json')), tmp_path / 'elsewhere' / '.tiny.cut_off')
+    assert dataset.load(tmp_path / 'elsewhere', databases=TWO).size == 4
+
+
+def test_a_parent_of_several_is_refused(folder, tmp_path):
+    builder.write(TINY, tmp_path / 'other')
+    with pytest.raises(InputError, match='2 datasets: dätä set, other'):
+        dataset.load(tmp_path)
+
+
+def test_a_missing_dataset_names_the_commands_that_make_it(tmp_path):
+    for path in (tmp_path / 'nowhere', tmp_path):
+        with pytest.raises(InputError, match=r'data_prep build --release flow_images.* synthetic --out'):
+            dataset.load(path)
+
+
+DAMAGE = {
+    'no shard': lambda folder: shard_of(folder).unlink(),
+    'half a shard': lambda folder: os.truncate(shard_of(folder), shard_of(folder).stat().st_size // 2),
+    'an empty shard': lambda folder: os.truncate(shard_of(folder), 0),
+    'no features': lambda folder: (folder / 'features.json').unlink(),
+    'broken features': lambda folder: (folder / 'features.json').write_text('{'),
+    'broken info': lambda folder: (folder / 'dataset_info.json').write_text('{'),
+    'no metadata': lambda folder: (folder / 'metadata.json').unlink(),
+    'broken metadata': lambda folder: (folder / 'metadata.json').write_text('{'),
+}
+
+
+@pytest.mark.parametrize('damage', DAMAGE)
+def test_a_damaged_dataset_is_refused(folder, damage):
+    DAMAGE[damage](folder)
+    with pytest.raises(InputError, match='Build it again'):
+        dataset.load(folder)
+
+
+@pytest.mark.parametrize('splits', [[], [{'name': schema.SPLIT, 'shardLengths': []}]])
+def test_a_dataset_without_clips_is_refused(folder, splits):
+    info = json.loads((folder / 'dataset_info.json').read_text())
+    (folder / 'dataset_info.json').write_text(json.dumps(info | {'splits': splits}))
+    with pytest.raises(InputError, match='no clips'):
+        dataset.load(folder)
+
+
+def other_features(folder, change):
+    path = folder / 'features.json'
+    features = json.loads(path.read_text())
+    change(features['featuresDict']['features'])
+    path.write_text(json.dumps(features))
+
+
+def test_other_features_are_refused_by_name(folder):
+    other_features(folder, lambda features: [features.pop(key) for key in (schema.FLOW_PUZZLED, schema.CLIP)])
+    with pytest.raises(InputError, match='lacks flow_puzzled, clip; it has'):
+        dataset.load(folder)
+
+
+def test_another_size_of_flow_is_refused(folder):
+    def enlarge(features):
+        features[schema.FLOW]['image']['shape']['dimensions'] = ['56', '56', '3']
+
+    other_features(folder, enlarge)
+    with pytest.raises(InputError, match=r'shape \(56, 56, 3\), expected \(28, 28, 3\)'):
+        dataset.load(folder)
+
+
+def test_other_labels_are_refused(folder):
+    (folder / 'label.labels.txt').write_text('positive\nnegative\nsurprise\n')
+    with pytest.raises(InputError, match='labels'):
+        dataset.load(folder)
+
+
+def test_duplicates_are_refused(tmp_path):
+    builder.write(release(*TINY.examples, example(*KEYS[1])), tmp_path / 'twice')
+    with pytest.raises(InputError, match='more than once: casme2/sub02/a'):
+        dataset.load(tmp_path / 'twice', databases=TWO)
+
+
+def test_an_unknown_database_in_the_file_is_refused(tmp_path):
+    builder.write(release(example('mmew', 's', 'c')), tmp_path / 'strange')
+    with pytest.raises(InputError, match='unknown databases: mmew'):
+        dataset.load(tmp_path / 'strange')
+
+
+@pytest.mark.parametrize('databases', [schema.DATABASES, ('mmew',), ()])
+def test_a_database_without_clips_is_refused_with_what_is_there(folder, databases):
+    with pytest.raises(InputError, match='It has: casme2 2 clips, samm 2 clips'):
+        dataset.load(folder, databases=databases)
+
+
+def test_reading_needs_neither_tensorflow_nor_jax(folder):
+    script = (
+        'import sys; from dualatme_jax import dataset\n'
+        'dataset.load(sys.argv[1], databases=("samm",)); print({"tensorflow", "jax"} & set(sys.modules))'
+    )
+    done = subprocess.run([sys.executable, '-c', script, folder], capture_output=True, text=True, check=True)
+    assert done.stdout == 'set()\n'
+    assert done.stderr == ''
+
+
+def test_a_dataset_is_replaced_only_on_demand(folder):
+    with pytest.raises(InputError, match='--overwrite'):
+        builder.write(TINY, folder)
+    builder.write(release(example('smic', 's', 'c')), folder, overwrite=True)
+    assert dataset.load(folder, databases=('smic',)).size == 1
+
+
+def test_other_peoples_files_are_never_deleted(folder, tmp_path):
+    (folder / 'thesis.txt').write_text('years of work')
+    licensed = tmp_path / 'repository'
+    licensed.mkdir()
+    (licensed / 'LICENSE').write_text('')
+    for out, name in ((folder, 'thesis.txt'), (licensed, 'LICENSE')):
+        with pytest.raises(InputError, match=f'other files, such as {name!r}'):
+            builder.write(TINY, out, overwrite=True)
+    assert (folder / 'thesis.txt').exists()
+
+
+def test_an_empty_folder_will_do_and_a_file_will_not(tmp_path):
+    (tmp_path / 'empty').mkdir()
+    builder.write(TINY, tmp_path / 'empty')
+    assert dataset.load(tmp_path / 'empty', databases=TWO).size == 4
+    (tmp_path / 'file').touch()
+    for out in (tmp_path / 'file', tmp_path / 'file' / 'below'):
+        with pytest.raises(InputError, match='file'):
+            builder.write(TINY, out)
+
+
+def test_a_build_that_fails_leaves_nothing_and_keeps_what_was_there(folder, tmp_path):
+    def failing():
+        yield TINY.examples[0]
+        raise RuntimeError('the power went')
+
+    broken = dataclasses.replace(TINY, examples=failing())
+    with pytest.raises(RuntimeError, match='the power went'):
+        builder.write(broken, tmp_path / 'new')
+    broken = dataclasses.replace(TINY, examples=failing())
+    with pytest.raises(RuntimeError, match='the power went'):
+        builder.write(broken, folder, overwrite=True)
+    assert [path.name for path in tmp_path.iterdir()] == [folder.name]
+    assert dataset.load(folder, databases=TWO).size == 4
+
+
+def test_a_disk_that_takes_no_more_is_an_input_error(tmp_path, monkeypatch):
+    class FullDisk:
+        def __init__(self, path, options): ...
+
+        def write(self, record):
+            raise RuntimeError('write() failed: No space left on device')
+
+    monkeypatch.setattr(builder.array_record_module, 'ArrayRecordWriter', FullDisk)
+    with pytest.raises(InputError, match='No space left'):
+        builder.write(TINY, tmp_path / 'out')
+    assert not list(tmp_path.iterdir())
