@@ -6,6 +6,7 @@ The same command continues a run that was stopped, and reports one that is finis
 can be set: --config.training.epochs=30 --config.seeds='(0,1,2)'.
 """
 
+import os
 import pathlib
 import sys
 
@@ -50,5 +51,17 @@ def default_workdir() -> pathlib.Path:
     return pathlib.Path('runs') / (f'{name}-{argument}' if argument else name)
 
 
+def use_huge_pages() -> None:
+    """Starts this process again with large allocations on huge pages, where the C library can do that.
+
+    Training on a CPU streams through hundreds of megabytes a step, and finding the pages takes a third of the
+    time otherwise. glibc reads the setting at its start only.
+    """
+    if sys.platform == 'linux' and 'GLIBC_TUNABLES' not in os.environ:
+        os.environ['GLIBC_TUNABLES'] = 'glibc.malloc.hugetlb=1'
+        os.execv(sys.executable, sys.orig_argv)
+
+
 if __name__ == '__main__':
+    use_huge_pages()
     app.run(main)

@@ -7,6 +7,9 @@
 DATABASES = ('casme2', 'smic', 'samm')
 DATABASE_TITLES = {'casme2': 'CASME II', 'smic': 'SMIC', 'samm': 'SAMM'}
 
+# Clips and subjects of the complete composite, and of each database in it.
+MEGC2019_CD = {'full': (442, 68), 'casme2': (145, 24), 'smic': (164, 16), 'samm': (133, 28)}
+
 # A class's number is its place in this tuple, as in the challenge's list (MEGC2019).
 LABELS = ('negative', 'positive', 'surprise')
 

@@ -152,10 +152,9 @@ def titled_subsets(table: pd.DataFrame) -> dict[str, tuple[str, pd.DataFrame]]:
     titles = {name: schema.DATABASE_TITLES.get(name, name) for name in sets}
     if len(sets) == 2:
         del sets[schema.FULL]
-    elif set(sets) == {schema.FULL, *schema.DATABASES}:
-        titles[schema.FULL] = 'MEGC2019-CD'
     else:
-        titles[schema.FULL] = 'All databases'
+        complete = count(table) == schema.MEGC2019_CD[schema.FULL]
+        titles[schema.FULL] = 'MEGC2019-CD' if complete else 'All databases'
     return {name: (titles[name], rows) for name, rows in sets.items()}
 
 

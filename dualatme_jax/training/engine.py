@@ -109,7 +109,7 @@ class Engine:
             states, loss = self._parallel.epoch(states, trials, self._clips, epoch)
             losses = np.vstack([losses, np.asarray(loss)[:own]])
             on_epoch(epoch + 1, losses[-1])
-            if (epoch + 1) % every == 0 or epoch + 1 == epochs:
+            if (epoch + 1) % every == 0 and epoch + 1 < epochs:
                 checkpoints.save(epoch + 1, states, losses, time.monotonic() - began)
 
         probabilities = np.asarray(self._parallel.predict(states, trials, self._clips))[:own]
