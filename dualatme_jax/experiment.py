@@ -203,7 +203,7 @@ def listener(number: int, reporter: Reporter, folder: pathlib.Path) -> engine.On
 
 
 def report(ledger: Ledger, config: ConfigDict, folder: pathlib.Path, console: Console) -> bool:
-    """Writes predictions, scores, challenge logs and plots, and shows the table; returns whether no trial failed.
+    """Writes predictions, scores, challenge logs and plots, and shows the table; returns if no trial failed.
 
     Scores pool the predictions of all folds, so a seed with a failed trial has none; it is named instead.
     """

@@ -1,4 +1,4 @@
-"""trials.csv: the table of trials with what became of each, and the plan of waves that a continuation keeps."""
+"""trials.csv: the table of trials, the wave of each, and what became of it."""
 
 import pathlib
 from collections.abc import Iterator
@@ -18,8 +18,8 @@ OUTCOME = ('wave', 'status', 'failed_epoch', 'loss', 'seconds')
 class Ledger:
     """The table of trials, a row a trial, kept in a file.
 
-    Beside the trial itself each row has `wave`, `status` (pending, done, failed), `failed_epoch` (from 1; 0 if
-    none), `loss` (of the last epoch) and `seconds` (the wave's, for all its trials together).
+    Beside the trial itself each row has `wave`, `status` (pending, done, failed), `failed_epoch` (from 1;
+    0 if none), `loss` (of the last epoch) and `seconds` (the wave's, for all its trials together).
     """
 
     def __init__(self, path: pathlib.Path, table: pd.DataFrame):

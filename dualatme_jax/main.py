@@ -51,6 +51,20 @@ def default_workdir() -> pathlib.Path:
     return pathlib.Path('runs') / (f'{name}-{argument}' if argument else name)
 
 
+def parse_flags(argv: list[str]) -> list[str]:
+    """Reads the flags; one that the config has no field for, or cannot take, ends the program by name."""
+    try:
+        return app.parse_flags_with_usage(argv)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        reason = ' '.join(str(error).split())
+        print(
+            f'error: a --config flag does not fit the config: {reason}\n'
+            'expected a field, and a value of its type, as the config file lists them',
+            file=sys.stderr,
+        )
+        sys.exit(2)
+
+
 def use_huge_pages() -> None:
     """Starts this process again with large allocations on huge pages, where the C library can do that.
 
@@ -64,4 +78,4 @@ def use_huge_pages() -> None:
 
 if __name__ == '__main__':
     use_huge_pages()
-    app.run(main)
+    app.run(main, flags_parser=parse_flags)

@@ -29,7 +29,9 @@ class Reporter:
             where = f'wave {wave + 1}/{self._waves}, {where}'
         overall = wave * self._epochs + done
         self._bar.update(self._task, completed=overall, description=where, loss=loss)
-        if not self._console.is_terminal and (done % max(1, self._epochs // 6) == 0 or done == self._epochs):
+        if not self._console.is_terminal and (
+            done == 1 or done % max(1, self._epochs // 12) == 0 or done == self._epochs
+        ):
             self._console.print(f'{where}, {loss}{self._time_left(overall)}', highlight=False, soft_wrap=True)
         if self._began is None:
             self._began = time.monotonic(), overall

@@ -16,9 +16,6 @@ from collections.abc import Callable
 from dualatme_jax import schema
 from dualatme_jax.errors import InputError
 
-# Clips and subjects of the complete MEGC2019-CD.
-COMPLETE = {schema.FULL: (442, 68), 'casme2': (145, 24), 'smic': (164, 16), 'samm': (133, 28)}
-
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command; returns its exit status: 0, or 2 for input that cannot be scored."""
@@ -94,7 +91,7 @@ def incomplete(table) -> str:
     return '; '.join(
         f'{titles[name]} {found.get(name, (0, 0))[0]} of {clips} clips, '
         f'{found.get(name, (0, 0))[1]} of {subjects} subjects'
-        for name, (clips, subjects) in COMPLETE.items()
+        for name, (clips, subjects) in schema.MEGC2019_CD.items()
         if found.get(name) != (clips, subjects)
     )
 

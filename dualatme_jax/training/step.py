@@ -99,7 +99,7 @@ class Recipe:
         return new, loss * mask.sum()
 
     def joint_loss(self, output, labels: jax.Array, mask: jax.Array, trial: Trial) -> jax.Array:
-        """The classification loss plus `cosine_weight` (lambda) times the mean cosine distance of the branches.
+        """The classification loss plus `cosine_weight` (lambda) times the branches' mean cosine distance.
 
         A network with one branch has the first term alone.
         """

@@ -57,8 +57,11 @@ def table(
             f'{len(subjects)} subject in the dataset; leave-one-subject-out needs 2 or more: '
             'use more databases (config.data.databases)'
         )
-    if not seeds or len(set(seeds)) != len(seeds) or min(seeds) < 0:
-        raise InputError(f'config.seeds is {tuple(seeds)}; expected one or more different numbers from 0 on')
+    whole = all(isinstance(seed, int) and seed >= 0 for seed in seeds)
+    if not seeds or not whole or len(set(seeds)) != len(seeds):
+        raise InputError(
+            f'config.seeds is {tuple(seeds)}; expected one or more different whole numbers from 0'
+        )
     if not allow_missing_class:
         _check_classes(dataset, subjects)
 
