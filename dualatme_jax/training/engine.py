@@ -142,7 +142,7 @@ def batches(dataset: Dataset, batch_size: int) -> list[tuple[int, int]]:
 
 
 def failed_epochs(losses: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """[F]: the first epoch (from 1) whose loss [E, F] is not finite, E if only the predictions are not, or 0."""
+    """[F]: first epoch (from 1) of a loss [E, F] that is not finite; E if only predictions are not; or 0."""
     bad = ~np.isfinite(losses)
     bad[-1] |= ~np.isfinite(probabilities).all((1, 2))
     return np.where(bad.any(0), bad.argmax(0) + 1, 0)

@@ -61,8 +61,8 @@ def _weighted_cross_entropy(logits, labels, hyperparameters, class_weights):
     return cross_entropy(logits, labels), class_weights[labels]
 
 
-# Each takes logits, labels, hyperparameters, class weights, and returns values [B] and weights [B]. The loss of
-# the batch is the weighted mean: as PyTorch's, `weighted_cross_entropy` divides by the sum of the weights.
+# Each takes logits, labels, hyperparameters and class weights, and returns values [B] and weights [B]. The
+# batch's loss is the weighted mean: as PyTorch's, `weighted_cross_entropy` divides by the sum of weights.
 CLASSIFICATION: dict[str, Classification] = {
     'focal': _focal,
     'cross_entropy': _cross_entropy,
