@@ -138,8 +138,8 @@ def open_ledger(
         return Ledger.open(path)
     size = memory.wave_size(
         trials=len(table),
-        bytes_per_trial=trainer.bytes_per_trial(table.iloc[0].to_dict()),
         budget_bytes=memory.budget(config.engine.memory_gib),
+        bytes_per_trial=trainer.bytes_per_trial(table.iloc[0].to_dict()),
         max_trials=config.engine.max_trials,
     )
     return Ledger.create(path, table, wave_size=size)

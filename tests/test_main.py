@@ -167,17 +167,8 @@ def test_a_killed_run_continues_to_the_same_predictions(finished, arguments, tmp
 @pytest.mark.parametrize(
     ('flag', 'says'),
     [
-        ('--config.data.path=nowhere', 'python -m data_prep build'),
-        ('--config.model.name=resnet', "config.model.name takes 'dual_atme'"),
-        ('--config.model.variant=best', "config.model.variant takes 'paper', 'code'"),
-        ('--config.loss.name=hinge', 'config.loss.name takes'),
         ('--config.loss.gamma=1', 'gamma'),
-        ('--config.training.batch_size=0', 'config.training.batch_size is 0'),
-        ('--config.training.epochs=0', 'config.training.epochs is 0'),
-        ('--config.seeds=(0,0)', 'config.seeds is (0, 0)'),
-        ('--config.engine.memory_gib=0.01', 'no memory for one trial: it needs 0.'),
-        ('--workdir=/dev/null/run', 'cannot write to the workdir'),
-        ("--config.data.databases=('casme3',)", 'casme3'),
+        ('--config.model.variant=best', "config.model.variant takes 'paper', 'code'"),
     ],
 )
 def test_bad_input_is_named_without_a_traceback(arguments, tmp_path, flag, says):

@@ -1,0 +1,122 @@
+"""trials.csv: what is trained and what is still to be; files that are whole or absent."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dualatme_jax.files import replacing
+from dualatme_jax.ledger import Ledger
+from dualatme_jax.training.engine import Wave
+
+# A subject that is no number, and floats that need all their digits.
+TRIALS = pd.DataFrame(
+    {
+        'trial': range(5),
+        'fold': range(5),
+        'database': ['casme2', 'smic', 'samm', 'samm', 'samm'],
+        'subject': ['sub01', '1', '006', '007', '1e3'],
+        'seed': 0,
+        'learning_rate': [1e-3 / 3, 0.1 + 0.2, 1e-3, 1e-3, 1e-3],
+        'focal_gamma': 2.0,
+    }
+)
+
+
+def outcome(failed_epoch, *, losses, seconds=1.5):
+    return Wave(
+        predictions=None,
+        losses=np.array(losses, float),
+        failed_epoch=np.array(failed_epoch),
+        seconds=seconds,
+        states=None,
+    )
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / 'trials.csv'
+
+
+def test_a_new_ledger_reads_back_as_it_was_made(path):
+    made = Ledger.create(path, TRIALS, wave_size=2)
+    found = Ledger.open(path)
+    pd.testing.assert_frame_equal(found.table, made.table)
+    pd.testing.assert_frame_equal(found.table[TRIALS.columns], TRIALS, check_exact=True)
+    assert found.table['subject'].tolist() == ['sub01', '1', '006', '007', '1e3']
+    assert (found.waves, found.wave_size, found.seconds, len(found.failed)) == (3, 2, 0, 0)
+
+
+@pytest.mark.xfail(strict=True, reason='pandas reads such a subject as a missing value')
+@pytest.mark.parametrize('subject', ['NA', 'nan', 'None'])
+def test_a_subject_may_be_called_as_a_missing_value(path, subject):
+    Ledger.create(path, TRIALS.assign(subject=subject), wave_size=2)
+    assert set(Ledger.open(path).table['subject']) == {subject}
+
+
+def test_every_trial_is_pending_at_first_in_its_order(path):
+    Ledger.create(path, TRIALS, wave_size=2)
+    pending = list(Ledger.open(path).pending())
+    found = {number: rows['trial'].tolist() for number, rows in pending}
+    assert found == {0: [0, 1], 1: [2, 3], 2: [4]}
+    for _, rows in pending:
+        pd.testing.assert_frame_equal(rows, TRIALS.loc[rows.index], check_exact=True)
+
+
+def test_a_closed_wave_is_done_and_its_diverged_trials_failed(path):
+    ledger = Ledger.create(path, TRIALS, wave_size=2)
+    ledger.close_wave(1, outcome([0, 2], losses=[[0.7, 0.8], [0.5, np.nan]], seconds=3.0))
+    for found in (ledger, Ledger.open(path)):
+        assert [number for number, _ in found.pending()] == [0, 2]
+        assert found.table['status'].tolist() == ['pending', 'pending', 'done', 'failed', 'pending']
+        assert found.table['failed_epoch'].tolist() == [0, 0, 0, 2, 0]
+        np.testing.assert_array_equal(found.table['loss'], [np.nan, np.nan, 0.5, np.nan, np.nan])
+        assert found.failed[['database', 'subject']].to_numpy().tolist() == [['samm', '007']]
+
+
+def test_a_reopened_ledger_goes_on_to_its_end(path):
+    Ledger.create(path, TRIALS, wave_size=2).close_wave(0, outcome([0, 0], losses=[[1, 2]], seconds=1.5))
+    Ledger.open(path).close_wave(1, outcome([0, 0], losses=[[3, 4]], seconds=2.0))
+    Ledger.open(path).close_wave(2, outcome([0], losses=[[5]], seconds=0.25))
+    ledger = Ledger.open(path)
+    assert not list(ledger.pending())
+    assert ledger.table['loss'].tolist() == [1, 2, 3, 4, 5]
+    assert ledger.seconds == 3.75, 'the time of each wave, not of each trial'
+
+
+def test_a_file_is_replaced_when_the_block_ends_well(path):
+    path.write_text('old')
+    with replacing(path) as temporary:
+        assert (temporary.parent, temporary.suffix) == (path.parent, path.suffix)
+        temporary.write_text('new')
+        assert path.read_text() == 'old'
+    assert path.read_text() == 'new'
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize('old', ['old', None])
+def test_an_error_leaves_what_was_there_and_no_temporary_file(path, old):
+    if old:
+        path.write_text(old)
+
+    def write():
+        with replacing(path) as temporary:
+            temporary.write_text('ne')
+            raise RuntimeError('disk')
+
+    with pytest.raises(RuntimeError, match='disk'):
+        write()
+    assert [file.read_text() for file in path.parent.iterdir()] == ([old] if old else [])
+
+
+def test_a_ledger_that_cannot_be_written_keeps_the_one_before(path, monkeypatch):
+    ledger = Ledger.create(path, TRIALS, wave_size=2)
+
+    def half_written(self, file, **options):
+        file.write_text('trial,fo')
+        raise OSError('No space left on device')
+
+    monkeypatch.setattr(pd.DataFrame, 'to_csv', half_written)
+    with pytest.raises(OSError, match='No space'):
+        ledger.close_wave(0, outcome([0, 0], losses=[[1, 2]]))
+    assert len(list(Ledger.open(path).pending())) == 3
+    assert list(path.parent.iterdir()) == [path]

@@ -1,0 +1,151 @@
+"""The losses against Optax, scikit-learn and closed forms."""
+
+import types
+
+import jax
+import numpy as np
+import optax
+import pytest
+from sklearn.metrics.pairwise import paired_cosine_distances
+
+from dualatme_jax.errors import InputError
+from dualatme_jax.models.output import Output
+from dualatme_jax.training import losses
+from dualatme_jax.training.step import Recipe
+
+RNG = np.random.default_rng(0)
+LOGITS = RNG.normal(0, 3, (8, 3)).astype(np.float32)
+LABELS = np.array([0, 1, 2, 0, 1, 2, 1, 1])
+ENTIRE, PUZZLED = RNG.normal(size=(2, 8, 6)).astype(np.float32)
+CROSS_ENTROPY = np.asarray(optax.softmax_cross_entropy_with_integer_labels(LOGITS, LABELS))
+GAMMAS = (0.0, 0.5, 2.0)
+
+
+def test_cross_entropy_is_optax_s():
+    np.testing.assert_allclose(losses.cross_entropy(LOGITS, LABELS), CROSS_ENTROPY, rtol=1e-5)
+
+
+def test_focal_loss_without_gamma_is_the_cross_entropy():
+    np.testing.assert_array_equal(
+        losses.focal(LOGITS, LABELS, gamma=0.0, alpha=1.0), losses.cross_entropy(LOGITS, LABELS)
+    )
+
+
+@pytest.mark.parametrize('gamma', GAMMAS)
+@pytest.mark.parametrize('alpha', [1.0, 0.25])
+def test_focal_loss_is_equation_5_of_its_paper(gamma, alpha):
+    p = np.exp(-CROSS_ENTROPY.astype(float))
+    found = losses.focal(LOGITS, LABELS, gamma=gamma, alpha=alpha)
+    np.testing.assert_allclose(found, -alpha * (1 - p) ** gamma * np.log(p), rtol=1e-4)
+
+
+def focal_of_margins(margins, gamma):
+    """Focal loss [B] of three classes whose right one lies `margins` above the others."""
+    logits = np.asarray(margins, np.float32)[:, None] * np.array([1, 0, 0], np.float32)
+    return losses.focal(logits, np.zeros(len(margins), int), gamma=gamma, alpha=1.0)
+
+
+@pytest.mark.parametrize('gamma', GAMMAS)
+@pytest.mark.parametrize('margin', [-1e4, -100.0, -20.0, 0.0, 16.0, 20.0, 100.0, 1e4])
+def test_focal_loss_and_its_gradient_are_finite_from_p_0_to_p_1(gamma, margin):
+    def loss(logits, gamma):
+        return losses.focal(logits, np.array([0]), gamma=gamma, alpha=1.0).sum()
+
+    # Gamma is a value of the trial, so it is traced as it is in training.
+    value, gradient = jax.jit(jax.value_and_grad(loss))(np.float32([[margin, 0, 0]]), np.float32(gamma))
+    assert np.isfinite(value)
+    assert np.isfinite(gradient).all()
+    assert gradient[0, 0] <= 0, 'the right class never loses by a step'
+
+
+def test_focal_loss_falls_with_p_and_with_gamma():
+    margins = np.linspace(-6, 6, 25)
+    by_gamma = np.stack([focal_of_margins(margins, gamma) for gamma in (0.0, 0.5, 1.0, 2.0, 5.0)])
+    assert (np.diff(by_gamma, axis=1) < 0).all()
+    assert (np.diff(by_gamma, axis=0) < 0).all()
+    assert (by_gamma > 0).all()
+
+
+def test_cosine_distance_is_scikit_learn_s():
+    a = np.concatenate([ENTIRE, ENTIRE, ENTIRE])
+    b = np.concatenate([PUZZLED, 3 * ENTIRE, -ENTIRE])
+    expected = paired_cosine_distances(a, b)
+    np.testing.assert_allclose(losses.cosine_distance(a, b), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(('a', 'b'), [(0, 1), (1, 0), (0, 0)])
+def test_features_of_zero_have_distance_one_and_a_finite_gradient(a, b):
+    pair = a * ENTIRE[:1], b * PUZZLED[:1]
+    value, gradients = jax.value_and_grad(lambda a, b: losses.cosine_distance(a, b)[0], (0, 1))(*pair)
+    assert value == 1
+    assert np.isfinite(gradients).all()
+
+
+CLASS_WEIGHTS = (0.2857, 0.1329, 0.1695)
+
+
+def joint_loss(name, output, mask, **hyperparameters):
+    recipe = Recipe(
+        model=None,
+        classification=losses.classification(name),
+        class_weights=CLASS_WEIGHTS,
+        optimizer=None,
+        schedule=None,
+    )
+    values = {'focal_gamma': 2.0, 'focal_alpha': 1.0, 'cosine_weight': 0.0} | hyperparameters
+    return recipe.joint_loss(output, LABELS, np.float32(mask), types.SimpleNamespace(hyperparameters=values))
+
+
+PADDED = np.array([1, 0, 1, 1, 1, 0, 0, 1])
+MASKS = pytest.mark.parametrize('mask', [np.ones(8), PADDED], ids=['full', 'padded'])
+
+
+@MASKS
+@pytest.mark.parametrize('name', losses.CLASSIFICATION)
+def test_a_batch_s_loss_is_the_mean_over_its_examples_weighted_as_pytorch_does(name, mask):
+    values = CROSS_ENTROPY * (1 - np.exp(-CROSS_ENTROPY)) ** (2 if name == 'focal' else 0)
+    weights = np.array(CLASS_WEIGHTS)[LABELS] if name == 'weighted_cross_entropy' else np.ones(8)
+    real = mask == 1
+    expected = (weights * values)[real].sum() / weights[real].sum()
+    assert joint_loss(name, Output(LOGITS), mask) == pytest.approx(expected, rel=1e-4)
+
+
+@MASKS
+def test_the_branches_distance_is_added_lambda_times_and_never_class_weighted(mask):
+    output = Output(LOGITS, ENTIRE, PUZZLED)
+    distance = paired_cosine_distances(ENTIRE, PUZZLED)[mask == 1].mean()
+    added = [
+        joint_loss('weighted_cross_entropy', output, mask, cosine_weight=weight)
+        - joint_loss('weighted_cross_entropy', output, mask, cosine_weight=0.0)
+        for weight in (1.0, 0.01)
+    ]
+    assert added == pytest.approx([distance, 0.01 * distance], rel=1e-3, abs=1e-6)
+
+
+@pytest.mark.parametrize('output', [Output(LOGITS, entire=ENTIRE), Output(LOGITS, puzzled=PUZZLED)])
+def test_one_branch_has_no_distance(output):
+    both = [joint_loss('focal', output, np.ones(8), cosine_weight=weight) for weight in (0.0, 1e3)]
+    assert both[0] == both[1]
+
+
+def test_examples_that_are_padding_have_no_gradient():
+    def loss(output):
+        return joint_loss('weighted_cross_entropy', output, PADDED, cosine_weight=1.0)
+
+    gradient = jax.jit(jax.grad(loss))(Output(LOGITS, ENTIRE, PUZZLED))
+    for leaf in jax.tree.leaves(gradient):
+        np.testing.assert_array_equal(np.any(leaf != 0, axis=-1), PADDED == 1)
+
+
+def test_a_batch_of_padding_alone_is_finite():
+    def loss(logits):
+        return joint_loss('focal', Output(logits), np.zeros(8))
+
+    value, gradient = jax.jit(jax.value_and_grad(loss))(LOGITS)
+    assert value == 0
+    assert not gradient.any()
+
+
+def test_an_unknown_loss_is_refused_with_those_there_are():
+    with pytest.raises(InputError, match=r"unknown loss 'hinge': config\.loss\.name takes 'focal', "):
+        losses.classification('hinge')

@@ -1,0 +1,276 @@
+"""The table of trials: no subject on both sides, every clip predicted once; batches, waves and failures."""
+
+import collections
+import types
+
+import jax
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dualatme_jax import schema
+from dualatme_jax.dataset import Dataset
+from dualatme_jax.errors import InputError
+from dualatme_jax.training import engine, memory, trials
+from dualatme_jax.training.step import Recipe
+
+HYPERPARAMETERS = {'learning_rate': 1e-3, 'focal_gamma': 2.0}
+
+
+def make_dataset(clips):
+    """A dataset of (database, subject, label), with flows too small to matter."""
+    database, subject, label = zip(*clips, strict=True)
+    flow = np.zeros((len(clips), 1, 1, 3), np.uint8)
+    return Dataset(
+        flow=flow,
+        flow_puzzled=flow,
+        label=np.array(label, np.int32),
+        database=np.array(database),
+        subject=np.array(subject),
+        clip=np.array([f'clip{k}' for k in range(len(clips))]),
+        metadata={},
+    )
+
+
+# Three names for up to nine people: most share theirs with somebody of another database.
+CLIPS = st.lists(
+    st.tuples(st.sampled_from(schema.DATABASES), st.sampled_from(['1', '006', 's01']), st.integers(0, 2)),
+    min_size=2,
+    max_size=20,
+).filter(lambda clips: len({clip[:2] for clip in clips}) > 1)
+
+# Two people of one name, one of them with a single clip.
+SMALL = make_dataset(
+    [
+        *[('casme2', '1', label) for label in range(3)],
+        ('smic', '1', 0),
+        *[('smic', '2', label) for label in range(3)],
+    ]
+)
+
+
+def table(dataset, **options):
+    options = {'seeds': (0,), 'hyperparameters': HYPERPARAMETERS, 'allow_missing_class': True} | options
+    return trials.table(dataset, **options)
+
+
+def rows(dataset, **options):
+    return table(dataset, **options).to_dict('records')
+
+
+@settings(max_examples=60, deadline=None)
+@given(clips=CLIPS)
+def test_no_person_is_on_both_sides_of_a_fold(clips):
+    dataset = make_dataset(clips)
+    for row in rows(dataset):
+        trial = trials.device_trial(row, dataset)
+        trained = {dataset.subjects[k] for k in np.flatnonzero(trial.train)}
+        tested = {dataset.subjects[k] for k in np.asarray(trial.held_out)}
+        assert tested == {f'{row["database"]}/{row["subject"]}'}
+        assert trained == set(dataset.subjects) - tested
+
+
+@settings(max_examples=60, deadline=None)
+@given(clips=CLIPS, seeds=st.lists(st.integers(0, 9), min_size=1, max_size=3, unique=True))
+def test_every_clip_is_predicted_once_a_seed(clips, seeds):
+    dataset = make_dataset(clips)
+    predicted = collections.Counter(
+        (row['seed'], int(k))
+        for row in rows(dataset, seeds=seeds)
+        for k in trials.held_out_clips(row, dataset)
+    )
+    assert predicted == {(seed, k): 1 for seed in seeds for k in range(dataset.size)}
+
+
+@settings(max_examples=60, deadline=None)
+@given(clips=CLIPS)
+def test_held_out_clips_are_filled_up_with_the_subject_s_own(clips):
+    dataset = make_dataset(clips)
+    most = max(collections.Counter(dataset.subjects).values())
+    for row in rows(dataset):
+        own = trials.held_out_clips(row, dataset)
+        held_out = np.asarray(trials.device_trial(row, dataset).held_out)
+        assert held_out.shape == (most,)
+        np.testing.assert_array_equal(held_out[: own.size], own)
+        assert set(held_out) == set(own)
+
+
+@settings(max_examples=100, deadline=None)
+@given(clips=CLIPS)
+def test_a_fold_without_a_class_is_named_unless_it_is_allowed(clips):
+    lacking = {
+        f'  {clip[0]}/{clip[1]}: no {schema.LABELS[k]} clip is left'
+        for clip in clips
+        for k in range(3)
+        if k not in {other[2] for other in clips if other[:2] != clip[:2]}
+    }
+    dataset = make_dataset(clips)
+    if not lacking:
+        assert table(dataset, allow_missing_class=False).equals(table(dataset))
+        return
+    with pytest.raises(InputError, match='allow_missing_class=True') as error:
+        table(dataset, allow_missing_class=False)
+    assert {line for line in str(error.value).splitlines() if line.startswith('  ')} == lacking
+
+
+def test_the_table_s_columns_and_order():
+    found = table(SMALL, seeds=(3, 0))
+    identity = ['trial', 'fold', 'database', 'subject', 'seed']
+    assert list(found.columns) == [*identity, 'learning_rate', 'focal_gamma']
+    assert found.to_numpy().tolist() == [
+        [0, 0, 'casme2', '1', 3, 1e-3, 2],
+        [1, 1, 'smic', '1', 3, 1e-3, 2],
+        [2, 2, 'smic', '2', 3, 1e-3, 2],
+        [3, 0, 'casme2', '1', 0, 1e-3, 2],
+        [4, 1, 'smic', '1', 0, 1e-3, 2],
+        [5, 2, 'smic', '2', 0, 1e-3, 2],
+    ]
+
+
+@pytest.mark.parametrize('seeds', [(), (1, 2, 1), (0, -1)])
+def test_seeds_that_cannot_be_are_refused(seeds):
+    with pytest.raises(InputError, match=r'config\.seeds is'):
+        table(SMALL, seeds=seeds)
+
+
+def test_one_subject_cannot_be_left_out():
+    with pytest.raises(InputError, match='1 subject in the dataset'):
+        table(make_dataset([('samm', '006', 0), ('samm', '006', 1)]))
+
+
+def test_hyperparameters_of_a_row_reach_its_trial():
+    row = rows(SMALL)[0] | {'learning_rate': 0.25}
+    trial = trials.device_trial(row, SMALL)
+    assert trial.hyperparameters == {'learning_rate': 0.25, 'focal_gamma': 2.0}
+
+
+def bits(key):
+    return tuple(np.asarray(jax.random.key_data(key)).tolist())
+
+
+def test_keys_differ_between_all_subjects_and_seeds():
+    table_rows = rows(SMALL, seeds=range(20))
+    assert len({bits(trials.device_trial(row, SMALL).key) for row in table_rows}) == len(table_rows) == 60
+
+
+@pytest.mark.xfail(strict=True, reason='jax.random.key takes the low 32 bits of a seed')
+def test_keys_differ_between_seeds_of_any_size():
+    seeds = rows(SMALL, seeds=(0, 2**32))
+    assert len({bits(trials.device_trial(row, SMALL).key) for row in seeds}) == len(seeds)
+
+
+def test_a_key_depends_on_seed_and_subject_alone():
+    more = make_dataset([('casme2', '0', 1)] * 4 + [('smic', '2', 0)] + [('samm', '1', 2)])
+    here = rows(SMALL, seeds=(5,))[2]
+    there = next(
+        row
+        for row in rows(more, seeds=(1, 5), hyperparameters={'learning_rate': 0.1})
+        if (row['database'], row['subject'], row['seed']) == ('smic', '2', 5)
+    )
+    assert (here['trial'], here['fold']) != (there['trial'], there['fold'])
+    assert bits(trials.device_trial(here, SMALL).key) == bits(trials.device_trial(there, more).key)
+
+
+RECIPE = Recipe(model=None, classification=None, class_weights=(), optimizer=None, schedule=None)
+shuffle = jax.jit(RECIPE.shuffle)
+
+
+def many_clips():
+    return make_dataset([('smic', str(k // 8), k % 3) for k in range(40)])
+
+
+def test_an_epoch_s_order_begins_with_exactly_the_training_clips():
+    dataset = many_clips()
+    for row in rows(dataset):
+        trial = trials.device_trial(row, dataset)
+        order = np.asarray(shuffle(trial, 0))
+        assert sorted(order) == list(range(40))
+        assert sorted(order[:32]) == np.flatnonzero(trial.train).tolist()
+
+
+def test_the_order_differs_by_epoch_and_seed_and_is_the_same_again():
+    dataset = many_clips()
+    orders = {
+        (row['seed'], epoch): tuple(np.asarray(shuffle(trials.device_trial(row, dataset), epoch)).tolist())
+        for row in rows(dataset, seeds=(0, 1))
+        if row['subject'] == '2'
+        for epoch in range(3)
+    }
+    assert len(set(orders.values())) == len(orders) == 6
+    row = next(row for row in rows(dataset, seeds=(1,)) if row['subject'] == '2')
+    again = RECIPE.shuffle(trials.device_trial(row, dataset), np.int32(2))
+    assert tuple(np.asarray(again).tolist()) == orders[1, 2]
+
+
+@settings(max_examples=100, deadline=None)
+@given(clips=CLIPS, batch_size=st.integers(1, 25))
+def test_batches_cover_every_training_clip_of_every_fold_once(clips, batch_size):
+    dataset = make_dataset(clips)
+    found = engine.batches(dataset, batch_size)
+    training = [dataset.size - count for count in collections.Counter(dataset.subjects).values()]
+    for count in training:
+        read = [k for start, width in found for k in range(start, start + width) if k < count]
+        assert read == list(range(count))
+    widths = [width for _, width in found]
+    assert all(width == batch_size for width in widths[:-1])
+    assert 1 <= widths[-1] <= batch_size
+    assert sum(widths) == max(training), 'the last batch is as wide as the largest fold needs'
+
+
+@pytest.mark.parametrize('batch_size', [0, -8])
+def test_a_batch_size_below_one_is_refused(batch_size):
+    with pytest.raises(InputError, match=f'config.training.batch_size is {batch_size}; expected 1 or more'):
+        engine.batches(SMALL, batch_size)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    count=st.integers(1, 700),
+    bytes_per_trial=st.integers(1, 100),
+    budget_bytes=st.integers(100, 5000),
+    max_trials=st.integers(0, 100),
+)
+def test_waves_fit_are_as_few_as_can_be_and_even(count, bytes_per_trial, budget_bytes, max_trials):
+    found = memory.wave_size(
+        trials=count, bytes_per_trial=bytes_per_trial, budget_bytes=budget_bytes, max_trials=max_trials
+    )
+    allowed = [
+        size
+        for size in range(1, count + 1)
+        if size * bytes_per_trial <= budget_bytes and (not max_trials or size <= max_trials)
+    ]
+    waves = {size: -(-count // size) for size in allowed}
+    fewest = min(waves.values())
+    assert found == min(size for size in allowed if waves[size] == fewest)
+
+
+def test_a_trial_that_does_not_fit_is_refused_with_what_it_needs():
+    gib = 2**30
+    with pytest.raises(InputError, match=r'it needs 2\.50 GiB and 1\.25 GiB may be used'):
+        memory.wave_size(trials=68, bytes_per_trial=5 * gib // 2, budget_bytes=5 * gib // 4, max_trials=0)
+
+
+def test_the_budget_is_the_limit_given():
+    assert memory.budget(1.5) == 3 * 2**29
+    with pytest.raises(InputError, match=r'config\.engine\.memory_gib is -1'):
+        memory.budget(-1)
+
+
+@pytest.mark.parametrize(
+    ('platform', 'stats', 'expected'),
+    [('gpu', {'bytes_limit': 1000, 'bytes_in_use': 500}, 400), ('cpu', None, 160)],
+)
+def test_without_a_limit_the_budget_is_most_of_what_is_free(monkeypatch, platform, stats, expected):
+    device = types.SimpleNamespace(platform=platform, memory_stats=lambda: stats)
+    monkeypatch.setattr(memory.jax, 'local_devices', lambda: [device])
+    monkeypatch.setattr(memory.psutil, 'virtual_memory', lambda: types.SimpleNamespace(available=200))
+    assert memory.budget(0.0) == expected
+
+
+def test_a_trial_failed_in_its_first_epoch_that_is_not_finite():
+    nan, inf = np.nan, np.inf
+    losses = np.array([[1, nan, 1, 1, 1], [1, 1, inf, 1, 1], [1, nan, nan, 1, nan]])
+    probabilities = np.full((5, 2, 3), 1 / 3)
+    probabilities[[1, 3], 1, 2] = nan
+    assert engine.failed_epochs(losses, probabilities).tolist() == [0, 1, 2, 3, 3]

@@ -1,0 +1,168 @@
+"""The folder of a run: one config, one process at a time."""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from dualatme_jax import workdir
+from dualatme_jax.errors import InputError
+
+DATABASES = ['casme2', 'smic', 'samm']
+CONFIG = {
+    'checkpoint': {'every': 10},
+    'data': {'path': 'data/megc2019_cd', 'databases': tuple(DATABASES)},
+    'dataset': {'clips': 442, 'sha256': 'ab'},
+    'engine': {'max_trials': 0},
+    'loss': {'name': 'focal', 'class_weights': (0.2857, 0.1329, 0.1695)},
+    'model': {'name': 'dual_atme', 'variant': 'paper'},
+    'optimizer': {'name': 'adam', 'learning_rate': 1e-3},
+    'report': {'resamples': 1000},
+    'seeds': (0, 1),
+    'training': {'epochs': 60},
+}
+
+
+def changed(section, **fields):
+    return CONFIG | {section: CONFIG[section] | fields}
+
+
+def claim(path, config=CONFIG):
+    with workdir.claim(path, config) as folder:
+        return folder
+
+
+def refusal(path, config=CONFIG):
+    with pytest.raises(InputError) as error:
+        claim(path, config)
+    return str(error.value)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A run of CONFIG that was begun."""
+    claim(tmp_path / 'run')
+    (tmp_path / 'run' / 'trials.csv').write_text('trial\n')
+    return tmp_path / 'run'
+
+
+def test_a_new_folder_is_made_and_holds_its_config(tmp_path):
+    path = tmp_path / 'runs' / 'cd'
+    assert claim(path) == path
+    assert json.loads((path / 'config.json').read_text()) == json.loads(json.dumps(CONFIG))
+
+
+def test_an_empty_folder_or_a_text_for_its_path_will_do(tmp_path):
+    assert claim(str(tmp_path)) == tmp_path
+
+
+def test_the_same_config_continues(folder):
+    assert claim(folder) == folder
+    assert (folder / 'trials.csv').read_text() == 'trial\n'
+
+
+@pytest.mark.parametrize('section', ['checkpoint', 'engine', 'report'])
+def test_what_does_not_decide_the_result_may_change_and_is_kept(folder, section):
+    config = changed(section, **dict.fromkeys(CONFIG[section], 7))
+    claim(folder, config)
+    assert json.loads((folder / 'config.json').read_text())[section] == config[section]
+
+
+@pytest.mark.parametrize(
+    ('config', 'difference'),
+    [
+        (changed('data', databases=('samm',)), f"data.databases is {DATABASES} there and ('samm',) here"),
+        (changed('dataset', clips=441), 'dataset.clips is 442 there and 441 here'),
+        (changed('loss', name='cross_entropy'), "loss.name is 'focal' there and 'cross_entropy' here"),
+        (changed('model', variant='code'), "model.variant is 'paper' there and 'code' here"),
+        (changed('model', width=6), 'model.width is None there and 6 here'),
+        (changed('optimizer', learning_rate=0.1), 'optimizer.learning_rate is 0.001 there and 0.1 here'),
+        (CONFIG | {'seeds': (0,)}, 'seeds is [0, 1] there and (0,) here'),
+        (changed('training', epochs=61), 'training.epochs is 60 there and 61 here'),
+    ],
+)
+def test_another_config_is_refused_by_the_field_that_differs(folder, config, difference):
+    before = (folder / 'config.json').read_text()
+    message = refusal(folder, config)
+    assert [line for line in message.splitlines() if line.startswith('  ')] == [f'  {difference}']
+    assert (folder / 'config.json').read_text() == before
+    claim(folder)  # the refusal lets go of the folder
+
+
+def test_all_fields_that_differ_are_listed(folder):
+    config = changed('model', name='other', variant='code') | {'seeds': (9,)}
+    listed = [line.split()[0] for line in refusal(folder, config).splitlines() if line.startswith('  ')]
+    assert listed == ['model.name', 'model.variant', 'seeds']
+
+
+@pytest.mark.parametrize('place', ['file', 'file/run'])
+def test_a_file_in_the_way_is_refused(tmp_path, place):
+    (tmp_path / 'file').write_text('mine')
+    message = refusal(tmp_path / place)
+    assert f'cannot write to the workdir {tmp_path / place}' in message
+    assert '--workdir' in message
+    assert (tmp_path / 'file').read_text() == 'mine'
+
+
+@pytest.mark.parametrize('name', ['trials.csv', 'predictions.csv', 'results.json', 'waves', 'checkpoints'])
+def test_results_without_a_config_are_nobody_s(tmp_path, name):
+    (tmp_path / name).touch()
+    assert f'{tmp_path} holds {name} but no config.json' in refusal(tmp_path)
+    assert not (tmp_path / 'config.json').exists()
+
+
+@pytest.mark.parametrize(
+    'content',
+    [
+        b'',
+        b'{"data": ',
+        b'\xff\xfe',
+        *[
+            pytest.param(
+                content,
+                marks=pytest.mark.xfail(raises=AttributeError, strict=True, reason='JSON, but no object'),
+            )
+            for content in (b'[]', b'null')
+        ],
+    ],
+)
+def test_a_corrupt_config_is_refused_and_kept(folder, content):
+    (folder / 'config.json').write_bytes(content)
+    assert f'{folder / "config.json"} is not' in refusal(folder)
+    assert (folder / 'config.json').read_bytes() == content
+
+
+HOLDER = """
+import sys
+from dualatme_jax import workdir
+with workdir.claim(sys.argv[1], dict.fromkeys(workdir.DECISIVE)):
+    print('held', flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_second_process_is_refused_until_the_first_is_gone(tmp_path):
+    config = dict.fromkeys(workdir.DECISIVE)
+    process = subprocess.Popen(
+        [sys.executable, '-c', HOLDER, str(tmp_path)],
+        cwd=pathlib.Path(workdir.__file__).parents[1],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    try:
+        assert process.stdout.readline() == b'held\n'
+        assert f'another process is running in {tmp_path}' in refusal(tmp_path, config)
+        # Another run's config is not what is wrong, even if it differs.
+        assert 'another process' in refusal(tmp_path)
+    finally:
+        process.kill()
+        process.communicate()
+    claim(tmp_path, config)
+
+
+def test_the_folder_is_let_go_when_the_run_fails(tmp_path):
+    with pytest.raises(RuntimeError, match='boom'), workdir.claim(tmp_path, CONFIG):
+        raise RuntimeError('boom')
+    claim(tmp_path)
