@@ -47,7 +47,7 @@ def run(config: ConfigDict, workdir: str | os.PathLike, console: Console | None 
     Raises:
       InputError: the config, the dataset or the workdir cannot be used.
     """
-    console = console or Console()
+    console = console or Console(markup=False, highlight=False)
     recipe = make_recipe(config)
     dataset = load_dataset(config.data)
     table = trials.table(
@@ -113,9 +113,7 @@ def load_dataset(data: ConfigDict) -> Dataset:
         # In a process of its own: training does not import OpenCV, nor building JAX.
         command = [sys.executable, '-m', 'data_prep', 'build', '--release', 'synthetic', '--out', str(path)]
         if subprocess.run(command, check=False).returncode:
-            raise InputError(
-                f'the synthetic release could not be built by `{" ".join(command[1:])}`; see above'
-            )
+            raise InputError(f'the synthetic release could not be built in {path}: see the message above')
     return dataset_lib.load(path, databases=tuple(data.databases))
 
 
@@ -166,14 +164,15 @@ def train(
             checkpoints = WaveCheckpoints(
                 folder / workdir_lib.CHECKPOINTS / name, decisive | {'trials': rows['trial'].tolist()}
             )
-            wave = trainer.train_wave(
-                rows.to_dict('records'),
-                size=ledger.wave_size,
-                epochs=config.training.epochs,
-                checkpoints=checkpoints,
-                every=config.checkpoint.every,
-                on_epoch=listener(number, reporter, folder / workdir_lib.TENSORBOARD / name),
-            )
+            with memory.explained(ledger.wave_size):
+                wave = trainer.train_wave(
+                    rows.to_dict('records'),
+                    size=ledger.wave_size,
+                    epochs=config.training.epochs,
+                    checkpoints=checkpoints,
+                    every=config.checkpoint.every,
+                    on_epoch=listener(number, reporter, folder / workdir_lib.TENSORBOARD / name),
+                )
             kept = folder / workdir_lib.WAVES / name
             kept.mkdir(parents=True, exist_ok=True)
             predictions.write(wave.predictions, kept / workdir_lib.PREDICTIONS)

@@ -32,7 +32,7 @@ class Reporter:
         if not self._console.is_terminal and (
             done == 1 or done % max(1, self._epochs // 12) == 0 or done == self._epochs
         ):
-            self._console.print(f'{where}, {loss}{self._time_left(overall)}', highlight=False, soft_wrap=True)
+            self._console.print(f'{where}, {loss}{self._time_left(overall)}', soft_wrap=True)
         if self._began is None:
             self._began = time.monotonic(), overall
 

@@ -21,9 +21,9 @@ WAVES = 'waves'
 WEIGHTS = 'weights'
 TENSORBOARD = 'tensorboard'
 
-# Sections of the config that decide what is trained. The others (how, where, how often it is saved or
-# reported) may change between a run and its continuation.
-DECISIVE = ('data', 'dataset', 'loss', 'model', 'optimizer', 'seeds', 'training')
+# Sections that decide what is trained. The others (where the data lies, how and how often it is saved or
+# reported) may change between a run and its continuation; `dataset` is the data's fingerprint.
+DECISIVE = ('dataset', 'loss', 'model', 'optimizer', 'seeds', 'training')
 
 
 @contextlib.contextmanager

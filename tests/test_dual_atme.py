@@ -175,13 +175,8 @@ def sigmoid(x):
 def test_cbam_is_channel_then_spatial_attention():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(2, 4, 5, 32))
-    w1, b1, w2, b2 = (
-        rng.normal(size=(32, 2)),
-        rng.normal(size=2),
-        rng.normal(size=(2, 32)),
-        rng.normal(size=32),
-    )
-    kernel, b3 = rng.normal(size=(3, 3, 2, 1)), rng.normal(size=1)
+    w1, w2, kernel = (rng.normal(size=shape) for shape in ((32, 2), (2, 32), (3, 3, 2, 1)))
+    b1, b2, b3 = (rng.normal(size=size) for size in (2, 32, 1))
 
     def mlp(pooled):
         return np.maximum(pooled @ w1 + b1, 0) @ w2 + b2

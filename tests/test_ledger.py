@@ -8,13 +8,13 @@ from dualatme_jax.files import replacing
 from dualatme_jax.ledger import Ledger
 from dualatme_jax.training.engine import Wave
 
-# A subject that is no number, and floats that need all their digits.
+# Subjects that all look like numbers and are none, and floats that need all their digits.
 TRIALS = pd.DataFrame(
     {
         'trial': range(5),
         'fold': range(5),
         'database': ['casme2', 'smic', 'samm', 'samm', 'samm'],
-        'subject': ['sub01', '1', '006', '007', '1e3'],
+        'subject': ['01', '1', '006', '007', '1e3'],
         'seed': 0,
         'learning_rate': [1e-3 / 3, 0.1 + 0.2, 1e-3, 1e-3, 1e-3],
         'focal_gamma': 2.0,
@@ -42,7 +42,7 @@ def test_a_new_ledger_reads_back_as_it_was_made(path):
     found = Ledger.open(path)
     pd.testing.assert_frame_equal(found.table, made.table)
     pd.testing.assert_frame_equal(found.table[TRIALS.columns], TRIALS, check_exact=True)
-    assert found.table['subject'].tolist() == ['sub01', '1', '006', '007', '1e3']
+    assert found.table['subject'].tolist() == ['01', '1', '006', '007', '1e3']
     assert (found.waves, found.wave_size, found.seconds, len(found.failed)) == (3, 2, 0, 0)
 
 

@@ -1,5 +1,8 @@
 """How many trials fit the device: the size of a wave."""
 
+import contextlib
+from collections.abc import Iterator
+
 import jax
 import psutil
 
@@ -22,7 +25,23 @@ def budget(limit_gib: float) -> int:
     if device.platform == 'cpu':  # a CPU device reports no memory of its own
         return int(psutil.virtual_memory().available * USABLE)
     stats = device.memory_stats()
+    if not stats:
+        raise InputError(f'{device.device_kind} does not tell its memory; set config.engine.memory_gib')
     return int((stats['bytes_limit'] - stats['bytes_in_use']) * USABLE)
+
+
+@contextlib.contextmanager
+def explained(trials: int) -> Iterator[None]:
+    """Turns the device's running out of memory with `trials` side by side into an InputError."""
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        if 'RESOURCE_EXHAUSTED' not in str(error):
+            raise
+        raise InputError(
+            f'the device ran out of memory with {trials} trials side by side: {str(error).splitlines()[0]}\n'
+            f'give another --workdir and --config.engine.max_trials={max(1, trials // 2)}'
+        ) from error
 
 
 def wave_size(*, trials: int, bytes_per_trial: int, budget_bytes: int, max_trials: int) -> int:
