@@ -207,7 +207,7 @@ def report(ledger: Ledger, config: ConfigDict, folder: pathlib.Path, console: Co
     Scores pool the predictions of all folds, so a seed with a failed trial has none; it is named instead.
     """
     parts = [
-        pd.read_csv(file, dtype={'subject': str, 'clip': str})
+        pd.read_csv(file, dtype={'subject': str, 'clip': str}, keep_default_na=False)
         for file in sorted((folder / workdir_lib.WAVES).glob(f'*/{workdir_lib.PREDICTIONS}'))
     ]
     table = pd.concat(parts, ignore_index=True)

@@ -40,7 +40,9 @@ class Ledger:
     @classmethod
     def open(cls, path: pathlib.Path) -> 'Ledger':
         """The ledger that an earlier process left."""
-        return cls(path, pd.read_csv(path, dtype={'subject': str}))
+        # A subject may be called NA: only numbers can be missing.
+        empty = {'loss': [''], 'seconds': ['']}
+        return cls(path, pd.read_csv(path, dtype={'subject': str}, keep_default_na=False, na_values=empty))
 
     @property
     def waves(self) -> int:

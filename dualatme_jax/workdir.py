@@ -68,9 +68,11 @@ def _check_config(path: pathlib.Path, config: Mapping[str, Any]) -> None:
         return
     try:
         there = json.loads(file.read_text())
-    except ValueError as error:
+        if not isinstance(there, dict):
+            raise TypeError(f'it holds {there!r}')
+    except (OSError, TypeError, ValueError) as error:
         raise InputError(
-            f'{file} is not JSON ({error}); give another --workdir, or delete this one'
+            f'{file} is not the config of a run ({error}); give another --workdir, or delete this one'
         ) from error
     differences = [
         line for section in DECISIVE for line in _differences(section, there.get(section), config[section])

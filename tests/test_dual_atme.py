@@ -204,11 +204,6 @@ def test_cbam_is_channel_then_spatial_attention():
         ({'dropout': 1.0}, r'config.model.dropout is 1.0; expected a fraction in \[0, 1\)'),
         ({'dropout': -0.1}, 'config.model.dropout is -0.1'),
         ({'dropout': float('nan')}, 'config.model.dropout is nan'),
-        pytest.param(
-            {'width': 3},
-            'width',
-            marks=pytest.mark.xfail(raises=TypeError, strict=True, reason='build lets the TypeError through'),
-        ),
     ],
 )
 def test_what_cannot_be_built_is_refused(options, message):

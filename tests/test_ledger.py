@@ -46,7 +46,6 @@ def test_a_new_ledger_reads_back_as_it_was_made(path):
     assert (found.waves, found.wave_size, found.seconds, len(found.failed)) == (3, 2, 0, 0)
 
 
-@pytest.mark.xfail(strict=True, reason='pandas reads such a subject as a missing value')
 @pytest.mark.parametrize('subject', ['NA', 'nan', 'None'])
 def test_a_subject_may_be_called_as_a_missing_value(path, subject):
     Ledger.create(path, TRIALS.assign(subject=subject), wave_size=2)

@@ -128,7 +128,7 @@ def test_the_table_s_columns_and_order():
     ]
 
 
-@pytest.mark.parametrize('seeds', [(), (1, 2, 1), (0, -1)])
+@pytest.mark.parametrize('seeds', [(), (1, 2, 1), (0, -1), (0, 2**32), (0.5,), ('1',)])
 def test_seeds_that_cannot_be_are_refused(seeds):
     with pytest.raises(InputError, match=r'config\.seeds is'):
         table(SMALL, seeds=seeds)
@@ -152,12 +152,6 @@ def bits(key):
 def test_keys_differ_between_all_subjects_and_seeds():
     table_rows = rows(SMALL, seeds=range(20))
     assert len({bits(trials.device_trial(row, SMALL).key) for row in table_rows}) == len(table_rows) == 60
-
-
-@pytest.mark.xfail(strict=True, reason='jax.random.key takes the low 32 bits of a seed')
-def test_keys_differ_between_seeds_of_any_size():
-    seeds = rows(SMALL, seeds=(0, 2**32))
-    assert len({bits(trials.device_trial(row, SMALL).key) for row in seeds}) == len(seeds)
 
 
 def test_a_key_depends_on_seed_and_subject_alone():
@@ -266,6 +260,25 @@ def test_without_a_limit_the_budget_is_most_of_what_is_free(monkeypatch, platfor
     monkeypatch.setattr(memory.jax, 'local_devices', lambda: [device])
     monkeypatch.setattr(memory.psutil, 'virtual_memory', lambda: types.SimpleNamespace(available=200))
     assert memory.budget(0.0) == expected
+
+
+def test_a_device_that_does_not_tell_its_memory_needs_a_limit(monkeypatch):
+    device = types.SimpleNamespace(platform='gpu', device_kind='Toy', memory_stats=lambda: None)
+    monkeypatch.setattr(memory.jax, 'local_devices', lambda: [device])
+    with pytest.raises(InputError, match=r'Toy does not tell its memory; set config\.engine\.memory_gib'):
+        memory.budget(0.0)
+
+
+def raise_of_device(message):
+    with memory.explained(68):
+        raise jax.errors.JaxRuntimeError(message)
+
+
+def test_running_out_of_memory_is_explained_and_other_errors_are_not():
+    with pytest.raises(InputError, match=r'with 68 trials side by side(.|\n)*max_trials=34'):
+        raise_of_device('RESOURCE_EXHAUSTED: Out of memory\nlong list')
+    with pytest.raises(jax.errors.JaxRuntimeError, match='INTERNAL'):
+        raise_of_device('INTERNAL: cuDNN')
 
 
 def test_a_trial_failed_in_its_first_epoch_that_is_not_finite():

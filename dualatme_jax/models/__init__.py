@@ -15,7 +15,7 @@ def build(name: str, **options) -> nn.Module:
     with flows [B, H, W, 3] and mask [B], and returns an `Output`.
 
     Raises:
-      InputError: no such model, or an option that this model does not take or cannot use.
+      InputError: no such model, or a value that it cannot use.
     """
     if name not in MODELS:
         raise InputError(

@@ -29,8 +29,7 @@ def focal(logits: jax.Array, labels: jax.Array, *, gamma: jax.Array, alpha: jax.
     With gamma 0 and alpha 1 it is the cross-entropy.
     """
     log_p = _log_probability(logits, labels)
-    # 1 - p from log p keeps its digits where p is near 1. At p = 1 the power has no gradient for
-    # gamma < 1, and none is wanted: the floor takes it away.
+    # At p = 1 a power below 1 has an infinite gradient: the floor takes it away.
     miss = jnp.maximum(-jnp.expm1(log_p), jnp.finfo(log_p.dtype).tiny)
     return -alpha * miss**gamma * log_p
 

@@ -57,10 +57,12 @@ def table(
             f'{len(subjects)} subject in the dataset; leave-one-subject-out needs 2 or more: '
             'use more databases (config.data.databases)'
         )
-    whole = all(isinstance(seed, int) and seed >= 0 for seed in seeds)
+    # jax.random.key takes 32 bits: a larger seed would be a smaller one's twin.
+    whole = all(isinstance(seed, int) and 0 <= seed < 2**32 for seed in seeds)
     if not seeds or not whole or len(set(seeds)) != len(seeds):
         raise InputError(
-            f'config.seeds is {tuple(seeds)}; expected one or more different whole numbers from 0'
+            f'config.seeds is {tuple(seeds)}; expected one or more different whole numbers '
+            'from 0 to 2**32 - 1'
         )
     if not allow_missing_class:
         _check_classes(dataset, subjects)

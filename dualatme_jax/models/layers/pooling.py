@@ -1,7 +1,7 @@
 """Max pooling as a maximum of slices.
 
 Its gradient is a few selects, where that of `reduce_window` is a scatter: eight times faster on a CPU.
-Equal maxima in a window share the gradient equally (PyTorch gives it to the first).
+Equal maxima in a window share the gradient (PyTorch gives it to the first).
 """
 
 import functools
