@@ -134,11 +134,12 @@ def open_ledger(
     path = folder / workdir_lib.TRIALS
     if path.exists():
         return Ledger.open(path)
+    most = min(len(table), config.engine.max_trials or len(table))
     size = memory.wave_size(
         trials=len(table),
         budget_bytes=memory.budget(config.engine.memory_gib),
-        bytes_per_trial=trainer.bytes_per_trial(table.iloc[0].to_dict()),
-        max_trials=config.engine.max_trials,
+        bytes_per_trial=trainer.bytes_per_trial(table[:most].to_dict('records')),
+        most=most,
     )
     return Ledger.create(path, table, wave_size=size)
 

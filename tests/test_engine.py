@@ -150,4 +150,4 @@ def test_kept_weights_are_those_that_predicted(stacked, tmp_path):
 
 def test_memory_of_a_trial_counts_its_state_and_its_batch(trainer, rows):
     parameters_and_moments = 3 * 4 * 4_833_193
-    assert parameters_and_moments < trainer.bytes_per_trial(rows[0]) < 10 * parameters_and_moments
+    assert parameters_and_moments < trainer.bytes_per_trial(rows) < 10 * parameters_and_moments

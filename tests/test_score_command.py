@@ -1,7 +1,6 @@
 import json
 import subprocess
 import sys
-import time
 
 import pandas as pd
 import pytest
@@ -116,18 +115,18 @@ def test_resamples_are_positive(capsys, complete, resamples):
     assert '--resamples' in capsys.readouterr().err
 
 
-def test_help_is_quick():
-    start = time.monotonic()
+def test_help_names_the_options():
     command_line = [sys.executable, '-m', 'dualatme_jax.score', '--help']
     helped = subprocess.run(command_line, capture_output=True, text=True, check=True)
-    assert time.monotonic() - start < 5  # about 0.1 s; the margin is for busy machines
     assert '--resamples' in helped.stdout
 
 
-def test_help_needs_nothing_heavy():
-    program = 'import sys, dualatme_jax.score; print(*sys.modules)'
+@pytest.mark.parametrize('module', ['dualatme_jax.score', 'dualatme_jax.main', 'data_prep.__main__'])
+def test_help_waits_for_nothing_heavy(module):
+    program = f'import sys, {module}; print(*sys.modules)'
     loaded = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True, check=True)
-    assert not {'jax', 'pandas', 'sklearn', 'matplotlib', 'rich'} & set(loaded.stdout.split())
+    heavy = {'jax', 'numpy', 'pandas', 'sklearn', 'matplotlib', 'rich', 'cv2', 'tensorflow_datasets'}
+    assert not heavy & set(loaded.stdout.split())
 
 
 def test_the_command_runs_without_jax(complete):

@@ -1,6 +1,5 @@
 import json
 import pathlib
-import time
 
 import numpy as np
 import pandas as pd
@@ -152,11 +151,8 @@ def test_seeds_with_different_clips_are_refused():
         scores.score_run(pd.concat([table, table[:1]]))
 
 
-def test_a_thousand_resamples_of_ten_seeds_are_quick():
-    table = run(seeds=10)
-    start = time.process_time()
-    result = scores.score_run(table, resamples=1000)
-    assert time.process_time() - start < 10  # about 2 s; the margin is for busy machines
+def test_the_mean_over_seeds_lies_in_its_interval():
+    result = scores.score_run(run(seeds=10), resamples=1000)
     low, high = result['scores']['full']['uf1']['interval']
     assert low < result['scores']['full']['uf1']['mean'] < high
 

@@ -223,16 +223,14 @@ def test_a_batch_size_below_one_is_refused(batch_size):
     count=st.integers(1, 700),
     bytes_per_trial=st.integers(1, 100),
     budget_bytes=st.integers(100, 5000),
-    max_trials=st.integers(0, 100),
+    most=st.integers(1, 100),
 )
-def test_waves_fit_are_as_few_as_can_be_and_even(count, bytes_per_trial, budget_bytes, max_trials):
+def test_waves_fit_are_as_few_as_can_be_and_even(count, bytes_per_trial, budget_bytes, most):
     found = memory.wave_size(
-        trials=count, bytes_per_trial=bytes_per_trial, budget_bytes=budget_bytes, max_trials=max_trials
+        trials=count, bytes_per_trial=bytes_per_trial, budget_bytes=budget_bytes, most=most
     )
     allowed = [
-        size
-        for size in range(1, count + 1)
-        if size * bytes_per_trial <= budget_bytes and (not max_trials or size <= max_trials)
+        size for size in range(1, count + 1) if size * bytes_per_trial <= budget_bytes and size <= most
     ]
     waves = {size: -(-count // size) for size in allowed}
     fewest = min(waves.values())
@@ -242,7 +240,7 @@ def test_waves_fit_are_as_few_as_can_be_and_even(count, bytes_per_trial, budget_
 def test_a_trial_that_does_not_fit_is_refused_with_what_it_needs():
     gib = 2**30
     with pytest.raises(InputError, match=r'it needs 2\.50 GiB and 1\.25 GiB may be used'):
-        memory.wave_size(trials=68, bytes_per_trial=5 * gib // 2, budget_bytes=5 * gib // 4, max_trials=0)
+        memory.wave_size(trials=68, bytes_per_trial=5 * gib // 2, budget_bytes=5 * gib // 4, most=68)
 
 
 def test_the_budget_is_the_limit_given():

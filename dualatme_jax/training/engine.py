@@ -66,9 +66,12 @@ class Engine:
             _scaled(dataset.flow), _scaled(dataset.flow_puzzled), jax.numpy.asarray(dataset.label)
         )
 
-    def bytes_per_trial(self, row: Row) -> int:
-        """What a trial takes of the device at its peak."""
-        return self._parallel.memory(self._stack([row]), self._clips)
+    def bytes_per_trial(self, rows: Sequence[Row]) -> int:
+        """What each of some trials, side by side, takes of the device at its peak.
+
+        Compiles their step; if they then train as one wave, it is not compiled again.
+        """
+        return self._parallel.memory(self._stack(rows), self._clips) // len(rows)
 
     def train_wave(
         self,

@@ -44,14 +44,14 @@ def explained(trials: int) -> Iterator[None]:
         ) from error
 
 
-def wave_size(*, trials: int, bytes_per_trial: int, budget_bytes: int, max_trials: int) -> int:
+def wave_size(*, trials: int, bytes_per_trial: int, budget_bytes: int, most: int) -> int:
     """Trials a wave: as many as fit, then evened out so that the waves are of one size.
 
     Args:
       trials: how many there are in all.
       bytes_per_trial: what one needs at its peak.
       budget_bytes: what there is.
-      max_trials: an upper bound, or 0 for none.
+      most: how many a wave may have at all.
 
     Raises:
       InputError: not even one trial fits.
@@ -63,6 +63,6 @@ def wave_size(*, trials: int, bytes_per_trial: int, budget_bytes: int, max_trial
             f'{budget_bytes / GIB:.2f} GiB may be used; lower config.training.batch_size, '
             'free memory, or raise config.engine.memory_gib if it was set'
         )
-    fit = min(fit, max_trials or trials, trials)
+    fit = min(fit, most, trials)
     waves = -(-trials // fit)
     return -(-trials // waves)
