@@ -28,19 +28,20 @@ class Reporter:
         if self._waves > 1:
             where = f'wave {wave + 1}/{self._waves}, {where}'
         overall = wave * self._epochs + done
+        if self._began is None:
+            # Time left is told from here: before lie the compilation, and what an earlier process trained.
+            self._began = time.monotonic(), overall
+            self._bar.reset(self._task, completed=overall)
         self._bar.update(self._task, completed=overall, description=where, loss=loss)
         if not self._console.is_terminal and (
             done == 1 or done % max(1, self._epochs // 12) == 0 or done == self._epochs
         ):
             self._console.print(f'{where}, {loss}{self._time_left(overall)}', soft_wrap=True)
-        if self._began is None:
-            self._began = time.monotonic(), overall
 
     def _time_left(self, overall: int) -> str:
-        # Counted from the end of the first epoch, which compiles.
-        if self._began is None or overall == self._epochs * self._waves:
-            return ''
         began, first = self._began
+        if overall in (first, self._epochs * self._waves):
+            return ''
         left = (time.monotonic() - began) / (overall - first) * (self._epochs * self._waves - overall)
         return f', {left / 60:.0f} min left' if left > 90 else f', {left:.0f} s left'
 
