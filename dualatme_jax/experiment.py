@@ -1,13 +1,15 @@
 """One run, from config to report. Read top to bottom."""
 
+import contextlib
 import hashlib
 import json
+import math
 import os
 import pathlib
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
@@ -25,12 +27,30 @@ from dualatme_jax.errors import InputError
 from dualatme_jax.ledger import Ledger
 from dualatme_jax.progress import Reporter, reporting
 from dualatme_jax.report import challenge_log, plots, predictions, results, scores, tables
-from dualatme_jax.training import engine, losses, memory, optimizers, trials
+from dualatme_jax.training import losses, memory, optimizers, trials
 from dualatme_jax.training.checkpoint import WaveCheckpoints, save_weights
-from dualatme_jax.training.step import Recipe
+from dualatme_jax.training.engine import Engine, OnEpoch
+from dualatme_jax.training.step import Training
 
 # Every trial is scored with its last epoch's weights: nothing is selected on the left-out subject.
 SELECTION = 'last'
+
+# What numbers of the config may be: (section, field, least, most).
+RANGES = [
+    ('training', 'epochs', 1, math.inf),
+    ('checkpoint', 'every', 1, math.inf),
+    ('report', 'resamples', 1, math.inf),
+    ('engine', 'max_trials', 0, math.inf),
+    ('optimizer', 'learning_rate', 0, math.inf),
+    ('optimizer', 'momentum', 0, 1),
+    ('optimizer', 'step_factor', 0, 1),
+    ('loss', 'focal_gamma', 0, math.inf),
+    ('loss', 'focal_alpha', 0, math.inf),
+    ('loss', 'cosine_weight', 0, math.inf),
+]
+
+# Trials whose step is compiled to learn what one takes: a small run trains with the program that this gives.
+PROBED_TRIALS = 16
 
 
 def run(config: ConfigDict, workdir: str | os.PathLike, console: Console | None = None) -> bool:
@@ -48,7 +68,7 @@ def run(config: ConfigDict, workdir: str | os.PathLike, console: Console | None 
       InputError: the config, the dataset or the workdir cannot be used.
     """
     console = console or Console(markup=False, highlight=False)
-    recipe = make_recipe(config)
+    training = make_training(config)
     dataset = load_dataset(config.data)
     table = trials.table(
         dataset,
@@ -56,33 +76,32 @@ def run(config: ConfigDict, workdir: str | os.PathLike, console: Console | None 
         hyperparameters=hyperparameters(config),
         allow_missing_class=config.data.allow_missing_class,
     )
-    trainer = engine.Engine(recipe, dataset, batch_size=config.training.batch_size)
+    engine = Engine(training, dataset, batch_size=config.training.batch_size)
     identity = json.loads(config.to_json()) | {'dataset': fingerprint(dataset)}
     with workdir_lib.claim(workdir, identity) as folder:
         if (folder / workdir_lib.RESULTS).exists():
             console.print(f'{folder} holds this run, finished; nothing is trained again', soft_wrap=True)
-            ledger = Ledger.open(folder / workdir_lib.TRIALS)
+            ledger = Ledger.open(folder / workdir_lib.TRIALS, table)
         else:
-            ledger = open_ledger(folder, table, trainer, config)
-            train(ledger, trainer, config, folder, identity, console)
-        return report(ledger, config, folder, console)
+            ledger = open_ledger(folder, table, engine, config)
+            train(ledger, engine, config, folder, identity, console)
+            collect(ledger, folder)
+        return report(ledger, dataset.metadata, config, folder, console)
 
 
-def make_recipe(config: ConfigDict) -> Recipe:
+def make_training(config: ConfigDict) -> Training:
     """What all trials have in common; raises InputError for what cannot be."""
-    for section, field in [('training', 'epochs'), ('checkpoint', 'every'), ('report', 'resamples')]:
-        if config[section][field] < 1:
-            raise InputError(f'config.{section}.{field} is {config[section][field]}; expected 1 or more')
-    if config.engine.max_trials < 0:
-        raise InputError(
-            f'config.engine.max_trials is {config.engine.max_trials}; expected a number, or 0 for no limit'
-        )
-    if len(config.loss.class_weights) != len(schema.LABELS):
+    for section, field, low, high in RANGES:
+        if not low <= config[section][field] <= high:
+            raise InputError(
+                f'config.{section}.{field} is {config[section][field]}; expected {low} to {high}'
+            )
+    if min(config.loss.class_weights) < 0 or len(config.loss.class_weights) != len(schema.LABELS):
         raise InputError(
             f'config.loss.class_weights is {tuple(config.loss.class_weights)}; '
-            f'expected one for each of {", ".join(schema.LABELS)}'
+            f'expected one, not negative, for each of {", ".join(schema.LABELS)}'
         )
-    return Recipe(
+    return Training(
         model=models.build(classes=len(schema.LABELS), **config.model),
         classification=losses.classification(config.loss.name),
         class_weights=tuple(config.loss.class_weights),
@@ -108,7 +127,7 @@ def hyperparameters(config: ConfigDict) -> dict[str, float]:
 
 def load_dataset(data: ConfigDict) -> Dataset:
     """The dataset of a config; the synthetic one is built on first use."""
-    path = pathlib.Path(data.path)
+    path = pathlib.Path(data.path).expanduser()
     if data.build_synthetic and not path.exists():
         # In a process of its own: training does not import OpenCV, nor building JAX.
         command = [sys.executable, '-m', 'data_prep', 'build', '--release', 'synthetic', '--out', str(path)]
@@ -127,115 +146,142 @@ def fingerprint(dataset: Dataset) -> dict[str, Any]:
     return {'clips': dataset.size, 'sha256': digest.hexdigest()}
 
 
-def open_ledger(
-    folder: pathlib.Path, table: pd.DataFrame, trainer: engine.Engine, config: ConfigDict
-) -> Ledger:
+def open_ledger(folder: pathlib.Path, table: pd.DataFrame, engine: Engine, config: ConfigDict) -> Ledger:
     """The ledger of a run that was begun, or a new one with its waves planned by memory."""
     path = folder / workdir_lib.TRIALS
+    most = config.engine.max_trials or len(table)
     if path.exists():
-        return Ledger.open(path)
-    most = min(len(table), config.engine.max_trials or len(table))
+        ledger = Ledger.open(path, table)
+        if ledger.wave_size > most:
+            ledger.plan_again(most)
+            shutil.rmtree(folder / workdir_lib.CHECKPOINTS, ignore_errors=True)  # of larger waves
+        return ledger
+    budget = memory.budget(config.engine.memory_gib)
+    probe = table[: min(most, PROBED_TRIALS)].to_dict('records')
+    with memory.explained(len(probe)):
+        bytes_per_trial = engine.bytes_per_trial(probe)
     size = memory.wave_size(
-        trials=len(table),
-        budget_bytes=memory.budget(config.engine.memory_gib),
-        bytes_per_trial=trainer.bytes_per_trial(table[:most].to_dict('records')),
-        most=most,
+        trials=len(table), bytes_per_trial=bytes_per_trial, budget_bytes=budget, most=most
     )
     return Ledger.create(path, table, wave_size=size)
 
 
 def train(
     ledger: Ledger,
-    trainer: engine.Engine,
+    engine: Engine,
     config: ConfigDict,
     folder: pathlib.Path,
     identity: Mapping[str, Any],
     console: Console,
 ) -> None:
     """Trains the pending waves, each from its checkpoint if there is one, and keeps what they give."""
-    device = jax.local_devices()[0]
-    console.print(
-        f'{len(ledger.table)} trials, {ledger.wave_size} side by side, on {device.device_kind}',
-        soft_wrap=True,
-    )
     decisive = {section: identity[section] for section in workdir_lib.DECISIVE}
+    device = jax.local_devices()[0].device_kind
+    console.print(f'{len(ledger.table)} trials, {ledger.wave_size} side by side, on {device}', soft_wrap=True)
     with reporting(console, epochs=config.training.epochs, waves=ledger.waves) as reporter:
         for number, rows in ledger.pending():
             name = f'wave_{number:03d}'
             checkpoints = WaveCheckpoints(
                 folder / workdir_lib.CHECKPOINTS / name, decisive | {'trials': rows['trial'].tolist()}
             )
-            with memory.explained(ledger.wave_size):
-                wave = trainer.train_wave(
+            tensorboard = folder / workdir_lib.TENSORBOARD / name
+            with memory.explained(ledger.wave_size), listening(number, reporter, tensorboard) as on_epoch:
+                wave = engine.train_wave(
                     rows.to_dict('records'),
                     size=ledger.wave_size,
                     epochs=config.training.epochs,
                     checkpoints=checkpoints,
                     every=config.checkpoint.every,
-                    on_epoch=listener(number, reporter, folder / workdir_lib.TENSORBOARD / name),
+                    on_epoch=on_epoch,
                 )
             kept = folder / workdir_lib.WAVES / name
             kept.mkdir(parents=True, exist_ok=True)
             predictions.write(wave.predictions, kept / workdir_lib.PREDICTIONS)
             if config.checkpoint.keep_weights:
-                save_weights(kept / workdir_lib.WEIGHTS, wave.states)
-            # Only now is the wave over: a process that dies before this line predicts again.
+                save_weights(kept / workdir_lib.WEIGHTS, wave.variables)
+            # Only now is the wave over: a process that dies before this line continues from the checkpoint.
             ledger.close_wave(number, wave)
             checkpoints.delete()
+            del wave  # its networks make room for the next ones
 
 
-def listener(number: int, reporter: Reporter, folder: pathlib.Path) -> engine.OnEpoch:
-    """Tells the progress bar and TensorBoard of each epoch of wave `number`."""
-    writer: list[tensorboardX.SummaryWriter] = []
+@contextlib.contextmanager
+def listening(number: int, reporter: Reporter, folder: pathlib.Path) -> Iterator[OnEpoch]:
+    """Yields what tells the progress bar and TensorBoard of each epoch of wave `number`."""
+    with contextlib.ExitStack() as stack:
+        writer = None
 
-    def on_epoch(done: int, epoch_losses: np.ndarray) -> None:
-        reporter.epoch(number, done, epoch_losses)
-        if not writer:  # what an earlier process wrote from this epoch on is trained again
-            writer.append(tensorboardX.SummaryWriter(str(folder), purge_step=done))
-        finite = epoch_losses[np.isfinite(epoch_losses)]
-        if finite.size:
-            writer[0].add_scalar('loss/mean', finite.mean(), done)
-            writer[0].add_scalar('loss/max', finite.max(), done)
-        writer[0].add_scalar('trials/failed', epoch_losses.size - finite.size, done)
-        writer[0].flush()
+        def on_epoch(done: int, epoch_losses: np.ndarray) -> None:
+            nonlocal writer
+            reporter.epoch(number, done, epoch_losses)
+            if writer is None:  # what an earlier process wrote from this epoch on is trained again
+                writer = stack.enter_context(tensorboardX.SummaryWriter(str(folder), purge_step=done))
+            finite = epoch_losses[np.isfinite(epoch_losses)]
+            if finite.size:
+                writer.add_scalar('loss/mean', finite.mean(), done)
+                writer.add_scalar('loss/max', finite.max(), done)
+            writer.add_scalar('trials/failed', epoch_losses.size - finite.size, done)
+            writer.flush()
 
-    return on_epoch
+        yield on_epoch
 
 
-def report(ledger: Ledger, config: ConfigDict, folder: pathlib.Path, console: Console) -> bool:
-    """Writes predictions, scores, challenge logs and plots, and shows the table; returns if no trial failed.
+def collect(ledger: Ledger, folder: pathlib.Path) -> None:
+    """Puts the waves' predictions together in one file.
 
-    Scores pool the predictions of all folds, so a seed with a failed trial has none; it is named instead.
+    Scores pool the predictions of all folds, so a seed of which a trial failed is left out as a whole; what
+    its other trials predicted stays with their waves.
     """
-    parts = [
-        pd.read_csv(file, dtype={'subject': str, 'clip': str}, keep_default_na=False)
-        for file in sorted((folder / workdir_lib.WAVES).glob(f'*/{workdir_lib.PREDICTIONS}'))
+    files = [
+        folder / workdir_lib.WAVES / f'wave_{wave:03d}' / workdir_lib.PREDICTIONS
+        for wave in range(ledger.waves)
     ]
-    table = pd.concat(parts, ignore_index=True)
-    predictions.write(table, folder / workdir_lib.PREDICTIONS)
+    parts = [pd.read_csv(file, dtype={'subject': str, 'clip': str}, keep_default_na=False) for file in files]
+    whole = [part[~part['seed'].isin(ledger.failed['seed'])] for part in parts]
+    whole = [part for part in whole if len(part)] or parts[:1]
+    predictions.write(pd.concat(whole, ignore_index=True), folder / workdir_lib.PREDICTIONS)
+
+
+def report(
+    ledger: Ledger, metadata: Mapping[str, Any], config: ConfigDict, folder: pathlib.Path, console: Console
+) -> bool:
+    """Writes scores, challenge logs and plots, and shows the table; returns whether no trial failed."""
     failed = ledger.failed
-    whole = table[~table['seed'].isin(failed['seed'])]
     result = {
         'selection': SELECTION,
         'trials': len(ledger.table),
         'failed': failed[['trial', 'database', 'subject', 'seed', 'failed_epoch']].to_dict('records'),
         'seconds': ledger.seconds,
+        'dataset': metadata,
         'scores': None,
         'per_seed': [],
     }
     for row in result['failed']:
         console.print(
             f'failed: trial {row["trial"]}, {row["database"]}/{row["subject"]} left out, seed {row["seed"]}: '
-            f'the loss was not finite in epoch {row["failed_epoch"]}; its seed is not scored',
+            f'not finite in epoch {row["failed_epoch"]}; its seed is not scored',
             soft_wrap=True,
         )
-    if not whole.empty:
-        result |= scores.score_run(whole, resamples=config.report.resamples)
-        for seed, rows in whole.groupby('seed'):
-            challenge_log.write(rows, folder / f'challenge_log_seed{seed}.txt')
-        plots.confusion_matrices(whole, folder / workdir_lib.CONFUSION)
-        console.print(tables.scores_table(whole, result, selection='last epoch'))
+    if set(failed['seed']) != set(ledger.table['seed']):
+        table = predictions.read(folder / workdir_lib.PREDICTIONS)
+        result |= scores.score_run(table, resamples=config.report.resamples)
+        console.print(tables.scores_table(table, result, selection=f'{SELECTION} epoch'))
+        console.print(
+            f'Input: {metadata["release"]}; puzzled flow of {metadata["regions"]["pair"]}: '
+            f'{metadata["flow_puzzled"]}.'
+        )
+        plots.confusion_matrices(table, folder / workdir_lib.CONFUSION)
+        write_challenge_logs(table, folder, console)
     results.write(result, folder / workdir_lib.RESULTS)
     shutil.rmtree(folder / workdir_lib.CHECKPOINTS, ignore_errors=True)
     console.print(f'trained in {ledger.seconds:.0f} s; everything is in {folder}', soft_wrap=True)
     return failed.empty
+
+
+def write_challenge_logs(table: pd.DataFrame, folder: pathlib.Path, console: Console) -> None:
+    """One log a seed; names that the log has no way to write are told, and cost nothing else."""
+    for seed, rows in table.groupby('seed'):
+        try:
+            challenge_log.write(rows, folder / f'challenge_log_seed{seed}.txt')
+        except InputError as error:
+            console.print(f'no challenge log of seed {seed}: {error}', soft_wrap=True)

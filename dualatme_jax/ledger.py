@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
+from dualatme_jax.errors import InputError
 from dualatme_jax.files import replacing
 from dualatme_jax.training.engine import Wave
 
@@ -38,11 +39,19 @@ class Ledger:
         return ledger
 
     @classmethod
-    def open(cls, path: pathlib.Path) -> 'Ledger':
-        """The ledger that an earlier process left."""
-        # A subject may be called NA: only numbers can be missing.
-        empty = {'loss': [''], 'seconds': ['']}
-        return cls(path, pd.read_csv(path, dtype={'subject': str}, keep_default_na=False, na_values=empty))
+    def open(cls, path: pathlib.Path, trials: pd.DataFrame) -> 'Ledger':
+        """The ledger that an earlier process left of these trials; raises InputError if it is not one."""
+        try:
+            # A subject may be called NA: only numbers can be missing.
+            empty = {'loss': [''], 'seconds': ['']}
+            table = pd.read_csv(path, dtype={'subject': str}, keep_default_na=False, na_values=empty)
+            same = table[list(trials.columns)].astype(str).equals(trials.astype(str))
+            table = table[[*trials.columns, *OUTCOME]]
+        except (OSError, ValueError, KeyError) as error:
+            raise InputError(f'{path} is not the table of a run ({error}); give another --workdir') from error
+        if not same:
+            raise InputError(f'{path} lists other trials than this run has; give another --workdir')
+        return cls(path, table)
 
     @property
     def waves(self) -> int:
@@ -51,8 +60,9 @@ class Ledger:
 
     @property
     def wave_size(self) -> int:
-        """Trials in the largest wave."""
-        return int(self.table['wave'].value_counts().max())
+        """Trials in the largest wave that is pending; 0 if none is."""
+        pending = self.table[self.table['status'] == PENDING]
+        return int(pending['wave'].value_counts().max()) if len(pending) else 0
 
     @property
     def seconds(self) -> float:
@@ -69,6 +79,14 @@ class Ledger:
         for wave, rows in self.table.groupby('wave'):
             if (rows['status'] == PENDING).any():
                 yield int(wave), rows.drop(columns=list(OUTCOME))
+
+    def plan_again(self, wave_size: int) -> None:
+        """Cuts what is pending into waves of `wave_size`, numbered after those that have ended."""
+        pending = self.table['status'] == PENDING
+        ended = self.table.loc[~pending, 'wave']
+        first = int(ended.max()) + 1 if len(ended) else 0
+        self.table.loc[pending, 'wave'] = first + np.arange(pending.sum()) // wave_size
+        self._write()
 
     def close_wave(self, number: int, wave: Wave) -> None:
         """Enters what became of a wave's trials."""

@@ -27,7 +27,7 @@ flags.mark_flag_as_required('config')
 
 
 def main(argv: list[str]) -> None:
-    """Parses nothing more: hands the config and the workdir to the experiment."""
+    """Runs the experiment; exit status 0: all well, 1: a trial failed, 2: bad input."""
     if len(argv) > 1:
         raise app.UsageError(f'unexpected arguments: {" ".join(argv[1:])}')
     logging.set_verbosity(logging.WARNING)
@@ -52,14 +52,19 @@ def default_workdir() -> pathlib.Path:
 
 
 def parse_flags(argv: list[str]) -> list[str]:
-    """Reads the flags; one that the config has no field for, or cannot take, ends the program by name."""
+    """Reads the flags; a config that cannot be loaded, or has no such field, ends the program."""
     try:
-        return app.parse_flags_with_usage(argv)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        reason = ' '.join(str(error).split())
+        rest = flags.FLAGS(argv)
+        CONFIG.value.to_json()  # a file that is not there is told at its first use
+        return rest
+    except (flags.Error, AttributeError, ImportError, KeyError, OSError, TypeError, ValueError) as error:
+        reason = (
+            str(error).strip().splitlines()[-1].strip()
+        )  # above it may stand how the config was looked for
         print(
-            f'error: a --config flag does not fit the config: {reason}\n'
-            'expected a field, and a value of its type, as the config file lists them',
+            f'error: {reason}\n'
+            'expected --config=configs/NAME.py[:synthetic], in the folder that holds configs/, and fields '
+            'and types as that file lists them; see --help',
             file=sys.stderr,
         )
         sys.exit(2)

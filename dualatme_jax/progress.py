@@ -15,7 +15,7 @@ class Reporter:
     def __init__(self, console: Console, bar: rich.progress.Progress, *, epochs: int, waves: int):
         self._console, self._bar = console, bar
         self._epochs, self._waves = epochs, waves
-        self._task = bar.add_task('starting', total=epochs * waves, wave='', loss='')
+        self._task = bar.add_task('starting', total=epochs * waves, loss='')
         self._began: tuple[float, int] | None = None
 
     def epoch(self, wave: int, done: int, losses: np.ndarray) -> None:

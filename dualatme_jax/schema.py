@@ -39,3 +39,7 @@ SPLIT = 'clips'
 
 # The name under which scores over all databases together are reported.
 FULL = 'full'
+
+# A table of predictions: a row a clip and trial. Hyperparameters that differ between trials follow.
+PROBABILITIES = tuple(f'prob_{label}' for label in LABELS)
+PREDICTION_COLUMNS = ('trial', 'seed', DATABASE, SUBJECT, CLIP, LABEL, 'prediction', *PROBABILITIES)

@@ -56,16 +56,14 @@ def claim(path: str | os.PathLike, config: Mapping[str, Any]) -> Iterator[pathli
 
 def _check_config(path: pathlib.Path, config: Mapping[str, Any]) -> None:
     file = path / CONFIG
-    if not file.exists():
-        strangers = [
-            name for name in (TRIALS, PREDICTIONS, RESULTS, WAVES, CHECKPOINTS) if (path / name).exists()
-        ]
-        if strangers:
-            raise InputError(
-                f'{path} holds {", ".join(strangers)} but no {CONFIG}, so whose they are cannot be told; '
-                'give another --workdir, or move them away'
-            )
+    begun = [name for name in (TRIALS, PREDICTIONS, RESULTS, WAVES, CHECKPOINTS) if (path / name).exists()]
+    if not begun:  # a run that was refused or stopped before it trained binds nobody to its config
         return
+    if not file.exists():
+        raise InputError(
+            f'{path} holds {", ".join(begun)} but no {CONFIG}, so whose they are cannot be told; '
+            'give another --workdir, or move them away'
+        )
     try:
         there = json.loads(file.read_text())
         if not isinstance(there, dict):

@@ -20,7 +20,7 @@ def test_a_config_is_locked_and_can_be_used(module):
     with pytest.raises((AttributeError, KeyError)):
         config.training.epoch = 3
     assert config.data.databases == DATABASES_OF[module.__name__.split('.')[1]]
-    experiment.make_recipe(config)
+    experiment.make_training(config)
     assert set(experiment.hyperparameters(config)) == {
         'learning_rate', 'momentum', 'cosine_weight', 'focal_gamma', 'focal_alpha'
     }  # fmt: skip

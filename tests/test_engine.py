@@ -1,5 +1,8 @@
 """Trials side by side: what neighbours, interruptions and failures may not change."""
 
+import dataclasses
+
+import jax
 import numpy as np
 import pytest
 
@@ -31,7 +34,7 @@ def config():
 @pytest.fixture(scope='module')
 def trainer(dataset, config):
     # 20 to 22 training clips: two batches of 11, the second partly padding where a subject has more clips.
-    return engine.Engine(experiment.make_recipe(config), dataset, batch_size=11)
+    return engine.Engine(experiment.make_training(config), dataset, batch_size=11)
 
 
 @pytest.fixture(scope='module')
@@ -109,6 +112,24 @@ def test_a_short_wave_is_filled_up_and_what_fills_is_dropped(trainer, rows, stac
     )
 
 
+def test_the_left_out_subject_s_clips_change_nothing_in_training(dataset, config, trainer, rows, tmp_path):
+    # The subject with the most clips: its fold pads the last batch.
+    place = 2
+    own = dataset.subject == rows[place]['subject']
+    changed = dataclasses.replace(
+        dataset,
+        flow=np.where(own[:, None, None, None], 255 - dataset.flow, dataset.flow),
+        flow_puzzled=np.where(own[:, None, None, None], 0, dataset.flow_puzzled),
+        label=np.where(own, 2 - dataset.label, dataset.label),
+    )
+    other = engine.Engine(experiment.make_training(config), changed, batch_size=11)
+    one, two = (
+        train(machine, rows[place : place + 1], tmp_path / name).variables
+        for machine, name in ((trainer, 'one'), (other, 'two'))
+    )
+    jax.tree.map(np.testing.assert_array_equal, one, two)
+
+
 def test_a_trial_that_diverges_is_marked_and_touches_no_other(trainer, rows, stacked, tmp_path):
     wild = [row | ({'learning_rate': 1e30} if k == 5 else {}) for k, row in enumerate(rows)]
     wave = train(trainer, wild, tmp_path)
@@ -141,10 +162,10 @@ def test_a_checkpoint_of_another_config_is_refused(trainer, rows, tmp_path):
 
 
 def test_kept_weights_are_those_that_predicted(stacked, tmp_path):
-    save_weights(tmp_path / 'weights', stacked.states)
+    save_weights(tmp_path / 'weights', stacked.variables)
     weights = load_weights(tmp_path / 'weights')
     kept = weights['params']['classifier']['kernel']
-    np.testing.assert_array_equal(kept, stacked.states.params['classifier']['kernel'])
+    np.testing.assert_array_equal(kept, stacked.variables['params']['classifier']['kernel'])
     assert set(weights) == {'params', 'batch_stats'}
 
 

@@ -1,10 +1,19 @@
 """What an experiment refuses before it trains, and what it says."""
 
+import io
+import json
+
+import numpy as np
+import pandas as pd
 import pytest
+from rich.console import Console
 
 from configs import cd
-from dualatme_jax import experiment
+from dualatme_jax import experiment, schema
 from dualatme_jax.errors import InputError
+from dualatme_jax.ledger import Ledger
+from dualatme_jax.report import predictions
+from dualatme_jax.training.engine import Wave
 
 
 @pytest.mark.parametrize(
@@ -14,10 +23,12 @@ from dualatme_jax.errors import InputError
         ('data.databases', ('casme3',), 'casme3'),
         ('model.name', 'resnet', "config.model.name takes 'dual_atme'"),
         ('model.variant', 'best', "config.model.variant takes 'paper', 'code'"),
-        ('model.init', 'zeros', 'zeros'),
+        ('model.init', 'zeros', "config.model.init takes 'torch', 'lecun'"),
         ('model.dropout', 1.0, 'config.model.dropout is 1.0'),
         ('loss.name', 'hinge', 'config.loss.name takes'),
-        ('loss.class_weights', (1.0, 2.0), 'one for each of negative, positive, surprise'),
+        ('loss.class_weights', (1.0, 2.0), 'one, not negative, for each of negative, positive, surprise'),
+        ('optimizer.learning_rate', -1.0, 'config.optimizer.learning_rate is -1.0; expected 0 to inf'),
+        ('loss.focal_gamma', float('nan'), 'config.loss.focal_gamma is nan'),
         ('optimizer.name', 'lion', 'config.optimizer.name takes'),
         ('optimizer.schedule', 'cosine', "takes 'constant', 'step'"),
         ('training.batch_size', 0, 'config.training.batch_size is 0'),
@@ -46,3 +57,76 @@ def test_a_workdir_that_cannot_be_written_is_named(small_dataset_dir, tmp_path):
     (tmp_path / 'file').touch()
     with pytest.raises(InputError, match='cannot write to the workdir'):
         experiment.run(config, tmp_path / 'file' / 'run')
+
+
+CLIPS = [('casme2', 'sub01', 'a'), ('casme2', 'NA', 'b'), ('smic', 's1', 'c'), ('samm', '006', 'd e')]
+TRIALS = pd.DataFrame(
+    {
+        'trial': range(8),
+        'fold': [0, 1, 2, 3] * 2,
+        'database': [clip[0] for clip in CLIPS] * 2,
+        'subject': [clip[1] for clip in CLIPS] * 2,
+        'seed': [0] * 4 + [1] * 4,
+    }
+)
+METADATA = {'release': 'test', 'regions': {'pair': 'EM'}, 'flow_puzzled': 'cut'}
+
+
+def trained(folder, *, failed):
+    """A run of one trial a wave that has ended, as `experiment.train` leaves it."""
+    ledger = Ledger.create(folder / 'trials.csv', TRIALS, wave_size=1)
+    for trial, row in TRIALS.iterrows():
+        database, subject, clip = CLIPS[row['fold']]
+        label = row['fold'] % 3
+        well = pd.DataFrame(
+            [[trial, row['seed'], database, subject, clip, label, label, *np.eye(3)[label]]],
+            columns=schema.PREDICTION_COLUMNS,
+        )
+        wave = Wave(
+            well[: 0 if trial in failed else 1], np.ones((2, 1)), np.array([2 * (trial in failed)]), 0.5, {}
+        )
+        kept = folder / 'waves' / f'wave_{trial:03d}'
+        kept.mkdir(parents=True)
+        predictions.write(wave.predictions, kept / 'predictions.csv')
+        ledger.close_wave(trial, wave)
+    experiment.collect(ledger, folder)
+    return ledger
+
+
+def report(ledger, folder):
+    console = Console(file=io.StringIO(), width=200, markup=False)
+    complete = experiment.report(ledger, METADATA, cd.get_config(), folder, console)
+    return complete, json.loads((folder / 'results.json').read_text()), console.file.getvalue()
+
+
+def test_a_seed_with_a_failed_trial_is_named_and_left_out_of_the_scores(tmp_path):
+    complete, results, printed = report(trained(tmp_path, failed={5}), tmp_path)
+    assert not complete
+    assert results['failed'] == [
+        {'trial': 5, 'database': 'casme2', 'subject': 'NA', 'seed': 1, 'failed_epoch': 2}
+    ]
+    assert [part['seed'] for part in results['per_seed']] == [0]
+    assert pd.read_csv(tmp_path / 'predictions.csv')['seed'].tolist() == [0] * 4
+    assert 'casme2/NA left out, seed 1' in printed
+
+
+def test_without_a_whole_seed_there_is_no_score(tmp_path):
+    complete, results, _ = report(trained(tmp_path, failed={0, 7}), tmp_path)
+    assert not complete
+    assert results['scores'] is None
+    assert len(results['failed']) == 2
+
+
+def test_the_result_says_what_the_input_was(tmp_path):
+    complete, results, printed = report(trained(tmp_path, failed=set()), tmp_path)
+    assert complete
+    assert results['dataset'] == METADATA
+    assert 'Input: test; puzzled flow of EM: cut.' in printed
+
+
+def test_a_name_that_the_challenge_s_log_cannot_hold_costs_the_log_alone(tmp_path):
+    _, results, printed = report(trained(tmp_path, failed=set()), tmp_path)
+    assert results['scores']['full']['acc']['mean'] == 1
+    assert 'no challenge log of seed 0' in printed
+    assert 'd e' in printed
+    assert not list(tmp_path.glob('challenge_log*'))

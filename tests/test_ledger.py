@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from dualatme_jax.errors import InputError
 from dualatme_jax.files import replacing
 from dualatme_jax.ledger import Ledger
 from dualatme_jax.training.engine import Wave
@@ -28,7 +29,7 @@ def outcome(failed_epoch, *, losses, seconds=1.5):
         losses=np.array(losses, float),
         failed_epoch=np.array(failed_epoch),
         seconds=seconds,
-        states=None,
+        variables={},
     )
 
 
@@ -39,7 +40,7 @@ def path(tmp_path):
 
 def test_a_new_ledger_reads_back_as_it_was_made(path):
     made = Ledger.create(path, TRIALS, wave_size=2)
-    found = Ledger.open(path)
+    found = Ledger.open(path, TRIALS)
     pd.testing.assert_frame_equal(found.table, made.table)
     pd.testing.assert_frame_equal(found.table[TRIALS.columns], TRIALS, check_exact=True)
     assert found.table['subject'].tolist() == ['01', '1', '006', '007', '1e3']
@@ -49,12 +50,12 @@ def test_a_new_ledger_reads_back_as_it_was_made(path):
 @pytest.mark.parametrize('subject', ['NA', 'nan', 'None'])
 def test_a_subject_may_be_called_as_a_missing_value(path, subject):
     Ledger.create(path, TRIALS.assign(subject=subject), wave_size=2)
-    assert set(Ledger.open(path).table['subject']) == {subject}
+    assert set(Ledger.open(path, TRIALS.assign(subject=subject)).table['subject']) == {subject}
 
 
 def test_every_trial_is_pending_at_first_in_its_order(path):
     Ledger.create(path, TRIALS, wave_size=2)
-    pending = list(Ledger.open(path).pending())
+    pending = list(Ledger.open(path, TRIALS).pending())
     found = {number: rows['trial'].tolist() for number, rows in pending}
     assert found == {0: [0, 1], 1: [2, 3], 2: [4]}
     for _, rows in pending:
@@ -64,7 +65,7 @@ def test_every_trial_is_pending_at_first_in_its_order(path):
 def test_a_closed_wave_is_done_and_its_diverged_trials_failed(path):
     ledger = Ledger.create(path, TRIALS, wave_size=2)
     ledger.close_wave(1, outcome([0, 2], losses=[[0.7, 0.8], [0.5, np.nan]], seconds=3.0))
-    for found in (ledger, Ledger.open(path)):
+    for found in (ledger, Ledger.open(path, TRIALS)):
         assert [number for number, _ in found.pending()] == [0, 2]
         assert found.table['status'].tolist() == ['pending', 'pending', 'done', 'failed', 'pending']
         assert found.table['failed_epoch'].tolist() == [0, 0, 0, 2, 0]
@@ -74,12 +75,35 @@ def test_a_closed_wave_is_done_and_its_diverged_trials_failed(path):
 
 def test_a_reopened_ledger_goes_on_to_its_end(path):
     Ledger.create(path, TRIALS, wave_size=2).close_wave(0, outcome([0, 0], losses=[[1, 2]], seconds=1.5))
-    Ledger.open(path).close_wave(1, outcome([0, 0], losses=[[3, 4]], seconds=2.0))
-    Ledger.open(path).close_wave(2, outcome([0], losses=[[5]], seconds=0.25))
-    ledger = Ledger.open(path)
+    Ledger.open(path, TRIALS).close_wave(1, outcome([0, 0], losses=[[3, 4]], seconds=2.0))
+    Ledger.open(path, TRIALS).close_wave(2, outcome([0], losses=[[5]], seconds=0.25))
+    ledger = Ledger.open(path, TRIALS)
     assert not list(ledger.pending())
     assert ledger.table['loss'].tolist() == [1, 2, 3, 4, 5]
     assert ledger.seconds == 3.75, 'the time of each wave, not of each trial'
+
+
+def test_what_is_pending_can_be_planned_again(path):
+    ledger = Ledger.create(path, TRIALS, wave_size=2)
+    ledger.close_wave(0, outcome([0, 0], losses=[[1, 2]]))
+    ledger.plan_again(1)
+    found = Ledger.open(path, TRIALS)
+    assert found.table['wave'].tolist() == [0, 0, 1, 2, 3]
+    assert found.wave_size == 1
+    assert [number for number, _ in found.pending()] == [1, 2, 3]
+
+
+@pytest.mark.parametrize('content', ['', 'trial,fold\n0,0\n', '\x00\xff'])
+def test_a_file_that_is_no_ledger_is_named(path, content):
+    path.write_text(content)
+    with pytest.raises(InputError, match='is not the table of a run'):
+        Ledger.open(path, TRIALS)
+
+
+def test_a_ledger_of_other_trials_is_refused(path):
+    Ledger.create(path, TRIALS, wave_size=2)
+    with pytest.raises(InputError, match='other trials'):
+        Ledger.open(path, TRIALS.assign(seed=1))
 
 
 def test_a_file_is_replaced_when_the_block_ends_well(path):
@@ -117,5 +141,5 @@ def test_a_ledger_that_cannot_be_written_keeps_the_one_before(path, monkeypatch)
     monkeypatch.setattr(pd.DataFrame, 'to_csv', half_written)
     with pytest.raises(OSError, match='No space'):
         ledger.close_wave(0, outcome([0, 0], losses=[[1, 2]]))
-    assert len(list(Ledger.open(path).pending())) == 3
+    assert len(list(Ledger.open(path, TRIALS).pending())) == 3
     assert list(path.parent.iterdir()) == [path]

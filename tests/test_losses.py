@@ -11,7 +11,7 @@ from sklearn.metrics.pairwise import paired_cosine_distances
 from dualatme_jax.errors import InputError
 from dualatme_jax.models.output import Output
 from dualatme_jax.training import losses
-from dualatme_jax.training.step import Recipe
+from dualatme_jax.training.step import Training
 
 RNG = np.random.default_rng(0)
 LOGITS = RNG.normal(0, 3, (8, 3)).astype(np.float32)
@@ -85,7 +85,7 @@ CLASS_WEIGHTS = (0.2857, 0.1329, 0.1695)
 
 
 def joint_loss(name, output, mask, **hyperparameters):
-    recipe = Recipe(
+    training = Training(
         model=None,
         classification=losses.classification(name),
         class_weights=CLASS_WEIGHTS,
@@ -93,7 +93,8 @@ def joint_loss(name, output, mask, **hyperparameters):
         schedule=None,
     )
     values = {'focal_gamma': 2.0, 'focal_alpha': 1.0, 'cosine_weight': 0.0} | hyperparameters
-    return recipe.joint_loss(output, LABELS, np.float32(mask), types.SimpleNamespace(hyperparameters=values))
+    trial = types.SimpleNamespace(hyperparameters=values)
+    return training.joint_loss(output, LABELS, np.float32(mask), trial)
 
 
 PADDED = np.array([1, 0, 1, 1, 1, 0, 0, 1])

@@ -15,7 +15,7 @@ STEPS = 5
 
 
 def path(name, rate, **hyperparameters):
-    """Parameters after each of some steps, as `Recipe.step` takes them."""
+    """Parameters after each of some steps, as `Training.step` takes them."""
     transformation = optimizers.optimizer(name)(hyperparameters)
     x, moments, found = BEGIN, transformation.init(BEGIN), []
     for _ in range(STEPS):

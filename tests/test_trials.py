@@ -13,7 +13,7 @@ from dualatme_jax import schema
 from dualatme_jax.dataset import Dataset
 from dualatme_jax.errors import InputError
 from dualatme_jax.training import engine, memory, trials
-from dualatme_jax.training.step import Recipe
+from dualatme_jax.training.step import Training
 
 HYPERPARAMETERS = {'learning_rate': 1e-3, 'focal_gamma': 2.0}
 
@@ -166,7 +166,7 @@ def test_a_key_depends_on_seed_and_subject_alone():
     assert bits(trials.device_trial(here, SMALL).key) == bits(trials.device_trial(there, more).key)
 
 
-RECIPE = Recipe(model=None, classification=None, class_weights=(), optimizer=None, schedule=None)
+RECIPE = Training(model=None, classification=None, class_weights=(), optimizer=None, schedule=None)
 shuffle = jax.jit(RECIPE.shuffle)
 
 

@@ -18,8 +18,8 @@ from dualatme_jax.errors import InputError
 from dualatme_jax.files import replacing
 
 CLIP_KEY = [schema.DATABASE, schema.SUBJECT, schema.CLIP]
-PROBABILITIES = [f'prob_{word}' for word in schema.LABELS]
-COLUMNS = ['trial', 'seed', *CLIP_KEY, schema.LABEL, 'prediction', *PROBABILITIES]
+PROBABILITIES = list(schema.PROBABILITIES)
+COLUMNS = list(schema.PREDICTION_COLUMNS)
 
 REQUIRED = [*CLIP_KEY, schema.LABEL, 'prediction']
 _DEFAULTS = {'trial': '0', 'seed': '0'}

@@ -83,10 +83,10 @@ class WaveCheckpoints:
         shutil.rmtree(self._directory)
 
 
-def save_weights(directory: pathlib.Path, states: State) -> None:
-    """Writes what prediction needs, params and batch_stats, each leaf [F, ...], to a new `directory`."""
+def save_weights(directory: pathlib.Path, variables: Mapping[str, Any]) -> None:
+    """Writes what prediction needs, params and batch_stats, each leaf [F, ...], to `directory`."""
     with ocp.StandardCheckpointer() as checkpointer:
-        checkpointer.save(directory.absolute(), states.variables, force=True)
+        checkpointer.save(directory.absolute(), variables, force=True)
 
 
 def load_weights(directory: pathlib.Path) -> dict[str, Any]:

@@ -19,8 +19,8 @@ from dualatme_jax.errors import InputError
 from dualatme_jax.training import trials as trials_lib
 from dualatme_jax.training.checkpoint import WaveCheckpoints
 from dualatme_jax.training.parallel import Parallel, stack
-from dualatme_jax.training.state import Clips, State
-from dualatme_jax.training.step import Recipe
+from dualatme_jax.training.state import Clips
+from dualatme_jax.training.step import Training
 
 Row = Mapping[str, Any]  # of the table of trials
 
@@ -34,24 +34,24 @@ class Wave:
 
     Attributes:
       predictions: a row a held-out clip of each trial that did not fail, as `report.predictions` has them.
-      losses: [E, F], mean joint loss a training clip.
+      losses: [E, F], joint loss, averaged over each epoch's clips.
       failed_epoch: [F], the first epoch (from 1) whose loss was not finite, 0 where none was.
       seconds: training time, of all processes that worked on it.
-      states: the trained networks.
+      variables: of the trained networks, `params` and `batch_stats`.
     """
 
     predictions: pd.DataFrame
     losses: np.ndarray
     failed_epoch: np.ndarray
     seconds: float
-    states: State
+    variables: dict[str, Any]
 
 
 class Engine:
-    """A recipe on a dataset, which lies on the device once for all trials.
+    """A training on a dataset, which lies on the device once for all trials.
 
     Args:
-      recipe: the training of one trial.
+      training: the training of one trial.
       dataset: the clips.
       batch_size: clips a step; an epoch's last batch has what is left.
 
@@ -59,9 +59,9 @@ class Engine:
       InputError: a batch size below 1.
     """
 
-    def __init__(self, recipe: Recipe, dataset: Dataset, *, batch_size: int):
+    def __init__(self, training: Training, dataset: Dataset, *, batch_size: int):
         self._dataset = dataset
-        self._parallel = Parallel(recipe, batches(dataset, batch_size))
+        self._parallel = Parallel(training, batches(dataset, batch_size))
         self._clips = Clips(
             _scaled(dataset.flow), _scaled(dataset.flow_puzzled), jax.numpy.asarray(dataset.label)
         )
@@ -116,12 +116,14 @@ class Engine:
                 checkpoints.save(epoch + 1, states, losses, time.monotonic() - began)
 
         probabilities = np.asarray(self._parallel.predict(states, trials, self._clips))[:own]
+        failed = failed_epochs(losses, probabilities)
+        well = [(row, part) for row, part, bad in zip(rows, probabilities, failed, strict=True) if not bad]
         return Wave(
-            predictions=_predictions(rows, probabilities, self._dataset),
+            predictions=_predictions(well, self._dataset),
             losses=losses,
-            failed_epoch=failed_epochs(losses, probabilities),
+            failed_epoch=failed,
             seconds=time.monotonic() - began,
-            states=jax.tree.map(lambda x: x[:own], states),
+            variables=jax.tree.map(lambda x: x[:own], states.variables),
         )
 
     def _stack(self, rows: Sequence[Row]) -> trials_lib.Trial:
@@ -156,21 +158,21 @@ def _scaled(flow: np.ndarray) -> jax.Array:
     return jax.numpy.asarray((flow / 255 - 0.5) / 0.5, jax.numpy.float32)
 
 
-def _predictions(rows: Sequence[Row], probabilities: np.ndarray, dataset: Dataset) -> pd.DataFrame:
-    """A row a held-out clip of each trial whose probabilities [F, T, K] are finite."""
-    tables = []
-    for row, probability in zip(rows, probabilities, strict=True):
+def _predictions(trained: Sequence[tuple[Row, np.ndarray]], dataset: Dataset) -> pd.DataFrame:
+    """A row a held-out clip of each trial, from its row of the table and its probabilities [T, K]."""
+    tables = [pd.DataFrame(columns=schema.PREDICTION_COLUMNS)]
+    for row, probability in trained:
         index = trials_lib.held_out_clips(row, dataset)
         probability = probability[: index.size]
         columns = {
             'trial': row['trial'],
             'seed': row['seed'],
-            'database': dataset.database[index],
-            'subject': dataset.subject[index],
-            'clip': dataset.clip[index],
-            'label': dataset.label[index],
+            schema.DATABASE: dataset.database[index],
+            schema.SUBJECT: dataset.subject[index],
+            schema.CLIP: dataset.clip[index],
+            schema.LABEL: dataset.label[index],
             'prediction': probability.argmax(-1),
         }
-        columns |= {f'prob_{name}': probability[:, k] for k, name in enumerate(schema.LABELS)}
-        tables.append(pd.DataFrame(columns)[: index.size if np.isfinite(probability).all() else 0])
-    return pd.concat(tables, ignore_index=True)
+        columns |= dict(zip(schema.PROBABILITIES, probability.T, strict=True))
+        tables.append(pd.DataFrame(columns))
+    return pd.concat(tables[1:] or tables, ignore_index=True)

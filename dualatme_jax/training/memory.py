@@ -1,6 +1,8 @@
 """How many trials fit the device: the size of a wave."""
 
 import contextlib
+import math
+import pathlib
 from collections.abc import Iterator
 
 import jax
@@ -9,6 +11,8 @@ import psutil
 from dualatme_jax.errors import InputError
 
 GIB = 2**30
+
+_CGROUP = ('memory.max', 'memory.current')
 
 # Of the free memory, the part that a wave may plan for: the rest is the allocator's slack, the evaluation's
 # and other people's.
@@ -23,7 +27,7 @@ def budget(limit_gib: float) -> int:
         return int(limit_gib * GIB)
     device = jax.local_devices()[0]
     if device.platform == 'cpu':  # a CPU device reports no memory of its own
-        return int(psutil.virtual_memory().available * USABLE)
+        return int(min(psutil.virtual_memory().available, _container_free()) * USABLE)
     stats = device.memory_stats()
     if not stats:
         raise InputError(f'{device.device_kind} does not tell its memory; set config.engine.memory_gib')
@@ -40,8 +44,18 @@ def explained(trials: int) -> Iterator[None]:
             raise
         raise InputError(
             f'the device ran out of memory with {trials} trials side by side: {str(error).splitlines()[0]}\n'
-            f'give another --workdir and --config.engine.max_trials={max(1, trials // 2)}'
+            f'what has ended is kept: give the same command with '
+            f'--config.engine.max_trials={max(1, trials // 2)}'
         ) from error
+
+
+def _container_free() -> float:
+    """Bytes that a container's limit (cgroup version 2) leaves; infinite without a limit."""
+    try:
+        limit, used = (pathlib.Path('/sys/fs/cgroup', name).read_text() for name in _CGROUP)
+        return int(limit) - int(used)
+    except (OSError, ValueError):  # no such limit here, or the word `max`
+        return math.inf
 
 
 def wave_size(*, trials: int, bytes_per_trial: int, budget_bytes: int, most: int) -> int:

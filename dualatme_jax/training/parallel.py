@@ -1,4 +1,4 @@
-"""The one file that knows trials are stacked: every function of `step`, over a leading axis of trials.
+"""The one file that stacks trials: every function of `step`, over a leading axis of trials.
 
 `vmap` turns one trial's training into all of a wave's, `jit` compiles it, and the state is donated, so that a
 wave needs the memory of one state. Steps are dispatched from Python and not by a loop inside the program,
@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from dualatme_jax.training.state import Clips, State
-from dualatme_jax.training.step import Recipe
+from dualatme_jax.training.step import Training
 from dualatme_jax.training.trials import Trial
 
 
@@ -24,21 +24,21 @@ def stack(trials: Sequence[Trial]) -> Trial:
 
 
 class Parallel:
-    """A recipe over stacked trials.
+    """A training, over stacked trials.
 
     Args:
-      recipe: the training of one trial.
+      training: the training of one trial.
       batches: (start, width) of the batches of an epoch, as `engine.batches` has them.
     """
 
-    def __init__(self, recipe: Recipe, batches: Sequence[tuple[int, int]]):
+    def __init__(self, training: Training, batches: Sequence[tuple[int, int]]):
         self._batches = batches
-        self._init = jax.jit(jax.vmap(recipe.init, in_axes=(0, None)))
-        self._shuffle = jax.jit(jax.vmap(recipe.shuffle, in_axes=(0, None)))
-        self._predict = jax.jit(jax.vmap(recipe.predict, in_axes=(0, 0, None)))
+        self._init = jax.jit(jax.vmap(training.init, in_axes=(0, None)))
+        self._shuffle = jax.jit(jax.vmap(training.shuffle, in_axes=(0, None)))
+        self._predict = jax.jit(jax.vmap(training.predict, in_axes=(0, 0, None)))
         self._steps = {
             width: jax.jit(
-                jax.vmap(functools.partial(recipe.step, width=width), in_axes=(0, 0, None, 0, None, None)),
+                jax.vmap(functools.partial(training.step, width=width), in_axes=(0, 0, None, 0, None, None)),
                 donate_argnums=0,
             )
             for _, width in batches
@@ -56,7 +56,7 @@ class Parallel:
         """One epoch of every trial; `states` are given away.
 
         Returns:
-          The new states, and the mean joint loss a training clip [F].
+          The new states, and the joint loss [F], averaged over the epoch's clips.
         """
         epoch = jnp.int32(epoch)
         order = self._shuffle(trials, epoch)

@@ -21,7 +21,7 @@ INIT, SHUFFLE, DROPOUT = range(3)
 
 
 @dataclasses.dataclass(frozen=True)
-class Recipe:
+class Training:
     """What all trials of a run have in common.
 
     Attributes:
@@ -48,7 +48,7 @@ class Recipe:
         return State(params, batch_stats, self.optimizer(trial.hyperparameters).init(params))
 
     def shuffle(self, trial: Trial, epoch: jax.Array) -> jax.Array:
-        """[N]: the training clips in the order of this epoch, then the held-out ones, which no step reads."""
+        """[N]: the training clips in the order of this epoch, then the held-out ones, which no step takes."""
         key = jax.random.fold_in(jax.random.fold_in(trial.key, SHUFFLE), epoch)
         return jnp.argsort(jnp.where(trial.train, jax.random.uniform(key, trial.train.shape), jnp.inf))
 
@@ -69,10 +69,11 @@ class Recipe:
         has more clips) the state stays as it is.
 
         Returns:
-          The new state, and the joint loss summed over the batch's examples.
+          The new state, and the batch's joint loss times its number of examples.
         """
-        index = jax.lax.dynamic_slice(order, (start,), (width,))
         mask = (start + jnp.arange(width) < trial.train.sum()).astype(jnp.float32)
+        # Behind the training clips of an order stand the held-out ones: padding is a training clip instead.
+        index = jnp.where(mask > 0, jax.lax.dynamic_slice(order, (start,), (width,)), order[0])
         batch = jax.tree.map(lambda x: x[index], clips)
         key = jax.random.fold_in(jax.random.fold_in(trial.key, DROPOUT), epoch)
 

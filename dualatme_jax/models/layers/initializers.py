@@ -29,7 +29,9 @@ def bias(scheme: str, fan_in: int) -> Initializer:
 def check(scheme: str) -> str:
     """Returns `scheme`; raises InputError if there is none of that name."""
     if scheme not in SCHEMES:
-        raise InputError(f'unknown initialisation {scheme!r}: expected one of {SCHEMES}')
+        raise InputError(
+            f'unknown initialisation {scheme!r}: config.model.init takes {", ".join(map(repr, SCHEMES))}'
+        )
     return scheme
 
 
