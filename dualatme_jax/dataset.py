@@ -49,6 +49,14 @@ class Dataset:
         return len(self.label)
 
     @property
+    def origin(self) -> str:
+        """What the input is, in words, to stand wherever a result is shown."""
+        told = self.metadata
+        pair = told.get('regions', {}).get('pair', schema.UNKNOWN_TEXT)
+        made = told.get('flow_puzzled', schema.UNKNOWN_TEXT)
+        return f'{told.get("release", schema.UNKNOWN_TEXT)}; puzzled flow ({pair}): {made}'
+
+    @property
     def subjects(self) -> np.ndarray:
         """[N] str, `database/subject`: the person, unique over all databases. LOSO leaves out one of them."""
         pairs = zip(self.database, self.subject, strict=True)

@@ -86,7 +86,7 @@ def run(config: ConfigDict, workdir: str | os.PathLike, console: Console | None 
             ledger = open_ledger(folder, table, engine, config)
             train(ledger, engine, config, folder, identity, console)
             collect(ledger, folder)
-        return report(ledger, dataset.metadata, config, folder, console)
+        return report(ledger, dataset, config, folder, console)
 
 
 def make_training(config: ConfigDict) -> Training:
@@ -243,7 +243,7 @@ def collect(ledger: Ledger, folder: pathlib.Path) -> None:
 
 
 def report(
-    ledger: Ledger, metadata: Mapping[str, Any], config: ConfigDict, folder: pathlib.Path, console: Console
+    ledger: Ledger, dataset: Dataset, config: ConfigDict, folder: pathlib.Path, console: Console
 ) -> bool:
     """Writes scores, challenge logs and plots, and shows the table; returns whether no trial failed."""
     failed = ledger.failed
@@ -252,7 +252,7 @@ def report(
         'trials': len(ledger.table),
         'failed': failed[['trial', 'database', 'subject', 'seed', 'failed_epoch']].to_dict('records'),
         'seconds': ledger.seconds,
-        'dataset': metadata,
+        'dataset': dataset.metadata,
         'scores': None,
         'per_seed': [],
     }
@@ -266,10 +266,7 @@ def report(
         table = predictions.read(folder / workdir_lib.PREDICTIONS)
         result |= scores.score_run(table, resamples=config.report.resamples)
         console.print(tables.scores_table(table, result, selection=f'{SELECTION} epoch'))
-        console.print(
-            f'Input: {metadata["release"]}; puzzled flow of {metadata["regions"]["pair"]}: '
-            f'{metadata["flow_puzzled"]}.'
-        )
+        console.print(f'Input: {dataset.origin}', soft_wrap=True)
         plots.confusion_matrices(table, folder / workdir_lib.CONFUSION)
         write_challenge_logs(table, folder, console)
     results.write(result, folder / workdir_lib.RESULTS)

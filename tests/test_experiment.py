@@ -10,9 +10,11 @@ from rich.console import Console
 
 from configs import cd
 from dualatme_jax import experiment, schema
+from dualatme_jax.dataset import Dataset
 from dualatme_jax.errors import InputError
 from dualatme_jax.ledger import Ledger
 from dualatme_jax.report import predictions
+from dualatme_jax.report.predictions import CLIP_KEY
 from dualatme_jax.training.engine import Wave
 
 
@@ -70,6 +72,7 @@ TRIALS = pd.DataFrame(
     }
 )
 METADATA = {'release': 'test', 'regions': {'pair': 'EM'}, 'flow_puzzled': 'cut'}
+DATASET = Dataset(**dict.fromkeys(['flow', 'flow_puzzled', 'label', *CLIP_KEY]), metadata=METADATA)
 
 
 def trained(folder, *, failed):
@@ -95,7 +98,7 @@ def trained(folder, *, failed):
 
 def report(ledger, folder):
     console = Console(file=io.StringIO(), width=200, markup=False)
-    complete = experiment.report(ledger, METADATA, cd.get_config(), folder, console)
+    complete = experiment.report(ledger, DATASET, cd.get_config(), folder, console)
     return complete, json.loads((folder / 'results.json').read_text()), console.file.getvalue()
 
 
@@ -121,7 +124,7 @@ def test_the_result_says_what_the_input_was(tmp_path):
     complete, results, printed = report(trained(tmp_path, failed=set()), tmp_path)
     assert complete
     assert results['dataset'] == METADATA
-    assert 'Input: test; puzzled flow of EM: cut.' in printed
+    assert 'Input: test; puzzled flow (EM): cut' in printed
 
 
 def test_a_name_that_the_challenge_s_log_cannot_hold_costs_the_log_alone(tmp_path):

@@ -43,7 +43,7 @@ def counts(axes):
 def test_a_panel_a_set(drawn):
     figure, path = drawn(table())
     titles = [axes.get_title() for axes in figure.axes]
-    assert [title.splitlines()[0] for title in titles] == ['MEGC2019-CD', 'CASME II', 'SMIC', 'SAMM']
+    assert [title.splitlines()[0] for title in titles] == ['All databases', 'CASME II', 'SMIC', 'SAMM']
     assert all('UF1 0.' in title for title in titles)
     full, *databases = map(counts, figure.axes)
     assert full == [sum(cell) for cell in zip(*databases, strict=True)]

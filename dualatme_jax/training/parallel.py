@@ -33,7 +33,12 @@ class Parallel:
 
     def __init__(self, training: Training, batches: Sequence[tuple[int, int]]):
         self._batches = batches
-        self._init = jax.jit(jax.vmap(training.init, in_axes=(0, None)))
+        self._init = jax.jit(
+            jax.vmap(training.init, in_axes=(0, None)),
+            # Random numbers for each parameter are much code to run once: optimised, it compiles for 12 s, so
+            # for 4, and draws the same numbers.
+            compiler_options={'xla_backend_optimization_level': 1},
+        )
         self._shuffle = jax.jit(jax.vmap(training.shuffle, in_axes=(0, None)))
         self._predict = jax.jit(jax.vmap(training.predict, in_axes=(0, 0, None)))
         self._steps = {
