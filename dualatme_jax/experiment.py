@@ -83,6 +83,7 @@ def run(config: ConfigDict, workdir: str | os.PathLike, console: Console | None 
             console.print(f'{folder} holds this run, finished; nothing is trained again', soft_wrap=True)
             ledger = Ledger.open(folder / workdir_lib.TRIALS, table)
         else:
+            console.print(f'{len(table)} trials; planning, which compiles the training', soft_wrap=True)
             ledger = open_ledger(folder, table, engine, config)
             train(ledger, engine, config, folder, identity, console)
             collect(ledger, folder)
@@ -93,8 +94,9 @@ def make_training(config: ConfigDict) -> Training:
     """What all trials have in common; raises InputError for what cannot be."""
     for section, field, low, high in RANGES:
         if not low <= config[section][field] <= high:
+            upwards = f'to {high}' if high < math.inf else 'or more'
             raise InputError(
-                f'config.{section}.{field} is {config[section][field]}; expected {low} to {high}'
+                f'config.{section}.{field} is {config[section][field]}; expected {low} {upwards}'
             )
     if min(config.loss.class_weights) < 0 or len(config.loss.class_weights) != len(schema.LABELS):
         raise InputError(

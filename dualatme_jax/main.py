@@ -58,9 +58,10 @@ def parse_flags(argv: list[str]) -> list[str]:
         CONFIG.value.to_json()  # a file that is not there is told at its first use
         return rest
     except (flags.Error, AttributeError, ImportError, KeyError, OSError, TypeError, ValueError) as error:
-        reason = (
-            str(error).strip().splitlines()[-1].strip()
-        )  # above it may stand how the config was looked for
+        while error.args and isinstance(error.args[0], Exception):
+            error = error.args[0]  # ml_collections wraps the error that tells the field
+        text = error.args[0] if isinstance(error, KeyError) else error
+        reason = str(text).strip().splitlines()[-1].strip()  # above may stand where a config was sought
         print(
             f'error: {reason}\n'
             'expected --config=configs/NAME.py[:synthetic], in the folder that holds configs/, and fields '

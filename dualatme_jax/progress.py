@@ -32,9 +32,11 @@ class Reporter:
             # Time left is told from here: before lie the compilation, and what an earlier process trained.
             self._began = time.monotonic(), overall
             self._bar.reset(self._task, completed=overall)
+            if done > 1:
+                self._console.print(f'continued after epoch {done - 1}', soft_wrap=True)
         self._bar.update(self._task, completed=overall, description=where, loss=loss)
         if not self._console.is_terminal and (
-            done == 1 or done % max(1, self._epochs // 12) == 0 or done == self._epochs
+            done <= 3 or done % max(1, self._epochs // 12) == 0 or done == self._epochs
         ):
             self._console.print(f'{where}, {loss}{self._time_left(overall)}', soft_wrap=True)
 

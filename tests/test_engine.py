@@ -167,6 +167,8 @@ def test_kept_weights_are_those_that_predicted(stacked, tmp_path):
     kept = weights['params']['classifier']['kernel']
     np.testing.assert_array_equal(kept, stacked.variables['params']['classifier']['kernel'])
     assert set(weights) == {'params', 'batch_stats'}
+    with pytest.raises(InputError, match='waves/wave_NNN/weights'):
+        load_weights(tmp_path)
 
 
 def test_memory_of_a_trial_counts_its_state_and_its_batch(trainer, rows):

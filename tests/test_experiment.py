@@ -29,7 +29,7 @@ from dualatme_jax.training.engine import Wave
         ('model.dropout', 1.0, 'config.model.dropout is 1.0'),
         ('loss.name', 'hinge', 'config.loss.name takes'),
         ('loss.class_weights', (1.0, 2.0), 'one, not negative, for each of negative, positive, surprise'),
-        ('optimizer.learning_rate', -1.0, 'config.optimizer.learning_rate is -1.0; expected 0 to inf'),
+        ('optimizer.learning_rate', -1.0, 'config.optimizer.learning_rate is -1.0; expected 0 or more'),
         ('loss.focal_gamma', float('nan'), 'config.loss.focal_gamma is nan'),
         ('optimizer.name', 'lion', 'config.optimizer.name takes'),
         ('optimizer.schedule', 'cosine', "takes 'constant', 'step'"),

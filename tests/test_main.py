@@ -161,6 +161,7 @@ def test_a_killed_run_continues_to_the_same_predictions(finished, arguments, tmp
     assert continued.returncode == 0, continued.stderr
     assert 'wave 1/2' not in continued.stdout, 'the first wave had ended'
     assert 'epoch 1/' not in continued.stdout, 'the second had a checkpoint'
+    assert 'continued after epoch' in continued.stdout
     assert (workdir / 'predictions.csv').read_bytes() == (finished[0] / 'predictions.csv').read_bytes()
 
 
@@ -168,6 +169,7 @@ def test_a_killed_run_continues_to_the_same_predictions(finished, arguments, tmp
     ('flag', 'says'),
     [
         ('--config.loss.gamma=1', 'gamma'),
+        ('--config=configs/nowhere.py', 'configs/nowhere.py'),
         ('--config.model.variant=best', "config.model.variant takes 'paper', 'code'"),
     ],
 )

@@ -1,5 +1,6 @@
 """Checkpoints of a wave in training, and the weights it leaves behind."""
 
+import os
 import pathlib
 import shutil
 from collections.abc import Mapping
@@ -89,7 +90,20 @@ def save_weights(directory: pathlib.Path, variables: Mapping[str, Any]) -> None:
         checkpointer.save(directory.absolute(), variables, force=True)
 
 
-def load_weights(directory: pathlib.Path) -> dict[str, Any]:
-    """Reads the variables of a wave back, each leaf [F, ...] a NumPy array, in the order of its trials."""
+def load_weights(directory: str | os.PathLike) -> dict[str, Any]:
+    """Reads the variables of a wave back, from its `weights` folder.
+
+    Returns:
+      `params` and `batch_stats`, each leaf [F, ...], in the order of the wave's rows in trials.csv.
+
+    Raises:
+      InputError: there are no weights.
+    """
+    directory = pathlib.Path(directory)
+    if not (directory / '_METADATA').exists():
+        raise InputError(
+            f'no weights in {directory}; expected the folder waves/wave_NNN/weights of a run whose '
+            'config.checkpoint.keep_weights was True'
+        )
     with ocp.StandardCheckpointer() as checkpointer:
         return checkpointer.restore(directory.absolute())
