@@ -4,6 +4,8 @@ Paper    As configs/cd.py, but trained within one database; the paper trains on 
          reports this one's clips of that run, so its figures are not comparable.
 Command  python -m dualatme_jax.main --config=configs/casme2.py
          python -m dualatme_jax.main --config=configs/casme2.py:synthetic
+Expect   on the public flow images not run yet.
+         :synthetic: UAR .615, UF1 .648 on 28 clips of 4 subjects, after half a minute on 2 CPU cores.
 """
 
 from ml_collections import ConfigDict

@@ -4,6 +4,8 @@ Paper    As configs/cd.py, but trained within one database; the paper trains on 
          reports this one's clips of that run, so its figures are not comparable.
 Command  python -m dualatme_jax.main --config=configs/samm.py
          python -m dualatme_jax.main --config=configs/samm.py:synthetic
+Expect   on the public flow images not run yet.
+         :synthetic: UAR .534, UF1 .534 on 28 clips of 4 subjects, after half a minute on 2 CPU cores.
 """
 
 from ml_collections import ConfigDict
