@@ -182,7 +182,7 @@ def train(
     console.print(f'{len(ledger.table)} trials, {ledger.wave_size} side by side, on {device}', soft_wrap=True)
     with reporting(console, epochs=config.training.epochs, waves=ledger.waves) as reporter:
         for number, rows in ledger.pending():
-            name = f'wave_{number:03d}'
+            name = workdir_lib.wave_name(number)
             checkpoints = WaveCheckpoints(
                 folder / workdir_lib.CHECKPOINTS / name, decisive | {'trials': rows['trial'].tolist()}
             )
@@ -235,7 +235,7 @@ def collect(ledger: Ledger, folder: pathlib.Path) -> None:
     its other trials predicted stays with their waves.
     """
     files = [
-        folder / workdir_lib.WAVES / f'wave_{wave:03d}' / workdir_lib.PREDICTIONS
+        folder / workdir_lib.WAVES / workdir_lib.wave_name(wave) / workdir_lib.PREDICTIONS
         for wave in range(ledger.waves)
     ]
     parts = [pd.read_csv(file, dtype={'subject': str, 'clip': str}, keep_default_na=False) for file in files]

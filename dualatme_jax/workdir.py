@@ -26,6 +26,11 @@ TENSORBOARD = 'tensorboard'
 DECISIVE = ('dataset', 'loss', 'model', 'optimizer', 'seeds', 'training')
 
 
+def wave_name(number: int) -> str:
+    """The folder of a wave, under each of WAVES, CHECKPOINTS and TENSORBOARD."""
+    return f'wave_{number:03d}'
+
+
 @contextlib.contextmanager
 def claim(path: str | os.PathLike, config: Mapping[str, Any]) -> Iterator[pathlib.Path]:
     """Yields the folder `path`, made if absent, with `config` as its config.json.

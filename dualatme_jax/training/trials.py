@@ -99,7 +99,7 @@ def held_out_clips(row: Mapping, dataset: Dataset) -> np.ndarray:
 
 def clips_by_subject(dataset: Dataset) -> np.ndarray:
     """Number of clips of each subject, [subjects]."""
-    return np.unique(np.stack([dataset.database, dataset.subject]), axis=1, return_counts=True)[1]
+    return np.unique(dataset.subjects, return_counts=True)[1]
 
 
 def most_clips(dataset: Dataset) -> int:
