@@ -102,7 +102,7 @@ def _release(options: argparse.Namespace):
         if options.source or options.list:
             raise InputError('--release synthetic makes its own clips: leave out --source and --list')
         return synthetic.render(options.seed or 0, pair=options.regions, algorithm=options.flow or 'tvl1')
-    from data_prep import flow_images
+    from data_prep.releases import flow_images
 
     if options.flow or options.seed is not None:
         raise InputError(f'--flow and --seed do not apply to {options.release}: its flow is made already')
@@ -118,7 +118,7 @@ def _source(options: argparse.Namespace) -> str:
 def _check(options: argparse.Namespace) -> int:
     from rich.console import Console
 
-    from data_prep import flow_images
+    from data_prep.releases import flow_images
 
     found = flow_images.survey(_source(options), options.list)
     Console().print(_table(found.rows))

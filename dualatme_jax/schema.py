@@ -3,11 +3,21 @@
 `data_prep` writes it, `dualatme_jax.dataset` reads it, and the reports speak its words.
 """
 
-# The databases of MEGC2019-CD, in the order in which tables show them.
-DATABASES = ('casme2', 'smic', 'samm')
-DATABASE_TITLES = {'casme2': 'CASME II', 'smic': 'SMIC', 'samm': 'SAMM'}
+# The databases, in the order in which tables show them.
+DATABASE_TITLES = {
+    'casme2': 'CASME II',
+    'smic': 'SMIC',
+    'samm': 'SAMM',
+    'casme_sq': 'CAS(ME)^2',
+    'casme3': 'CAS(ME)3',
+    'mmew': 'MMEW',
+    '4dme': '4DME',
+    'meview': 'MEVIEW',
+    'deception': 'Real-life trial',
+}
+DATABASES = tuple(DATABASE_TITLES)
 
-# Clips and subjects of the complete composite, and of each database in it.
+# Clips and subjects of the complete composite, and of each of its three databases in it.
 MEGC2019_CD = {'full': (442, 68), 'casme2': (145, 24), 'smic': (164, 16), 'samm': (133, 28)}
 
 # A class's number is its place in this tuple, as in the challenge's list (MEGC2019).

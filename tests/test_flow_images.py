@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_prep import __main__ as command
-from data_prep import builder, flow_images, regions
+from data_prep import builder, regions
+from data_prep.releases import flow_images
 from dualatme_jax import dataset, schema
 from dualatme_jax.errors import InputError
 

@@ -10,7 +10,6 @@ import dataclasses
 import io
 import os
 import pathlib
-import zlib
 from collections.abc import Iterable
 
 import cv2
@@ -18,12 +17,12 @@ import numpy as np
 
 from data_prep import regions
 from data_prep.builder import Example, Release
+from data_prep.images import png_header
 from dualatme_jax import schema
 from dualatme_jax.errors import InputError
 
 COLUMNS = ('database', 'subject', 'clip', 'label')
 
-_SIGNATURE = b'\x89PNG\r\n\x1a\n'
 _RGB = 2  # PNG's colour type
 
 
@@ -267,7 +266,7 @@ def decode_png(data: bytes) -> np.ndarray:
     Raises:
       InputError: not a PNG, truncated or damaged, or of another size or number of channels.
     """
-    header = _check_chunks(data)
+    header = png_header(data)
     width, height = (int.from_bytes(header[start : start + 4], 'big') for start in (0, 4))
     if (height, width) != schema.FLOW_SHAPE[:2]:
         raise InputError(f'{width}x{height} pixels, expected {schema.FLOW_SIZE}x{schema.FLOW_SIZE}')
@@ -278,31 +277,6 @@ def decode_png(data: bytes) -> np.ndarray:
     if image is None:
         raise InputError('a damaged PNG: its pixels cannot be decoded')
     return image
-
-
-def _check_chunks(data: bytes) -> bytes:
-    """Returns the header chunk of a PNG after checking that every chunk is whole.
-
-    Decoders differ in what they make of a truncated file: some fill it up with zeros, without an error.
-    """
-    if not data.startswith(_SIGNATURE):
-        raise InputError('not a PNG')
-    header, position = b'', len(_SIGNATURE)
-    while True:
-        length = int.from_bytes(data[position : position + 4], 'big')
-        chunk = data[position + 4 : position + 8 + length]
-        checksum = data[position + 8 + length : position + 12 + length]
-        if len(checksum) < 4 or zlib.crc32(chunk) != int.from_bytes(checksum, 'big'):
-            raise InputError(f'a truncated or damaged PNG ({len(data)} bytes)')
-        kind, content = chunk[:4], chunk[4:]
-        if kind == b'IHDR':
-            header = content
-        if kind == b'IEND':
-            break
-        position += 12 + length
-    if len(header) != 13:
-        raise InputError('a damaged PNG: it has no header')
-    return header
 
 
 def _examples(found: Survey, pair: str) -> Iterable[Example]:

@@ -1,0 +1,114 @@
+"""Frames of a clip: image files or a video, read by the frame numbers of the release.
+
+`H` and `W` are the height and width of a frame; colours are in OpenCV's order, blue first.
+"""
+
+import dataclasses
+import pathlib
+from collections.abc import Iterator, Mapping, Sequence
+
+import cv2
+import numpy as np
+
+from data_prep import images
+from dualatme_jax.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Images:
+    """A clip's frames as image files.
+
+    Attributes:
+      paths: frame number -> file.
+    """
+
+    paths: Mapping[int, pathlib.Path]
+
+    @property
+    def numbers(self) -> list[int]:
+        """The frame numbers, ascending."""
+        return sorted(self.paths)
+
+    @property
+    def files(self) -> list[pathlib.Path]:
+        """Every file that holds a frame."""
+        return [self.paths[number] for number in self.numbers]
+
+    def read(self, numbers: Sequence[int]) -> Iterator[np.ndarray]:
+        """Yields the frames of ascending `numbers`, [H, W, 3] uint8 each; the first one sets the size.
+
+        Raises:
+          InputError: no such frame, a file that cannot be decoded, or one of another size.
+        """
+        size = None
+        for number in numbers:
+            if number not in self.paths:
+                raise InputError(_no_such_frame(number, self.numbers))
+            path = self.paths[number]
+            try:
+                frame = images.decode(path.read_bytes())
+            except OSError as error:
+                raise InputError(f'{path}: cannot be read: {error.strerror or error}') from error
+            except InputError as error:
+                raise InputError(f'{path}: {error}') from error
+            height, width = frame.shape[:2]
+            size = size or (width, height)
+            if size != (width, height):
+                raise InputError(
+                    f'{path}: {width}x{height} pixels, but the clip began with {size[0]}x{size[1]}: '
+                    'all frames of a clip must have one size'
+                )
+            yield frame
+
+
+@dataclasses.dataclass(frozen=True)
+class Video:
+    """A clip's frames in a video file, numbered from 0.
+
+    Attributes:
+      path: the file.
+      count: how many frames it holds, counted by decoding or told by its header.
+    """
+
+    path: pathlib.Path
+    count: int
+
+    @property
+    def numbers(self) -> list[int]:
+        """The frame numbers, ascending."""
+        return list(range(self.count))
+
+    @property
+    def files(self) -> list[pathlib.Path]:
+        """Every file that holds a frame."""
+        return [self.path]
+
+    def read(self, numbers: Sequence[int]) -> Iterator[np.ndarray]:
+        """Yields the frames of ascending `numbers`, [H, W, 3] uint8 each.
+
+        Raises:
+          InputError: no such frame, or a video that cannot be opened or decoded so far.
+        """
+        capture = cv2.VideoCapture(str(self.path))
+        try:
+            if not capture.isOpened():
+                raise InputError(f'{self.path}: not a video that OpenCV can decode')
+            position = 0
+            for number in numbers:
+                # Decoded one after another: seeking lands on a neighbouring frame in many formats.
+                while position < number and capture.grab():
+                    position += 1
+                there, frame = capture.read()
+                if position != number or not there:
+                    raise InputError(
+                        f'{self.path}: frame {number} cannot be decoded; the header promises {self.count}'
+                    )
+                position += 1
+                yield frame
+        finally:
+            capture.release()
+
+
+def _no_such_frame(number: int, there: Sequence[int]) -> str:
+    span = f'there are {len(there)} from {there[0]} to {there[-1]}' if there else 'there is none'
+    return f'frame {number} is missing: {span}'

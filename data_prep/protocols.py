@@ -1,0 +1,195 @@
+"""Protocols as data: which emotions are used, what label each becomes, and how many clips that should give.
+
+A protocol answers one question for a clip: its label, or the reason why it is left out.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+
+from data_prep.clip import Clip
+from dualatme_jax import schema
+from dualatme_jax.errors import InputError
+
+# One word for each emotion, from the words that the sheets use for it.
+EMOTIONS = {
+    'happiness': ('happiness', 'happy'),
+    'surprise': ('surprise', 'surprised'),
+    'disgust': ('disgust', 'disgusted'),
+    'sadness': ('sadness', 'sad'),
+    'fear': ('fear', 'fearful'),
+    'anger': ('anger', 'angry'),
+    'contempt': ('contempt', 'comtempt'),  # so misspelt in MEVIEW's sheet
+    'repression': ('repression', 'repressed'),
+    'others': ('others', 'other'),
+    'negative': ('negative',),
+    'positive': ('positive',),
+    'deceptive': ('deceptive',),
+    'truthful': ('truthful',),
+}
+_EMOTION_OF = {word: emotion for emotion, words in EMOTIONS.items() for word in words}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Protocol:
+    """A way of using a database.
+
+    Attributes:
+      name: such as `3class`.
+      databases: whose clips it labels.
+      labels: the classes; a class's number is its place.
+      classes: emotion -> label; clips of other emotions are left out.
+      dropped: (database, emotion) -> why these are left out though `classes` names them.
+      excluded: (database, subject, clip) -> why this clip is left out.
+      expected: database -> (subjects, {label: clips}) of the complete release, where it is known.
+      source: where the rule is written.
+      note: what a reader of the counts should know.
+    """
+
+    name: str
+    databases: tuple[str, ...]
+    labels: tuple[str, ...]
+    classes: Mapping[str, str]
+    dropped: Mapping[tuple[str, str], str] = dataclasses.field(default_factory=dict)
+    excluded: Mapping[tuple[str, str, str], str] = dataclasses.field(default_factory=dict)
+    expected: Mapping[str, tuple[int | None, Mapping[str, int]]] = dataclasses.field(default_factory=dict)
+    source: str
+    note: str = ''
+
+
+_THREE = {
+    'happiness': 'positive',
+    'positive': 'positive',
+    'surprise': 'surprise',
+    **dict.fromkeys(
+        ('disgust', 'sadness', 'fear', 'anger', 'contempt', 'repression', 'negative'), 'negative'
+    ),
+}
+
+PROTOCOLS = (
+    Protocol(
+        name='3class',
+        databases=tuple(database for database in schema.DATABASES if database != 'deception'),
+        labels=schema.LABELS,
+        classes=_THREE,
+        dropped={
+            ('casme2', 'fear'): 'the challenge leaves out fear of CASME II',
+            ('casme2', 'sadness'): 'the challenge leaves out sadness of CASME II',
+        },
+        excluded={
+            ('casme2', 'sub04', 'EP12_01f'): "not in the challenge's list (its apex is '/')",
+            ('casme2', 'sub05', 'EP09_05f'): "not in the challenge's list",
+        },
+        expected={
+            'casme2': (24, {'negative': 88, 'positive': 32, 'surprise': 25}),
+            'smic': (16, {'negative': 70, 'positive': 51, 'surprise': 43}),
+            'samm': (28, {'negative': 92, 'positive': 26, 'surprise': 15}),
+            'casme_sq': (None, {'negative': 21, 'positive': 8, 'surprise': 9}),
+            'casme3': (None, {'negative': 457, 'positive': 55, 'surprise': 187}),
+        },
+        source='See et al.: MEGC 2019, the Second Facial Micro-Expressions Grand Challenge, FG 2019',
+        note='Published figures on CAS(ME)3 are of 687 clips (449, 54, 184); which 12 they leave out is not told.',
+    ),
+    Protocol(
+        name='4class',
+        databases=('casme_sq', 'casme3'),
+        labels=(*schema.LABELS, 'others'),
+        classes=_THREE | {'others': 'others'},
+        expected={
+            'casme_sq': (None, {'negative': 21, 'positive': 8, 'surprise': 9, 'others': 19}),
+            'casme3': (None, {'negative': 457, 'positive': 55, 'surprise': 187, 'others': 161}),
+        },
+        source='Qu et al.: CAS(ME)^2, IEEE TAC 2018; Li et al.: CAS(ME)3, IEEE TPAMI 2023',
+    ),
+    Protocol(
+        name='5class',
+        databases=('casme2',),
+        labels=('happiness', 'surprise', 'disgust', 'repression', 'others'),
+        classes={name: name for name in ('happiness', 'surprise', 'disgust', 'repression', 'others')},
+        expected={
+            'casme2': (
+                26,
+                {'happiness': 32, 'surprise': 25, 'disgust': 63, 'repression': 27, 'others': 99},
+            )
+        },
+        source='Yan et al.: CASME II, PLOS ONE 2014',
+        note="246 clips; papers that leave out the clip whose apex is '/' have one less, some have 247.",
+    ),
+    Protocol(
+        name='5class',
+        databases=('samm',),
+        labels=('anger', 'happiness', 'others', 'surprise', 'contempt'),
+        classes={name: name for name in ('anger', 'happiness', 'others', 'surprise', 'contempt')},
+        expected={
+            'samm': (None, {'anger': 57, 'happiness': 26, 'others': 26, 'surprise': 15, 'contempt': 12})
+        },
+        source='Davison et al.: SAMM, IEEE TAC 2018',
+    ),
+    Protocol(
+        name='7class',
+        databases=('casme3',),
+        labels=('disgust', 'surprise', 'others', 'fear', 'anger', 'sadness', 'happiness'),
+        classes={
+            name: name for name in ('disgust', 'surprise', 'others', 'fear', 'anger', 'sadness', 'happiness')
+        },
+        expected={
+            'casme3': (
+                94,
+                {
+                    'disgust': 250,
+                    'surprise': 187,
+                    'others': 161,
+                    'fear': 86,
+                    'anger': 64,
+                    'sadness': 57,
+                    'happiness': 55,
+                },
+            )
+        },
+        source='Li et al.: CAS(ME)3, IEEE TPAMI 2023',
+    ),
+    Protocol(
+        name='2class',
+        databases=('deception',),
+        labels=('truthful', 'deceptive'),
+        classes={'truthful': 'truthful', 'deceptive': 'deceptive'},
+        expected={'deception': (None, {'truthful': 60, 'deceptive': 61})},
+        source='Perez-Rosas et al.: Deception Detection using Real-life Trial Data, ICMI 2015',
+    ),
+)
+
+
+def find(name: str | None, database: str) -> Protocol:
+    """Returns the protocol `name` of a database; by default the first one that has it.
+
+    Raises:
+      InputError: the database has no such protocol.
+    """
+    own = [protocol for protocol in PROTOCOLS if database in protocol.databases]
+    for protocol in own:
+        if name in (None, protocol.name):
+            return protocol
+    raise InputError(
+        f'unknown protocol {name!r} of {database}: expected one of {", ".join(each.name for each in own)}'
+    )
+
+
+def emotion(word: str) -> str | None:
+    """Returns the emotion that a sheet's word means, a key of `EMOTIONS`; None if it means none.
+
+    Case, spaces around it and a question mark after it (MEVIEW: `fear?`) do not matter.
+    """
+    return _EMOTION_OF.get(word.strip().rstrip('?').strip().lower())
+
+
+def label_of(clip: Clip, protocol: Protocol) -> tuple[str | None, str]:
+    """Returns (label, '') of a clip that the protocol uses, or (None, reason)."""
+    if clip.key in protocol.excluded:
+        return None, protocol.excluded[clip.key]
+    meant = emotion(clip.emotion)
+    if meant is None:
+        return None, f'no emotion of any protocol: {clip.emotion!r}'
+    if (clip.database, meant) in protocol.dropped:
+        return None, protocol.dropped[clip.database, meant]
+    if meant not in protocol.classes:
+        return None, f'{meant} is no class of {protocol.name}'
+    return protocol.classes[meant], ''
