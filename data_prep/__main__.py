@@ -136,7 +136,7 @@ def _table(rows):
 
     clips = pd.DataFrame([vars(row) for row in rows], columns=['database', 'subject', 'label'])
     table = Table('database', 'subjects', 'clips', *schema.LABELS)
-    for database in schema.DATABASES:
+    for database in schema.COMPOSITE:
         part = clips[clips.database == database]
         counts = [
             part.subject.nunique(),

@@ -87,7 +87,7 @@ PROTOCOLS = (
             'casme3': (None, {'negative': 457, 'positive': 55, 'surprise': 187}),
         },
         source='See et al.: MEGC 2019, the Second Facial Micro-Expressions Grand Challenge, FG 2019',
-        note='Published figures on CAS(ME)3 are of 687 clips (449, 54, 184); which 12 they leave out is not told.',
+        note='Published figures on CAS(ME)3 are of 687 clips (449, 54, 184); which 12 are missing is not told.',
     ),
     Protocol(
         name='4class',

@@ -110,12 +110,12 @@ def render(seed: int = 0, *, pair: str = 'EM', algorithm: str = 'tvl1') -> Relea
             'difficulty': {'intensity': INTENSITY, 'head_shift': HEAD_SHIFT, 'distraction': DISTRACTION},
         },
         examples=_examples(seed, pair, solver),
-        size=len(schema.DATABASES) * sum(map(sum, CLIPS)),
+        size=len(schema.COMPOSITE) * sum(map(sum, CLIPS)),
     )
 
 
 def _examples(seed: int, pair: str, solver: cv2.DenseOpticalFlow) -> Iterator[Example]:
-    for place, database in enumerate(schema.DATABASES):
+    for place, database in enumerate(schema.COMPOSITE):
         for subject, counts in enumerate(CLIPS):
             face = _face(_stream(seed, place, subject, 0))
             labels = [label for label, count in zip(schema.LABELS, counts, strict=True) for _ in range(count)]

@@ -17,6 +17,9 @@ DATABASE_TITLES = {
 }
 DATABASES = tuple(DATABASE_TITLES)
 
+# The databases of MEGC2019-CD, the composite.
+COMPOSITE = ('casme2', 'smic', 'samm')
+
 # Clips and subjects of the complete composite, and of each of its three databases in it.
 MEGC2019_CD = {'full': (442, 68), 'casme2': (145, 24), 'smic': (164, 16), 'samm': (133, 28)}
 

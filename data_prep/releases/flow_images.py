@@ -32,7 +32,7 @@ class Row:
 
     Attributes:
       line: its line in the file, from 1.
-      database: one of `schema.DATABASES`.
+      database: one of `schema.COMPOSITE`.
       subject: as the list has it (SAMM: without leading zeros).
       clip: as the list has it.
       label: one of `schema.LABELS`.
@@ -182,8 +182,8 @@ def _row(line: int, fields: list[str]) -> Row:
     if len(fields) != len(COLUMNS):
         raise InputError(f'{len(fields)} columns, expected {len(COLUMNS)}: {",".join(COLUMNS)}')
     database, subject, clip, label = fields
-    if database not in schema.DATABASES:
-        raise InputError(f'unknown database {database!r}, expected one of {", ".join(schema.DATABASES)}')
+    if database not in schema.COMPOSITE:
+        raise InputError(f'unknown database {database!r}, expected one of {", ".join(schema.COMPOSITE)}')
     if not subject or not clip:
         raise InputError(f'the {"clip" if subject else "subject"} is empty')
     labels = {str(number): name for number, name in enumerate(schema.LABELS)}
