@@ -97,11 +97,11 @@ def _build(options: argparse.Namespace) -> int:
 
 def _release(options: argparse.Namespace):
     if options.release == 'synthetic':
-        from data_prep import synthetic
+        from data_prep.synthetic import embedded
 
         if options.source or options.list:
             raise InputError('--release synthetic makes its own clips: leave out --source and --list')
-        return synthetic.render(options.seed or 0, pair=options.regions, algorithm=options.flow or 'tvl1')
+        return embedded.render(options.seed or 0, pair=options.regions, algorithm=options.flow or 'tvl1')
     from data_prep.releases import flow_images
 
     if options.flow or options.seed is not None:

@@ -23,10 +23,11 @@ def pytest_unconfigure():
 @pytest.fixture(scope='session')
 def synthetic_dataset_dir(tmp_path_factory) -> pathlib.Path:
     """The synthetic release, seed 0, built once a session: a folder for `dataset.load`."""
-    from data_prep import builder, synthetic
+    from data_prep import builder
+    from data_prep.synthetic import embedded
 
     folder = tmp_path_factory.mktemp('data') / 'synthetic'
-    builder.write(synthetic.render(0), folder)
+    builder.write(embedded.render(0), folder)
     return folder
 
 
