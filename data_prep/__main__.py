@@ -1,4 +1,4 @@
-"""The command `python -m data_prep`: builds a dataset from a release, or checks one."""
+"""The command `python -m data_prep`: checks releases, builds datasets, makes synthetic releases."""
 
 import argparse
 import sys
@@ -10,23 +10,34 @@ from dualatme_jax.errors import InputError
 _DESCRIPTION = """\
 Turns a release of micro-expression clips into a dataset for dualatme_jax.
 
-  build   write the dataset
-  check   say whether a build would be complete: counts, and every bad row or file by name
+  check       say whether a build would be complete: counts, and every bad row or file by name
+  build       write the dataset
+  synthesize  make a synthetic release in the layout of a real one, to learn the tools with
 """
 
-_RELEASE_HELP = (
-    'flow_images: the public 28x28 flow images of MEGC2019-CD; synthetic: rendered faces, needs no source'
-)
+RAW = ('casme2', 'smic', 'samm', 'casme_sq', 'casme3', 'mmew', '4dme', 'meview', 'deception', 'megc2019_cd')
+
+_RELEASE_HELP = """\
+casme2, smic (HS), samm, casme_sq (CAS(ME)^2), casme3, mmew, 4dme, meview, deception (the real-life trial):
+the database as it is released; megc2019_cd: the composite of the first three; flow_images: the public 28x28
+flow images of that composite; synthetic: the embedded synthetic release, needs no source
+"""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs the command line; returns the exit status: 0 well, 1 a check found problems, 2 bad input."""
+    """Runs the command line; returns the exit status.
+
+    0 well, 1 a check found problems, 2 bad input, 130 interrupted.
+    """
     options = _parser().parse_args(arguments)
     try:
         return options.run(options)
     except InputError as error:
         print(f'error: {error}', file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print('interrupted: what is done is kept; the same command goes on from there', file=sys.stderr)
+        return 130
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -36,115 +47,350 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(required=True, metavar='COMMAND')
+    check = commands.add_parser('check', help='check a release', description='Checks a release.')
+    check.set_defaults(run=_check, parser=check)
+    _add_release(check, (*RAW, 'flow_images'))
+    check.add_argument(
+        '--json', metavar='FILE', help='write everything that was found as JSON too; - for stdout'
+    )
+    _add_work(check)
     build = commands.add_parser(
         'build', help='write a dataset', description='Writes a release as a TFDS dataset.'
     )
-    build.set_defaults(run=_build)
-    build.add_argument('--release', required=True, choices=('flow_images', 'synthetic'), help=_RELEASE_HELP)
-    _add_source(build)
+    build.set_defaults(run=_build, parser=build)
+    _add_release(build, (*RAW, 'flow_images', 'synthetic'))
     build.add_argument('--out', required=True, metavar='DIR', help='the folder that becomes the dataset')
     build.add_argument('--overwrite', action='store_true', help='replace the dataset that --out holds')
     build.add_argument(
-        '--regions',
-        default='EM',
-        metavar='PAIR',
-        help='what the puzzled flow shows: EM, EN, FM, FN (eyes, forehead, nose, mouth) or full (EM)',
+        '--on-error',
+        choices=('stop', 'skip'),
+        default='stop',
+        help='skip: build without the clips that have a problem, and list them at the end (default: stop)',
     )
-    build.add_argument(
-        '--flow',
-        choices=('tvl1', 'dis'),
-        help='synthetic only: the optical flow (default: tvl1)',
+    _add_views(build)
+    _add_work(build)
+    synthesize = commands.add_parser(
+        'synthesize',
+        help='make a synthetic release',
+        description='Renders a release in the layout of a real one, with its exact flow and landmarks.',
     )
-    build.add_argument('--seed', type=int, help='synthetic only: another seed, other faces (default: 0)')
-    check = commands.add_parser(
-        'check', help='check a release', description='Checks a release without building.'
+    synthesize.set_defaults(run=_synthesize)
+    synthesize.add_argument(
+        '--release', required=True, choices=('casme2', 'smic', 'samm', 'casme3', 'deception', 'megc2019_cd')
     )
-    check.set_defaults(run=_check)
-    check.add_argument('--release', required=True, choices=('flow_images',), help=_RELEASE_HELP)
-    _add_source(check)
+    synthesize.add_argument('--out', required=True, metavar='DIR', help='the folder that becomes the release')
+    synthesize.add_argument('--seed', type=int, default=0, help='another seed, other faces (default: 0)')
+    synthesize.add_argument('--subjects', type=int, metavar='N', help='only so many of each database')
+    synthesize.add_argument('--dirty', action='store_true', help='with the faults that real releases have')
+    synthesize.add_argument(
+        '--list', metavar='FILE', help="take the rows of MEGC2019-CD from the challenge's list"
+    )
+    _add_workers(synthesize)
     return parser
 
 
-def _add_source(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('--source', metavar='DIR', help='the folder of the release')
+def _add_release(parser: argparse.ArgumentParser, releases: tuple[str, ...]) -> None:
+    parser.add_argument('--release', required=True, choices=releases, metavar='NAME', help=_RELEASE_HELP)
     parser.add_argument(
-        '--list', metavar='FILE', help="the challenge's list (default: the only .csv below --source)"
+        '--source',
+        action='append',
+        default=[],
+        metavar='[DATABASE=]DIR',
+        help='the folder of the release; of megc2019_cd: three of them, such as casme2=DIR, or the one that '
+        'holds casme2, smic and samm',
     )
+    parser.add_argument(
+        '--list',
+        metavar='FILE',
+        help="the challenge's list: of flow_images (default: the only .csv below --source); megc2019_cd is "
+        'compared with it, row by row',
+    )
+    group = parser.add_argument_group('what is in the release')
+    group.add_argument(
+        '--sheet',
+        action='append',
+        default=[],
+        metavar='[DATABASE=]FILE',
+        help='the label sheet (default: the one below --source)',
+    )
+    group.add_argument('--frames', choices=('cropped', 'raw'), help='which frames, where a release has both')
+    group.add_argument('--part', choices=('a', 'c'), help='of CAS(ME)3 (default: a)')
+    group.add_argument('--speakers', metavar='FILE', help='of deception: a table clip,speaker')
+    group.add_argument(
+        '--split-by-clip',
+        action='store_true',
+        help='of deception, without --speakers: every clip is its own subject, though people come back',
+    )
+    group.add_argument(
+        '--protocol',
+        metavar='NAME',
+        help='3class, 4class, 5class, 7class, 2class (default: the first it has)',
+    )
+    group.add_argument(
+        '--apex',
+        action='append',
+        default=[],
+        metavar='[DATABASE=]CHOICE[,CHOICE]',
+        help='where the apex comes from: table, sheet, middle or spotted; a clip takes the first that gives '
+        'one (default: --apex-table, else the sheet, else the middle)',
+    )
+    group.add_argument(
+        '--apex-table',
+        action='append',
+        default=[],
+        metavar='[DATABASE=]FILE',
+        help='a table subject,clip,onset,apex,offset',
+    )
+
+
+def _add_work(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group('faces')
+    group.add_argument(
+        '--landmarks',
+        action='append',
+        default=[],
+        metavar='[DATABASE=]WHAT',
+        help='fan, mediapipe, template (the frames are aligned faces) or a landmark file '
+        '(default: template where the release is aligned)',
+    )
+    group.add_argument(
+        '--overlays', metavar='DIR', help='draw each face with its landmarks and regions there'
+    )
+    group = parser.add_argument_group('work')
+    _add_workers(group)
+    group.add_argument(
+        '--cache',
+        metavar='DIR',
+        help='where dear results are kept (default: .cache beside --out; of check: nowhere)',
+    )
+
+
+def _add_workers(parser) -> None:
+    parser.add_argument('--workers', type=int, metavar='N', help='processes (default: one a core)')
+
+
+def _add_views(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group('what is written')
+    group.add_argument(
+        '--view',
+        nargs='+',
+        default=['flow'],
+        metavar='VIEW',
+        help='flow (onset to apex), apex (both faces), clip (30 frames); several: one dataset each, below '
+        '--out (default: flow)',
+    )
+    group.add_argument(
+        '--regions',
+        default='EM',
+        metavar='PAIR',
+        help='what the puzzled face shows, upper and lower: two of E (eyes), F (forehead), N (nose), '
+        'M (mouth), or full (default: EM)',
+    )
+    group.add_argument('--flow', choices=('tvl1', 'dis', 'farneback'), help='the algorithm (default: tvl1)')
+    group.add_argument(
+        '--flow-setting', action='append', default=[], metavar='NAME=NUMBER', help="in OpenCV's names"
+    )
+    group.add_argument(
+        '--puzzled',
+        default='computed',
+        choices=('computed', 'cut'),
+        help='the flow of the puzzled face: computed on puzzled frames, or cut from that of the entire face '
+        '(default: computed)',
+    )
+    group.add_argument(
+        '--face-size', type=int, default=224, metavar='N', help='pixels of the aligned face (default: 224)'
+    )
+    group.add_argument(
+        '--size', type=int, default=28, metavar='N', help='pixels of the stored flow (default: 28)'
+    )
+    group.add_argument(
+        '--encoding',
+        default='minmax_uint8',
+        choices=('minmax_uint8', 'raw'),
+        help='minmax_uint8: PNG, each channel scaled by clip, which training reads; raw: float pixels '
+        '(default: minmax_uint8)',
+    )
+    group.add_argument(
+        '--strain',
+        default='symmetric',
+        choices=('symmetric', 'quarter', 'swapped'),
+        help='symmetric is right; the others are found in older work (default: symmetric)',
+    )
+    group.add_argument(
+        '--strain-smoothing',
+        type=float,
+        metavar='PIXELS',
+        help='of the face, before the strain is taken; 0 for none (default: 1/56 of --face-size)',
+    )
+    group.add_argument(
+        '--clip-crop',
+        default='regions',
+        choices=('regions', 'action_units'),
+        help="second crop of the view clip: --regions, or by the clip's annotated action units, which a clip "
+        'that is to be recognised does not have (default: regions)',
+    )
+    group.add_argument('--seed', type=int, help='of synthetic: another seed, other faces (default: 0)')
+
+
+# The options of a release that is not one of RAW, besides those of every command.
+_OWN = {'flow_images': {'source', 'list', 'regions'}, 'synthetic': {'regions', 'flow', 'seed'}}
+_COMMON = {'run', 'parser', 'release', 'out', 'overwrite', 'json'}
+
+
+def _refuse_options(options: argparse.Namespace) -> None:
+    """Raises InputError for an option that the release would not heed."""
+    given = {
+        name
+        for name, value in vars(options).items()
+        if name not in _COMMON and value != options.parser.get_default(name)
+    }
+    own = _OWN.get(options.release)
+    surplus = sorted(given - own) if own else sorted(given & {'seed'})
+    if surplus:
+        names = ', '.join('--' + name.replace('_', '-') for name in surplus)
+        raise InputError(f'{names}: not an option of --release {options.release}')
 
 
 def _build(options: argparse.Namespace) -> int:
     import dataclasses
-
-    from rich.console import Console
-    from rich.progress import track
+    import pathlib
 
     from data_prep import builder
 
-    release = _release(options)
-    console = Console(stderr=True)
-    examples = track(
-        release.examples,
-        f'{release.name}: clips',
-        total=release.size,
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
-    builder.write(dataclasses.replace(release, examples=examples), options.out, overwrite=options.overwrite)
-    print(f'wrote {release.size} clips to {options.out}')
+    _refuse_options(options)
+    out = pathlib.Path(options.out).expanduser().resolve()
+    builder.check_free(out, options.overwrite)
+    skipped: list[str] = []
+    release = _RELEASES.get(options.release, _raw_release)(options, skipped)
+    written = 0
+
+    def counted():
+        nonlocal written
+        for example in _tracked(release.examples, f'{release.name}: clips', release.size):
+            written += 1
+            yield example
+
+    builder.write(dataclasses.replace(release, examples=counted()), out, overwrite=options.overwrite)
+    print(f'wrote {written} clips to {options.out}')
+    if skipped:
+        print(f'{len(skipped)} problems; what has one is left out:')
+        print('\n'.join(f'  {problem}' for problem in skipped))
     return 0
 
 
-def _release(options: argparse.Namespace):
-    if options.release == 'synthetic':
-        from data_prep.synthetic import embedded
+def _synthetic(options: argparse.Namespace, skipped: list[str]):
+    from data_prep import synthetic
 
-        if options.source or options.list:
-            raise InputError('--release synthetic makes its own clips: leave out --source and --list')
-        return embedded.render(options.seed or 0, pair=options.regions, algorithm=options.flow or 'tvl1')
+    return synthetic.render(options.seed or 0, pair=options.regions, algorithm=options.flow or 'tvl1')
+
+
+def _flow_images(options: argparse.Namespace, skipped: list[str]):
     from data_prep.releases import flow_images
 
-    if options.flow or options.seed is not None:
-        raise InputError(f'--flow and --seed do not apply to {options.release}: its flow is made already')
-    return flow_images.read(_source(options), options.list, pair=options.regions)
+    return flow_images.read(_one_source(options), options.list, pair=options.regions)
 
 
-def _source(options: argparse.Namespace) -> str:
-    if not options.source:
-        raise InputError(f'--release {options.release} needs --source: the folder that holds it')
-    return options.source
+_RELEASES = {'synthetic': _synthetic, 'flow_images': _flow_images}
+
+
+def _raw_release(options: argparse.Namespace, skipped: list[str]):
+    import pathlib
+
+    from data_prep import assemble, pipeline
+    from data_prep.cache import Cache
+
+    views = assemble.make_views(options)
+    surveys = assemble.survey(options)
+    plan = assemble.make_plan(options, surveys)
+    if plan.problems and options.on_error == 'stop':
+        listing = '\n'.join(f'  {problem}' for problem in plan.problems)
+        raise InputError(f'{len(plan.problems)} problems:\n{listing}\n{assemble.SKIP_HINT}')
+    skipped += [str(problem) for problem in plan.problems]
+    cache = options.cache or pathlib.Path(options.out).expanduser().resolve().parent / '.cache'
+    work = assemble.make_work(options, surveys, views, Cache(pathlib.Path(cache).expanduser()))
+    results = pipeline.run(work, plan.sound, assemble.workers(options))
+    return assemble.release(options, plan, work, results, skipped)
 
 
 def _check(options: argparse.Namespace) -> int:
     from rich.console import Console
 
-    from data_prep.releases import flow_images
+    from data_prep import assemble, doctor
 
-    found = flow_images.survey(_source(options), options.list)
-    Console().print(_table(found.rows))
-    for problem in found.problems:
-        print(problem)
-    print(f'{len(found.problems)} problems' if found.problems else 'complete: a build will hold every clip')
-    return 1 if found.problems else 0
+    _refuse_options(options)
+    if options.release == 'flow_images':
+        plan = assemble.flow_images_plan(_one_source(options), options.list)
+        problems = plan.problems
+    else:
+        plan = assemble.make_plan(options, assemble.survey(options))
+        problems = [*plan.problems, *_look_at_faces(options, plan), *plan.deviations()]
+    if options.json != '-':
+        Console().print(doctor.counts_table(plan))
+        print('\n'.join(doctor.lines(plan, problems)))
+    if options.json:
+        _write_json(doctor.as_json(plan, problems), options.json)
+    return 1 if problems else 0
 
 
-def _table(rows):
-    import pandas as pd
-    from rich.table import Table
+def _look_at_faces(options: argparse.Namespace, plan):
+    """Returns the problems that only the frames themselves show."""
+    import pathlib
+    import tempfile
 
-    from dualatme_jax import schema
+    from data_prep import assemble, pipeline
+    from data_prep.cache import Cache
+    from data_prep.clip import Problem
 
-    clips = pd.DataFrame([vars(row) for row in rows], columns=['database', 'subject', 'label'])
-    table = Table('database', 'subjects', 'clips', *schema.LABELS)
-    for database in schema.COMPOSITE:
-        part = clips[clips.database == database]
-        counts = [
-            part.subject.nunique(),
-            len(part),
-            *((part.label == label).sum() for label in schema.LABELS),
-        ]
-        table.add_row(schema.DATABASE_TITLES[database], *map(str, counts))
-    return table
+    if not plan.sound:
+        return []
+    with tempfile.TemporaryDirectory() as scratch:
+        try:
+            work = assemble.make_work(
+                options, plan.surveys, (), Cache(pathlib.Path(options.cache or scratch).expanduser())
+            )
+        except InputError as error:
+            return [Problem(row='', text=f'the faces were not looked at: {error}')]
+        results = pipeline.run(work, plan.sound, assemble.workers(options))
+        tracked = _tracked(results, f'{options.release}: faces', len(plan.sound))
+        return [result for result in tracked if isinstance(result, Problem)]
+
+
+def _one_source(options: argparse.Namespace) -> str:
+    if len(options.source) != 1:
+        raise InputError(f'--release {options.release} needs one --source: the folder that holds it')
+    return options.source[0]
+
+
+def _synthesize(options: argparse.Namespace) -> int:
+    raise NotImplementedError
+
+
+def _write_json(found, path: str) -> None:
+    import json
+    import pathlib
+
+    from dualatme_jax.files import replacing
+
+    text = json.dumps(found, indent=2, ensure_ascii=False) + '\n'
+    if path == '-':
+        sys.stdout.write(text)
+        return
+    try:
+        with replacing(pathlib.Path(path).expanduser()) as temporary:
+            temporary.write_text(text, encoding='utf-8')
+    except OSError as error:
+        raise InputError(f'cannot write --json {path}: {error.strerror or error}') from error
+
+
+def _tracked(items, description: str, total: int):
+    """Shows a bar with the time left, where someone looks at it."""
+    from rich.console import Console
+    from rich.progress import track
+
+    console = Console(stderr=True)
+    return track(
+        items, description, total=total, console=console, transient=True, disable=not console.is_terminal
+    )
 
 
 if __name__ == '__main__':

@@ -1,23 +1,28 @@
-"""Writes a release as a TensorFlow Datasets folder in ArrayRecord, without TensorFlow."""
+"""Writes a release as TensorFlow Datasets folders in ArrayRecord, without TensorFlow."""
 
 import contextlib
 import dataclasses
+import fcntl
 import io
 import os
 import pathlib
-import tempfile
-from collections.abc import Iterable, Iterator
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
 
-import cv2
 import numpy as np
 import tensorflow_datasets as tfds
 from array_record.python import array_record_module
 from tensorflow_datasets.core import dataset_info, example_serializer
 
+from data_prep import images
+from data_prep.example import Example
 from dualatme_jax import schema
 from dualatme_jax.errors import InputError
 
-VERSION = '1.0.0'  # of the layout: changes with the features
+VERSION = '1.1.0'  # of the layout: changes with the features
+
+# A file of a dataset holds clips up to about this many bytes.
+SHARD_BYTES = 2**29
 
 # What a dataset folder holds; anything else in it is somebody's own and is never deleted.
 _INFO = 'dataset_info.json'
@@ -25,70 +30,61 @@ _FILES = (_INFO, 'features.json', 'metadata.json', 'LICENSE', '*.labels.txt', '*
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Example:
-    """One clip, as the dataset stores it; the fields are the schema's keys.
+class View:
+    """One dataset of a release: what it shows of each clip.
 
     Attributes:
-      flow: `schema.FLOW_SHAPE` uint8, the entire face.
-      flow_puzzled: `schema.FLOW_SHAPE` uint8, the puzzled face.
-      label: one of `schema.LABELS`.
-      database: one of `schema.DATABASES`.
-      subject: unique within its database.
-      clip: unique within its subject.
-      onset: frame number, as apex and offset.
-      action_units: such as `4+7`.
-      emotion: the release's own word.
+      features: key -> TFDS feature; the values are in `Example.views`.
+      recipe: how they were made, as JSON values; becomes part of the dataset's metadata.
     """
 
-    flow: np.ndarray
-    flow_puzzled: np.ndarray
-    label: str
-    database: str
-    subject: str
-    clip: str
-    onset: int = schema.UNKNOWN_FRAME
-    apex: int = schema.UNKNOWN_FRAME
-    offset: int = schema.UNKNOWN_FRAME
-    action_units: str = schema.UNKNOWN_TEXT
-    emotion: str = schema.UNKNOWN_TEXT
+    features: Mapping[str, tfds.features.FeatureConnector]
+    recipe: Mapping
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Release:
-    """All that a dataset is made of: what every release module returns.
+    """All that a build writes: what every release ends in.
 
     Attributes:
       name: the dataset's name, lower case with underscores.
       description: what it is and where it comes from.
       citation: what to cite.
       licence: who may use it for what.
-      recipe: how the examples were made, as JSON values; becomes the dataset's metadata.
+      labels: the classes; a class's number is its place.
+      recipe: how the examples were made, as JSON values; becomes the metadata of every view. Read after the
+        last example: it may grow until then.
+      views: by name, the TFDS config; one dataset each.
       examples: in the order in which they are written; may compute as it goes.
-      size: their number.
+      size: how many they will be at the most.
     """
 
     name: str
     description: str
     citation: str
     licence: str
+    labels: tuple[str, ...] = schema.LABELS
     recipe: dict
+    views: Mapping[str, View]
     examples: Iterable[Example]
     size: int
 
 
 def write(release: Release, out: str | os.PathLike, *, overwrite: bool = False) -> None:
-    """Writes the release to the folder `out`, which is then a TFDS dataset, whole or not there at all.
+    """Writes the release to the folder `out`: whole, or nothing there changes.
+
+    With one view `out` itself is a TFDS dataset, with several each is one in the folder of its name.
 
     Args:
       release: what to write.
-      out: the folder; its parents are made. `tfds.builder_from_directory(out)` reads it.
+      out: the folder; its parents are made. `tfds.builder_from_directory` reads it.
       overwrite: whether a dataset that is there already is replaced.
 
     Raises:
-      InputError: `out` holds something already, or cannot be written.
+      InputError: `out` holds something already, cannot be written, or is being written by another process.
     """
     out = pathlib.Path(out).expanduser().resolve()
-    _check_free(out, overwrite)
+    check_free(out, overwrite)
     try:
         with _replacing_folder(out) as folder:
             _write(release, folder)
@@ -97,100 +93,169 @@ def write(release: Release, out: str | os.PathLike, *, overwrite: bool = False) 
 
 
 def _write(release: Release, folder: pathlib.Path) -> None:
-    features = _features()
-    identity = dataset_info.DatasetIdentity(
-        name=release.name, version=tfds.core.Version(VERSION), data_dir=str(folder), module_name=__name__
-    )
-    info = tfds.core.DatasetInfo(
-        builder=identity,
-        description=release.description,
-        citation=release.citation,
-        license=release.licence,
-        features=features,
-        metadata=tfds.core.MetadataDict(release.recipe),
-    )
-    info.set_file_format('array_record')
-    template = tfds.core.ShardedFileTemplate(
-        data_dir=folder, dataset_name=release.name, split=schema.SPLIT, filetype_suffix='array_record'
-    )
-    shard = template.sharded_filepath(shard_index=0, num_shards=1)
-    records = [_record(example, features) for example in release.examples]
-    _write_shard(shard, records)
-    split = tfds.core.SplitInfo(
-        name=schema.SPLIT,
-        shard_lengths=[len(records)],
-        num_bytes=sum(map(len, records)),
-        filename_template=template,
-    )
-    info.set_splits(tfds.core.splits.SplitDict([split]))
-    info.write_to_directory(folder)
+    writers = {
+        name: _Writer(release, name, folder / name if len(release.views) > 1 else folder)
+        for name in release.views
+    }
+    with contextlib.ExitStack() as stack:
+        for writer in writers.values():
+            stack.enter_context(contextlib.closing(writer))
+        for example in release.examples:
+            for name, writer in writers.items():
+                writer.add(example, example.views[name])
+    for writer in writers.values():
+        writer.describe()
 
 
-def _write_shard(path: os.PathLike, records: Iterable[bytes]) -> None:
+class _Writer:
+    """Writes one view, clip by clip: none is kept in memory."""
+
+    def __init__(self, release: Release, view: str, folder: pathlib.Path):
+        folder.mkdir(exist_ok=True)
+        self._folder, self._release, self._view = folder, release, view
+        self._features = _features(release.views[view].features, release.labels)
+        self._template = tfds.core.ShardedFileTemplate(
+            data_dir=folder, dataset_name=release.name, split=schema.SPLIT, filetype_suffix='array_record'
+        )
+        self._serializer = example_serializer.ExampleSerializer(self._features.get_serialized_info())
+        self._lengths: list[int] = []  # clips of each file
+        self._sizes: list[int] = []  # bytes of each file
+        self._shard = None
+
+    def add(self, example: Example, inputs: Mapping) -> None:
+        record = self._record(example, inputs)
+        if not self._sizes or self._sizes[-1] + len(record) > SHARD_BYTES:
+            self._next_shard()
+        with _full_disc():
+            self._shard.write(record)
+        self._lengths[-1] += 1
+        self._sizes[-1] += len(record)
+
+    def close(self) -> None:
+        if self._shard is not None:
+            with _full_disc():
+                self._shard.close()
+            self._shard = None
+
+    def describe(self) -> None:
+        """Names the files by their number, which is known only now, and writes what makes them a dataset."""
+        if not self._lengths:
+            self._next_shard()
+            self.close()
+        for index in range(len(self._lengths)):
+            name = self._template.sharded_filepath(shard_index=index, num_shards=len(self._lengths))
+            self._unnumbered(index).rename(os.fspath(name))
+        split = tfds.core.SplitInfo(
+            name=schema.SPLIT,
+            shard_lengths=self._lengths,
+            num_bytes=sum(self._sizes),
+            filename_template=self._template,
+        )
+        info = self._info()
+        info.set_splits(tfds.core.splits.SplitDict([split]))
+        info.write_to_directory(self._folder)
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        release = self._release
+        identity = dataset_info.DatasetIdentity(
+            name=release.name,
+            config_name=self._view,
+            version=tfds.core.Version(VERSION),
+            data_dir=str(self._folder),
+            module_name=__name__,
+        )
+        info = tfds.core.DatasetInfo(
+            builder=identity,
+            description=release.description,
+            citation=release.citation,
+            license=release.licence,
+            features=self._features,
+            metadata=tfds.core.MetadataDict(release.recipe | release.views[self._view].recipe),
+        )
+        info.set_file_format('array_record')
+        return info
+
+    def _next_shard(self) -> None:
+        self.close()
+        path = self._unnumbered(len(self._lengths))
+        with _full_disc():
+            self._shard = array_record_module.ArrayRecordWriter(os.fspath(path), 'group_size:1')
+        self._lengths.append(0)
+        self._sizes.append(0)
+
+    def _unnumbered(self, index: int) -> pathlib.Path:
+        return self._folder / f'shard-{index:05}'
+
+    def _record(self, example: Example, inputs: Mapping) -> bytes:
+        common = {
+            field.name: getattr(example, field.name)
+            for field in dataclasses.fields(example)
+            if field.name != 'views'
+        }
+        own = {key: _encodable(value, self._features[key]) for key, value in inputs.items()}
+        proto = self._serializer.get_tf_example(self._features.encode_example(common | own))
+        # A protocol buffer's map has no order of its own; TFDS's writers leave it to chance.
+        return proto.SerializeToString(deterministic=True)
+
+
+@contextlib.contextmanager
+def _full_disc() -> Iterator[None]:
     try:
-        writer = array_record_module.ArrayRecordWriter(os.fspath(path), 'group_size:1')
-        for record in records:
-            writer.write(record)
-        writer.close()
-    except RuntimeError as error:  # so ArrayRecord calls a full disk
+        yield
+    except RuntimeError as error:  # so ArrayRecord calls a full disc
         raise OSError(str(error)) from error
 
 
-def _record(example: Example, features: tfds.features.FeaturesDict) -> bytes:
-    serializer = example_serializer.ExampleSerializer(features.get_serialized_info())
-    proto = serializer.get_tf_example(features.encode_example(_encoded(example)))
-    # A protocol buffer's map has no order of its own; TFDS's writers leave it to chance.
-    return proto.SerializeToString(deterministic=True)
+def _features(inputs: Mapping, labels: tuple[str, ...]) -> tfds.features.FeaturesDict:
+    def text(description: str):
+        return tfds.features.Text(doc=description)
 
+    def frame(description: str):
+        return tfds.features.Scalar(np.int32, doc=f'{description}; {schema.UNKNOWN_FRAME}: unknown')
 
-def _features() -> tfds.features.FeaturesDict:
-    flow = tfds.features.Image(shape=schema.FLOW_SHAPE, encoding_format='png')
-    text = tfds.features.Text()
     return tfds.features.FeaturesDict(
         {
-            schema.FLOW: flow,
-            schema.FLOW_PUZZLED: flow,
-            schema.LABEL: tfds.features.ClassLabel(names=schema.LABELS),
-            schema.DATABASE: text,
-            schema.SUBJECT: text,
-            schema.CLIP: text,
-            schema.ONSET: np.int32,
-            schema.APEX: np.int32,
-            schema.OFFSET: np.int32,
-            schema.ACTION_UNITS: text,
-            schema.EMOTION: text,
+            **inputs,
+            schema.LABEL: tfds.features.ClassLabel(names=labels),
+            schema.DATABASE: text('the database: ' + ', '.join(schema.DATABASES)),
+            schema.SUBJECT: text('the person, unique within the database'),
+            schema.CLIP: text('unique within the subject'),
+            schema.ONSET: frame('number of the onset frame, as the release counts'),
+            schema.APEX: frame('number of the apex frame'),
+            schema.OFFSET: frame('number of the offset frame'),
+            schema.APEX_CHOICE: text('where the apex comes from'),
+            schema.ACTION_UNITS: text('FACS action units, as the release writes them'),
+            schema.EMOTION: text("the release's own word"),
         }
     )
 
 
-def _encoded(example: Example) -> dict:
-    fields = {field.name: getattr(example, field.name) for field in dataclasses.fields(example)}
-    return {
-        **fields,
-        schema.FLOW: _png(example.flow),
-        schema.FLOW_PUZZLED: _png(example.flow_puzzled),
-    }
+def _encodable(value, feature: tfds.features.FeatureConnector):
+    """Wraps encoded images, which TFDS then takes as they are: arrays it would encode by TensorFlow."""
+    if isinstance(value, bytes):
+        return io.BytesIO(value)
+    if isinstance(value, list):
+        return [io.BytesIO(each) for each in value]
+    if isinstance(feature, tfds.features.Image):
+        return io.BytesIO(images.encode_png(value))
+    return value
 
 
-def _png(image: np.ndarray) -> io.BytesIO:
-    # TFDS encodes arrays by TensorFlow but takes an encoded file as it is. OpenCV's order is blue first.
-    return io.BytesIO(cv2.imencode('.png', cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes())
-
-
-def _check_free(out: pathlib.Path, overwrite: bool) -> None:
+def check_free(out: pathlib.Path, overwrite: bool) -> None:
+    """Raises InputError unless a dataset can be written to `out` without loss of anything else."""
     if not out.exists():
         return
     if not out.is_dir():
         raise InputError(f'--out {out} is a file: expected a folder that is new or empty')
-    names = [path.name for path in out.iterdir()]
+    folders = [path for path in out.iterdir() if path.is_dir() and (path / _INFO).is_file()] or [out]
+    names = [path.relative_to(out) for folder in folders for path in folder.iterdir()]
+    names += [path.relative_to(out) for path in out.iterdir() if path not in folders and folders != [out]]
     if not names:
         return
-    others = sorted(
-        name for name in names if not any(pathlib.PurePath(name).match(known) for known in _FILES)
-    )
-    if others or _INFO not in names:
+    others = sorted(str(name) for name in names if not any(name.match(known) for known in _FILES))
+    if others or not any(name.name == _INFO for name in names):
         raise InputError(
-            f'--out {out} holds other files, such as {(others or names)[0]!r}: '
+            f'--out {out} holds other files, such as {(others or [str(names[0])])[0]!r}: '
             'expected a folder that is new or empty, or a dataset to replace by --overwrite'
         )
     if not overwrite:
@@ -203,18 +268,35 @@ def _check_free(out: pathlib.Path, overwrite: bool) -> None:
 def _replacing_folder(out: pathlib.Path) -> Iterator[pathlib.Path]:
     """Yields a new folder beside `out`, which takes `out`'s place when the block ends well."""
     out.parent.mkdir(parents=True, exist_ok=True)
-    # Hidden, so that a build which was killed is not taken for a dataset by its neighbours.
-    with tempfile.TemporaryDirectory(
-        dir=out.parent, prefix=f'.{out.name}.', ignore_cleanup_errors=True
-    ) as scratch:
-        made, old = pathlib.Path(scratch, 'made'), pathlib.Path(scratch, 'old')
-        made.mkdir()  # with the user's own mode; the scratch folder is private
-        yield made
-        if out.exists():
-            out.rename(old)
+    # Hidden, so that a build which was killed is not taken for a dataset by its neighbours; of a fixed name,
+    # so that the next one clears it away.
+    scratch = out.parent / f'.{out.name}.building'
+    scratch.mkdir(exist_ok=True)
+    handle = os.open(scratch, os.O_RDONLY)
+    try:
         try:
-            made.rename(out)
-        except BaseException:  # an interrupt too: what was there must not go with the scratch folder
-            if old.exists():
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise InputError(
+                f'another process is writing {out}: wait for it, or choose another --out'
+            ) from error
+        with contextlib.ExitStack() as stack:
+            stack.callback(shutil.rmtree, scratch, ignore_errors=True)
+            made, old = scratch / 'made', scratch / 'old'
+            if old.exists() and not out.exists():  # killed between the two renames below
                 old.rename(out)
-            raise
+            for rest in (made, old):
+                if rest.exists():
+                    shutil.rmtree(rest)
+            made.mkdir()
+            yield made
+            if out.exists():
+                out.rename(old)
+            try:
+                made.rename(out)
+            except BaseException:  # an interrupt too: what was there must not go with the scratch folder
+                if old.exists():
+                    old.rename(out)
+                raise
+    finally:
+        os.close(handle)

@@ -11,12 +11,33 @@ import numpy as np
 from dualatme_jax import schema
 from dualatme_jax.errors import InputError
 
-# TV-L1: Zach, Pock, Bischof, DAGM 2007, the field's usual choice. DIS: Kroeger et al., ECCV 2016, some
-# twenty times faster.
+# TV-L1: Zach, Pock, Bischof, DAGM 2007, the field's usual choice. DIS: Kroeger et al., ECCV 2016.
+# Farneback, SCIA 2003.
 ALGORITHMS: dict[str, Callable[[], cv2.DenseOpticalFlow]] = {
     'tvl1': lambda: cv2.optflow.DualTVL1OpticalFlow_create(),
     'dis': lambda: cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM),
+    'farneback': lambda: cv2.FarnebackOpticalFlow_create(winSize=15),
 }
+
+# What departs from OpenCV's own values, by algorithm. Against a known motion of faces, a tighter coupling of
+# TV-L1's two fields (OpenCV: 0.3) takes half the time, and a third off the error of the strain:
+# `python -m benchmarks.flow`.
+SETTINGS = {'tvl1': {'Theta': 0.1}, 'dis': {}, 'farneback': {}}
+
+# How a strain follows from the flow's derivatives (ux, uy, vx, vy), ux = du/dx and so on.
+STRAINS: dict[str, Callable[..., np.ndarray]] = {
+    # The norm of the symmetric part of the gradient (Shreve et al., FG 2011). The weight 1/2 is what the two
+    # off-diagonal terms (1/2 (uy + vx))^2 sum to.
+    'symmetric': lambda ux, uy, vx, vy: np.sqrt(ux**2 + vy**2 + (uy + vx) ** 2 / 2),
+    # Circulates: one of the two off-diagonal terms.
+    'quarter': lambda ux, uy, vx, vy: np.sqrt(ux**2 + vy**2 + (uy + vx) ** 2 / 4),
+    # Circulates: rows taken for x, as a wrong reading of `np.gradient` gives.
+    'swapped': lambda ux, uy, vx, vy: np.sqrt(uy**2 + vx**2 + (ux + vy) ** 2 / 2),
+}
+
+# What the strain's derivatives are smoothed by, as a share of the flow's height: 4 pixels at 224. Plain
+# differences of TV-L1's flow are mostly its own grain: they miss the true strain by more than its whole size.
+SMOOTHING = 1 / 56
 
 
 def solver(algorithm: str = 'tvl1', **settings: float) -> cv2.DenseOpticalFlow:
@@ -27,14 +48,19 @@ def solver(algorithm: str = 'tvl1', **settings: float) -> cv2.DenseOpticalFlow:
       **settings: what departs from OpenCV's defaults, in OpenCV's names, such as `Epsilon=0.05`.
 
     Raises:
-      InputError: unknown algorithm, or an OpenCV without the contributed modules.
+      InputError: unknown algorithm or setting, or an OpenCV without the contributed modules.
     """
     if algorithm not in ALGORITHMS:
         raise InputError(f'unknown flow algorithm {algorithm!r}: expected one of {", ".join(ALGORITHMS)}')
     _require_contrib()
     made = ALGORITHMS[algorithm]()
     for name, value in settings.items():
-        getattr(made, f'set{name}')(value)
+        setter = getattr(made, f'set{name}', None)
+        if setter is None:
+            known = ', '.join(sorted(other[3:] for other in dir(made) if other.startswith('set')))
+            raise InputError(f'{algorithm} has no setting {name!r}: expected one of {known}')
+        # Whether a setting is whole or not is OpenCV's to say.
+        setter(int(value) if isinstance(getattr(made, f'get{name}')(), int) else value)
     return made
 
 
@@ -49,22 +75,63 @@ def optical_flow(solver: cv2.DenseOpticalFlow, onset: np.ndarray, apex: np.ndarr
     return solver.calc(onset, apex, None)
 
 
-def strain(flow: np.ndarray) -> np.ndarray:
-    """Returns the optical strain, the norm of the symmetric part of the flow's gradient.
-
-    sqrt(ux^2 + vy^2 + 1/2 (uy + vx)^2), with ux = du/dx and so on (Shreve et al., FG 2011). The weight 1/2 is
-    what the two off-diagonal terms (1/2 (uy + vx))^2 sum to; the 1/4 that circulates counts only one of them.
+def strain(flow: np.ndarray, variant: str = 'symmetric', *, smoothing: float = 0.0) -> np.ndarray:
+    """Returns the optical strain, without unit.
 
     Args:
       flow: [H, W, 2], (u, v) in pixels.
+      variant: a key of `STRAINS`; `symmetric` is the right one, the others are for comparison with old work.
+      smoothing: standard deviation in pixels of the Gaussian that the flow is smoothed by first; 0 for none.
 
     Returns:
-      [H, W], without unit. Central differences, one-sided at the border.
+      [H, W]. Central differences, one-sided at the border.
+
+    Raises:
+      InputError: unknown variant.
     """
+    if variant not in STRAINS:
+        raise InputError(f'unknown strain {variant!r}: expected one of {", ".join(STRAINS)}')
+    if smoothing:
+        flow = cv2.GaussianBlur(flow, (0, 0), smoothing, borderType=cv2.BORDER_REPLICATE)
     # The rows of an array run along y.
     uy, ux = np.gradient(flow[..., 0])
     vy, vx = np.gradient(flow[..., 1])
-    return np.sqrt(ux**2 + vy**2 + (uy + vx) ** 2 / 2)
+    return STRAINS[variant](ux, uy, vx, vy)
+
+
+def channels(
+    flow: np.ndarray, size: int, variant: str = 'symmetric', *, smoothing: float = 0.0
+) -> np.ndarray:
+    """Returns u, v and strain at another size: the encoding `raw`.
+
+    Args:
+      flow: [H, W, 2], (u, v) in pixels.
+      size: height and width of what is returned, in pixels.
+      variant: as for `strain`.
+      smoothing: as for `strain`.
+
+    Returns:
+      [size, size, 3] float32: u and v in pixels of the flow as it was computed, whatever `size`; the strain.
+      Resized by area.
+    """
+    whole = np.dstack([flow, strain(flow, variant, smoothing=smoothing)]).astype(np.float32)
+    if whole.shape[:2] == (size, size):
+        return whole
+    return cv2.resize(whole, (size, size), interpolation=cv2.INTER_AREA)
+
+
+def minmax(channels: np.ndarray) -> np.ndarray:
+    """Scales each channel to 0..255: the encoding `minmax_uint8`, the form of the public images.
+
+    Args:
+      channels: [H, W, C].
+
+    Returns:
+      [H, W, C] uint8: each channel's minimum is 0 and its maximum 255; 0 where it is constant.
+    """
+    low, high = channels.min((0, 1)), channels.max((0, 1))
+    span = np.where(high > low, high - low, 1)
+    return np.rint((channels - low) / span * 255).astype(np.uint8)
 
 
 def flow_image(flow: np.ndarray) -> np.ndarray:
@@ -76,24 +143,18 @@ def flow_image(flow: np.ndarray) -> np.ndarray:
       flow: [H, W, 2], (u, v) in pixels.
 
     Returns:
-      `schema.FLOW_SHAPE` uint8: each channel's minimum is 0 and its maximum 255; 0 where it is constant.
+      `schema.FLOW_SHAPE` uint8.
     """
-    channels = np.dstack([flow, strain(flow)]).astype(np.float32)
-    size = (schema.FLOW_SIZE, schema.FLOW_SIZE)
-    small = cv2.resize(channels, size, interpolation=cv2.INTER_AREA)
-    low, high = small.min((0, 1)), small.max((0, 1))
-    span = np.where(high > low, high - low, 1)
-    return np.rint((small - low) / span * 255).astype(np.uint8)
+    return minmax(channels(flow, schema.FLOW_SIZE))
 
 
 def recipe(solver: cv2.DenseOpticalFlow) -> dict:
-    """Returns what the metadata says about the flow: the algorithm and all its parameters."""
+    """Returns what decides a flow: algorithm, parameters and OpenCV's version, as JSON values."""
     getters = sorted(name for name in dir(solver) if name.startswith('get') and name != 'getDefaultName')
     return {
         'algorithm': type(solver).__name__,
         'parameters': {name.removeprefix('get'): getattr(solver, name)() for name in getters},
-        'strain': 'sqrt(ux^2 + vy^2 + 1/2 (uy + vx)^2)',
-        'image': 'u, v, strain; resized by area, then each channel min-max scaled to 0..255 by clip',
+        'cv2': cv2.__version__,
     }
 
 

@@ -4,6 +4,8 @@
 """
 
 import dataclasses
+import functools
+import hashlib
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -35,30 +37,33 @@ class Images:
         return [self.paths[number] for number in self.numbers]
 
     def read(self, numbers: Sequence[int]) -> Iterator[np.ndarray]:
-        """Yields the frames of ascending `numbers`, [H, W, 3] uint8 each; the first one sets the size.
+        """Yields the frames of ascending `numbers`, [H, W, 3] uint8 each.
 
         Raises:
-          InputError: no such frame, a file that cannot be decoded, or one of another size.
+          InputError: no such frame, or a file that cannot be decoded.
         """
-        size = None
         for number in numbers:
             if number not in self.paths:
                 raise InputError(_no_such_frame(number, self.numbers))
             path = self.paths[number]
             try:
-                frame = images.decode(path.read_bytes())
-            except OSError as error:
-                raise InputError(f'{path}: cannot be read: {error.strerror or error}') from error
+                yield images.decode(_bytes(path))
             except InputError as error:
                 raise InputError(f'{path}: {error}') from error
-            height, width = frame.shape[:2]
-            size = size or (width, height)
-            if size != (width, height):
-                raise InputError(
-                    f'{path}: {width}x{height} pixels, but the clip began with {size[0]}x{size[1]}: '
-                    'all frames of a clip must have one size'
-                )
-            yield frame
+
+    def digest(self, number: int) -> str:
+        """Returns what tells the content of a frame from any other.
+
+        Raises:
+          InputError: no such frame, or a file that cannot be read.
+        """
+        if number not in self.paths:
+            raise InputError(_no_such_frame(number, self.numbers))
+        return hashlib.sha256(_bytes(self.paths[number])).hexdigest()
+
+    def name(self, number: int) -> str:
+        """The frame in words."""
+        return str(self.paths[number])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,6 +112,34 @@ class Video:
                 yield frame
         finally:
             capture.release()
+
+    def digest(self, number: int) -> str:
+        """Returns what tells the content of a frame from any other.
+
+        Raises:
+          InputError: a file that cannot be read.
+        """
+        return f'{_file_digest(self.path)} {number}'
+
+    def name(self, number: int) -> str:
+        """The frame in words."""
+        return f'{self.path}, frame {number}'
+
+
+def _bytes(path: pathlib.Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f'{path}: cannot be read: {error.strerror or error}') from error
+
+
+@functools.lru_cache(maxsize=1)  # a clip asks for all its frames, one after another
+def _file_digest(path: pathlib.Path) -> str:
+    try:
+        with path.open('rb') as file:
+            return hashlib.file_digest(file, 'sha256').hexdigest()
+    except OSError as error:
+        raise InputError(f'{path}: cannot be read: {error.strerror or error}') from error
 
 
 def _no_such_frame(number: int, there: Sequence[int]) -> str:

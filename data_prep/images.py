@@ -46,6 +46,16 @@ def encode_png(image: np.ndarray) -> bytes:
     return cv2.imencode('.png', image)[1].tobytes()
 
 
+def rgb(image: np.ndarray) -> np.ndarray:
+    """Returns [H, W, 3] with red first of one with blue first."""
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def grey(image: np.ndarray) -> np.ndarray:
+    """Returns [H, W] grey of [H, W, 3] with blue first."""
+    return cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+
+
 def png_header(data: bytes) -> bytes:
     """Returns the header chunk of a PNG (13 bytes: width, height, bits, colour type, ...).
 

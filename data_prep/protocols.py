@@ -42,7 +42,7 @@ class Protocol:
       excluded: (database, subject, clip) -> why this clip is left out.
       expected: database -> (subjects, {label: clips}) of the complete release, where it is known.
       source: where the rule is written.
-      note: what a reader of the counts should know.
+      notes: database -> what a reader of the counts should know.
     """
 
     name: str
@@ -53,7 +53,7 @@ class Protocol:
     excluded: Mapping[tuple[str, str, str], str] = dataclasses.field(default_factory=dict)
     expected: Mapping[str, tuple[int | None, Mapping[str, int]]] = dataclasses.field(default_factory=dict)
     source: str
-    note: str = ''
+    notes: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 _THREE = {
@@ -87,7 +87,9 @@ PROTOCOLS = (
             'casme3': (None, {'negative': 457, 'positive': 55, 'surprise': 187}),
         },
         source='See et al.: MEGC 2019, the Second Facial Micro-Expressions Grand Challenge, FG 2019',
-        note='Published figures on CAS(ME)3 are of 687 clips (449, 54, 184); which 12 are missing is not told.',
+        notes={
+            'casme3': 'published figures are of 687 clips (449, 54, 184); which 12 are missing is not told'
+        },
     ),
     Protocol(
         name='4class',
@@ -112,7 +114,7 @@ PROTOCOLS = (
             )
         },
         source='Yan et al.: CASME II, PLOS ONE 2014',
-        note="246 clips; papers that leave out the clip whose apex is '/' have one less, some have 247.",
+        notes={'casme2': 'published figures are of 246 clips, or of 247 with an older sheet'},
     ),
     Protocol(
         name='5class',

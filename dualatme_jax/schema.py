@@ -23,7 +23,8 @@ COMPOSITE = ('casme2', 'smic', 'samm')
 # Clips and subjects of the complete composite, and of each of its three databases in it.
 MEGC2019_CD = {'full': (442, 68), 'casme2': (145, 24), 'smic': (164, 16), 'samm': (133, 28)}
 
-# A class's number is its place in this tuple, as in the challenge's list (MEGC2019).
+# The classes of the challenge (MEGC2019), in its list's numbering. Every dataset names its own classes in its
+# features; a class's number is its place among them.
 LABELS = ('negative', 'positive', 'surprise')
 
 # One clip's motion from onset to apex: [height, width, channel], uint8 0..255, each channel
@@ -35,11 +36,16 @@ FLOW_SHAPE = (FLOW_SIZE, FLOW_SIZE, len(FLOW_CHANNELS))
 # Keys of an example.
 FLOW = 'flow'  # FLOW_SHAPE: the entire face
 FLOW_PUZZLED = 'flow_puzzled'  # FLOW_SHAPE: an upper region stacked on a lower one (HARS)
-LABEL = 'label'  # int, index into LABELS
+ONSET_FACE, APEX_FACE = 'onset_face', 'apex_face'  # aligned faces, RGB
+ONSET_FACE_GREY, APEX_FACE_GREY = 'onset_face_grey', 'apex_face_grey'
+FACE_FRAMES, CROP_FRAMES = 'face_frames', 'crop_frames'  # frames of a clip, RGB
+FRAME_NUMBERS = 'frame_numbers'  # which they are
+LABEL = 'label'  # int, index into the dataset's labels
 DATABASE = 'database'  # one of DATABASES
 SUBJECT = 'subject'  # unique within its database only
 CLIP = 'clip'  # unique within its database and subject only
 ONSET, APEX, OFFSET = 'onset', 'apex', 'offset'  # frame numbers
+APEX_CHOICE = 'apex_choice'  # where the apex comes from
 ACTION_UNITS = 'action_units'
 EMOTION = 'emotion'  # the release's own word, finer than the label
 
@@ -53,6 +59,7 @@ SPLIT = 'clips'
 # The name under which scores over all databases together are reported.
 FULL = 'full'
 
-# A table of predictions: a row a clip and trial. Hyperparameters that differ between trials follow.
-PROBABILITIES = tuple(f'prob_{label}' for label in LABELS)
-PREDICTION_COLUMNS = ('trial', 'seed', DATABASE, SUBJECT, CLIP, LABEL, 'prediction', *PROBABILITIES)
+# A table of predictions: a row a clip and trial. A probability a class follows, named by this and the class,
+# then the hyperparameters that differ between trials.
+PREDICTION_COLUMNS = ('trial', 'seed', DATABASE, SUBJECT, CLIP, LABEL, 'prediction')
+PROBABILITY = 'prob_'

@@ -63,10 +63,11 @@ def test_images_and_rows_are_joined(source):
     samm = examples[3]
     assert (samm.database, samm.subject, samm.clip) == ('samm', '6', '006_1_2')
     for number, example in enumerate(examples):
-        np.testing.assert_array_equal(example.flow, image_of(number))  # red, u, stands first
-        np.testing.assert_array_equal(example.flow_puzzled, regions.puzzle(image_of(number), 'EM'))
+        flow = example.views['flow']
+        np.testing.assert_array_equal(flow['flow'], image_of(number))  # red, u, stands first
+        np.testing.assert_array_equal(flow['flow_puzzled'], regions.puzzle(image_of(number), 'EM'))
     assert samm.onset == schema.UNKNOWN_FRAME
-    assert release.recipe['cv2'] == schema.UNKNOWN_TEXT
+    assert release.views['flow'].recipe['flow']['algorithm'] == schema.UNKNOWN_TEXT
 
 
 @pytest.mark.parametrize('encoding', ['utf-8', 'utf-8-sig'])

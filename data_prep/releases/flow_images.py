@@ -16,8 +16,10 @@ import cv2
 import numpy as np
 
 from data_prep import regions
-from data_prep.builder import Example, Release
+from data_prep.builder import Release, View
+from data_prep.example import Example
 from data_prep.images import png_header
+from data_prep.views import flow as flow_view
 from dualatme_jax import schema
 from dualatme_jax.errors import InputError
 
@@ -83,7 +85,7 @@ def survey(source: str | os.PathLike, list_path: str | os.PathLike | None = None
     if not source.is_dir():
         raise InputError(f'--source {source} is not a folder: expected the one with the flow images')
     list_path = pathlib.Path(list_path).expanduser() if list_path else _only_list(source)
-    rows, row_problems = parse_list(_text(list_path))
+    rows, row_problems = read_list(list_path)
     paths, path_problems = _by_stem(source)
     images, image_problems = _read_images(rows, paths)
     listed = {row.stem for row in rows}
@@ -126,20 +128,34 @@ def read(
         recipe={
             'release': 'flow_images',
             'list': found.list_path.name,
-            'regions': regions.recipe(pair),
-            'flow_puzzled': 'cut from the flow image of the entire face',
-            'flow': {
-                'algorithm': schema.UNKNOWN_TEXT,
-                'parameters': {},
-                'image': 'as published: u, v, strain; each channel min-max scaled to 0..255 by clip',
-            },
             'apex': schema.UNKNOWN_TEXT,
-            'cv2': schema.UNKNOWN_TEXT,
             'exclusions': [],
+        },
+        views={
+            'flow': View(
+                features=flow_view.features(),
+                recipe={
+                    'regions': regions.recipe(pair),
+                    'flow_puzzled': 'cut from the flow image of the entire face',
+                    'flow': {
+                        'algorithm': schema.UNKNOWN_TEXT,
+                        'encoding': 'as published: u, v, strain; each min-max scaled to 0..255 by clip',
+                    },
+                },
+            )
         },
         examples=_examples(found, pair),
         size=len(found.rows),
     )
+
+
+def read_list(path: pathlib.Path) -> tuple[list[Row], list[str]]:
+    """Reads the challenge's list from a file; returns what `parse_list` does.
+
+    Raises:
+      InputError: it cannot be read.
+    """
+    return parse_list(_text(path))
 
 
 def parse_list(text: str) -> tuple[list[Row], list[str]]:
@@ -283,8 +299,9 @@ def _examples(found: Survey, pair: str) -> Iterable[Example]:
     for row in found.rows:
         image = found.images[row.stem]
         yield Example(
-            flow=image,
-            flow_puzzled=regions.puzzle(image, pair),
+            views={
+                'flow': {schema.FLOW: image, schema.FLOW_PUZZLED: regions.puzzle(image, pair)},
+            },
             label=row.label,
             database=row.database,
             subject=row.subject,

@@ -9,8 +9,10 @@ import cv2
 import numpy as np
 
 from data_prep import flow, regions
-from data_prep.builder import Example, Release
+from data_prep.builder import Release, View
+from data_prep.example import Example
 from data_prep.synthetic import action_units, face, sensor
+from data_prep.views import flow as flow_view
 from dualatme_jax import schema
 from dualatme_jax.errors import InputError
 
@@ -59,17 +61,23 @@ def render(seed: int = 0, *, pair: str = 'EM', algorithm: str = 'tvl1') -> Relea
             'release': 'synthetic',
             'seed': seed,
             'list': 'generated',
-            'regions': regions.recipe(pair),
-            'flow_puzzled': 'computed on puzzled frames',
-            'flow': flow.recipe(solver),
             'apex': 'rendered',
-            'cv2': cv2.__version__,
             'exclusions': [],
             'difficulty': {
                 'intensity': INTENSITY,
                 'head_shift': HEAD_SHIFT,
                 'distraction': action_units.DISTRACTION,
             },
+        },
+        views={
+            'flow': View(
+                features=flow_view.features(),
+                recipe={
+                    'regions': regions.recipe(pair),
+                    'flow_puzzled': flow_view.PUZZLED['computed'],
+                    'flow': flow.recipe(solver) | {'strain': 'symmetric', 'encoding': 'minmax_uint8'},
+                },
+            )
         },
         examples=_examples(seed, pair, solver),
         size=len(schema.COMPOSITE) * sum(map(sum, CLIPS)),
@@ -86,10 +94,16 @@ def _examples(seed: int, pair: str, solver: cv2.DenseOpticalFlow) -> Iterator[Ex
                 units = action_units.choose(random, action_units.COMBINATIONS[label])
                 onset, apex = _frames(random, neutral, units)
                 yield Example(
-                    flow=flow.flow_image(flow.optical_flow(solver, onset, apex)),
-                    flow_puzzled=flow.flow_image(
-                        flow.optical_flow(solver, regions.puzzle(onset, pair), regions.puzzle(apex, pair))
-                    ),
+                    views={
+                        'flow': {
+                            schema.FLOW: flow.flow_image(flow.optical_flow(solver, onset, apex)),
+                            schema.FLOW_PUZZLED: flow.flow_image(
+                                flow.optical_flow(
+                                    solver, regions.puzzle(onset, pair), regions.puzzle(apex, pair)
+                                )
+                            ),
+                        }
+                    },
                     label=label,
                     database=database,
                     subject=f'sub{subject + 1:02}',
@@ -97,6 +111,7 @@ def _examples(seed: int, pair: str, solver: cv2.DenseOpticalFlow) -> Iterator[Ex
                     # Two frames are rendered, and none after the apex.
                     onset=0,
                     apex=1,
+                    apex_choice='rendered',
                     action_units='+'.join(sorted(units, key=int)),
                 )
 

@@ -1,0 +1,294 @@
+"""From the options of a command to what it works on: surveys, plan, work and release."""
+
+import argparse
+import os
+import pathlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from data_prep import apex, databases, flow, landmarks, pipeline, plan, protocols, releases
+from data_prep.cache import Cache
+from data_prep.clip import Clip, Problem, Survey
+from data_prep.example import Example
+from data_prep.plan import Plan
+from data_prep.prepared import ApexRule
+from data_prep.releases import flow_images
+from data_prep.views import VIEWS
+from data_prep.views.apex import ApexView
+from data_prep.views.clip import ClipView
+from data_prep.views.flow import FlowView
+from dualatme_jax import schema
+from dualatme_jax.errors import InputError
+
+MEGC2019_CD = 'megc2019_cd'
+SKIP_HINT = 'To build without such clips: --on-error skip'
+
+
+def databases_of(release: str) -> tuple[str, ...]:
+    """The databases that a release is made of."""
+    return schema.COMPOSITE if release == MEGC2019_CD else (release,)
+
+
+def survey(options: argparse.Namespace) -> dict[str, Survey]:
+    """Reads the sheets and folders of a release: database -> what was found."""
+    names = databases_of(options.release)
+    sources = _sources(options.source, names)
+    sheets = by_database('--sheet', options.sheet, names)
+    own = {'frames': options.frames, 'part': options.part, 'speakers': options.speakers}
+    own |= {'split_by_clip': options.split_by_clip or None}
+    own = {name: value for name, value in own.items() if value is not None}
+    found = {}
+    for name in names:
+        sheet = {'sheet': pathlib.Path(sheets[name]).expanduser()} if name in sheets else {}
+        found[name] = releases.survey(name, sources[name], **sheet, **own)
+    return found
+
+
+def make_plan(options: argparse.Namespace, surveys: Mapping[str, Survey]) -> Plan:
+    """Applies protocol and apex rules to what was found."""
+    return plan.make(
+        surveys,
+        protocol=options.protocol or ('3class' if options.release == MEGC2019_CD else None),
+        rules=apex_rules(options, surveys),
+        reference=options.list,
+    )
+
+
+def flow_images_plan(source: str, list_path: str | None) -> Plan:
+    """Reads the public flow images; what the challenge's list names is used as it is."""
+    found = flow_images.survey(source, list_path)
+    items = [
+        (
+            Clip(
+                database=row.database,
+                subject=row.subject,
+                clip=row.clip,
+                row=f'{found.list_path.name}, line {row.line}',
+            ),
+            row.label,
+        )
+        for row in found.rows
+    ]
+    names = [name for name in schema.COMPOSITE if any(clip.database == name for clip, _ in items)]
+    surveys = {
+        name: Survey(
+            database=name,
+            source=pathlib.Path(source),
+            sheet=found.list_path.name,
+            aligned=True,
+            clips=[clip for clip, _ in items if clip.database == name],
+        )
+        for name in names
+    }
+    return Plan(
+        surveys=surveys,
+        protocols={name: protocols.find('3class', name) for name in names},
+        labels=schema.LABELS,
+        items=items,
+        excluded=dict.fromkeys(names, ()),
+        problems=[Problem(row='', text=problem) for problem in found.problems],
+        notes=(),
+    )
+
+
+def make_work(
+    options: argparse.Namespace, surveys: Mapping[str, Survey], views: Sequence[pipeline.View], cache: Cache
+) -> pipeline.Work:
+    """What is done with each clip; raises InputError where a source of landmarks cannot be had."""
+    overlays = pathlib.Path(options.overlays).expanduser() if options.overlays else None
+    return pipeline.Work(
+        sources=_landmark_sources(options, surveys),
+        rules=apex_rules(options, surveys),
+        views=views,
+        cache=cache,
+        overlays=overlays,
+    )
+
+
+def make_views(options: argparse.Namespace) -> list[pipeline.View]:
+    """The views that were asked for."""
+    unknown = [name for name in options.view if name not in VIEWS]
+    if unknown:
+        raise InputError(f'unknown --view {unknown[0]!r}: expected one of {", ".join(VIEWS)}')
+    algorithm = options.flow or 'tvl1'
+    size = options.face_size
+    smoothing = options.strain_smoothing
+    made = {
+        'flow': lambda: FlowView(
+            pair=options.regions,
+            puzzled=options.puzzled,
+            algorithm=algorithm,
+            settings=flow.SETTINGS.get(algorithm, {}) | _settings(options.flow_setting),
+            face_size=size,
+            size=options.size,
+            encoding=options.encoding,
+            strain=options.strain,
+            smoothing=flow.SMOOTHING * size if smoothing is None else smoothing,
+        ),
+        'apex': lambda: ApexView(face_size=size),
+        'clip': lambda: ClipView(crop=options.clip_crop, pair=options.regions),
+    }
+    return [made[name]() for name in dict.fromkeys(options.view)]
+
+
+def release(
+    options: argparse.Namespace,
+    found: Plan,
+    work: pipeline.Work,
+    results: Iterable[Example | Problem],
+    skipped: list[str],
+):
+    """What the builder writes.
+
+    Args:
+      options: of the command.
+      found: what is built.
+      work: how.
+      results: of the clips, in the plan's order.
+      skipped: the clips that were left out already, each with its problem; those of `results` are added.
+    """
+    from data_prep import builder  # TFDS loads as late as can be
+
+    names = databases_of(options.release)
+    titles = ', '.join(schema.DATABASE_TITLES[name] for name in names)
+    return builder.Release(
+        name=f'db_{options.release}' if options.release[0].isdigit() else options.release,  # TFDS's rule
+        description=f'Micro-expression clips of {titles}, made from the release by data_prep.',
+        citation='\n'.join(databases.CITATIONS[name] for name in names),
+        licence=databases.licence(names),
+        labels=found.labels,
+        recipe=_recipe(options, found, work) | {'skipped': skipped},
+        views={
+            view.name: builder.View(features=view.features(), recipe=view.recipe()) for view in work.views
+        },
+        examples=_examples(results, skipped, skip=options.on_error == 'skip'),
+        size=len(found.sound),
+    )
+
+
+def _recipe(options: argparse.Namespace, found: Plan, work: pipeline.Work) -> dict[str, Any]:
+    """What the metadata of every view says, as JSON values."""
+    return {
+        'release': options.release,
+        'sheets': {name: survey.sheet for name, survey in found.surveys.items()},
+        'protocol': {
+            'name': next(iter(found.protocols.values())).name,
+            'sources': sorted({protocol.source for protocol in found.protocols.values()}),
+        },
+        'landmarks': {name: source.recipe() for name, source in work.sources.items()},
+        'apex': {name: list(rule.choices) for name, rule in work.rules.items()},
+        'exclusions': {
+            name: [f'{each.subject}/{each.clip}: {each.reason}' for each in excluded]
+            for name, excluded in found.excluded.items()
+        },
+    }
+
+
+def _examples(results: Iterable[Example | Problem], skipped: list[str], *, skip: bool) -> Iterator[Example]:
+    some = False
+    for result in results:
+        if isinstance(result, Example):
+            some = True
+            yield result
+        elif skip:
+            skipped.append(str(result))
+        else:
+            raise InputError(f'{result}\n{SKIP_HINT}')
+    if not some:
+        raise InputError('no clip is left to write:\n' + '\n'.join(skipped))
+
+
+def apex_rules(options: argparse.Namespace, surveys: Mapping[str, Survey]) -> dict[str, ApexRule]:
+    """Where the apexes of each database come from: as the options say, or by what the release has."""
+    choices = by_database('--apex', options.apex, tuple(surveys))
+    tables = by_database('--apex-table', options.apex_table, tuple(surveys))
+    rules = {}
+    for name, found in surveys.items():
+        table = apex.read_table(pathlib.Path(tables[name]).expanduser(), name) if name in tables else {}
+        if name in choices:
+            own = tuple(choice.strip() for choice in choices[name].split(','))
+        elif table:
+            own = ('table',)
+        elif name == 'deception':
+            own = ('spotted',)  # half a minute of speech has no middle that would mean anything
+        else:
+            has_apex = any(clip.apex != schema.UNKNOWN_FRAME for clip in found.clips)
+            own = ('sheet',) if has_apex else ('middle',)
+        apex.check_choices(own, has_table=bool(table))
+        rules[name] = ApexRule(choices=own, table=table)
+    return rules
+
+
+def _landmark_sources(
+    options: argparse.Namespace, surveys: Mapping[str, Survey]
+) -> dict[str, landmarks.Source]:
+    chosen = by_database('--landmarks', options.landmarks, tuple(surveys))
+    sources = {}
+    for name, found in surveys.items():
+        what = chosen.get(name) or ('template' if found.aligned else None)
+        if what is None:
+            raise InputError(
+                f'the frames of {schema.DATABASE_TITLES[name]} are not aligned: say by --landmarks where the '
+                f'landmarks of the faces come from: {landmarks.CHOICES}'
+            )
+        sources[name] = landmarks.source(what)
+    return sources
+
+
+def _sources(given: Sequence[str], names: tuple[str, ...]) -> dict[str, pathlib.Path]:
+    if not given:
+        raise InputError('--source is missing: the folder that holds the release')
+    folders = {
+        name: pathlib.Path(path).expanduser() for name, path in by_database('--source', given, names).items()
+    }
+    if len(names) > 1 and len(set(folders.values())) == 1 and len(given) == 1:
+        above = next(iter(folders.values()))
+        folders = {name: above / name for name in names}
+    missing = [name for name in names if name not in folders]
+    if missing:
+        raise InputError(f'no --source for {", ".join(missing)}: give --source {missing[0]}=DIR')
+    for name, folder in folders.items():
+        if not folder.is_dir():
+            hint = f'; or give --source {name}=DIR for each of {", ".join(names)}' if len(names) > 1 else ''
+            raise InputError(f'--source: {folder} is not a folder: expected the release of {name}{hint}')
+    return folders
+
+
+def by_database(option: str, given: Sequence[str], names: tuple[str, ...]) -> dict[str, str]:
+    """Sorts values of the form `[DATABASE=]VALUE` by database; a plain one is for all that have no own.
+
+    Raises:
+      InputError: a database that the release does not have, or two values for one.
+    """
+    own, plain = {}, []
+    for value in given:
+        name, equals, rest = value.partition('=')
+        if not equals or name not in schema.DATABASES:
+            plain.append(value)
+            continue
+        if name not in names:
+            raise InputError(f'{option} {value}: the release has no {name}; it has {", ".join(names)}')
+        if name in own:
+            raise InputError(f'{option} is given twice for {name}: {own[name]} and {rest}')
+        own[name] = rest
+    if len(plain) > 1:
+        raise InputError(f'{option} is given {len(plain)} times: {", ".join(plain)}; expected one')
+    return {name: own.get(name, plain[0] if plain else None) for name in names if name in own or plain}
+
+
+def _settings(given: Sequence[str]) -> dict[str, float]:
+    settings = {}
+    for each in given:
+        name, _, value = each.partition('=')
+        try:
+            settings[name] = float(value)
+        except ValueError as error:
+            raise InputError(f'--flow-setting {each!r}: expected NAME=NUMBER, such as Lambda=0.15') from error
+    return settings
+
+
+def workers(options: argparse.Namespace) -> int:
+    """How many processes work."""
+    if options.workers is not None and options.workers < 1:
+        raise InputError(f'--workers {options.workers}: expected 1 or more')
+    return options.workers or len(os.sched_getaffinity(0))

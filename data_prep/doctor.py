@@ -1,0 +1,113 @@
+"""What `check` tells: for people as tables, for programs as JSON."""
+
+import collections
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from rich.table import Table
+
+from data_prep.clip import Problem
+from data_prep.plan import Plan
+from dualatme_jax import schema
+
+SHOWN = 20  # exclusions and notes of one kind that are shown one by one
+
+
+def counts_table(plan: Plan) -> Table:
+    """Clips and subjects by database and class, beside those of the complete release."""
+    table = Table('database', 'subjects', 'clips', *plan.labels)
+    for database, protocol in plan.protocols.items():
+        subjects, classes = plan.counts(database)
+        expected_subjects, expected = protocol.expected.get(database, (None, {}))
+        cells = [
+            _beside(subjects, expected_subjects),
+            _beside(sum(classes.values()), sum(expected.values()) if expected else None),
+            *(_beside(classes[label], expected.get(label)) for label in plan.labels),
+        ]
+        table.add_row(schema.DATABASE_TITLES[database], *cells)
+    return table
+
+
+def lines(plan: Plan, problems: Sequence[Problem]) -> Iterator[str]:
+    """Yields what is to be said in words: sheets, exclusions, notes, problems, and the verdict."""
+    for database, survey in plan.surveys.items():
+        title = schema.DATABASE_TITLES[database]
+        yield f'{title}: {survey.sheet}; {len(survey.clips)} clips annotated in {survey.source}'
+        protocol = plan.protocols[database]
+        if database in protocol.notes:
+            yield f'{title}: {protocol.notes[database]}'
+        excluded = plan.excluded[database]
+        if excluded:
+            yield f'{title}: {len(excluded)} rows are left out:'
+            reasons = collections.defaultdict(list)
+            for each in excluded:
+                reasons[each.reason].append(f'{each.subject}/{each.clip}')
+            for reason, names in reasons.items():
+                yield f'  {len(names)}: {reason}: {_few(names)}'
+    if plan.notes:
+        yield f'{len(plan.notes)} notes:'
+        yield from (f'  {note}' for note in plan.notes[:SHOWN])
+        if len(plan.notes) > SHOWN:
+            yield f'  and {len(plan.notes) - SHOWN} more: --json tells all'
+    if problems:
+        yield f'{len(problems)} problems: a build would not be complete:'
+        yield from (f'  {problem}' for problem in problems)
+    else:
+        yield 'complete: a build will hold every clip'
+
+
+def as_json(plan: Plan, problems: Sequence[Problem]) -> dict[str, Any]:
+    """Everything that is known, as JSON values."""
+    return {
+        'complete': not problems,
+        'labels': list(plan.labels),
+        'databases': {database: _database_json(plan, database) for database in plan.surveys},
+        'problems': [_problem_json(problem) for problem in problems],
+        'notes': [_problem_json(note) for note in plan.notes],
+    }
+
+
+def _database_json(plan: Plan, database: str) -> dict[str, Any]:
+    survey, protocol = plan.surveys[database], plan.protocols[database]
+    subjects, classes = plan.counts(database)
+    expected_subjects, expected = protocol.expected.get(database, (None, {}))
+    return {
+        'source': str(survey.source),
+        'sheet': survey.sheet,
+        'protocol': protocol.name,
+        'annotated': len(survey.clips),
+        'clips': sum(classes.values()),
+        'subjects': subjects,
+        'classes': classes,
+        'expected': {
+            'clips': sum(expected.values()) if expected else None,
+            'subjects': expected_subjects,
+            'classes': dict(expected),
+        },
+        'excluded': [
+            {'row': each.row, 'subject': each.subject, 'clip': each.clip, 'reason': each.reason}
+            for each in plan.excluded[database]
+        ],
+    }
+
+
+def _problem_json(problem: Problem) -> dict[str, Any]:
+    database, subject, clip = problem.key or (None, None, None)
+    return {
+        'row': problem.row,
+        'database': database,
+        'subject': subject,
+        'clip': clip,
+        'text': problem.text,
+    }
+
+
+def _beside(have: int, expected: int | None) -> str:
+    if expected is None:
+        return str(have)
+    return f'{have} of {expected}' if have <= expected else f'{have} (expected {expected})'
+
+
+def _few(names: Sequence[str]) -> str:
+    shown = ', '.join(names[:SHOWN])
+    return f'{shown} and {len(names) - SHOWN} more' if len(names) > SHOWN else shown

@@ -1,0 +1,143 @@
+"""From clips to examples, over worker processes: in order, the same with any number of them."""
+
+import collections
+import concurrent.futures
+import dataclasses
+import multiprocessing
+import os
+import pathlib
+import signal
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures.process import BrokenProcessPool
+
+import cv2
+
+from data_prep import images, landmarks, overlay, regions
+from data_prep.cache import Cache
+from data_prep.clip import Clip, Problem
+from data_prep.example import Example
+from data_prep.prepared import ApexRule, Prepared
+from data_prep.views.apex import ApexView
+from data_prep.views.clip import ClipView
+from data_prep.views.flow import FlowView
+from dualatme_jax.errors import InputError
+
+View = FlowView | ApexView | ClipView
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Work:
+    """What is done with each clip.
+
+    Attributes:
+      sources: database -> where its landmarks come from.
+      rules: database -> where its apexes come from.
+      views: what is made of each clip; none only to check that its frames, face and apex can be had.
+      cache: what keeps results that were dear to compute.
+      overlays: a folder for pictures of each face with its landmarks and regions, or None.
+    """
+
+    sources: Mapping[str, landmarks.Source]
+    rules: Mapping[str, ApexRule]
+    views: Sequence[View]
+    cache: Cache
+    overlays: pathlib.Path | None = None
+
+    def do(self, clip: Clip, label: str) -> Example | Problem:
+        """Returns the clip's example, or what is wrong with it.
+
+        Raises:
+          OSError: the cache or the overlays cannot be written.
+        """
+        try:
+            prepared = Prepared(clip, self.sources[clip.database], self.rules[clip.database], self.cache)
+            if not self.views:
+                prepared.pair(regions.GRID)  # decodes both frames
+            made = {view.name: view.make(prepared, self.cache) for view in self.views}
+            if self.overlays:
+                self._draw(prepared)
+        except (InputError, cv2.error) as error:
+            return Problem(row=clip.row, text=f'{clip.subject}/{clip.clip}: {error}', key=clip.key)
+        settled = prepared.clip
+        return Example(
+            views=made,
+            label=label,
+            database=settled.database,
+            subject=settled.subject,
+            clip=settled.clip,
+            onset=settled.onset,
+            apex=settled.apex,
+            offset=settled.offset,
+            apex_choice=prepared.apex_choice,
+            action_units=settled.action_units,
+            emotion=settled.emotion,
+        )
+
+    def _draw(self, prepared: Prepared) -> None:
+        name = '_'.join(prepared.clip.key).replace(os.sep, '_')
+        self.overlays.mkdir(parents=True, exist_ok=True)
+        (self.overlays / f'{name}.png').write_bytes(images.encode_png(images.rgb(overlay.of(prepared))))
+
+
+def run(work: Work, items: Sequence[tuple[Clip, str]], workers: int) -> Iterator[Example | Problem]:
+    """Yields what becomes of each clip, in order; only a few results are in memory at any time.
+
+    Args:
+      work: what is done.
+      items: clips with their labels.
+      workers: how many processes; with 1 the work is done in this one.
+
+    Raises:
+      InputError: the cache cannot be written, or a worker died.
+    """
+    try:
+        if workers == 1:
+            _prepare_process()
+            yield from (work.do(*item) for item in items)
+        else:
+            yield from _in_parallel(work, items, workers)
+    except OSError as error:
+        raise InputError(
+            f'cannot write what was computed: {error}. What is done stays usable: make room, or name another '
+            'place by --cache, and give the same command again'
+        ) from error
+    except BrokenProcessPool as error:
+        raise InputError(
+            'a worker process died, as it does when memory runs out. What is done stays usable: '
+            'give the same command again, with fewer --workers'
+        ) from error
+
+
+def _in_parallel(work: Work, items: Iterable[tuple[Clip, str]], workers: int) -> Iterator[Example | Problem]:
+    context = multiprocessing.get_context('spawn')  # libraries of the parent may hold locks in their threads
+    pool = concurrent.futures.ProcessPoolExecutor(
+        workers, mp_context=context, initializer=_start_worker, initargs=(work,)
+    )
+    waiting: collections.deque[concurrent.futures.Future] = collections.deque()
+    try:
+        for item in items:
+            waiting.append(pool.submit(_do, *item))
+            if len(waiting) >= 4 * workers:  # enough to keep all busy while one clip takes long
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+_work: Work  # of a worker process
+
+
+def _start_worker(work: Work) -> None:
+    global _work
+    _work = work
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all: the parent ends the others in order
+    _prepare_process()
+
+
+def _prepare_process() -> None:
+    cv2.setNumThreads(1)  # the clips run side by side; and sums must not depend on threads
+
+
+def _do(clip: Clip, label: str) -> Example | Problem:
+    return _work.do(clip, label)

@@ -1,0 +1,160 @@
+"""What a build would hold: the clips of a release under its protocol, and everything that is left out."""
+
+import collections
+import dataclasses
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+
+from data_prep import apex, protocols
+from data_prep.clip import Clip, Exclusion, Problem, Survey
+from data_prep.prepared import ApexRule
+from data_prep.protocols import Protocol
+from data_prep.releases import flow_images
+from dualatme_jax import schema
+from dualatme_jax.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Clips with their labels, and what became of all other rows.
+
+    Attributes:
+      surveys: database -> what was found.
+      protocols: database -> how it is used.
+      labels: the classes of all of them.
+      items: the clips that are used with their labels, by database and in the sheet's order; also those with
+        problems.
+      excluded: database -> rows that are left out on purpose.
+      problems: what keeps the build from being complete.
+      notes: what is odd but keeps nothing from being used.
+    """
+
+    surveys: Mapping[str, Survey]
+    protocols: Mapping[str, Protocol]
+    labels: tuple[str, ...]
+    items: Sequence[tuple[Clip, str]]
+    excluded: Mapping[str, Sequence[Exclusion]]
+    problems: Sequence[Problem]
+    notes: Sequence[Problem]
+
+    @property
+    def sound(self) -> list[tuple[Clip, str]]:
+        """The items without a problem, each clip once."""
+        bad = {problem.key for problem in self.problems}
+        return [(clip, label) for clip, label in self.items if clip.key not in bad]
+
+    def counts(self, database: str) -> tuple[int, dict[str, int]]:
+        """Returns (subjects, {label: clips}) of the items of a database."""
+        own = [(clip, label) for clip, label in self.items if clip.database == database]
+        count = collections.Counter(label for _, label in own)
+        return len({clip.subject for clip, _ in own}), {label: count[label] for label in self.labels}
+
+    def deviations(self) -> list[Problem]:
+        """Returns where the counts are not those of the complete release."""
+        found = []
+        for database, protocol in self.protocols.items():
+            if database not in protocol.expected:
+                continue
+            subjects, classes = self.counts(database)
+            expected_subjects, expected = protocol.expected[database]
+            pairs = [(label, classes[label], expected[label]) for label in self.labels]
+            if expected_subjects:
+                pairs.append(('subjects', subjects, expected_subjects))
+            wrong = [f'{have} {what} instead of {want}' for what, have, want in pairs if have != want]
+            if wrong:
+                text = f'{", ".join(wrong)}: this is not the complete release, or another version of it'
+                found.append(Problem(row=schema.DATABASE_TITLES[database], text=text))
+        return found
+
+
+def make(
+    surveys: Mapping[str, Survey],
+    *,
+    protocol: str | None,
+    rules: Mapping[str, ApexRule],
+    reference: str | os.PathLike | None = None,
+) -> Plan:
+    """Applies the protocol to what was found.
+
+    Args:
+      surveys: database -> what was found.
+      protocol: its name; None for the first of the database.
+      rules: database -> where its apexes come from.
+      reference: the challenge's list, which the rows must then equal.
+
+    Raises:
+      InputError: unknown protocol, databases of different classes, or a list that cannot be read.
+    """
+    chosen = {database: protocols.find(protocol, database) for database in surveys}
+    labels = {each.labels for each in chosen.values()}
+    if len(labels) != 1:
+        names = ', '.join(f'{database} {each.name}' for database, each in chosen.items())
+        raise InputError(f'the databases have different classes ({names}): choose one --protocol for all')
+    items, excluded, problems, notes = [], {}, [], []
+    for database, survey in surveys.items():
+        own, left_out = _labelled(survey, chosen[database])
+        dropped = {clip.key for clip in survey.clips} - {clip.key for clip, _ in own}
+        items += own
+        excluded[database] = left_out
+        problems += [problem for problem in survey.problems if problem.key not in dropped]
+        problems += _apex_problems(own, rules[database])
+        notes += [note for note in survey.notes if note.key not in dropped]
+    if reference:
+        problems += _differences(items, pathlib.Path(reference).expanduser())
+    return Plan(
+        surveys=surveys,
+        protocols=chosen,
+        labels=labels.pop(),
+        items=items,
+        excluded=excluded,
+        problems=problems,
+        notes=notes,
+    )
+
+
+def _labelled(survey: Survey, protocol: Protocol) -> tuple[list[tuple[Clip, str]], list[Exclusion]]:
+    items, excluded = [], list(survey.excluded)
+    for clip in survey.clips:
+        label, reason = protocols.label_of(clip, protocol)
+        if label is None:
+            excluded.append(Exclusion(row=clip.row, subject=clip.subject, clip=clip.clip, reason=reason))
+        else:
+            items.append((clip, label))
+    return items, excluded
+
+
+def _apex_problems(items: Sequence[tuple[Clip, str]], rule: ApexRule) -> list[Problem]:
+    found = []
+    for clip, _ in items:
+        if clip.frames is None:  # the reader has said so
+            continue
+        try:
+            apex.choose(apex.with_span(clip), rule.choices, rule.table)
+        except InputError as error:
+            text = f'{clip.subject}/{clip.clip}: {error}'
+            found.append(Problem(row=clip.row, text=text, key=clip.key))
+    return found
+
+
+def _differences(items: Sequence[tuple[Clip, str]], path: pathlib.Path) -> list[Problem]:
+    """Returns where the items are not the rows of the challenge's list."""
+    rows, problems = flow_images.read_list(path)
+    listed = {(row.database, row.subject, row.clip): row for row in rows}
+    found = {clip.key: (clip, label) for clip, label in items}
+    differences = [Problem(row=path.name, text=problem) for problem in problems]
+    for key, row in listed.items():
+        place = f'{path.name}, line {row.line}'
+        if key not in found:
+            differences.append(
+                Problem(row=place, text=f'{"/".join(key)} is in the list, but not in the release')
+            )
+        elif found[key][1] != row.label:
+            text = f'{"/".join(key)} is {row.label} in the list, {found[key][1]} by the release'
+            differences.append(Problem(row=place, text=text, key=key))
+    for key in found.keys() - listed.keys():
+        clip, _ = found[key]
+        differences.append(
+            Problem(row=clip.row, text=f'{"/".join(key)} is not in the list {path.name}', key=key)
+        )
+    return differences

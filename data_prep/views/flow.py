@@ -1,0 +1,133 @@
+"""The view `flow`: motion from onset to apex, of the entire face and of the puzzled face."""
+
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+
+from data_prep import flow, images, regions
+from data_prep.cache import Cache
+from data_prep.prepared import Prepared
+from dualatme_jax import schema
+from dualatme_jax.errors import InputError
+
+ENCODINGS = ('minmax_uint8', 'raw')
+PUZZLED = {
+    'computed': 'computed on puzzled frames',  # as the Dual-ATME paper does
+    'cut': 'cut from the flow of the entire face',
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FlowView:
+    """How the flow is computed and stored.
+
+    Attributes:
+      pair: which regions make the puzzled face, one of `regions.PAIRS`.
+      puzzled: a key of `PUZZLED`.
+      algorithm: a key of `flow.ALGORITHMS`.
+      settings: what departs from OpenCV's own values, in OpenCV's names.
+      face_size: height and width of the face on which the flow is computed, in pixels.
+      size: height and width at which it is stored.
+      encoding: one of `ENCODINGS`.
+      strain: a key of `flow.STRAINS`.
+      smoothing: of the strain, in pixels of the face.
+    """
+
+    name = 'flow'
+
+    pair: str = 'EM'
+    puzzled: str = 'computed'
+    algorithm: str = 'tvl1'
+    settings: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    face_size: int = 224
+    size: int = schema.FLOW_SIZE
+    encoding: str = 'minmax_uint8'
+    strain: str = 'symmetric'
+    smoothing: float = 0.0
+
+    def __post_init__(self):
+        regions.check_pair(self.pair)
+        for option, value, known in (
+            ('--puzzled', self.puzzled, PUZZLED),
+            ('--encoding', self.encoding, ENCODINGS),
+            ('--strain', self.strain, flow.STRAINS),
+        ):
+            if value not in known:
+                raise InputError(f'unknown {option} {value!r}: expected one of {", ".join(known)}')
+        if not regions.GRID <= self.size <= self.face_size:
+            raise InputError(
+                f'--size {self.size} with --face-size {self.face_size}: expected at least {regions.GRID} '
+                'pixels, and no more than those of the face on which the flow is computed'
+            )
+        if not 0 <= self.smoothing < self.face_size:
+            raise InputError(
+                f'--strain-smoothing {self.smoothing}: expected a width in pixels, 0 or more, '
+                f'and less than the {self.face_size} of the face'
+            )
+        flow.solver(self.algorithm, **self.settings)
+
+    def recipe(self) -> dict:
+        """What the metadata says, as JSON values."""
+        own = {
+            'computed_at': [self.face_size, self.face_size],
+            'strain': {'variant': self.strain, 'smoothing_pixels': self.smoothing},
+            'encoding': self.encoding,
+            'size': [self.size, self.size],
+            'units': 'minmax_uint8: each channel min-max scaled to 0..255 by clip; '
+            'raw: u and v in pixels of the face at computed_at, strain without unit',
+        }
+        return {
+            'flow': flow.recipe(self._solver()) | own,
+            'flow_puzzled': PUZZLED[self.puzzled],
+            'regions': regions.recipe(self.pair),
+        }
+
+    def features(self) -> dict:
+        """The features of its dataset."""
+        return features(self.size, self.encoding)
+
+    def make(self, prepared: Prepared, cache: Cache) -> dict[str, bytes | np.ndarray]:
+        """Computes the view of one clip: a value for each of `features`."""
+        key = {
+            'frames': prepared.pair_digest(),
+            'geometry': prepared.geometry(self.face_size),
+            'flow': flow.recipe(self._solver()),
+        }
+        pair = self.pair if self.puzzled == 'computed' else ''
+        whole = cache.arrays('flow', key, lambda: self._compute(prepared, ''))['flow']
+        if pair:
+            key |= {'pair': pair, 'boxes': prepared.boxes(self.face_size)}
+            puzzled = cache.arrays('flow', key, lambda: self._compute(prepared, pair))['flow']
+        else:
+            puzzled = regions.puzzle(whole, self.pair, prepared.boxes(self.face_size))
+        return {schema.FLOW: self._encode(whole), schema.FLOW_PUZZLED: self._encode(puzzled)}
+
+    def _solver(self):
+        return flow.solver(self.algorithm, **self.settings)
+
+    def _compute(self, prepared: Prepared, pair: str) -> dict[str, np.ndarray]:
+        frames = [images.grey(face) for face in prepared.pair(self.face_size)]
+        if pair:
+            frames = [regions.puzzle(frame, pair, prepared.boxes(self.face_size)) for frame in frames]
+        return {'flow': flow.optical_flow(self._solver(), *frames)}
+
+    def _encode(self, computed: np.ndarray) -> bytes | np.ndarray:
+        stored = flow.channels(computed, self.size, self.strain, smoothing=self.smoothing)
+        return images.encode_png(flow.minmax(stored)) if self.encoding == 'minmax_uint8' else stored
+
+
+def features(size: int = schema.FLOW_SIZE, encoding: str = 'minmax_uint8') -> dict:
+    """The features of a dataset of flow: schema key -> TFDS feature."""
+    import tensorflow_datasets as tfds  # the workers that compute do without it
+
+    def feature(whose: str):
+        shape = (size, size, len(schema.FLOW_CHANNELS))
+        motion = f'motion of the {whose} from onset to apex: u rightwards, v downwards, strain'
+        if encoding == 'minmax_uint8':
+            doc = tfds.features.Documentation(f'{motion}; each min-max scaled by clip', '0..255')
+            return tfds.features.Image(shape=shape, encoding_format='png', doc=doc)
+        doc = tfds.features.Documentation(f'{motion}; u and v in pixels of the face at which it was computed')
+        return tfds.features.Tensor(shape=shape, dtype=np.float32, doc=doc)
+
+    return {schema.FLOW: feature('entire face'), schema.FLOW_PUZZLED: feature('puzzled face')}
