@@ -21,7 +21,7 @@ def get_config(dataset: str = '') -> ConfigDict:
     # Folder of the TFDS dataset that `python -m data_prep build` wrote.
     config.data.path = 'data/synthetic' if dataset else 'data/megc2019_cd'
     config.data.build_synthetic = bool(dataset)  # build it there on first use
-    config.data.databases = ('casme2', 'smic', 'samm')
+    config.data.databases = ('casme2', 'smic', 'samm')  # (): all that are in the dataset
     config.data.allow_missing_class = False  # train folds whose training side lacks a class
 
     config.model = ConfigDict()
@@ -35,7 +35,7 @@ def get_config(dataset: str = '') -> ConfigDict:
     config.loss.name = 'focal'  # or 'cross_entropy', 'weighted_cross_entropy'
     config.loss.focal_gamma = 2.0
     config.loss.focal_alpha = 1.0
-    config.loss.class_weights = (0.2857, 0.1329, 0.1695)  # of the weighted cross-entropy
+    config.loss.class_weights = (0.2857, 0.1329, 0.1695)  # of the weighted cross-entropy, one a class
     config.loss.cosine_weight = 0.01  # the paper's lambda
 
     config.optimizer = ConfigDict()

@@ -15,10 +15,14 @@ from dualatme_jax.errors import InputError
 _INFO = 'dataset_info.json'
 _KEYS = (schema.FLOW, schema.FLOW_PUZZLED, schema.LABEL, schema.DATABASE, schema.SUBJECT, schema.CLIP)
 _BUILD = (
-    'Make one from the public flow images by '
+    'Make one from the releases by '
+    '`python -m data_prep build --release megc2019_cd --source SOURCES --out {path}`, '
+    'from the public flow images by '
     '`python -m data_prep build --release flow_images --source IMAGES --out {path}`, '
     'or a synthetic one by `python -m data_prep build --release synthetic --out {path}`'
 )
+# A build of several views writes a dataset a view, each in the folder of its name.
+_VIEW = 'flow'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,10 +32,11 @@ class Dataset:
     Attributes:
       flow: [N, 28, 28, 3] uint8, the entire face: u, v, strain.
       flow_puzzled: [N, 28, 28, 3] uint8, the puzzled face.
-      label: [N] int32, index into `schema.LABELS`.
+      label: [N] int32, index into `labels`.
       database: [N] str, one of `schema.DATABASES`.
       subject: [N] str, unique within its database only.
       clip: [N] str, unique within its database and subject only.
+      labels: the classes; a class's number is its place.
       metadata: the recipe by which the dataset was made, as `data_prep` wrote it.
     """
 
@@ -41,6 +46,7 @@ class Dataset:
     database: np.ndarray
     subject: np.ndarray
     clip: np.ndarray
+    labels: tuple[str, ...]
     metadata: dict
 
     @property
@@ -63,12 +69,12 @@ class Dataset:
         return np.array([f'{database}/{subject}' for database, subject in pairs])
 
 
-def load(path: str | os.PathLike, *, databases: Sequence[str] = schema.DATABASES) -> Dataset:
+def load(path: str | os.PathLike, *, databases: Sequence[str] = ()) -> Dataset:
     """Loads the clips of some databases.
 
     Args:
-      path: the dataset's folder, or one above it if that holds no other dataset.
-      databases: which of `schema.DATABASES` to keep; each must have clips.
+      path: the dataset's folder, or one above it if that holds no other dataset but views of the same build.
+      databases: which of `schema.DATABASES` to keep, each of which must have clips; none named: all.
 
     Raises:
       InputError: no dataset there, one that is not whole or has other features, or a database without clips.
@@ -78,7 +84,9 @@ def load(path: str | os.PathLike, *, databases: Sequence[str] = schema.DATABASES
     records = _read(builder, folder)
     _check_records(records, folder)
     _check_databases(records, databases, folder)
-    kept = sorted((record for record in records if record[schema.DATABASE] in databases), key=_order)
+    kept = sorted(
+        (record for record in records if not databases or record[schema.DATABASE] in databases), key=_order
+    )
     column = {key: [record[key] for record in kept] for key in _KEYS}
     return Dataset(
         flow=np.stack(column[schema.FLOW]),
@@ -87,12 +95,16 @@ def load(path: str | os.PathLike, *, databases: Sequence[str] = schema.DATABASES
         database=np.array(column[schema.DATABASE]),
         subject=np.array(column[schema.SUBJECT]),
         clip=np.array(column[schema.CLIP]),
+        labels=tuple(builder.info.features[schema.LABEL].names),
         metadata=dict(builder.info.metadata),
     )
 
 
 def _find(path: pathlib.Path) -> pathlib.Path:
-    """Returns the folder that holds the dataset: `path`, or the only one up to two levels below it."""
+    """Returns the folder that holds the dataset: `path`, or the only one up to two levels below it.
+
+    Of the views of one build, this is the flow's.
+    """
     build = _BUILD.format(path=path)
     if not path.exists():
         raise InputError(f'no dataset at {path}. {build}')
@@ -107,6 +119,9 @@ def _find(path: pathlib.Path) -> pathlib.Path:
     )
     if not found:
         raise InputError(f'{path} holds no dataset (no {_INFO} in it or below it). {build}')
+    views = [folder for folder in found if folder.relative_to(path).parts[0] == _VIEW]
+    if len(views) == 1:
+        return views[0]
     if len(found) > 1:
         names = ', '.join(str(folder.relative_to(path)) for folder in found)
         raise InputError(f'{path} holds {len(found)} datasets: {names}. Name one of them')
@@ -124,17 +139,32 @@ def _open(folder: pathlib.Path) -> tfds.core.DatasetBuilder:
     missing = [key for key in _KEYS if key not in features]
     if missing:
         raise InputError(
-            f'the dataset {folder} lacks {", ".join(missing)}; it has {", ".join(features)}. Build it again'
+            f'the dataset {folder} lacks {", ".join(missing)}; it has {", ".join(features)}. '
+            'Build it again, with the view flow'
         )
     for key in (schema.FLOW, schema.FLOW_PUZZLED):
-        if features[key].shape != schema.FLOW_SHAPE:
+        found = features[key].shape, np.dtype(features[key].np_dtype)
+        if found != (schema.FLOW_SHAPE, np.uint8):
             raise InputError(
-                f'{key} of the dataset {folder} has shape {features[key].shape}, expected {schema.FLOW_SHAPE}'
+                f'{key} of the dataset {folder} is {found[1]} {found[0]}, expected uint8 {schema.FLOW_SHAPE}. '
+                f'Build it again, with --size {schema.FLOW_SIZE} --encoding minmax_uint8'
             )
-    names = tuple(getattr(features[schema.LABEL], 'names', ()))
-    if names != schema.LABELS:
-        raise InputError(f'the labels of the dataset {folder} are {names}, expected {schema.LABELS}')
+    _check_labels(features[schema.LABEL], folder)
     return builder
+
+
+def _check_labels(feature: tfds.features.FeatureConnector, folder: pathlib.Path) -> None:
+    names = tuple(getattr(feature, 'names', None) or ())
+    if len(names) < 2:
+        raise InputError(
+            f'the labels of the dataset {folder} are {names}, expected names of two classes or more. '
+            'Build it again'
+        )
+    if set(names) == set(schema.LABELS) and names != schema.LABELS:
+        raise InputError(
+            f"the labels of the dataset {folder} are {names}, expected the challenge's order {schema.LABELS}. "
+            'Build it again'
+        )
 
 
 def _read(builder: tfds.core.DatasetBuilder, folder: pathlib.Path) -> list[dict]:
@@ -183,8 +213,9 @@ def _check_databases(records: list[dict], databases: Sequence[str], folder: path
         f'{database} {count[database]} clips' for database in schema.DATABASES if count[database]
     )
     empty = [database for database in databases if not count[database]]
-    if empty or not databases:
+    if empty:
         raise InputError(
             f'databases {list(databases)} were asked for, but the dataset {folder} has no clips of '
-            f'{", ".join(map(repr, empty)) or "no database"}. It has: {there}'
+            f'{", ".join(map(repr, empty))}. It has: {there}. '
+            """Name some of these, such as --config.data.databases="('casme3',)", or () for all"""
         )

@@ -9,7 +9,7 @@ import pathlib
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -68,8 +68,9 @@ def run(config: ConfigDict, workdir: str | os.PathLike, console: Console | None 
       InputError: the config, the dataset or the workdir cannot be used.
     """
     console = console or Console(markup=False, highlight=False)
-    training = make_training(config)
+    check_ranges(config)
     dataset = load_dataset(config.data)
+    training = make_training(config, dataset.labels)
     table = trials.table(
         dataset,
         seeds=config.seeds,
@@ -83,30 +84,35 @@ def run(config: ConfigDict, workdir: str | os.PathLike, console: Console | None 
             console.print(f'{folder} holds this run, finished; nothing is trained again', soft_wrap=True)
             ledger = Ledger.open(folder / workdir_lib.TRIALS, table)
         else:
-            console.print(f'{len(table)} trials; planning, which compiles the training', soft_wrap=True)
-            ledger = open_ledger(folder, table, engine, config)
+            ledger = open_ledger(folder, table, engine, config, console)
             train(ledger, engine, config, folder, identity, console)
             collect(ledger, folder)
         return report(ledger, dataset, config, folder, console)
 
 
-def make_training(config: ConfigDict) -> Training:
-    """What all trials have in common; raises InputError for what cannot be."""
+def check_ranges(config: ConfigDict) -> None:
+    """Raises InputError for a number that is out of its range, before anything is read or built."""
     for section, field, low, high in RANGES:
         if not low <= config[section][field] <= high:
             upwards = f'to {high}' if high < math.inf else 'or more'
             raise InputError(
                 f'config.{section}.{field} is {config[section][field]}; expected {low} {upwards}'
             )
-    if min(config.loss.class_weights) < 0 or len(config.loss.class_weights) != len(schema.LABELS):
+
+
+def make_training(config: ConfigDict, labels: Sequence[str]) -> Training:
+    """What all trials have in common; `labels` are the classes. Raises InputError for what cannot be."""
+    weights = tuple(config.loss.class_weights)
+    weighted = config.loss.name == 'weighted_cross_entropy'
+    if weighted and (len(weights) != len(labels) or min(weights) < 0):
         raise InputError(
-            f'config.loss.class_weights is {tuple(config.loss.class_weights)}; '
-            f'expected one, not negative, for each of {", ".join(schema.LABELS)}'
+            f'config.loss.class_weights is {weights}; '
+            f'expected one, not negative, for each of {", ".join(labels)}'
         )
     return Training(
-        model=models.build(classes=len(schema.LABELS), **config.model),
+        model=models.build(classes=len(labels), **config.model),
         classification=losses.classification(config.loss.name),
-        class_weights=tuple(config.loss.class_weights),
+        class_weights=weights,
         optimizer=optimizers.optimizer(config.optimizer.name),
         schedule=optimizers.schedule(
             config.optimizer.schedule,
@@ -148,7 +154,9 @@ def fingerprint(dataset: Dataset) -> dict[str, Any]:
     return {'clips': dataset.size, 'sha256': digest.hexdigest()}
 
 
-def open_ledger(folder: pathlib.Path, table: pd.DataFrame, engine: Engine, config: ConfigDict) -> Ledger:
+def open_ledger(
+    folder: pathlib.Path, table: pd.DataFrame, engine: Engine, config: ConfigDict, console: Console
+) -> Ledger:
     """The ledger of a run that was begun, or a new one with its waves planned by memory."""
     path = folder / workdir_lib.TRIALS
     most = config.engine.max_trials or len(table)
@@ -158,6 +166,7 @@ def open_ledger(folder: pathlib.Path, table: pd.DataFrame, engine: Engine, confi
             ledger.plan_again(most)
             shutil.rmtree(folder / workdir_lib.CHECKPOINTS, ignore_errors=True)  # of larger waves
         return ledger
+    console.print(f'{len(table)} trials; planning, which compiles the training', soft_wrap=True)
     budget = memory.budget(config.engine.memory_gib)
     probe = table[: min(most, PROBED_TRIALS)].to_dict('records')
     with memory.explained(len(probe)):
@@ -255,6 +264,7 @@ def report(
         'failed': failed[['trial', 'database', 'subject', 'seed', 'failed_epoch']].to_dict('records'),
         'seconds': ledger.seconds,
         'dataset': dataset.metadata,
+        'labels': list(dataset.labels),
         'scores': None,
         'per_seed': [],
     }
@@ -265,20 +275,29 @@ def report(
             soft_wrap=True,
         )
     if set(failed['seed']) != set(ledger.table['seed']):
-        table = predictions.read(folder / workdir_lib.PREDICTIONS)
+        table, labels = predictions.read(folder / workdir_lib.PREDICTIONS)
         result |= scores.score_run(table, resamples=config.report.resamples)
         console.print(tables.scores_table(table, result, selection=f'{SELECTION} epoch'))
         console.print(f'Input: {dataset.origin}', soft_wrap=True)
-        plots.confusion_matrices(table, folder / workdir_lib.CONFUSION)
-        write_challenge_logs(table, folder, console)
+        plots.confusion_matrices(table, labels, folder / workdir_lib.CONFUSION)
+        write_challenge_logs(table, labels, folder, console)
     results.write(result, folder / workdir_lib.RESULTS)
     shutil.rmtree(folder / workdir_lib.CHECKPOINTS, ignore_errors=True)
     console.print(f'trained in {ledger.seconds:.0f} s; everything is in {folder}', soft_wrap=True)
     return failed.empty
 
 
-def write_challenge_logs(table: pd.DataFrame, folder: pathlib.Path, console: Console) -> None:
-    """One log a seed; names that the log has no way to write are told, and cost nothing else."""
+def write_challenge_logs(
+    table: pd.DataFrame, labels: Sequence[str], folder: pathlib.Path, console: Console
+) -> None:
+    """One log a seed; classes and names that the log has no way to write are told, and cost nothing else."""
+    if labels != schema.LABELS:
+        console.print(
+            f'no challenge log: its classes are {", ".join(schema.LABELS)}; '
+            f"the dataset's are {', '.join(labels)}",
+            soft_wrap=True,
+        )
+        return
     for seed, rows in table.groupby('seed'):
         try:
             challenge_log.write(rows, folder / f'challenge_log_seed{seed}.txt')

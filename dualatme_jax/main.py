@@ -57,6 +57,8 @@ def parse_flags(argv: list[str]) -> list[str]:
         rest = flags.FLAGS(argv)
         CONFIG.value.to_json()  # a file that is not there is told at its first use
         return rest
+    except SystemExit:
+        sys.exit(0)  # absl has shown the help that was asked for, and would end by 1
     except (flags.Error, AttributeError, ImportError, KeyError, OSError, TypeError, ValueError) as error:
         while error.args and isinstance(error.args[0], Exception):
             error = error.args[0]  # ml_collections wraps the error that tells the field

@@ -9,6 +9,7 @@ and `--help` should not.
 """
 
 import argparse
+import functools
 import pathlib
 import sys
 from collections.abc import Callable
@@ -39,10 +40,14 @@ def run(file: pathlib.Path, json: pathlib.Path | None, plot: pathlib.Path | None
     from dualatme_jax.report import plots, predictions, results, scores, tables
 
     console = Console(highlight=False, markup=False, emoji=False)
-    form, table = read(file)
+    form, table, labels = read(file)
     clips, subjects = predictions.count(table)
-    console.print(f'{file}: {form}, {clips} clips of {subjects} subjects', soft_wrap=True)
-    missing = incomplete(table)
+    console.print(
+        f'{file}: {form}, {clips} clips of {subjects} subjects, {len(labels)} classes: {", ".join(labels)}',
+        soft_wrap=True,
+    )
+    composite = labels == schema.LABELS and set(table[schema.DATABASE]) <= set(schema.COMPOSITE)
+    missing = incomplete(table) if composite else ''
     if missing:
         console.print(f'Note: not the complete MEGC2019-CD: {missing}', soft_wrap=True)
 
@@ -56,13 +61,14 @@ def run(file: pathlib.Path, json: pathlib.Path | None, plot: pathlib.Path | None
         console.print(tables.scores_table(rows, result, title=title))
         if plot:
             picture = plot if len(points) == 1 else plot.with_stem(f'{plot.stem}-{number}')
-            _save(plots.confusion_matrices, rows, picture)
+            _save(functools.partial(plots.confusion_matrices, rows, labels), picture)
     if json:
-        _save(results.write, scored[0] if len(points) == 1 else {'points': scored}, json)
+        result = scored[0] if len(points) == 1 else {'points': scored}
+        _save(functools.partial(results.write, result), json)
 
 
 def read(path: pathlib.Path):
-    """Reads predictions in either form: (the form's name, predictions table).
+    """Reads predictions in either form: (the form's name, predictions table, its classes by their numbers).
 
     A challenge log starts with two words; a CSV header has a comma.
 
@@ -73,9 +79,9 @@ def read(path: pathlib.Path):
 
     first = predictions.read_text(path).lstrip().splitlines()[0]
     if ',' in first:
-        return 'a predictions table', predictions.read(path)
+        return 'a predictions table', *predictions.read(path)
     if len(first.split()) == 2:
-        return 'a challenge log', challenge_log.read(path)
+        return 'a challenge log', challenge_log.read(path), schema.LABELS
     raise InputError(
         f'{path}: the first line is {first[:60]!r}; expected a CSV header '
         f'({",".join(predictions.REQUIRED)}) or a challenge log (`database subject`).'
@@ -96,9 +102,9 @@ def incomplete(table) -> str:
     )
 
 
-def _save(write: Callable, content, path: pathlib.Path) -> None:
+def _save(write: Callable[[pathlib.Path], None], path: pathlib.Path) -> None:
     try:
-        write(content, path)
+        write(path)
     except OSError as error:
         raise InputError(
             f'cannot write {path}: {error.strerror}; expected a folder that exists and can be written to.'

@@ -2,7 +2,7 @@
 
 Two branches of two Inception blocks, one on the optical flow of the entire face, one on that of the puzzled
 face (two hand-picked regions, stacked); CBAM attention; both maps fused by a dense layer of 1024.
-Input [B, 28, 28, 3] twice, channels u, v, strain, scaled to -1..1; output [B, 3]. Maps are channel-last
+Input [B, 28, 28, 3] twice, channels u, v, strain, scaled to -1..1; output [B, classes]. Maps are channel-last
 throughout, so the flattened features are in the order row, column, channel.
 
 The paper's figure and its published code differ in where the attention acts: see `VARIANTS`.

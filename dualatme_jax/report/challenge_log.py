@@ -1,7 +1,7 @@
 """The MEGC2019 challenge's log of a LOSO run.
 
 For each subject a header line `database subject`, then a line `clip ground_truth prediction` for each of
-its clips; labels are indices into `schema.LABELS`.
+its clips; labels are indices into `schema.LABELS`, the challenge's three classes.
 """
 
 import os
@@ -64,7 +64,8 @@ def read(path: str | os.PathLike) -> pd.DataFrame:
             raise InputError(f'{where}: found {len(words)} words ({text.strip()[:60]!r}); {_FORM}.')
     _check_clips_follow(header, header_line, lines, path)
     columns = [*predictions.CLIP_KEY, schema.LABEL, 'prediction']
-    return predictions.parse(pd.DataFrame(records, columns=columns, index=lines, dtype=str), path)
+    cells = pd.DataFrame(records, columns=columns, index=lines, dtype=str)
+    return predictions.parse(cells, schema.LABELS, path)
 
 
 def _reads_as_clip(database: str, subject: str) -> bool:

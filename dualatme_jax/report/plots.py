@@ -1,6 +1,7 @@
 """Confusion matrices as a picture."""
 
 import os
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -13,26 +14,28 @@ from dualatme_jax import schema
 from dualatme_jax.files import replacing
 from dualatme_jax.report import predictions, scores
 
-_PANEL = 3.1  # inches
+_PANEL, _CELL = 3.1, 0.85  # inches: a panel's least side, and what the name of a class takes
 _GREY = '0.4'
 
 
-def confusion_matrices(table: pd.DataFrame, path: str | os.PathLike) -> None:
+def confusion_matrices(table: pd.DataFrame, labels: Sequence[str], path: str | os.PathLike) -> None:
     """Draws a panel a set: counts and the share of the true class, summed over seeds, as one PNG.
 
     Args:
       table: predictions of one hyperparameter point.
+      labels: the classes by their numbers.
       path: of the PNG; the same predictions give the same bytes.
     """
     panels = predictions.titled_subsets(table).values()
-    figure = Figure(figsize=(_PANEL * len(panels) + 0.9, _PANEL + 1.2), dpi=150, layout='constrained')
+    side = max(_PANEL, _CELL * len(labels))
+    figure = Figure(figsize=(side * len(panels) + 0.9, side + 1.2), dpi=150, layout='constrained')
     figure.get_layout_engine().set(w_pad=0.08, h_pad=0.08)
     FigureCanvasAgg(figure)
     axes = figure.subplots(1, len(panels), squeeze=False)[0]
     for place, (panel, (title, rows)) in enumerate(zip(axes, panels, strict=True)):
-        _draw(panel, title, rows)
+        _draw(panel, title, rows, labels)
         if place == 0:
-            panel.set_yticklabels(schema.LABELS, rotation=90, va='center')
+            panel.set_yticklabels(labels, rotation=90, va='center')
             panel.set_ylabel('ground truth', color=_GREY)
     seeds = table['seed'].nunique()
     if seeds > 1:
@@ -42,8 +45,8 @@ def confusion_matrices(table: pd.DataFrame, path: str | os.PathLike) -> None:
         figure.savefig(temporary, format='png', metadata={'Software': None})
 
 
-def _draw(panel: Axes, title: str, rows: pd.DataFrame) -> None:
-    classes = range(len(schema.LABELS))
+def _draw(panel: Axes, title: str, rows: pd.DataFrame, labels: Sequence[str]) -> None:
+    classes = range(len(labels))
     counts = metrics.confusion_matrix(rows[schema.LABEL], rows['prediction'], labels=classes)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     panel.imshow(shares, cmap='Blues', vmin=0, vmax=1)
@@ -54,7 +57,7 @@ def _draw(panel: Axes, title: str, rows: pd.DataFrame) -> None:
         panel.text(prediction, truth + 0.06, f'{share:.0%}', va='top', fontsize='small', **place)
     uf1 = np.mean([scores.score(seed_rows)['uf1'] for _, seed_rows in rows.groupby('seed')])
     panel.set_title(f'{title}\nUF1 {uf1:.3f}')
-    panel.set_xticks(classes, schema.LABELS)
+    panel.set_xticks(classes, labels)
     panel.set_yticks(classes, [''] * len(classes))
     panel.set_xlabel('prediction', color=_GREY)
     panel.tick_params(length=0)

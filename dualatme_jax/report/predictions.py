@@ -1,15 +1,17 @@
 """The predictions table: one row a clip and trial, from which every score and table can be rebuilt.
 
-In memory it is a `pandas.DataFrame` with the columns `COLUMNS`, of which the probabilities may be absent
-as a whole. Any further column is a hyperparameter: its distinct values are the points of a sweep.
-`trial` and `seed` are integers; `database`, `subject` and `clip` are strings (SAMM's subject `006` is not
-6); `label` and `prediction` are indices into `schema.LABELS`; the probabilities are floats in [0, 1].
+In memory it is a `pandas.DataFrame` with the columns `COLUMNS` and, unless they are absent as a whole, one of
+probabilities, `prob_LABEL`, for each class in the order of their numbers. Any further column is a
+hyperparameter: its distinct values are the points of a sweep. `trial` and `seed` are integers; `database`,
+`subject` and `clip` are strings (SAMM's subject `006` is not 6); `label` and `prediction` are numbers of
+classes; the probabilities are floats in [0, 1].
 """
 
 import csv
 import io
 import os
 import pathlib
+from collections.abc import Sequence
 
 import pandas as pd
 
@@ -18,30 +20,31 @@ from dualatme_jax.errors import InputError
 from dualatme_jax.files import replacing
 
 CLIP_KEY = [schema.DATABASE, schema.SUBJECT, schema.CLIP]
-PROBABILITIES = list(schema.PROBABILITIES)
 COLUMNS = list(schema.PREDICTION_COLUMNS)
 
-REQUIRED = [*CLIP_KEY, schema.LABEL, 'prediction']
+_LABELS = [schema.LABEL, 'prediction']
+REQUIRED = [*CLIP_KEY, *_LABELS]
 _DEFAULTS = {'trial': '0', 'seed': '0'}
-_CODES = {str(code): code for code in range(len(schema.LABELS))} | {
-    word: code for code, word in enumerate(schema.LABELS)
-}
-_LABEL_WORDS = ', '.join(f'{code} ({word})' for code, word in enumerate(schema.LABELS))
+_MOST_CLASSES = 20  # more are another column taken for the labels
 _SUM_TOLERANCE = 1e-3  # probabilities that somebody rounded to three digits are still probabilities
 
 
 def write(table: pd.DataFrame, path: str | os.PathLike) -> None:
     """Writes the table as CSV, whole or not at all; every float reads back to the same float32."""
-    columns = [name for name in COLUMNS if name in table] + hyperparameters(table)
+    known = [name for name in COLUMNS if name in table]
+    columns = [*known, *probabilities(table.columns), *hyperparameters(table)]
     with replacing(path) as temporary:
         table[columns].to_csv(temporary, index=False, lineterminator='\n')
 
 
-def read(path: str | os.PathLike) -> pd.DataFrame:
-    """Reads a predictions file, from this code or from anybody.
+def read(path: str | os.PathLike) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Reads a predictions file, from this code or from anybody: (table, its classes by their numbers).
 
     Required columns are `database`, `subject`, `clip`, `label` and `prediction`; `trial` and `seed` are 0
-    where absent. Labels are indices into `schema.LABELS` or its words; databases are taken in lower case.
+    where absent; databases are taken in lower case. Labels are the words or the numbers of classes. The
+    classes are those of the columns `prob_LABEL`, in their order; without probabilities those of the
+    challenge, `schema.LABELS`, unless all labels are words and not all of them its words: then the words
+    found, by alphabet.
 
     Raises:
       InputError: the file cannot be read as such a table; the message names the column or the line.
@@ -58,7 +61,8 @@ def read(path: str | os.PathLike) -> pd.DataFrame:
         lines.append(line)
         records.append(record)
     cells = pd.DataFrame(records, columns=header, index=lines, dtype=str)
-    return parse(cells, path)
+    labels = _classes(cells, path)
+    return parse(cells, labels, path), labels
 
 
 def read_text(path: str | os.PathLike) -> str:
@@ -85,11 +89,12 @@ def read_text(path: str | os.PathLike) -> str:
     return text
 
 
-def parse(cells: pd.DataFrame, path: str | os.PathLike) -> pd.DataFrame:
+def parse(cells: pd.DataFrame, labels: Sequence[str], path: str | os.PathLike) -> pd.DataFrame:
     """Turns cells of text into a checked predictions table.
 
     Args:
       cells: stripped strings, at least the required columns, indexed by line number in the file.
+      labels: the classes.
       path: the file's name, for the messages.
 
     Raises:
@@ -98,7 +103,8 @@ def parse(cells: pd.DataFrame, path: str | os.PathLike) -> pd.DataFrame:
     if cells.empty:
         raise InputError(f'{path}: a header and no predictions; expected one line a clip.')
     cells = cells.assign(**{name: text for name, text in _DEFAULTS.items() if name not in cells})
-    known = [name for name in COLUMNS if name in cells]
+    chances = [f'{schema.PROBABILITY}{label}' for label in labels] if probabilities(cells.columns) else []
+    known = [name for name in COLUMNS if name in cells] + chances
     for name in known:
         _refuse(cells[name] == '', cells[name], path, 'a value')
 
@@ -109,21 +115,29 @@ def parse(cells: pd.DataFrame, path: str | os.PathLike) -> pd.DataFrame:
     for name in _DEFAULTS:
         _refuse(~cells[name].str.fullmatch('-?[0-9]{1,18}'), cells[name], path, 'an integer')
         table[name] = cells[name].astype('int64')
-    for name in (schema.LABEL, 'prediction'):
-        codes = cells[name].str.lower().map(_CODES)
-        _refuse(codes.isna(), cells[name], path, f'one of {_LABEL_WORDS}')
-        table[name] = codes.astype('int64')
-    if PROBABILITIES[0] in cells:
-        table[PROBABILITIES] = _probabilities(cells, table['prediction'], path)
+    codes = {str(code): code for code in range(len(labels))}
+    codes |= {label.lower(): code for code, label in enumerate(labels)}
+    expected = 'one of ' + ', '.join(f'{code} ({label})' for code, label in enumerate(labels))
+    for name in _LABELS:
+        classes = cells[name].str.lower().map(codes)
+        _refuse(classes.isna(), cells[name], path, expected)
+        table[name] = classes.astype('int64')
+    if chances:
+        table[chances] = _probabilities(cells, chances, table['prediction'], path)
     for name in hyperparameters(cells):
         table[name] = _numbers_or_strings(cells[name])
     _check_clips(table, path)
     return table.reset_index(drop=True)
 
 
+def probabilities(columns: Sequence[str]) -> list[str]:
+    """Those of some columns that are probabilities of classes."""
+    return [name for name in columns if name.startswith(schema.PROBABILITY)]
+
+
 def hyperparameters(table: pd.DataFrame) -> list[str]:
     """The columns that are hyperparameters: all that the predictions table does not name."""
-    return [name for name in table.columns if name not in COLUMNS]
+    return [name for name in table.columns if name not in (*COLUMNS, *probabilities(table.columns))]
 
 
 def points(table: pd.DataFrame) -> list[tuple[dict, pd.DataFrame]]:
@@ -186,20 +200,57 @@ def _check_header(header: list[str], path) -> None:
     repeated = sorted({name for name in header if header.count(name) > 1})
     if repeated:
         raise InputError(f'{path}: the columns {_listed(repeated)} stand there twice; expected each once.')
-    required = list(REQUIRED)
-    if set(PROBABILITIES) & set(header):
-        required += PROBABILITIES  # all classes or none
-    missing = [name for name in required if name not in header]
+    missing = [name for name in REQUIRED if name not in header]
     if missing:
         raise InputError(
             f'{path}: the columns {_listed(missing)} are missing; found {_listed(header)}. '
-            f'Expected a CSV file whose first line names at least {_listed(required)}.'
+            f'Expected a CSV file whose first line names at least {_listed(REQUIRED)}.'
         )
 
 
-def _probabilities(cells: pd.DataFrame, prediction: pd.Series, path) -> pd.DataFrame:
-    numbers = cells[PROBABILITIES].apply(pd.to_numeric, errors='coerce')
-    for name in PROBABILITIES:
+def _classes(cells: pd.DataFrame, path) -> tuple[str, ...]:
+    """The classes of a table, see `read`."""
+    chances = probabilities(cells.columns)
+    if chances:
+        labels = [name.removeprefix(schema.PROBABILITY) for name in chances]
+        if set(labels) == set(schema.LABELS):
+            return schema.LABELS  # the challenge numbers them, in whatever order the columns stand
+        _check_names(labels, path)
+    else:
+        labels = sorted({word for name in _LABELS for word in cells[name].str.lower()})
+        if set(labels) <= set(schema.LABELS) or any(map(_is_number, labels)):
+            return schema.LABELS
+    if not 2 <= len(labels) <= _MOST_CLASSES:
+        raise InputError(
+            f'{path}: {len(labels)} classes ({_listed(labels[:5])}{", ..." * (len(labels) > 5)}); '
+            f'expected 2 to {_MOST_CLASSES}, as columns prob_LABEL or as words in {_listed(_LABELS)}.'
+        )
+    return tuple(labels)
+
+
+def _check_names(labels: list[str], path) -> None:
+    """A label's word or number must mean one class."""
+    words = [label.lower() for label in labels]
+    for place, word in enumerate(words):
+        other = word.isdigit() and word != str(place)  # prob_0, prob_1, ... are names too
+        if not word or other or words.index(word) != place:
+            raise InputError(
+                f'{path}: the column {schema.PROBABILITY}{labels[place]} does not name one class; '
+                'expected a word for each, of which no two are the same.'
+            )
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
+
+
+def _probabilities(cells: pd.DataFrame, chances: list[str], prediction: pd.Series, path) -> pd.DataFrame:
+    numbers = cells[chances].apply(pd.to_numeric, errors='coerce')
+    for name in chances:
         _refuse(~numbers[name].between(0, 1), cells[name], path, 'a probability from 0 to 1')
     total = numbers.sum(axis=1)
     _refuse((total - 1).abs() > _SUM_TOLERANCE, total.rename('sum of prob_*'), path, '1')

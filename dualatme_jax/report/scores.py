@@ -4,7 +4,7 @@ Acc is the share of clips that are right, UAR the mean of the classes' recalls, 
 classes' F1 = 2TP / (2TP + FP + FN) (MEGC2019, See et al. 2019). All three are in [0, 1].
 
 A class that no clip has is left out of UAR; one that is neither had nor predicted is left out of UF1
-(scikit-learn's default). On complete data both are means over all of `schema.LABELS`.
+(scikit-learn's default). On complete data both are means over all of the dataset's classes.
 
 Axes: N seeds, S subjects, R resamples, K classes.
 """
@@ -68,10 +68,13 @@ def score_run(table: pd.DataFrame, *, resamples: int = 1000, seed: int = 0) -> d
 
 
 def subject_confusions(table: pd.DataFrame) -> np.ndarray:
-    """Each subject's confusion matrix in each seed: counts [N, S, K, K], rows the ground truth."""
+    """Each subject's confusion matrix in each seed: counts [N, S, K, K], rows the ground truth.
+
+    K goes as far as classes occur: further ones would change no metric.
+    """
     seeds = table['seed'].rank(method='dense').astype(int) - 1
     subjects = table.groupby(_SUBJECT_KEY).ngroup()
-    classes = range(len(schema.LABELS))
+    classes = range(table[[schema.LABEL, 'prediction']].to_numpy().max() + 1)
     confusions = np.zeros((seeds.max() + 1, subjects.max() + 1, len(classes), len(classes)), int)
     for place, rows in table.groupby([seeds.to_numpy(), subjects.to_numpy()]):
         confusions[place] = metrics.confusion_matrix(rows[schema.LABEL], rows['prediction'], labels=classes)

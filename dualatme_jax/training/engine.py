@@ -160,7 +160,8 @@ def _scaled(flow: np.ndarray) -> jax.Array:
 
 def _predictions(trained: Sequence[tuple[Row, np.ndarray]], dataset: Dataset) -> pd.DataFrame:
     """A row a held-out clip of each trial, from its row of the table and its probabilities [T, K]."""
-    tables = [pd.DataFrame(columns=schema.PREDICTION_COLUMNS)]
+    names = [f'{schema.PROBABILITY}{label}' for label in dataset.labels]
+    tables = [pd.DataFrame(columns=[*schema.PREDICTION_COLUMNS, *names])]
     for row, probability in trained:
         index = trials_lib.held_out_clips(row, dataset)
         probability = probability[: index.size]
@@ -173,6 +174,6 @@ def _predictions(trained: Sequence[tuple[Row, np.ndarray]], dataset: Dataset) ->
             schema.LABEL: dataset.label[index],
             'prediction': probability.argmax(-1),
         }
-        columns |= dict(zip(schema.PROBABILITIES, probability.T, strict=True))
+        columns |= dict(zip(names, probability.T, strict=True))
         tables.append(pd.DataFrame(columns))
     return pd.concat(tables[1:] or tables, ignore_index=True)

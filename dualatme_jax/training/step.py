@@ -27,7 +27,7 @@ class Training:
     Attributes:
       model: the network.
       classification: one of `losses.CLASSIFICATION`.
-      class_weights: [K], for the weighted cross-entropy.
+      class_weights: [K], for the weighted cross-entropy, which alone reads them.
       optimizer: from hyperparameters to the optimizer.
       schedule: from epoch to the factor on the learning rate.
     """

@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 from flax import struct
 
-from dualatme_jax import schema
 from dualatme_jax.dataset import Dataset
 from dualatme_jax.errors import InputError
 
@@ -112,12 +111,11 @@ def _clips_of(dataset: Dataset, database: str, subject: str) -> np.ndarray:
 
 
 def _check_classes(dataset: Dataset, subjects: pd.DataFrame) -> None:
-    classes = len(schema.LABELS)
     lacking = []
     for database, subject in subjects.itertuples(index=False):
         others = dataset.label[~_clips_of(dataset, database, subject)]
-        missing = np.flatnonzero(np.bincount(others, minlength=classes) == 0)
-        lacking += [f'  {database}/{subject}: no {schema.LABELS[k]} clip is left' for k in missing]
+        missing = np.flatnonzero(np.bincount(others, minlength=len(dataset.labels)) == 0)
+        lacking += [f'  {database}/{subject}: no {dataset.labels[k]} clip is left' for k in missing]
     if lacking:
         raise InputError(
             'a fold needs every class among its training subjects, and some lack one:\n'
