@@ -40,9 +40,9 @@ class Plan:
 
     @property
     def sound(self) -> list[tuple[Clip, str]]:
-        """The items without a problem, each clip once."""
+        """The items without a problem."""
         bad = {problem.key for problem in self.problems}
-        return [(clip, label) for clip, label in self.items if clip.key not in bad]
+        return [(clip, label) for clip, label in self.items if clip.frames and clip.key not in bad]
 
     def counts(self, database: str) -> tuple[int, dict[str, int]]:
         """Returns (subjects, {label: clips}) of the items of a database."""

@@ -1,3 +1,5 @@
+import json
+
 import cv2
 import numpy as np
 import pytest
@@ -30,16 +32,71 @@ def texture():
     return cv2.normalize(cv2.GaussianBlur(noise, (0, 0), 3), None, 0, 255, cv2.NORM_MINMAX).astype(np.uint8)
 
 
-@pytest.mark.parametrize('algorithm', ['tvl1', 'dis'])
+@pytest.mark.parametrize('algorithm', flow.ALGORITHMS)
 @pytest.mark.parametrize('shift', [(1, 0), (0, -1), (2, 1)])
 def test_flow_of_a_known_shift(texture, algorithm, shift):
     dx, dy = shift
     moved = np.roll(texture, (dy, dx), axis=(0, 1))
-    found = flow.optical_flow(flow.solver(algorithm), texture, moved)
+    found = flow.optical_flow(flow.solver(algorithm, **flow.SETTINGS[algorithm]), texture, moved)
     assert found.shape == (64, 72, 2)
     inner = found[12:-12, 12:-12]
     np.testing.assert_allclose(np.median(inner, (0, 1)), shift, atol=0.1)
     assert np.abs(inner - shift).mean() < 0.1
+
+
+@given(ux=slopes, uy=slopes, vx=slopes, vy=slopes)
+def test_the_legacy_strains_are_what_their_names_say(ux, uy, vx, vy):
+    y, x = np.mgrid[:9, :11].astype(float)
+    linear = np.dstack([ux * x + uy * y + 2, vx * x + vy * y - 1])
+    quarter = np.sqrt(ux**2 + vy**2 + (uy + vx) ** 2 / 4)
+    np.testing.assert_allclose(flow.strain(linear, 'quarter'), quarter, atol=1e-9)
+    # Transposed, a picture's rows are its columns.
+    transposed = flow.strain(linear, 'symmetric').T
+    np.testing.assert_allclose(flow.strain(linear.transpose(1, 0, 2), 'swapped'), transposed, atol=1e-9)
+
+
+def test_an_unknown_strain_is_named_with_the_known_ones():
+    with pytest.raises(InputError, match="'half': expected one of symmetric, quarter, swapped"):
+        flow.strain(np.zeros((9, 9, 2)), 'half')
+
+
+def test_smoothing_takes_noise_off_a_strain_and_leaves_a_smooth_one():
+    y, x = np.mgrid[:224, :224].astype(float)
+    bump = 2 * np.exp(-((x - 110) ** 2 + (y - 100) ** 2) / 2 / 20**2)
+    true = np.dstack([bump, -bump / 2]).astype(np.float32)
+    grain = np.random.default_rng(0).normal(0, 0.03, true.shape).astype(np.float32)
+    wanted = flow.strain(true)
+
+    def error(flowing, smoothing):
+        return np.linalg.norm(flow.strain(flowing, smoothing=smoothing) - wanted) / np.linalg.norm(wanted)
+
+    smoothing = 224 * flow.SMOOTHING
+    assert error(true, smoothing) < 0.07
+    assert error(true + grain, smoothing) < 0.1 < 0.5 < error(true + grain, 0)
+
+
+@pytest.mark.parametrize('size', [28, 56, 112])
+def test_raw_channels_keep_pixels_of_the_flow_at_any_size(size):
+    constant = np.tile(np.float32([1.5, -0.25]), (112, 112, 1))
+    found = flow.channels(constant, size)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, np.tile(np.float32([1.5, -0.25, 0]), (size, size, 1)), atol=1e-6)
+
+
+def test_a_setting_is_taken_by_opencvs_name():
+    made = flow.solver('tvl1', Lambda=0.3, WarpingsNumber=2.0)
+    assert (made.getLambda(), made.getWarpingsNumber()) == (0.3, 2)
+    with pytest.raises(InputError, match="tvl1 has no setting 'lambda': expected one of Epsilon"):
+        flow.solver('tvl1', **{'lambda': 0.3})
+
+
+@pytest.mark.parametrize('algorithm', flow.ALGORITHMS)
+def test_the_recipe_holds_every_parameter(algorithm):
+    made = flow.solver(algorithm, **flow.SETTINGS[algorithm])
+    told = json.loads(json.dumps(flow.recipe(made)))
+    assert told['cv2'] == cv2.__version__
+    assert told['parameters'].items() >= flow.SETTINGS[algorithm].items()
+    assert len(told['parameters']) >= 8
 
 
 def test_the_image_form_is_scaled_by_channel_and_ordered_u_v_strain():
@@ -68,8 +125,8 @@ def test_the_recipe_tells_settings_and_defaults():
 
 
 def test_an_unknown_algorithm_is_refused():
-    with pytest.raises(InputError, match='tvl1, dis'):
-        flow.solver('farneback')
+    with pytest.raises(InputError, match="'brox': expected one of tvl1, dis, farneback"):
+        flow.solver('brox')
 
 
 def test_opencv_without_contrib_is_refused(monkeypatch):

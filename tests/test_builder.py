@@ -1,0 +1,235 @@
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+
+from data_prep import builder, images
+from data_prep.example import Example
+from data_prep.views import flow as flow_view
+from data_prep.views.apex import ApexView
+from data_prep.views.clip import ClipView
+from dualatme_jax import schema
+from dualatme_jax.errors import InputError
+
+APEX = ApexView(face_size=32)
+CLIP = ClipView(frames=4, size=28)
+
+
+def pixels(number, *shape):
+    return np.random.default_rng(number).integers(0, 256, shape, np.uint8)
+
+
+def example(number):
+    faces = {
+        schema.ONSET_FACE: images.encode_png(pixels(number, 32, 32, 3)),
+        schema.APEX_FACE: images.encode_png(pixels(number + 1, 32, 32, 3)),
+        schema.ONSET_FACE_GREY: images.encode_png(pixels(number, 32, 32)),
+        schema.APEX_FACE_GREY: images.encode_png(pixels(number + 1, 32, 32)),
+    }
+    frames = [images.encode_png(pixels(number + n, 28, 28, 3)) for n in range(4)]
+    return Example(
+        views={
+            'flow': {schema.FLOW: pixels(number, 28, 28, 3), schema.FLOW_PUZZLED: pixels(number, 28, 28, 3)},
+            'raw': {
+                schema.FLOW: pixels(number, 56, 56, 3).astype(np.float32) / 7,
+                schema.FLOW_PUZZLED: np.zeros((56, 56, 3), np.float32),
+            },
+            'apex': faces,
+            'clip': {
+                schema.FACE_FRAMES: frames,
+                schema.CROP_FRAMES: frames[::-1],
+                schema.FRAME_NUMBERS: np.arange(4, dtype=np.int32) + number,
+            },
+        },
+        label='happy',
+        database='casme3',
+        subject='spNO.1',
+        clip=f'{number}',
+        apex=3,
+        apex_choice='spotted',
+    )
+
+
+VIEWS = {
+    'flow': builder.View(features=flow_view.features(), recipe={'own': 1}),
+    'raw': builder.View(features=flow_view.features(56, 'raw'), recipe={}),
+    'apex': builder.View(features=APEX.features(), recipe=APEX.recipe()),
+    'clip': builder.View(features=CLIP.features(), recipe=CLIP.recipe()),
+}
+
+
+def release(*views, number=3, **changes):
+    return builder.Release(
+        name='tiny',
+        description='d',
+        citation='c',
+        licence='l',
+        labels=('sad', 'happy'),
+        recipe={'release': 'tiny'},
+        views={view: VIEWS[view] for view in views},
+        examples=(example(n) for n in range(number)),
+        size=number,
+        **changes,
+    )
+
+
+def read(folder):
+    return list(tfds.builder_from_directory(str(folder)).as_data_source(schema.SPLIT))
+
+
+def test_every_view_is_a_dataset_of_its_own(tmp_path):
+    builder.write(release(*VIEWS), tmp_path / 'out')
+    assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == sorted(VIEWS)
+    flow, raw, apex, clip = (read(tmp_path / 'out' / view) for view in VIEWS)
+    for n in range(3):
+        np.testing.assert_array_equal(flow[n][schema.FLOW], pixels(n, 28, 28, 3))
+        np.testing.assert_array_equal(raw[n][schema.FLOW], pixels(n, 56, 56, 3).astype(np.float32) / 7)
+        np.testing.assert_array_equal(apex[n][schema.APEX_FACE], pixels(n + 1, 32, 32, 3))
+        np.testing.assert_array_equal(apex[n][schema.ONSET_FACE_GREY][..., 0], pixels(n, 32, 32))
+        np.testing.assert_array_equal(clip[n][schema.CROP_FRAMES][0], pixels(n + 3, 28, 28, 3))
+        np.testing.assert_array_equal(clip[n][schema.FRAME_NUMBERS], np.arange(4) + n)
+        for view in (flow, raw, apex, clip):
+            assert view[n][schema.LABEL] == 1
+            assert view[n][schema.CLIP] == str(n).encode()
+            assert view[n][schema.APEX_CHOICE] == b'spotted'
+    info = tfds.builder_from_directory(str(tmp_path / 'out/flow')).info
+    assert info.full_name == f'tiny/flow/{builder.VERSION}'
+    assert info.metadata == {'release': 'tiny', 'own': 1}
+    assert info.features[schema.LABEL].names == ['sad', 'happy']
+    assert (
+        'pixels' in tfds.builder_from_directory(str(tmp_path / 'out/raw')).info.features[schema.FLOW].doc.desc
+    )
+
+
+def test_one_view_is_the_folder_itself(tmp_path):
+    builder.write(release('apex'), tmp_path / 'out')
+    assert len(read(tmp_path / 'out')) == 3
+
+
+def test_a_large_dataset_is_cut_into_files(tmp_path, monkeypatch):
+    builder.write(release('apex', number=6), tmp_path / 'whole')
+    size = sum(len(value) for value in example(0).views['apex'].values())
+    monkeypatch.setattr(builder, 'SHARD_BYTES', int(2.5 * size))
+    builder.write(release('apex', number=6), tmp_path / 'cut')
+    files = sorted(path.name for path in (tmp_path / 'cut').glob('*array_record*'))
+    assert files == [f'tiny-clips.array_record-0000{n}-of-00003' for n in range(3)]
+    for whole, cut in zip(read(tmp_path / 'whole'), read(tmp_path / 'cut'), strict=True):
+        np.testing.assert_array_equal(whole[schema.APEX_FACE], cut[schema.APEX_FACE])
+
+
+def test_examples_are_written_as_they_come(tmp_path):
+    """No example waits for the last one: each is written when the next one is asked for."""
+    alive = []
+
+    class Counted(dict):
+        def __init__(self, *args):
+            super().__init__(*args)
+            alive.append(1)
+
+        def __del__(self):
+            alive.pop()
+
+    most = []
+
+    def examples():
+        for n in range(20):
+            yield dataclasses.replace(example(n), views=Counted(example(n).views))
+            most.append(len(alive))
+
+    builder.write(dataclasses.replace(release('apex'), examples=examples()), tmp_path / 'out')
+    assert len(read(tmp_path / 'out')) == 20
+    assert max(most) <= 2
+
+
+def test_the_recipe_is_read_last(tmp_path):
+    tiny = release('flow')
+
+    def examples():
+        yield example(0)
+        tiny.recipe['skipped'] = ['a clip']
+
+    builder.write(dataclasses.replace(tiny, examples=examples()), tmp_path / 'out')
+    assert tfds.builder_from_directory(str(tmp_path / 'out')).info.metadata['skipped'] == ['a clip']
+
+
+@pytest.mark.parametrize('views', [('flow',), ('flow', 'apex')])
+def test_a_dataset_is_replaced_only_on_demand(tmp_path, views):
+    builder.write(release('apex', 'flow'), tmp_path / 'out')
+    with pytest.raises(InputError, match='--overwrite'):
+        builder.write(release(*views), tmp_path / 'out')
+    builder.write(release(*views, number=2), tmp_path / 'out', overwrite=True)
+    flow = tmp_path / 'out' if len(views) == 1 else tmp_path / 'out/flow'
+    assert len(read(flow)) == 2
+    assert [path.name for path in tmp_path.iterdir()] == ['out']
+
+
+@pytest.mark.parametrize('place', ['notes.txt', 'flow/notes.txt', 'mine/notes.txt'])
+def test_somebodys_own_files_are_not_replaced(tmp_path, place):
+    builder.write(release('apex', 'flow'), tmp_path / 'out')
+    own = tmp_path / 'out' / place
+    own.parent.mkdir(exist_ok=True)
+    own.write_text('mine')
+    with pytest.raises(InputError, match='holds other files, such as'):
+        builder.write(release('flow'), tmp_path / 'out', overwrite=True)
+    assert own.read_text() == 'mine'
+
+
+KILLED = """
+import os, signal, sys
+sys.path.insert(0, {tests!r})
+import dataclasses
+import test_builder
+from data_prep import builder
+
+def examples():
+    yield test_builder.example(0)
+    os.kill(os.getpid(), signal.{signal})
+    yield test_builder.example(1)
+
+tiny = dataclasses.replace(test_builder.release('flow', 'apex'), examples=examples())
+builder.write(tiny, {out!r}, overwrite=True)
+"""
+
+
+@pytest.mark.parametrize('name', ['SIGKILL', 'SIGINT'])
+def test_a_build_that_is_killed_leaves_what_was_there(tmp_path, name):
+    out = tmp_path / 'out'
+    builder.write(release('flow'), out)
+    code = KILLED.format(tests=os.path.dirname(__file__), signal=name, out=str(out))  # noqa: PTH120
+    ended = subprocess.run([sys.executable, '-c', code], check=False, capture_output=True)
+    assert ended.returncode in (-signal.Signals[name], 1)
+    assert len(read(out)) == 3
+    builder.write(release('flow', number=1), out, overwrite=True)
+    assert len(read(out)) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ['out']  # nor does it leave rubbish for ever
+
+
+def test_a_build_that_was_killed_between_its_two_renames_is_undone(tmp_path):
+    out = tmp_path / 'out'
+    builder.write(release('flow'), out)
+    scratch = tmp_path / '.out.building'
+    scratch.mkdir()
+    out.rename(scratch / 'old')
+
+    def failing():
+        yield example(0)
+        raise InputError('bad clip')
+
+    with pytest.raises(InputError, match='bad clip'):
+        builder.write(dataclasses.replace(release('flow'), examples=failing()), out)
+    assert len(read(out)) == 3
+
+
+def test_two_builds_of_one_dataset_do_not_mix(tmp_path):
+    def examples():
+        yield example(0)
+        with pytest.raises(InputError, match='another process is writing'):
+            builder.write(release('flow'), tmp_path / 'out')
+
+    builder.write(dataclasses.replace(release('flow'), examples=examples()), tmp_path / 'out')
+    assert len(read(tmp_path / 'out')) == 1

@@ -1,0 +1,93 @@
+import collections
+import csv
+import pathlib
+
+import pytest
+
+from data_prep import protocols
+from data_prep.clip import Clip
+from dualatme_jax import schema
+from dualatme_jax.errors import InputError
+
+LIST = pathlib.Path(__file__).parents[2] / 'shared/data/megc2019_flow28/combined_3class_gt.csv'
+
+
+def clip(database, emotion, subject='s', name='c'):
+    return Clip(database=database, subject=subject, clip=name, emotion=emotion)
+
+
+@pytest.mark.parametrize('protocol', protocols.PROTOCOLS, ids=lambda each: f'{each.name} {each.databases[0]}')
+def test_a_protocol_is_consistent(protocol):
+    assert set(protocol.databases) <= set(schema.DATABASES)
+    assert set(protocol.classes) <= set(protocols.EMOTIONS)
+    assert set(protocol.classes.values()) == set(protocol.labels)
+    assert set(protocol.expected) <= set(protocol.databases)
+    for _, counts in protocol.expected.values():
+        assert set(counts) == set(protocol.labels)
+
+
+def test_the_expected_counts_of_the_composite_are_the_challenges():
+    protocol = protocols.find(None, 'samm')
+    counts = [protocol.expected[database] for database in schema.COMPOSITE]
+    assert sum(subjects for subjects, _ in counts) == 68
+    assert [sum(labels.values()) for _, labels in counts] == [145, 164, 133]
+
+
+@pytest.mark.skipif(not LIST.is_file(), reason="the challenge's list is not here")
+def test_the_expected_counts_are_those_of_the_list():
+    with LIST.open() as file:
+        rows = list(csv.reader(file))
+    protocol = protocols.find('3class', 'casme2')
+    for database in schema.COMPOSITE:
+        own = [row for row in rows if row[0] == database]
+        classes = collections.Counter(schema.LABELS[int(row[3])] for row in own)
+        assert protocol.expected[database] == (len({row[1] for row in own}), classes)
+
+
+@pytest.mark.parametrize(
+    ('database', 'emotion', 'label'),
+    [
+        ('casme2', 'happiness', 'positive'),
+        ('casme2', 'repression', 'negative'),
+        ('samm', 'Fear', 'negative'),
+        ('samm', ' Contempt ', 'negative'),
+        ('meview', 'comtempt', 'negative'),
+        ('meview', 'fear?', 'negative'),
+        ('smic', 'surprise', 'surprise'),
+        ('casme3', 'Sad', 'negative'),
+        ('casme3', 'happy', 'positive'),
+    ],
+)
+def test_three_classes(database, emotion, label):
+    assert protocols.label_of(clip(database, emotion), protocols.find('3class', database)) == (label, '')
+
+
+@pytest.mark.parametrize(
+    ('left_out', 'reason'),
+    [
+        (clip('casme2', 'others'), 'others is no class of 3class'),
+        (clip('casme2', 'fear'), 'leaves out fear'),
+        (clip('casme2', 'sadness'), 'leaves out sadness'),
+        (clip('casme2', 'disgust', 'sub04', 'EP12_01f'), 'apex'),
+        (clip('casme2', 'repression', 'sub05', 'EP09_05f'), 'not in the challenge'),
+        (clip('samm', 'Other'), 'others is no class'),
+        (clip('meview', ''), 'no emotion of any protocol'),
+        (clip('meview', 'hapiness'), "'hapiness'"),
+    ],
+)
+def test_what_is_left_out_has_a_reason(left_out, reason):
+    label, why = protocols.label_of(left_out, protocols.find('3class', left_out.database))
+    assert label is None
+    assert reason in why
+
+
+def test_five_classes_are_the_databases_own():
+    assert protocols.find('5class', 'casme2').labels != protocols.find('5class', 'samm').labels
+    assert protocols.label_of(clip('samm', 'Other'), protocols.find('5class', 'samm')) == ('others', '')
+    assert protocols.label_of(clip('casme2', 'sadness'), protocols.find('5class', 'casme2'))[0] is None
+
+
+def test_an_unknown_protocol_is_named_with_the_known_ones():
+    with pytest.raises(InputError, match=r"'7class' of casme2: expected one of 3class, 5class"):
+        protocols.find('7class', 'casme2')
+    assert protocols.find(None, 'deception').labels == ('truthful', 'deceptive')
