@@ -16,7 +16,7 @@ _INFO = 'dataset_info.json'
 _KEYS = (schema.FLOW, schema.FLOW_PUZZLED, schema.LABEL, schema.DATABASE, schema.SUBJECT, schema.CLIP)
 _BUILD = (
     'Make one from the releases by '
-    '`python -m data_prep build --release megc2019_cd --source SOURCES --out {path}`, '
+    '`python -m data_prep build --release megc2019_cd --source RELEASES --out {path}`, '
     'from the public flow images by '
     '`python -m data_prep build --release flow_images --source IMAGES --out {path}`, '
     'or a synthetic one by `python -m data_prep build --release synthetic --out {path}`'
@@ -140,14 +140,14 @@ def _open(folder: pathlib.Path) -> tfds.core.DatasetBuilder:
     if missing:
         raise InputError(
             f'the dataset {folder} lacks {", ".join(missing)}; it has {", ".join(features)}. '
-            'Build it again, with the view flow'
+            'Build it again, with --view flow'
         )
     for key in (schema.FLOW, schema.FLOW_PUZZLED):
         found = features[key].shape, np.dtype(features[key].np_dtype)
         if found != (schema.FLOW_SHAPE, np.uint8):
             raise InputError(
-                f'{key} of the dataset {folder} is {found[1]} {found[0]}, expected uint8 {schema.FLOW_SHAPE}. '
-                f'Build it again, with --size {schema.FLOW_SIZE} --encoding minmax_uint8'
+                f'{key} of the dataset {folder} is {found[1]} {found[0]}; expected uint8 '
+                f'{schema.FLOW_SHAPE}. Build it with --size {schema.FLOW_SIZE} --encoding minmax_uint8'
             )
     _check_labels(features[schema.LABEL], folder)
     return builder
@@ -157,13 +157,13 @@ def _check_labels(feature: tfds.features.FeatureConnector, folder: pathlib.Path)
     names = tuple(getattr(feature, 'names', None) or ())
     if len(names) < 2:
         raise InputError(
-            f'the labels of the dataset {folder} are {names}, expected names of two classes or more. '
+            f'the labels of the dataset {folder} are {names}; expected names of two classes or more. '
             'Build it again'
         )
     if set(names) == set(schema.LABELS) and names != schema.LABELS:
         raise InputError(
-            f"the labels of the dataset {folder} are {names}, expected the challenge's order {schema.LABELS}. "
-            'Build it again'
+            f'the labels of the dataset {folder} are {names}; expected them in the order of the challenge, '
+            f'{schema.LABELS}. Build it again'
         )
 
 
@@ -217,5 +217,5 @@ def _check_databases(records: list[dict], databases: Sequence[str], folder: path
         raise InputError(
             f'databases {list(databases)} were asked for, but the dataset {folder} has no clips of '
             f'{", ".join(map(repr, empty))}. It has: {there}. '
-            """Name some of these, such as --config.data.databases="('casme3',)", or () for all"""
+            """Name one as --config.data.databases=casme3, several as "('casme2', 'smic')", () takes all"""
         )

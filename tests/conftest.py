@@ -34,36 +34,56 @@ def synthetic_dataset_dir(tmp_path_factory) -> pathlib.Path:
 @pytest.fixture(scope='session')
 def small_dataset_dir(tmp_path_factory) -> pathlib.Path:
     """24 clips of 8 subjects, 2 to 4 clips each, whose class shows in the flow."""
+    folder = tmp_path_factory.mktemp('data') / 'small'
+    write_clips(folder, [3, 2, 4, 3, 3, 2, 4, 3], labels=schema.LABELS, databases=schema.COMPOSITE)
+    return folder
+
+
+@pytest.fixture(scope='session')
+def five_class_dataset_dir(tmp_path_factory) -> pathlib.Path:
+    """22 clips of 4 subjects from two databases, five classes."""
+    folder = tmp_path_factory.mktemp('data') / 'five_classes'
+    write_clips(folder, [5, 6, 5, 6], labels=FIVE, databases=('casme3', '4dme'))
+    return folder
+
+
+FIVE = ('happiness', 'surprise', 'disgust', 'repression', 'others')
+
+
+def write_clips(folder: pathlib.Path, clips_of_subjects, *, labels, databases) -> None:
+    """Writes a dataset of random flows, brighter in a band of rows that tells the class."""
     from data_prep import builder
+    from data_prep.example import Example
+    from data_prep.views import flow as flow_view
 
     random = np.random.default_rng(0)
+    band = 24 // len(labels)
     examples = []
-    for subject, clips in enumerate([3, 2, 4, 3, 3, 2, 4, 3]):
+    for subject, clips in enumerate(clips_of_subjects):
         for clip in range(clips):
-            label = (subject + clip) % 3
+            label = (subject + clip) % len(labels)
             flow = random.integers(100, 156, (2, *schema.FLOW_SHAPE), np.uint8)
-            flow[:, 8 * label : 8 * label + 8] += 60
+            flow[:, band * label : band * (label + 1)] += 60
             examples.append(
-                builder.Example(
-                    flow=flow[0],
-                    flow_puzzled=flow[1],
-                    label=schema.LABELS[label],
-                    database=schema.DATABASES[subject % 3],
+                Example(
+                    views={'flow': {schema.FLOW: flow[0], schema.FLOW_PUZZLED: flow[1]}},
+                    label=labels[label],
+                    database=databases[subject % len(databases)],
                     subject=f'00{subject}',
                     clip=f'clip{clip}',
                 )
             )
-    folder = tmp_path_factory.mktemp('data') / 'small'
     builder.write(
         builder.Release(
-            name='small',
+            name=folder.name,
             description='Random flows.',
             citation='None.',
             licence='None.',
-            recipe={'release': 'small'},
+            labels=labels,
+            recipe={'release': folder.name},
+            views={'flow': builder.View(features=flow_view.features(), recipe={})},
             examples=iter(examples),
             size=len(examples),
         ),
         folder,
     )
-    return folder

@@ -5,9 +5,10 @@ import importlib
 import pytest
 
 from dualatme_jax import experiment
-from dualatme_jax.schema import DATABASES
+from dualatme_jax.schema import COMPOSITE, LABELS
 
-DATABASES_OF = {'cd': DATABASES, 'casme2': ('casme2',), 'smic': ('smic',), 'samm': ('samm',)}
+SYNTHETIC = {'cd': COMPOSITE, 'casme2': ('casme2',), 'smic': ('smic',), 'samm': ('samm',)}
+DATABASES_OF = SYNTHETIC | {'casme3': ('casme3',)}
 
 
 @pytest.fixture(params=DATABASES_OF)
@@ -20,12 +21,13 @@ def test_a_config_is_locked_and_can_be_used(module):
     with pytest.raises((AttributeError, KeyError)):
         config.training.epoch = 3
     assert config.data.databases == DATABASES_OF[module.__name__.split('.')[1]]
-    experiment.make_training(config)
+    experiment.make_training(config, LABELS)
     assert set(experiment.hyperparameters(config)) == {
         'learning_rate', 'momentum', 'cosine_weight', 'focal_gamma', 'focal_alpha'
     }  # fmt: skip
 
 
+@pytest.mark.parametrize('module', SYNTHETIC, indirect=True)
 def test_synthetic_differs_in_its_data_alone(module):
     real, synthetic = module.get_config().to_dict(), module.get_config('synthetic').to_dict()
     assert synthetic['data'].pop('build_synthetic')
@@ -37,6 +39,11 @@ def test_synthetic_differs_in_its_data_alone(module):
 def test_another_argument_is_refused(module):
     with pytest.raises(ValueError, match='expected'):
         module.get_config('artificial')
+
+
+def test_what_the_synthetic_release_does_not_hold_is_refused():
+    with pytest.raises(ValueError, match=r"'synthetic'; expected none for CAS\(ME\)3"):
+        importlib.import_module('configs.casme3').get_config('synthetic')
 
 
 def test_the_defaults_are_the_papers():

@@ -11,17 +11,18 @@ import pytest
 import tensorflow_datasets as tfds
 
 from data_prep import builder
+from data_prep.example import Example
+from data_prep.views import flow as flow_view
 from dualatme_jax import dataset, schema
 from dualatme_jax.errors import InputError
 
 KEYS = (('samm', '6', 'b'), ('casme2', 'sub02', 'a'), ('casme2', 'sub01', 'z'), ('samm', '6', 'a'))
 
 
-def example(database, subject, clip, number=0) -> builder.Example:
+def example(database, subject, clip, number=0) -> Example:
     flow = np.random.default_rng(number).integers(0, 256, (2, *schema.FLOW_SHAPE), dtype=np.uint8)
-    return builder.Example(
-        flow=flow[0],
-        flow_puzzled=flow[1],
+    return Example(
+        views={'flow': {schema.FLOW: flow[0], schema.FLOW_PUZZLED: flow[1]}},
         label=schema.LABELS[number % 3],
         database=database,
         subject=subject,
@@ -37,6 +38,7 @@ def release(*examples) -> builder.Release:
         citation='',
         licence='',
         recipe={'release': 'tiny', 'nested': {'n': 1}},
+        views={'flow': builder.View(features=flow_view.features(), recipe={})},
         examples=examples,
         size=len(examples),
     )
@@ -63,17 +65,20 @@ def test_what_is_written_is_read_in_the_schemas_order(folder):
     assert list(data.subjects) == ['casme2/sub01', 'casme2/sub02', 'samm/6', 'samm/6']
     assert list(data.clip) == ['z', 'a', 'a', 'b']
     for row, number in enumerate((2, 1, 3, 0)):
-        np.testing.assert_array_equal(data.flow[row], TINY.examples[number].flow)
-        np.testing.assert_array_equal(data.flow_puzzled[row], TINY.examples[number].flow_puzzled)
+        expected = TINY.examples[number].views['flow']
+        np.testing.assert_array_equal(data.flow[row], expected[schema.FLOW])
+        np.testing.assert_array_equal(data.flow_puzzled[row], expected[schema.FLOW_PUZZLED])
     assert data.flow.dtype == np.uint8
     assert data.label.dtype == np.int32
     np.testing.assert_array_equal(data.label, (2, 1, 0, 0))
+    assert data.labels == schema.LABELS
     assert data.metadata == TINY.recipe
 
 
 def test_every_field_is_stored(folder):
     record = next(iter(tfds.builder_from_directory(folder).as_data_source(schema.SPLIT)))
-    assert set(record) == {field.name for field in dataclasses.fields(builder.Example)}
+    common = {field.name for field in dataclasses.fields(Example)} - {'views'}
+    assert set(record) == common | {schema.FLOW, schema.FLOW_PUZZLED}
     assert record[schema.ONSET] == 7
     assert record[schema.OFFSET] == schema.UNKNOWN_FRAME
     assert record[schema.EMOTION].decode() == schema.UNKNOWN_TEXT
@@ -95,10 +100,20 @@ def test_the_same_release_gives_the_same_bytes_in_another_process(folder, tmp_pa
     assert shard_of(folder).read_bytes() == shard_of(other).read_bytes()
 
 
-def test_one_database_of_several(folder):
+def test_one_database_of_several_and_all_if_none_is_named(folder):
     data = dataset.load(folder, databases=('samm',))
     assert set(data.database) == {'samm'}
     assert data.size == 2
+    np.testing.assert_array_equal(dataset.load(folder).flow, dataset.load(folder, databases=TWO).flow)
+
+
+def test_any_database_and_any_classes(five_class_dataset_dir):
+    data = dataset.load(five_class_dataset_dir)
+    assert data.labels == ('happiness', 'surprise', 'disgust', 'repression', 'others')
+    assert list(dict.fromkeys(data.database)) == ['casme3', '4dme']
+    # The class is a band of four rows that is 60 brighter.
+    rows = data.flow.astype(float).mean((2, 3))[:, :20].reshape(-1, 5, 4).mean(2)
+    np.testing.assert_array_equal(rows.argmax(1), data.label)
 
 
 def test_a_moved_dataset_and_its_parents_are_found(folder, tmp_path):
@@ -115,9 +130,22 @@ def test_a_parent_of_several_is_refused(folder, tmp_path):
         dataset.load(tmp_path)
 
 
+def test_of_the_views_of_one_build_the_flow_is_read(folder, tmp_path):
+    build = tmp_path / 'build'
+    for view in ('apex', 'clip', 'flow'):
+        shutil.copytree(folder, build / view)
+    builder.write(release(example('smic', 's', 'c')), build / 'flow', overwrite=True)
+    assert list(dataset.load(build).database) == ['smic']
+    (build / 'flow').rename(build / 'other')
+    with pytest.raises(InputError, match='3 datasets: apex, clip, other'):
+        dataset.load(build)
+
+
 def test_a_missing_dataset_names_the_commands_that_make_it(tmp_path):
     for path in (tmp_path / 'nowhere', tmp_path):
-        with pytest.raises(InputError, match=r'data_prep build --release flow_images.* synthetic --out'):
+        with pytest.raises(
+            InputError, match=r'data_prep build --release megc2019_cd .* flow_images .* synthetic --out'
+        ):
             dataset.load(path)
 
 
@@ -166,13 +194,30 @@ def test_another_size_of_flow_is_refused(folder):
         features[schema.FLOW]['image']['shape']['dimensions'] = ['56', '56', '3']
 
     other_features(folder, enlarge)
-    with pytest.raises(InputError, match=r'shape \(56, 56, 3\), expected \(28, 28, 3\)'):
+    with pytest.raises(InputError, match=r'uint8 \(56, 56, 3\); expected uint8 \(28, 28, 3\).*--size 28'):
         dataset.load(folder)
 
 
-def test_other_labels_are_refused(folder):
-    (folder / 'label.labels.txt').write_text('positive\nnegative\nsurprise\n')
-    with pytest.raises(InputError, match='labels'):
+def test_raw_flow_is_refused_with_what_to_build(tmp_path):
+    raw = builder.View(features=flow_view.features(encoding='raw'), recipe={})
+    flow = {key: np.zeros(schema.FLOW_SHAPE, np.float32) for key in (schema.FLOW, schema.FLOW_PUZZLED)}
+    clip = dataclasses.replace(example(*KEYS[0]), views={'flow': flow})
+    builder.write(dataclasses.replace(release(clip), views={'flow': raw}), tmp_path / 'raw')
+    with pytest.raises(InputError, match=r'is float32 \(28, 28, 3\); .*--encoding minmax_uint8'):
+        dataset.load(tmp_path / 'raw')
+
+
+@pytest.mark.parametrize(
+    ('names', 'says'),
+    [
+        (('positive', 'negative', 'surprise'), 'order of the challenge'),
+        (('negative',), 'two classes or more'),
+    ],
+)
+def test_labels_that_cannot_be_are_refused(folder, names, says):
+    (folder / 'label.labels.txt').write_text('\n'.join(names))
+    other_features(folder, lambda features: features['label']['classLabel'].update(numClasses=len(names)))
+    with pytest.raises(InputError, match=says):
         dataset.load(folder)
 
 
@@ -183,12 +228,12 @@ def test_duplicates_are_refused(tmp_path):
 
 
 def test_an_unknown_database_in_the_file_is_refused(tmp_path):
-    builder.write(release(example('mmew', 's', 'c')), tmp_path / 'strange')
-    with pytest.raises(InputError, match='unknown databases: mmew'):
+    builder.write(release(example('zoo', 's', 'c')), tmp_path / 'strange')
+    with pytest.raises(InputError, match='unknown databases: zoo'):
         dataset.load(tmp_path / 'strange')
 
 
-@pytest.mark.parametrize('databases', [schema.DATABASES, ('mmew',), ()])
+@pytest.mark.parametrize('databases', [schema.COMPOSITE, ('mmew',), ('zoo',)])
 def test_a_database_without_clips_is_refused_with_what_is_there(folder, databases):
     with pytest.raises(InputError, match='It has: casme2 2 clips, samm 2 clips'):
         dataset.load(folder, databases=databases)
@@ -253,6 +298,8 @@ def test_a_disk_that_takes_no_more_is_an_input_error(tmp_path, monkeypatch):
 
         def write(self, record):
             raise RuntimeError('write() failed: No space left on device')
+
+        def close(self): ...
 
     monkeypatch.setattr(builder.array_record_module, 'ArrayRecordWriter', FullDisk)
     with pytest.raises(InputError, match='No space left'):

@@ -275,7 +275,7 @@ def test_the_public_release_is_complete(tmp_path):
     np.testing.assert_array_equal(np.bincount(data.label), (250, 109, 83))
     counts = {
         database: (np.bincount(data.label[of]).tolist(), len(set(data.subjects[of])))
-        for database in schema.DATABASES
+        for database in schema.COMPOSITE
         for of in [data.database == database]
     }
     assert counts == {

@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
+from dualatme_jax import schema
 from dualatme_jax.report import plots, predictions
 
 
@@ -28,9 +29,9 @@ def drawn(monkeypatch, tmp_path):
 
     monkeypatch.setattr(Figure, 'savefig', keeping)
 
-    def draw(predicted):
+    def draw(predicted, labels=schema.LABELS):
         path = tmp_path / 'confusion.png'
-        plots.confusion_matrices(predicted, path)
+        plots.confusion_matrices(predicted, labels, path)
         return figures[-1], path
 
     return draw
@@ -64,6 +65,20 @@ def test_one_database_is_one_panel_with_known_counts(drawn):
     assert axes.get_title() == f'SMIC\nUF1 {(2 / 3 + 2 / 3 + 0) / 3:.3f}'
 
 
+@pytest.mark.parametrize('labels', [('truthful', 'deceptive'), tuple('abcde')])
+def test_any_classes_are_named(drawn, labels):
+    classes = range(len(labels))
+    predicted = pd.DataFrame(
+        [(0, 'casme3', '1', f'{k}{j}', k, j) for k in classes for j in classes if j <= k],
+        columns=['seed', *predictions.CLIP_KEY, 'label', 'prediction'],
+    )
+    figure, _ = drawn(predicted, labels)
+    [axes] = figure.axes
+    assert counts(axes) == [int(j <= k) for k in classes for j in classes]
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == list(labels)
+    assert [tick.get_text() for tick in axes.get_yticklabels()] == list(labels)
+
+
 def test_seeds_are_summed_and_said_to_be(drawn):
     figure, _ = drawn(table(seeds=3))
     assert sum(counts(figure.axes[0])) == 3 * 36
@@ -80,6 +95,6 @@ def test_a_class_without_clips_is_drawn_empty(drawn):
 def test_the_same_predictions_give_the_same_bytes(tmp_path):
     paths = tmp_path / 'a.png', tmp_path / 'b.png'
     for path in paths:
-        plots.confusion_matrices(table(seeds=2), path)
+        plots.confusion_matrices(table(seeds=2), schema.LABELS, path)
     assert paths[0].read_bytes() == paths[1].read_bytes()
     assert len(list(tmp_path.iterdir())) == 2

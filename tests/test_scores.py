@@ -85,11 +85,12 @@ def test_classes_that_do_not_occur_are_left_out():
 
 # balanced_accuracy_score warns of what is wanted here: classes that do not occur.
 @pytest.mark.filterwarnings('ignore::UserWarning:sklearn')
-def test_confusions_score_as_scikit_learn_does():
+@pytest.mark.parametrize('classes', [2, 3, 7])
+def test_confusions_score_as_scikit_learn_does(classes):
     rng = np.random.default_rng(0)
-    for _ in range(200):
-        truth, prediction = rng.integers(3, size=(2, rng.integers(1, 8)))
-        confusion = metrics.confusion_matrix(truth, prediction, labels=range(3))
+    for _ in range(100):
+        truth, prediction = rng.integers(classes, size=(2, rng.integers(1, 8)))
+        confusion = metrics.confusion_matrix(truth, prediction, labels=range(classes))
         found = {metric: float(value) for metric, value in scores.score_confusions(confusion).items()}
         assert found == pytest.approx(sklearn_scores(truth, prediction))
 
@@ -110,11 +111,28 @@ def test_the_interval_is_the_bootstrap_of_resampled_rows():
         assert full[metric]['interval'] == pytest.approx(np.percentile(values[metric], [2.5, 97.5]))
 
 
+@pytest.mark.parametrize('classes', [2, 5, 7])
+def test_any_number_of_classes_scores_as_scikit_learn_does(classes):
+    rng = np.random.default_rng(classes)
+    truth = np.arange(60) % classes
+    table = small(
+        truth,
+        np.where(rng.random(60) < 0.5, truth, rng.integers(classes, size=60)),
+        [*map(str, range(12))] * 5,
+    )
+    result = scores.score_run(table, resamples=20)
+    expected = sklearn_scores(table['label'], table['prediction'])
+    assert result['per_seed'][0]['full'] == pytest.approx(expected, abs=1e-12)
+    assert scores.subject_confusions(table).shape == (1, 12, classes, classes)
+    low, high = result['scores']['full']['uf1']['interval']
+    assert low <= expected['uf1'] <= high
+
+
 def test_mean_and_sd_are_over_seeds():
     table = run(seeds=4)
     result = scores.score_run(table, resamples=10)
     assert [entry['seed'] for entry in result['per_seed']] == [0, 1, 2, 3]
-    for name in ('full', *schema.DATABASES):
+    for name in ('full', *schema.COMPOSITE):
         rows = table if name == 'full' else table[table['database'] == name]
         of_seeds = [sklearn_scores(part['label'], part['prediction']) for _, part in rows.groupby('seed')]
         for metric in scores.METRICS:
@@ -206,7 +224,7 @@ def test_the_table_of_one_database_and_seed_has_one_row():
 def test_the_table_of_other_databases_is_not_called_megc2019():
     text = rendered(pd.concat([small([0, 1], [0, 1]), small([0, 1], [1, 0], database='casme3')]))
     assert 'All databases' in text
-    assert 'casme3' in text
+    assert 'CAS(ME)3' in text
 
 
 def test_results_survive_the_file(tmp_path):

@@ -18,7 +18,7 @@ from dualatme_jax.training.step import Training
 HYPERPARAMETERS = {'learning_rate': 1e-3, 'focal_gamma': 2.0}
 
 
-def make_dataset(clips):
+def make_dataset(clips, labels=schema.LABELS):
     """A dataset of (database, subject, label), with flows too small to matter."""
     database, subject, label = zip(*clips, strict=True)
     flow = np.zeros((len(clips), 1, 1, 3), np.uint8)
@@ -29,6 +29,7 @@ def make_dataset(clips):
         database=np.array(database),
         subject=np.array(subject),
         clip=np.array([f'clip{k}' for k in range(len(clips))]),
+        labels=labels,
         metadata={},
     )
 
@@ -112,6 +113,16 @@ def test_a_fold_without_a_class_is_named_unless_it_is_allowed(clips):
     with pytest.raises(InputError, match='allow_missing_class=True') as error:
         table(dataset, allow_missing_class=False)
     assert {line for line in str(error.value).splitlines() if line.startswith('  ')} == lacking
+
+
+@pytest.mark.parametrize('labels', [('truthful', 'deceptive'), ('a', 'b', 'c', 'd', 'e')])
+def test_the_classes_are_the_dataset_s(labels):
+    clips = [('deception', subject, k) for subject in 'xyz' for k in range(len(labels))]
+    assert len(table(make_dataset(clips, labels), allow_missing_class=False)) == 3
+    last = len(labels) - 1
+    few = [clip for clip in clips if clip[2] != last or clip[1] == 'y']
+    with pytest.raises(InputError, match=f'  deception/y: no {labels[last]} clip is left'):
+        table(make_dataset(few, labels), allow_missing_class=False)
 
 
 def test_the_table_s_columns_and_order():
