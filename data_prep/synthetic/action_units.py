@@ -45,7 +45,7 @@ COMBINATIONS = {
     'surprise': (('1', '2'), ('1', '2', '5'), ('1', '2', '25'), ('5', '26'), ('25', '26'), ('2',)),
 }
 
-# The combinations that show each finer emotion, where a database tells it: its class's, shared out.
+# The combinations that show the finer emotions that some databases tell, and the two kinds of speakers.
 EMOTIONS = COMBINATIONS | {
     'happiness': COMBINATIONS['positive'],
     'disgust': (('4', '9'), ('9', '10'), ('4', '7', '9')),
@@ -55,6 +55,8 @@ EMOTIONS = COMBINATIONS | {
     'sadness': (('1', '4'), ('4', '15'), ('15',)),
     'fear': (('1', '4'), ('1', '4', '7'), ('4', '5')),
     'others': (('17',), ('4', '12'), ('1', '7'), ('10', '25'), ('14', '15')),
+    'deceptive': (('1', '4'), ('14',), ('4', '15')),
+    'truthful': (('6', '12'), ('1', '2'), ('1', '2', '5')),
 }
 
 # How often a clip shows one more action unit, of any emotion, at half the intensity.
@@ -120,3 +122,10 @@ def displacement(bumps: Sequence[Bump], x: np.ndarray, y: np.ndarray) -> np.ndar
         field[..., 0] += each.dx * shape
         field[..., 1] += each.dy * shape
     return field
+
+
+def scaled(bumps: Sequence[Bump], peak: float) -> list[Bump]:
+    """Returns the bumps, made so strong or weak that the face moves by `peak` where it moves most."""
+    x, y = np.ogrid[: GRID + 1 : 0.25, : GRID + 1 : 0.25]
+    factor = peak / np.linalg.norm(displacement(bumps, x, y), axis=-1).max()
+    return [dataclasses.replace(each, dx=factor * each.dx, dy=factor * each.dy) for each in bumps]

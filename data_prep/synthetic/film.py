@@ -1,0 +1,218 @@
+"""Films a clip: the frames of a head that moves, shows an expression and is lit, and what truly moved.
+
+Every frame is drawn from the head's texture by one interpolation, so that all are equally sharp.
+`H` and `W` are height and width of a frame in pixels, whose centres have whole coordinates.
+"""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+
+import cv2
+import numpy as np
+
+from data_prep.synthetic import head, sensor
+from data_prep.synthetic.action_units import Bump, displacement
+from data_prep.synthetic.face import GRID, smooth_noise
+from data_prep.synthetic.truth import Truth
+
+# How far the head drifts from onset to apex, at most: template units (an eighth of a pixel of an aligned face
+# of 224), degrees, and relative to its size.
+HEAD_SHIFT = 0.04
+HEAD_TURN = 0.15
+HEAD_NEARING = 0.001
+# Light: standard deviation of gain and gradients at the onset, and of their change until the apex.
+EXPOSURE = -0.12  # so that bright skin stays below white
+LIGHT = 0.04
+LIGHT_DRIFT = 0.002
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Camera:
+    """How a release looks at people.
+
+    Attributes:
+      width: of a frame, pixels.
+      height: of a frame, pixels.
+      colour: whether frames have colours; the others are grey.
+      unit: (least, most) pixels a template unit; None where the release has aligned the faces, so that the
+        template is stretched over the frame.
+      noise: standard deviation of the sensor's noise in grey levels, of each channel.
+    """
+
+    width: int
+    height: int
+    colour: bool
+    unit: tuple[float, float] | None
+    noise: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Expression:
+    """Displacements of the face that come and go together.
+
+    Attributes:
+      bumps: their peaks in template units.
+      strength: [frames], which share of them each frame shows; 0 in the first.
+    """
+
+    bumps: Sequence[Bump]
+    strength: np.ndarray
+
+
+class Film:
+    """One clip.
+
+    Args:
+      random: where all that is this clip's own comes from.
+      camera: what films it.
+      person: who is filmed.
+      texture: of the person's head, from `head.texture`.
+      expressions: what the face does.
+      apex: the frame, counted from 0, up to which motion is told and by which drifts are measured.
+    """
+
+    def __init__(
+        self,
+        random: np.random.Generator,
+        camera: Camera,
+        person: head.Person,
+        texture: np.ndarray,
+        expressions: Sequence[Expression],
+        apex: int,
+    ):
+        self._random = random
+        self._camera = camera
+        self._person = person
+        self._texture = texture
+        self._expressions = expressions
+        self._apex = apex
+        self._pose = _pose(random, camera)
+        self._drift = random.uniform(-1, 1, size=4) * (HEAD_SHIFT, HEAD_SHIFT, HEAD_TURN, HEAD_NEARING)
+        self._light = random.normal((EXPOSURE, 0, 0), LIGHT)
+        self._light_drift = random.normal(0, LIGHT_DRIFT, size=3)
+        self._wall = _wall(random, camera)
+
+    def landmarks(self) -> np.ndarray:
+        """Returns the 68 landmarks in the first frame, [68, 2] (x, y) in pixels."""
+        return _apply(self._placed(0), head.landmarks(self._person))
+
+    def frames(self) -> Iterator[np.ndarray]:
+        """Yields the frames, [H, W, 3] uint8, blue first, or [H, W]."""
+        camera = self._camera
+        fields = [_texels(displacement(each.bumps, *_texture_points())) for each in self._expressions]
+        y, x = np.ogrid[: camera.height, : camera.width]
+        across, down = x / camera.width - 0.5, y / camera.height - 0.5
+        for number in range(len(self._expressions[0].strength)):
+            field = sum(
+                field * np.float32(each.strength[number])
+                for field, each in zip(fields, self._expressions, strict=True)
+            )
+            image = self._composed(self._placed(number), field)
+            light = self._light + self._light_drift * number / self._apex
+            image *= sensor.illumination(light, across, down)[..., None].astype(np.float32)
+            frame = sensor.sensed(self._random, image, camera.noise)
+            yield frame if camera.colour else frame[..., 0]
+
+    def truth(self, step: int = 2) -> Truth:
+        """Returns what moved from the first frame to the apex, on a grid of points `step` pixels apart."""
+        first, last = self._placed(0), self._placed(self._apex)
+        corners = _apply(first, np.array([(0, 0), (GRID, 0), (0, GRID), (GRID, GRID)]))
+        low = np.maximum(np.ceil(corners.min(0)), 0).astype(int)
+        high = np.minimum(corners.max(0), (self._camera.width - 1, self._camera.height - 1))
+        x, y = np.meshgrid(*(np.arange(a, b + 1e-9, step) for a, b in zip(low, high, strict=True)))
+        onset = np.dstack([x, y]).astype(float)
+        neutral = _apply(np.linalg.inv(first), onset)
+        moved = neutral
+        # A point shows at the apex where it came by the displacement of the place where it is then: a fixed
+        # point, quickly found since displacements vary by less than a third of the way.
+        for _ in range(20):
+            moved = neutral + self._displacement(moved)
+        coverage = cv2.remap(
+            self._texture[..., -1],
+            *(axis.astype(np.float32) for axis in np.moveaxis(_apply(_TO_TEXELS, neutral), -1, 0)),
+            cv2.INTER_LINEAR,
+        )
+        return Truth(
+            flow=(_apply(last, moved) - onset).astype(np.float32),
+            expression=(_apply(first, moved) - onset).astype(np.float32),
+            head=coverage > 0.99,
+            origin=low,
+            step=step,
+        )
+
+    def _displacement(self, points: np.ndarray) -> np.ndarray:
+        """Returns the displacement at the apex by which each of [..., 2] points came there."""
+        return sum(
+            each.strength[self._apex] * displacement(each.bumps, points[..., 0], points[..., 1])
+            for each in self._expressions
+        )
+
+    def _placed(self, number: int) -> np.ndarray:
+        """Returns [3, 3], from the template to the pixels of a frame."""
+        x, y, turn, nearing = self._drift * number / self._apex
+        return self._pose @ _about_centre(x, y, np.deg2rad(turn), 1 + nearing)
+
+    def _composed(self, placed: np.ndarray, field: np.ndarray) -> np.ndarray:
+        """Returns a frame without light and noise, [H, W, C] float32."""
+        to_texels = _TO_TEXELS @ np.linalg.inv(placed)
+        y, x = np.ogrid[: self._camera.height, : self._camera.width]
+        u, v = ((a * x + b * y + c).astype(np.float32) for a, b, c in to_texels[:2])
+        if field.any():
+            shift = cv2.remap(field, u, v, cv2.INTER_LINEAR)
+            u, v = u - shift[..., 0], v - shift[..., 1]
+        drawn = cv2.remap(self._texture, u, v, cv2.INTER_CUBIC)
+        return drawn[..., :-1] + (1 - drawn[..., -1:]) * self._wall
+
+
+def _pose(random: np.random.Generator, camera: Camera) -> np.ndarray:
+    """Returns [3, 3], from the template to the pixels of a frame in which nothing has moved yet."""
+    to_centres = np.array([[1, 0, -0.5], [0, 1, -0.5], [0, 0, 1]])
+    if camera.unit is None:
+        return to_centres @ np.diag([camera.width / GRID, camera.height / GRID, 1.0])
+    unit = random.uniform(*camera.unit)
+    x, y = random.uniform(-1, 1, size=2) * (0.06 * camera.width, 0.02 * camera.height)
+    turn = np.deg2rad(random.uniform(-5, 5))
+    middle = np.array([[unit, 0, 0.5 * camera.width + x], [0, unit, 0.56 * camera.height + y], [0, 0, 1]])
+    return to_centres @ middle @ _about_centre(-GRID / 2, -GRID / 2, turn, 1.0)
+
+
+def _about_centre(x: float, y: float, turn: float, size: float) -> np.ndarray:
+    """Returns [3, 3]: turned and scaled about the centre of the template, then shifted."""
+    cos, sin, centre = size * np.cos(turn), size * np.sin(turn), GRID / 2
+    return np.array(
+        [
+            [cos, -sin, x + centre - centre * cos + centre * sin],
+            [sin, cos, y + centre - centre * sin - centre * cos],
+            [0, 0, 1],
+        ]
+    )
+
+
+def _wall(random: np.random.Generator, camera: Camera) -> np.ndarray:
+    """Returns what is behind the head, [H, W, 1] float32."""
+    shape = (camera.height, camera.width)
+    grain = 3 * smooth_noise(random, shape, 1.5) + 6 * smooth_noise(random, shape, 12)
+    return (random.uniform(90, 180) + grain)[..., None].astype(np.float32)
+
+
+_LEFT, _TOP = head.EXTENT[:2]
+# From the template to the texture's pixels.
+_TO_TEXELS = np.array(
+    [[head.UNIT, 0, -head.UNIT * _LEFT - 0.5], [0, head.UNIT, -head.UNIT * _TOP - 0.5], [0, 0, 1]]
+)
+
+
+def _texture_points() -> tuple[np.ndarray, np.ndarray]:
+    """Returns x and y of the texture's pixels in template units, [1, columns] and [rows, 1]."""
+    left, top, right, bottom = head.EXTENT
+    y, x = np.ogrid[: (bottom - top) * head.UNIT, : (right - left) * head.UNIT]
+    return (x + 0.5) / head.UNIT + left, (y + 0.5) / head.UNIT + top
+
+
+def _texels(displacement: np.ndarray) -> np.ndarray:
+    return (head.UNIT * displacement).astype(np.float32)
+
+
+def _apply(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Maps points [..., 2] by an affine [3, 3]."""
+    return points @ matrix[:2, :2].T + matrix[:2, 2]

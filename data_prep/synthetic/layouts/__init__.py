@@ -1,0 +1,1 @@
+"""One file a database: what its releases hold, and where."""
