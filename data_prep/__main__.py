@@ -179,13 +179,6 @@ def _add_views(parser: argparse.ArgumentParser) -> None:
         help='flow (onset to apex), apex (both faces), clip (30 frames); several: one dataset each, below '
         '--out (default: flow)',
     )
-    group.add_argument(
-        '--regions',
-        default='EM',
-        metavar='PAIR',
-        help='what the puzzled face shows, upper and lower: two of E (eyes), F (forehead), N (nose), '
-        'M (mouth), or full (default: EM)',
-    )
     group.add_argument('--flow', choices=('tvl1', 'dis', 'farneback'), help='the algorithm (default: tvl1)')
     group.add_argument(
         '--flow-setting', action='append', default=[], metavar='NAME=NUMBER', help="in OpenCV's names"
@@ -362,7 +355,20 @@ def _one_source(options: argparse.Namespace) -> str:
 
 
 def _synthesize(options: argparse.Namespace) -> int:
-    raise NotImplementedError
+    from data_prep.synthetic.release import synthesize
+
+    synthesize(
+        options.release,
+        options.out,
+        seed=options.seed,
+        subjects=options.subjects,
+        dirty=options.dirty,
+        rows=options.list,
+        workers=options.workers,
+        progress=lambda clips, total: _tracked(clips, f'{options.release}: clips', total),
+    )
+    print(f'wrote the synthetic release {options.release} to {options.out}; its truth is in truth/')
+    return 0
 
 
 def _write_json(found, path: str) -> None:

@@ -102,6 +102,7 @@ def make_work(
         views=views,
         cache=cache,
         overlays=overlays,
+        pair=options.regions,
     )
 
 

@@ -35,6 +35,7 @@ class Work:
       views: what is made of each clip; none only to check that its frames, face and apex can be had.
       cache: what keeps results that were dear to compute.
       overlays: a folder for pictures of each face with its landmarks and regions, or None.
+      pair: the regions of which these pictures show the puzzled face.
     """
 
     sources: Mapping[str, landmarks.Source]
@@ -42,6 +43,7 @@ class Work:
     views: Sequence[View]
     cache: Cache
     overlays: pathlib.Path | None = None
+    pair: str = 'EM'
 
     def do(self, clip: Clip, label: str) -> Example | Problem:
         """Returns the clip's example, or what is wrong with it.
@@ -76,7 +78,7 @@ class Work:
     def _draw(self, prepared: Prepared) -> None:
         name = '_'.join(prepared.clip.key).replace(os.sep, '_')
         self.overlays.mkdir(parents=True, exist_ok=True)
-        (self.overlays / f'{name}.png').write_bytes(images.encode_png(images.rgb(overlay.of(prepared))))
+        (self.overlays / f'{name}.png').write_bytes(images.encode_png(images.rgb(overlay.of(prepared, self.pair))))
 
 
 def run(work: Work, items: Sequence[tuple[Clip, str]], workers: int) -> Iterator[Example | Problem]:

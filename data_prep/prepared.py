@@ -37,7 +37,7 @@ class Prepared:
       clip: it must have frames.
       source: where its landmarks come from.
       rule: where its apex comes from.
-      cache: what keeps landmarks that were dear to find.
+      cache: what keeps landmarks and apexes that were dear to find.
 
     Attributes:
       clip: the clip, with its onset, apex and offset settled.
@@ -58,7 +58,7 @@ class Prepared:
         self._shape = tuple(int(length) for length in found['shape'])
         self._whole_frame = source.whole_frame
         self.landmarks = found['landmarks']
-        self.clip, self.apex_choice = self._settled(rule)
+        self.clip, self.apex_choice = self._settled(rule, cache)
 
     @property
     def span_numbers(self) -> list[int]:
@@ -103,12 +103,18 @@ class Prepared:
         onset = self._frame(self.clip.onset)
         return {'landmarks': source.find(onset, self.clip), 'shape': np.array(onset.shape[:2])}
 
-    def _settled(self, rule: ApexRule) -> tuple[Clip, str]:
+    def _settled(self, rule: ApexRule, cache: Cache) -> tuple[Clip, str]:
         number, choice = apex.choose(self.clip, rule.choices, rule.table)
         if number is None:
-            grey = (images.grey(face) for face in self.span(SPOTTING_SIZE))
-            number = self.span_numbers[apex.spot(grey, self.boxes(SPOTTING_SIZE))]
+            boxes = self.boxes(SPOTTING_SIZE)
+            key = {'frames': self.span_digest(), 'geometry': self.geometry(SPOTTING_SIZE), 'boxes': boxes}
+            place = cache.arrays('spotted', key, lambda: self._spot(boxes))['place']
+            number = self.span_numbers[int(place)]
         return dataclasses.replace(self.clip, apex=number), choice
+
+    def _spot(self, boxes: Mapping[str, regions.Box]) -> dict[str, np.ndarray]:
+        grey = (images.grey(face) for face in self.span(SPOTTING_SIZE))
+        return {'place': np.array(apex.spot(grey, boxes))}
 
     def _aligned_frame(self, number: int, size: int) -> np.ndarray:
         if (number, size) not in self._aligned:
