@@ -272,9 +272,9 @@ def _build(options: argparse.Namespace) -> int:
 
 
 def _synthetic(options: argparse.Namespace, skipped: list[str]):
-    from data_prep import synthetic
+    from data_prep.synthetic import embedded
 
-    return synthetic.render(options.seed or 0, pair=options.regions, algorithm=options.flow or 'tvl1')
+    return embedded.render(options.seed or 0, pair=options.regions, algorithm=options.flow or 'tvl1')
 
 
 def _flow_images(options: argparse.Namespace, skipped: list[str]):
