@@ -95,6 +95,19 @@ def test_sizes_of_the_published_network(variant):
         assert features is None or features.shape == (2, 2352)
 
 
+@pytest.mark.parametrize('classes', [2, 7])
+def test_the_classifier_has_a_row_a_class(classes):
+    output, variables = jax.eval_shape(
+        lambda key: build(classes=classes).init_with_output(
+            {'params': key}, *flows(0, 2, 28), mask=np.ones(2), train=False
+        ),
+        jax.random.key(0),
+    )
+    assert output.logits.shape == (2, classes)
+    parameters = sum(leaf.size for leaf in jax.tree.leaves(variables['params']))
+    assert parameters == PARAMETERS['paper'] + (classes - 3) * 1025
+
+
 def test_hand_count_agrees_with_the_published_one():
     assert PARAMETERS['paper'] == 2 * BRANCH + CBAM_48 + fusion(2) + CLASSIFIER
 

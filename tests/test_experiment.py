@@ -7,15 +7,28 @@ import numpy as np
 import pandas as pd
 import pytest
 from rich.console import Console
+from sklearn import metrics
 
 from configs import cd
-from dualatme_jax import experiment, schema
+from dualatme_jax import experiment, schema, score
 from dualatme_jax.dataset import Dataset
 from dualatme_jax.errors import InputError
 from dualatme_jax.ledger import Ledger
 from dualatme_jax.report import predictions
 from dualatme_jax.report.predictions import CLIP_KEY
 from dualatme_jax.training.engine import Wave
+
+
+@pytest.mark.parametrize('weights', [(1.0, 2.0), (1.0, 2.0, -1.0), ()])
+def test_the_weighted_loss_alone_needs_a_weight_a_class(weights):
+    config = cd.get_config()
+    config.loss.class_weights = weights
+    experiment.make_training(config, schema.LABELS)
+    config.loss.name = 'weighted_cross_entropy'
+    with pytest.raises(InputError, match='one, not negative, for each of negative, positive, surprise'):
+        experiment.make_training(config, schema.LABELS)
+    config.loss.class_weights = (0.5, 0.5)
+    assert experiment.make_training(config, ('truthful', 'deceptive')).class_weights == (0.5, 0.5)
 
 
 @pytest.mark.parametrize(
@@ -28,7 +41,6 @@ from dualatme_jax.training.engine import Wave
         ('model.init', 'zeros', "config.model.init takes 'torch', 'lecun'"),
         ('model.dropout', 1.0, 'config.model.dropout is 1.0'),
         ('loss.name', 'hinge', 'config.loss.name takes'),
-        ('loss.class_weights', (1.0, 2.0), 'one, not negative, for each of negative, positive, surprise'),
         ('optimizer.learning_rate', -1.0, 'config.optimizer.learning_rate is -1.0; expected 0 or more'),
         ('loss.focal_gamma', float('nan'), 'config.loss.focal_gamma is nan'),
         ('optimizer.name', 'lion', 'config.optimizer.name takes'),
@@ -72,7 +84,9 @@ TRIALS = pd.DataFrame(
     }
 )
 METADATA = {'release': 'test', 'regions': {'pair': 'EM'}, 'flow_puzzled': 'cut'}
-DATASET = Dataset(**dict.fromkeys(['flow', 'flow_puzzled', 'label', *CLIP_KEY]), metadata=METADATA)
+DATASET = Dataset(
+    **dict.fromkeys(['flow', 'flow_puzzled', 'label', *CLIP_KEY]), labels=schema.LABELS, metadata=METADATA
+)
 
 
 def trained(folder, *, failed):
@@ -83,7 +97,7 @@ def trained(folder, *, failed):
         label = row['fold'] % 3
         well = pd.DataFrame(
             [[trial, row['seed'], database, subject, clip, label, label, *np.eye(3)[label]]],
-            columns=schema.PREDICTION_COLUMNS,
+            columns=[*schema.PREDICTION_COLUMNS, *(f'prob_{label}' for label in schema.LABELS)],
         )
         wave = Wave(
             well[: 0 if trial in failed else 1], np.ones((2, 1)), np.array([2 * (trial in failed)]), 0.5, {}
@@ -124,6 +138,7 @@ def test_the_result_says_what_the_input_was(tmp_path):
     complete, results, printed = report(trained(tmp_path, failed=set()), tmp_path)
     assert complete
     assert results['dataset'] == METADATA
+    assert results['labels'] == ['negative', 'positive', 'surprise']
     assert 'Input: test; puzzled flow (EM): cut' in printed
 
 
@@ -133,3 +148,43 @@ def test_a_name_that_the_challenge_s_log_cannot_hold_costs_the_log_alone(tmp_pat
     assert 'no challenge log of seed 0' in printed
     assert 'd e' in printed
     assert not list(tmp_path.glob('challenge_log*'))
+
+
+def test_five_classes_of_other_databases_from_dataset_to_scores(five_class_dataset_dir, tmp_path):
+    config = cd.get_config()
+    config.data.path = str(five_class_dataset_dir)
+    config.data.databases = ()
+    config.model.variant = 'hars'  # one branch compiles fastest
+    config.loss.name = 'weighted_cross_entropy'
+    config.loss.class_weights = (1.0, 2.0, 3.0, 2.0, 1.0)
+    config.training.epochs = 2
+    config.checkpoint.keep_weights = False
+    config.report.resamples = 20
+    console = Console(file=io.StringIO(), width=200, markup=False)
+    assert experiment.run(config, tmp_path / 'run', console)
+
+    labels = ['happiness', 'surprise', 'disgust', 'repression', 'others']
+    table = pd.read_csv(tmp_path / 'run' / 'predictions.csv')
+    assert list(table) == [*schema.PREDICTION_COLUMNS, *(f'prob_{label}' for label in labels)]
+    assert len(table) == 22
+    assert (table.filter(like='prob_').to_numpy().argmax(1) == table['prediction']).all()
+    assert set(table['label']) == set(range(5))
+
+    results = json.loads((tmp_path / 'run' / 'results.json').read_text())
+    assert results['labels'] == labels
+    assert list(results['scores']) == ['full', 'casme3', '4dme']
+    for name, found in results['scores'].items():
+        rows = table if name == 'full' else table[table['database'] == name]
+        truth, prediction = rows['label'], rows['prediction']
+        assert found['acc']['mean'] == pytest.approx(metrics.accuracy_score(truth, prediction))
+        assert found['uar']['mean'] == pytest.approx(metrics.balanced_accuracy_score(truth, prediction))
+        assert found['uf1']['mean'] == pytest.approx(metrics.f1_score(truth, prediction, average='macro'))
+    score.main([str(tmp_path / 'run' / 'predictions.csv'), '--json', str(tmp_path / 'scores.json')])
+    assert json.loads((tmp_path / 'scores.json').read_text())['per_seed'] == results['per_seed']
+
+    assert (
+        "no challenge log: its classes are negative, positive, surprise; the dataset's are"
+        in console.file.getvalue()
+    )
+    assert not list((tmp_path / 'run').glob('challenge_log*'))
+    assert (tmp_path / 'run' / 'confusion.png').exists()

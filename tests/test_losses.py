@@ -31,6 +31,17 @@ def test_focal_loss_without_gamma_is_the_cross_entropy():
     )
 
 
+@pytest.mark.parametrize('classes', [2, 5, 7])
+def test_any_number_of_classes(classes):
+    rng = np.random.default_rng(classes)
+    logits, labels = rng.normal(0, 3, (16, classes)).astype(np.float32), np.arange(16) % classes
+    expected = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+    np.testing.assert_allclose(losses.cross_entropy(logits, labels), expected, rtol=1e-4, atol=1e-6)
+    weights = rng.uniform(size=classes).astype(np.float32)
+    _, found = losses.classification('weighted_cross_entropy')(logits, labels, {}, weights)
+    np.testing.assert_array_equal(found, [weights[label] for label in labels])
+
+
 @pytest.mark.parametrize('gamma', GAMMAS)
 @pytest.mark.parametrize('alpha', [1.0, 0.25])
 def test_focal_loss_is_equation_5_of_its_paper(gamma, alpha):

@@ -162,6 +162,7 @@ def test_a_killed_run_continues_to_the_same_predictions(finished, arguments, tmp
     assert 'wave 1/2' not in continued.stdout, 'the first wave had ended'
     assert 'epoch 1/' not in continued.stdout, 'the second had a checkpoint'
     assert 'continued after epoch' in continued.stdout
+    assert 'planning' not in continued.stdout, 'the plan is read back'
     assert (workdir / 'predictions.csv').read_bytes() == (finished[0] / 'predictions.csv').read_bytes()
 
 
@@ -194,5 +195,6 @@ def test_a_diverged_trial_is_reported_and_its_seed_not_scored(arguments, tmp_pat
 
 def test_help_lists_the_flags():
     process = run('--help')
+    assert process.returncode == 0
     assert '--config' in process.stdout
     assert '--workdir' in process.stdout

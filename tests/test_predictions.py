@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dualatme_jax import schema
 from dualatme_jax.errors import InputError
 from dualatme_jax.report import predictions
 
@@ -20,16 +21,33 @@ def path(tmp_path_factory):
 
 
 def read(path, content):
+    return read_both(path, content)[0]
+
+
+def read_both(path, content):
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     return predictions.read(path)
 
 
+def chances(labels=schema.LABELS):
+    return [f'prob_{label}' for label in labels]
+
+
+LABEL_SETS = [
+    schema.LABELS,
+    ('truthful', 'deceptive'),
+    ('happiness', 'surprise', 'disgust', 'Fear', 'others'),
+]
+
+
 @st.composite
 def prediction_tables(draw):
-    """Tables as an engine would hand them over: float32 probabilities, a grid, several seeds."""
+    """Tables as an engine would hand them over: float32 probabilities, a grid, seeds; and their classes."""
+    classes = draw(st.sampled_from(LABEL_SETS))
     databases = st.sampled_from(['casme2', 'smic', 'samm', 'casme3'])
     keys = draw(st.lists(st.tuples(databases, NAMES, NAMES), min_size=1, max_size=4, unique=True))
-    labels = draw(st.lists(st.integers(0, 2), min_size=len(keys), max_size=len(keys)))
+    numbers = st.integers(0, len(classes) - 1)
+    labels = draw(st.lists(numbers, min_size=len(keys), max_size=len(keys)))
     seeds = draw(st.lists(st.integers(-5, 10**12), min_size=1, max_size=2, unique=True))
     weights = draw(st.lists(st.floats(0, 1, width=32), min_size=1, max_size=2, unique=True))
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
@@ -42,25 +60,27 @@ def prediction_tables(draw):
     ]
     columns = ['trial', 'seed', *predictions.CLIP_KEY, 'label', 'weight', 'loss']
     table = pd.DataFrame(rows, columns=columns).astype({'weight': 'float32'})
-    probabilities = rng.dirichlet(np.ones(3), size=len(table)).astype('float32')
+    probabilities = rng.dirichlet(np.ones(len(classes)), size=len(table)).astype('float32')
     table['prediction'] = probabilities.argmax(axis=1)
-    table[predictions.PROBABILITIES] = probabilities
-    return table
+    table[chances(classes)] = probabilities
+    return table, classes
 
 
 @settings(max_examples=30, deadline=None)
-@given(table=prediction_tables())
-def test_a_table_survives_the_file(path, table):
+@given(drawn=prediction_tables())
+def test_a_table_survives_the_file(path, drawn):
+    table, classes = drawn
     predictions.write(table, path)
-    found = predictions.read(path)
-    assert list(found) == [*predictions.COLUMNS, 'weight', 'loss']
-    for name in predictions.PROBABILITIES:
+    found, labels = predictions.read(path)
+    assert labels == classes
+    assert list(found) == [*predictions.COLUMNS, *chances(classes), 'weight', 'loss']
+    for name in chances(classes):
         assert (found[name].astype('float32') == table[name]).all()
     assert (found['weight'].astype('float32') == table['weight']).all()
     same = [*predictions.CLIP_KEY, 'trial', 'seed', 'label', 'prediction', 'loss']
     assert found[same].to_numpy().tolist() == table[same].to_numpy().tolist()
     predictions.write(found, path)
-    pd.testing.assert_frame_equal(predictions.read(path), found)
+    pd.testing.assert_frame_equal(predictions.read(path)[0], found)
 
 
 @settings(max_examples=100, deadline=None)
@@ -186,21 +206,102 @@ def test_an_unreadable_file_is_refused(tmp_path, place):
     ],
 )
 def test_bad_probabilities_are_refused(path, cells, message):
-    header = f'{HEADER},{",".join(predictions.PROBABILITIES)}'
+    header = f'{HEADER},{",".join(chances())}'
     with pytest.raises(InputError) as error:
         read(path, f'{header}\nsmic,s01,c1,0,{cells}\n')
     assert message in str(error.value)
 
 
 def test_rounded_and_tied_probabilities_are_taken(path):
-    header = f'{HEADER},{",".join(predictions.PROBABILITIES)}'
+    header = f'{HEADER},{",".join(chances())}'
     table = read(path, f'{header}\nsmic,s01,c1,0,2,0.333,0.333,0.333\nsmic,s01,c2,0,0,0.5004,0.5,0\n')
     assert table['prediction'].tolist() == [2, 0]
 
 
-def test_probabilities_come_for_all_classes(path):
-    with pytest.raises(InputError, match='the columns prob_negative, prob_surprise are missing'):
-        read(path, f'{HEADER},prob_positive\nsmic,s01,c1,0,1,1\n')
+FIVE = ('happiness', 'surprise', 'disgust', 'repression', 'others')
+
+
+def five(*rows):
+    return f'{HEADER},{",".join(chances(FIVE))}\n' + ''.join(
+        f'casme2,s,c{k},{row}\n' for k, row in enumerate(rows)
+    )
+
+
+def test_the_columns_of_probabilities_number_the_classes(path):
+    table, labels = read_both(path, five('4,Disgust,0,0,1,0,0', 'repression,1,0.2,0.6,0.1,0.1,0'))
+    assert labels == FIVE
+    assert table[['label', 'prediction']].to_numpy().tolist() == [[4, 2], [3, 1]]
+    assert table['prob_surprise'].tolist() == [0, 0.6]
+    assert predictions.hyperparameters(table) == []
+
+
+@pytest.mark.parametrize(
+    ('row', 'message'),
+    [
+        (
+            '5,0,1,0,0,0,0',
+            "label is '5'; expected one of 0 (happiness), 1 (surprise), 2 (disgust), 3 (repression)",
+        ),
+        ('negative,0,1,0,0,0,0', "label is 'negative'"),
+        ('0,4,0,0,1,0,0', "prediction is '4'; expected the class of the highest prob_*"),
+        ('0,0,0.5,0,0,0.1,0', 'sum of prob_* is 0.6'),
+    ],
+)
+def test_bad_rows_of_five_classes_are_refused(path, row, message):
+    with pytest.raises(InputError) as error:
+        read(path, five(row))
+    assert message in str(error.value)
+
+
+def test_the_challenge_numbers_its_classes_in_whatever_order_the_columns_stand(path):
+    table, labels = read_both(
+        path, f'{HEADER},prob_surprise,prob_negative,prob_positive\nsmic,s01,c1,2,0,0.3,0.6,0.1\n'
+    )
+    assert labels == schema.LABELS
+    assert table[['label', 'prediction', *chances()]].to_numpy().tolist() == [[2, 0, 0.6, 0.1, 0.3]]
+
+
+@pytest.mark.parametrize(
+    ('cells', 'classes'),
+    [
+        (['0,2'], schema.LABELS),
+        (['negative,positive'], schema.LABELS),
+        (['negative,2', '1,Surprise'], schema.LABELS),
+        (['Truthful,deceptive', 'deceptive,deceptive'], ('deceptive', 'truthful')),
+        (['surprise,others', 'others,negative'], ('negative', 'others', 'surprise')),
+    ],
+)
+def test_without_probabilities_the_labels_tell_the_classes(path, cells, classes):
+    rows = ''.join(f'casme3,s,c{k},{row}\n' for k, row in enumerate(cells))
+    table, labels = read_both(path, f'{HEADER}\n{rows}')
+    assert labels == classes
+    for name, place in (('label', 0), ('prediction', 1)):
+        words = [row.split(',')[place].lower() for row in cells]
+        assert [{str(code), classes[code]} >= {word} for code, word in zip(table[name], words, strict=True)]
+        assert all(word in (str(code), classes[code]) for code, word in zip(table[name], words, strict=True))
+
+
+@pytest.mark.parametrize(
+    ('content', 'message'),
+    [
+        (f'{HEADER},prob_positive\nsmic,s01,c1,0,0,1\n', '1 classes (positive); expected 2 to 20'),
+        (f'{HEADER},prob_a,prob_A\nsmic,s01,c1,0,0,1,0\n', 'the column prob_A does not name one class'),
+        (f'{HEADER},prob_a,prob_0\nsmic,s01,c1,0,0,1,0\n', 'the column prob_0 does not name one class'),
+        (f'{HEADER},prob_a,prob_\nsmic,s01,c1,0,0,1,0\n', 'the column prob_ does not name one class'),
+        (f'{HEADER}\nsmic,s01,c1,happy,happy\n', '1 classes (happy); expected 2 to 20'),
+        (f'{HEADER}\n' + ''.join(f's,s,c{k},word{k},a\n' for k in range(40)), '41 classes (a, word0, word1,'),
+        (f'{HEADER}\nsmic,s01,c1,1.0,0.0\n', "label is '1.0'; expected one of 0 (negative)"),
+        (f'{HEADER}\nsmic,s01,c1,happy,nan\n', "label is 'happy'; expected one of 0 (negative)"),
+    ],
+)
+def test_labels_that_tell_no_classes_are_refused(path, content, message):
+    with pytest.raises(InputError) as error:
+        read(path, content)
+    assert message in str(error.value)
+
+
+def test_columns_in_the_order_of_numbers_may_be_called_by_them(path):
+    assert read_both(path, f'{HEADER},prob_0,prob_1\nsmic,s01,c1,0,1,0,1\n')[1] == ('0', '1')
 
 
 def test_a_clip_may_stand_once_for_each_seed_and_point(path):

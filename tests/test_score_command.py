@@ -2,8 +2,10 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pandas as pd
 import pytest
+from sklearn import metrics
 
 from dualatme_jax import score
 from dualatme_jax.report import predictions, scores
@@ -42,9 +44,9 @@ def test_a_complete_table(capsys, complete, tmp_path):
         capsys, complete, '--json', outputs[0], '--plot', outputs[1], '--resamples', 50
     )
     assert (status, err) == (0, '')
-    assert 'a predictions table, 442 clips of 68 subjects' in out
+    assert 'a predictions table, 442 clips of 68 subjects, 3 classes: negative, positive, surprise' in out
     assert 'Note' not in out
-    expected = scores.score_run(predictions.read(complete), resamples=50)
+    expected = scores.score_run(predictions.read(complete)[0], resamples=50)
     assert json.loads(outputs[0].read_text()) == expected
     assert f'{expected["scores"]["full"]["uf1"]["mean"]:.3f}' in out
     assert outputs[1].read_bytes().startswith(b'\x89PNG')
@@ -72,6 +74,46 @@ def test_each_point_of_a_sweep_has_its_table(capsys, tmp_path):
     points = json.loads((tmp_path / 's.json').read_text())['points']
     assert [point['hyperparameters'] for point in points] == [{'weight': 0}, {'weight': 1}]
     assert {path.name for path in tmp_path.iterdir()} == {'sweep.csv', 's.json', 'p-1.png', 'p-2.png'}
+
+
+@pytest.mark.parametrize(
+    'labels', [('truthful', 'deceptive'), ('anger', 'happiness', 'others', 'surprise', 'contempt')]
+)
+@pytest.mark.parametrize('form', ['probabilities', 'words'])
+def test_other_classes_score_as_scikit_learn_does(capsys, tmp_path, labels, form):
+    rng = np.random.default_rng(len(labels))
+    probabilities = rng.dirichlet(np.ones(len(labels)), 120)
+    truth, prediction = rng.integers(len(labels), size=120), probabilities.argmax(1)
+    found = pd.DataFrame(
+        {
+            'database': np.where(np.arange(120) < 50, 'casme3', 'mmew'),
+            'subject': np.arange(120) % 10,
+            'clip': np.arange(120),
+            'label': truth,
+            'prediction': prediction,
+        }
+    )
+    if form == 'probabilities':
+        found[[f'prob_{label}' for label in labels]] = probabilities
+    else:
+        found = found.replace({name: dict(enumerate(labels)) for name in ('label', 'prediction')})
+    path, out_path = tmp_path / 'predictions.csv', tmp_path / 'scores.json'
+    found.to_csv(path, index=False)
+    picture = tmp_path / 'p.png'
+    status, out, _ = command(capsys, path, '--json', out_path, '--plot', picture, '--resamples', 5)
+    assert status == 0
+    assert f'{len(labels)} classes: ' in out
+    assert 'MEGC2019' not in out
+    assert picture.exists()
+    [per_seed] = json.loads(out_path.read_text())['per_seed']
+    for name, rows in {'full': slice(None), 'casme3': slice(50), 'mmew': slice(50, None)}.items():
+        assert per_seed[name] == pytest.approx(
+            {
+                'acc': metrics.accuracy_score(truth[rows], prediction[rows]),
+                'uar': metrics.balanced_accuracy_score(truth[rows], prediction[rows]),
+                'uf1': metrics.f1_score(truth[rows], prediction[rows], average='macro'),
+            }
+        )
 
 
 @pytest.mark.parametrize(

@@ -74,10 +74,10 @@ def subject_confusions(table: pd.DataFrame) -> np.ndarray:
     """
     seeds = table['seed'].rank(method='dense').astype(int) - 1
     subjects = table.groupby(_SUBJECT_KEY).ngroup()
-    classes = range(table[[schema.LABEL, 'prediction']].to_numpy().max() + 1)
-    confusions = np.zeros((seeds.max() + 1, subjects.max() + 1, len(classes), len(classes)), int)
-    for place, rows in table.groupby([seeds.to_numpy(), subjects.to_numpy()]):
-        confusions[place] = metrics.confusion_matrix(rows[schema.LABEL], rows['prediction'], labels=classes)
+    truth, prediction = table[schema.LABEL], table['prediction']
+    classes = max(truth.max(), prediction.max()) + 1
+    confusions = np.zeros((seeds.max() + 1, subjects.max() + 1, classes, classes), int)
+    np.add.at(confusions, (seeds, subjects, truth, prediction), 1)
     return confusions
 
 
