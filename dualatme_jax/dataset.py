@@ -15,8 +15,8 @@ from dualatme_jax.errors import InputError
 _INFO = 'dataset_info.json'
 _KEYS = (schema.FLOW, schema.FLOW_PUZZLED, schema.LABEL, schema.DATABASE, schema.SUBJECT, schema.CLIP)
 _BUILD = (
-    'Make one from the releases by '
-    '`python -m data_prep build --release megc2019_cd --source RELEASES --out {path}`, '
+    'Make one from raw releases by '
+    '`python -m data_prep build --release megc2019_cd --source RELEASES --out {path}` (or the name of one), '
     'from the public flow images by '
     '`python -m data_prep build --release flow_images --source IMAGES --out {path}`, '
     'or a synthetic one by `python -m data_prep build --release synthetic --out {path}`'
