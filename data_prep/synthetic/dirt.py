@@ -4,6 +4,7 @@
 """
 
 import dataclasses
+import itertools
 import pathlib
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -76,6 +77,7 @@ def soil_sheet(
         lines.append(cells)
         record.extend(dataclasses.replace(each, line=len(lines)) for each in dirt)
 
+    habits = itertools.cycle(_HABITS)
     add([f'{sheet.file}: coded by hand, do not edit'], Dirt(HARMLESS, 'title row above the header'))
     for cells in (*sheet.above, sheet.header):
         add(cells)
@@ -87,7 +89,7 @@ def soil_sheet(
                 change(sheet, cells)
                 dirt.append(Dirt(FAULT, fault, **named))
         if random.random() < 0.3:
-            what, change = _HABITS[random.integers(len(_HABITS))]
+            what, change = next(habits)
             before = list(cells)
             change(sheet, cells)
             if cells != before:

@@ -14,7 +14,7 @@ UNIT = 12
 
 _EARS = 9.0  # y at which a head is widest, in template units as all positions and lengths
 _HAIRLINE = -1.5
-_SKULL_SQUARE, _JAW_SQUARE = 2.6, 2.1  # the outline's exponents: 2 is an ellipse, more is squarer
+_SKULL_SQUARE, _JAW_SQUARE = 2.6, 2.0  # the outline's exponents: 2 is an ellipse, more is squarer
 _CLOTH = 31.0
 _EDGE = 0.2  # softness of outlines
 _PORES = (0.125, 6.0)  # radius, and contrast in grey levels, of what the skin of a bare face does not have
