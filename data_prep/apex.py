@@ -1,0 +1,247 @@
+"""Where the apex of a clip comes from: a table, the release's sheet, the middle, or spotting.
+
+An apex lies after the onset and not after the offset, and there is a frame of it.
+"""
+
+import csv
+import dataclasses
+import os
+import pathlib
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import cv2
+import numpy as np
+
+from data_prep.clip import Clip
+from data_prep.regions import Box
+from dualatme_jax import schema
+from dualatme_jax.errors import InputError
+
+CHOICES = ('table', 'sheet', 'middle', 'spotted')
+COLUMNS = (schema.SUBJECT, schema.CLIP, schema.ONSET, schema.APEX, schema.OFFSET)
+
+_MISSING = ('', '/')  # so the sheets write that there is no apex
+_SPOTTED = 'ENM'  # regions
+_BLUR = 1 / 64  # of the face's size: standard deviation of the blur that takes the sensor's noise
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """A clip's row in a table of apexes; frames that it does not tell are `schema.UNKNOWN_FRAME`.
+
+    Attributes:
+      onset: frame number, as apex and offset.
+      place: file and row.
+    """
+
+    onset: int
+    apex: int
+    offset: int
+    place: str
+
+
+Table = Mapping[tuple[str, str], Row]  # (subject, clip) -> row
+
+
+def read_table(path: str | os.PathLike, database: str) -> Table:
+    """Reads a CSV table of apexes with the columns `COLUMNS`, in any order.
+
+    Args:
+      path: the file. If it has a column `database`, rows of other databases are left out.
+      database: one of `schema.DATABASES`.
+
+    Raises:
+      InputError: the file cannot be read, or is faulty: its row is named.
+    """
+    path = pathlib.Path(path).expanduser()
+    table: dict[tuple[str, str], Row] = {}
+    for place, fields in _rows(path):
+        if fields.get(schema.DATABASE, database) != database:
+            continue
+        key = fields[schema.SUBJECT], fields[schema.CLIP]
+        if key in table:
+            raise InputError(
+                f'{place}: {"/".join(key)} stands in {table[key].place} already: keep one of them'
+            )
+        frames = (_frame(fields[column], f'{place}, column {column}') for column in COLUMNS[2:])
+        table[key] = Row(*frames, place)
+    if not table:
+        raise InputError(f'{path} has no row of {database}: expected one for each clip, {",".join(COLUMNS)}')
+    return table
+
+
+def check_choices(choices: Sequence[str], *, has_table: bool) -> None:
+    """Raises InputError unless all are of `CHOICES`, each once, and `table` among them as there is one."""
+    unknown = [choice for choice in choices if choice not in CHOICES]
+    if unknown or not choices:
+        found = f'unknown choice {unknown[0]!r}' if unknown else 'no choice'
+        raise InputError(f'--apex: {found}; expected some of {", ".join(CHOICES)}, with commas between them')
+    if len(set(choices)) != len(choices):
+        raise InputError(f'--apex {",".join(choices)}: expected each choice once')
+    if 'table' in choices and not has_table:
+        raise InputError('--apex names the choice table: say by --apex-table which file it is')
+    if has_table and 'table' not in choices:
+        raise InputError(
+            f'--apex {",".join(choices)} makes no use of --apex-table: expected table among them'
+        )
+
+
+def with_span(clip: Clip) -> Clip:
+    """Returns the clip with onset and offset: its first and last frame, where the release does not tell.
+
+    Raises:
+      InputError: it has no frames.
+    """
+    numbers = clip.frames.numbers if clip.frames else []
+    if not numbers:
+        raise InputError('the clip has no frames')
+    onset = numbers[0] if clip.onset == schema.UNKNOWN_FRAME else clip.onset
+    offset = numbers[-1] if clip.offset == schema.UNKNOWN_FRAME else clip.offset
+    return dataclasses.replace(clip, onset=onset, offset=offset)
+
+
+def choose(clip: Clip, choices: Sequence[str], table: Table) -> tuple[int | None, str]:
+    """Returns a clip's apex by the first choice that gives one.
+
+    Args:
+      clip: with frames, onset and offset (`with_span`).
+      choices: of `CHOICES`.
+      table: as `read_table` returns it.
+
+    Returns:
+      The number of the apex frame, None where it is to be spotted; and the choice.
+
+    Raises:
+      InputError: no choice gives one.
+    """
+    reasons = []
+    for choice in choices:
+        if choice == 'spotted':
+            return None, choice
+        try:
+            return _CHOOSERS[choice](clip, table), choice
+        except InputError as error:
+            reasons.append(str(error))
+    if 'middle' not in choices:
+        own = ','.join(choices)
+        reasons.append(
+            f'mend it, or name what is to be taken for such clips: --apex {own},middle or {own},spotted'
+        )
+    raise InputError('; '.join(reasons))
+
+
+def spot(faces: Iterable[np.ndarray], boxes: Mapping[str, Box]) -> int:
+    """Returns which face differs most from the first one around eyes, nose and mouth.
+
+    Differences of frames to the onset in regions around landmarks show the apex (Quang et al., CapsuleNet for
+    Micro-Expression Recognition, FG 2019). Theirs are divided by those to the previous frame, which leaves
+    slow changes of light and of the head's place in. Here these are taken out first: what of a difference
+    a change of brightness or contrast, or a small shift of the whole face explains (brightness constancy to
+    the first order: Lucas and Kanade, IJCAI 1981). What remains is squared and averaged, by region.
+
+    Args:
+      faces: [S, S] uint8 each, grey: the aligned faces from the onset on. One is in memory at a time.
+      boxes: the regions, as `regions.boxes` returns them.
+
+    Returns:
+      The place of the face, 1 or more; of equal ones the first.
+
+    Raises:
+      InputError: no face differs from the first one.
+    """
+    blurred = (cv2.GaussianBlur(face.astype(np.float32), (0, 0), _BLUR * len(face)) for face in faces)
+    onset = next(blurred, None)
+    if onset is None:
+        raise InputError('the clip has no frames')
+    down, right = np.gradient(onset)
+    basis, _ = np.linalg.qr(np.stack([np.ones_like(onset), onset, down, right], axis=-1).reshape(-1, 4))
+    scores = [0.0]
+    for face in blurred:
+        change = (face - onset).ravel()
+        own = (change - basis @ (basis.T @ change)).reshape(onset.shape)
+        cuts = (
+            own[top:bottom, left:right] for top, bottom, left, right in (boxes[each] for each in _SPOTTED)
+        )
+        scores.append(float(np.mean([np.square(cut).mean() for cut in cuts])))
+    if not max(scores) > 0:
+        raise InputError(f'no apex can be spotted: none of {len(scores)} frames differs from the onset')
+    return int(np.argmax(scores))
+
+
+def _of_table(clip: Clip, table: Table) -> int:
+    row = table.get((clip.subject, clip.clip))
+    if row is None:
+        raise InputError(f'the apex table has no row of {clip.subject},{clip.clip}')
+    if row.apex == schema.UNKNOWN_FRAME:
+        raise InputError(f'{row.place}: no apex')
+    if row.offset != schema.UNKNOWN_FRAME and row.apex > row.offset:
+        raise InputError(f'{row.place}: the apex {row.apex} lies after the offset {row.offset}')
+    # The table may count frames otherwise than the release: only the distance from the onset counts.
+    shift = 0 if row.onset == schema.UNKNOWN_FRAME else clip.onset - row.onset
+    return _checked(row.apex + shift, clip, row.place)
+
+
+def _of_sheet(clip: Clip, table: Table) -> int:
+    del table
+    if clip.apex == schema.UNKNOWN_FRAME:
+        raise InputError("the sheet has no apex ('/', empty or no such column)")
+    return _checked(clip.apex, clip, 'the sheet')
+
+
+def _middle(clip: Clip, table: Table) -> int:
+    del table
+    after = [number for number in clip.frames.numbers if clip.onset < number <= clip.offset]
+    if not after:
+        raise InputError(f'there is no frame after the onset {clip.onset} up to the offset {clip.offset}')
+    return min(after, key=lambda number: abs(2 * number - clip.onset - clip.offset))
+
+
+_CHOOSERS = {'table': _of_table, 'sheet': _of_sheet, 'middle': _middle}
+
+
+def _checked(apex: int, clip: Clip, place: str) -> int:
+    if apex == clip.onset:
+        raise InputError(f'{place}: the apex {apex} is the onset itself, and no motion lies between them')
+    if not clip.onset < apex <= clip.offset:
+        raise InputError(f'{place}: the apex {apex} lies outside of the clip, {clip.onset} to {clip.offset}')
+    if apex not in clip.frames.numbers:
+        raise InputError(f'{place}: there is no frame of the apex {apex}')
+    return apex
+
+
+def _rows(path: pathlib.Path) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yields file and row, and column -> field, of the rows that are not empty."""
+    try:
+        with path.open(encoding='utf-8-sig', newline='') as file:
+            reader = csv.reader(file)
+            header = [name.strip().lower() for name in next(reader, [])]
+            missing = [column for column in COLUMNS if column not in header]
+            if missing:
+                raise InputError(
+                    f'{path}, row 1: no column {", ".join(missing)}; expected the header {",".join(COLUMNS)}'
+                )
+            for fields in reader:
+                fields = [field.strip() for field in fields]
+                if not any(fields):
+                    continue
+                place = f'{path}, row {reader.line_num}'
+                if len(fields) != len(header):
+                    raise InputError(
+                        f'{place}: {len(fields)} columns, expected {len(header)} as in the header'
+                    )
+                yield place, dict(zip(header, fields, strict=True))
+    except OSError as error:
+        raise InputError(f'cannot read the apex table {path}: {error.strerror or error}') from error
+    except UnicodeDecodeError as error:
+        raise InputError(f'{path} is not text in UTF-8 ({error}): save it as CSV in UTF-8') from error
+    except csv.Error as error:
+        raise InputError(f'{path}, row {reader.line_num}: {error}: expected CSV with commas') from error
+
+
+def _frame(text: str, place: str) -> int:
+    if text in _MISSING:
+        return schema.UNKNOWN_FRAME
+    if not re.fullmatch('[0-9]{1,9}', text):
+        raise InputError(f"{place}: {text!r}, expected a frame number, or '/' where there is none")
+    return int(text)

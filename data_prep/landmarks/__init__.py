@@ -1,0 +1,61 @@
+"""Where the 68 landmarks of a face come from: detectors, a file, or a template for aligned faces."""
+
+import os
+import pathlib
+from typing import Protocol
+
+import numpy as np
+
+from data_prep.clip import Clip
+from data_prep.landmarks.fan import Fan
+from data_prep.landmarks.file import LandmarkFile
+from data_prep.landmarks.mediapipe import MediaPipe
+from data_prep.landmarks.template import Template
+from dualatme_jax.errors import InputError
+
+_NAMED = {'fan': Fan, 'mediapipe': MediaPipe, 'template': Template}
+
+CHOICES = f'{", ".join(_NAMED)}, or a CSV file of landmarks'
+
+
+class Source(Protocol):
+    """A source of landmarks. It can be sent to other processes; heavy models load at their first use there.
+
+    Attributes:
+      whole_frame: whether each frame is an aligned face already, which fills it.
+    """
+
+    whole_frame: bool
+
+    def recipe(self, clip: Clip | None = None) -> dict:
+        """Returns what decides the landmarks, as JSON values: of all clips, or of one."""
+
+    def find(self, frame: np.ndarray, clip: Clip) -> np.ndarray:
+        """Returns the landmarks of the face in a frame.
+
+        Args:
+          frame: [H, W, 3] uint8, blue first.
+          clip: whose onset frame it is.
+
+        Returns:
+          [68, 2] float32, (x, y) in pixels of the frame; the centre of the first pixel is (0, 0).
+
+        Raises:
+          InputError: no face, several, or landmarks that are not numbers.
+        """
+
+
+def source(choice: str | os.PathLike) -> Source:
+    """Returns a source of landmarks, after a check that everything it needs is there.
+
+    Args:
+      choice: `fan`, `mediapipe`, `template`, or the path of a landmark file.
+
+    Raises:
+      InputError: a package or its weights are missing, or the file cannot be read.
+    """
+    if choice in _NAMED:
+        return _NAMED[choice]()
+    if not pathlib.Path(choice).expanduser().is_file():
+        raise InputError(f'no source of landmarks {os.fspath(choice)!r}: expected {CHOICES}')
+    return LandmarkFile(choice)
