@@ -136,9 +136,10 @@ def spot(faces: Iterable[np.ndarray], boxes: Mapping[str, Box]) -> int:
 
     Differences of frames to the onset in regions around landmarks show the apex (Quang et al., CapsuleNet for
     Micro-Expression Recognition, FG 2019). Theirs are divided by those to the previous frame, which leaves
-    slow changes of light and of the head's place in. Here these are taken out first: what of a difference
-    a change of brightness or contrast, or a small shift of the whole face explains (brightness constancy to
-    the first order: Lucas and Kanade, IJCAI 1981). What remains is squared and averaged, by region.
+    slow changes of light and slow movements of the head in. Here these are taken out first: what of a
+    difference is explained by a change of brightness or contrast, or by a small shift, turn or nearing of the
+    whole face (brightness constancy to the first order: Lucas and Kanade, IJCAI 1981). What remains is
+    squared and averaged by region.
 
     Args:
       faces: [S, S] uint8 each, grey: the aligned faces from the onset on. One is in memory at a time.
@@ -154,8 +155,7 @@ def spot(faces: Iterable[np.ndarray], boxes: Mapping[str, Box]) -> int:
     onset = next(blurred, None)
     if onset is None:
         raise InputError('the clip has no frames')
-    down, right = np.gradient(onset)
-    basis, _ = np.linalg.qr(np.stack([np.ones_like(onset), onset, down, right], axis=-1).reshape(-1, 4))
+    basis = _other_changes(onset)
     scores = [0.0]
     for face in blurred:
         change = (face - onset).ravel()
@@ -167,6 +167,15 @@ def spot(faces: Iterable[np.ndarray], boxes: Mapping[str, Box]) -> int:
     if not max(scores) > 0:
         raise InputError(f'no apex can be spotted: none of {len(scores)} frames differs from the onset')
     return int(np.argmax(scores))
+
+
+def _other_changes(face: np.ndarray) -> np.ndarray:
+    """Returns an orthonormal basis, [S * S, 6], of the changes of a face that are no expression."""
+    down, right = np.gradient(face)
+    y, x = (np.indices(face.shape) + 0.5) / len(face) - 0.5
+    light = np.ones_like(face), face
+    head = right, down, down * x - right * y, right * x + down * y
+    return np.linalg.qr(np.stack([*light, *head], axis=-1).reshape(face.size, -1))[0]
 
 
 def _of_table(clip: Clip, table: Table) -> int:
