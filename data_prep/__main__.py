@@ -154,6 +154,13 @@ def _add_work(parser: argparse.ArgumentParser) -> None:
         '(default: template where the release is aligned)',
     )
     group.add_argument(
+        '--regions',
+        default='EM',
+        metavar='PAIR',
+        help='what the puzzled face shows, upper and lower: two of E (eyes), F (forehead), N (nose), '
+        'M (mouth), or full (default: EM)',
+    )
+    group.add_argument(
         '--overlays', metavar='DIR', help='draw each face with its landmarks and regions there'
     )
     group = parser.add_argument_group('work')
@@ -213,7 +220,7 @@ def _add_views(parser: argparse.ArgumentParser) -> None:
         '--strain-smoothing',
         type=float,
         metavar='PIXELS',
-        help='of the face, before the strain is taken; 0 for none (default: 1/56 of --face-size)',
+        help='of the face, before the strain is taken; 0 for none (default: 3 at a --face-size of 224)',
     )
     group.add_argument(
         '--clip-crop',

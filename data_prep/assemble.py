@@ -34,13 +34,17 @@ def survey(options: argparse.Namespace) -> dict[str, Survey]:
     names = databases_of(options.release)
     sources = _sources(options.source, names)
     sheets = by_database('--sheet', options.sheet, names)
-    own = {'frames': options.frames, 'part': options.part, 'speakers': options.speakers}
-    own |= {'split_by_clip': options.split_by_clip or None}
-    own = {name: value for name, value in own.items() if value is not None}
+    given = {
+        'frames': options.frames,
+        'part': options.part,
+        'speakers': options.speakers,
+        'split_by_clip': options.split_by_clip,
+    }
     found = {}
     for name in names:
-        sheet = {'sheet': pathlib.Path(sheets[name]).expanduser()} if name in sheets else {}
-        found[name] = releases.survey(name, sources[name], **sheet, **own)
+        # Of several releases each takes what it knows; that of one alone is refused what it does not.
+        own = {key: value for key, value in given.items() if len(names) == 1 or key in releases.options_of(name)}
+        found[name] = releases.survey(name, sources[name], sheet=sheets.get(name), **own)
     return found
 
 
