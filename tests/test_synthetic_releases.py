@@ -330,6 +330,7 @@ def test_another_seed_gives_other_faces_of_the_same_names(casme2, tmp_path):
 
 
 def test_videos_talk_and_are_told_by_tables(tmp_path):
+    (tmp_path / 'trial').mkdir()  # an empty folder may be there already
     synthesize('deception', tmp_path / 'trial', subjects=1, workers=1)
     gestures = read_csv(tmp_path / 'trial' / 'Annotation' / 'All_Gestures_Deceptive and Truthful.csv')
     assert (len(gestures[0]), gestures[0][0], gestures[0][-1]) == (41, 'id', 'class')
@@ -430,6 +431,19 @@ def test_every_bad_habit_is_there_and_recorded(dirty):
         if number not in recorded and number != 2:
             assert [type(cell) for cell in line[3:6]] == [int] * 3
             assert line[8] in EMOTIONS['casme2'].split()
+
+
+def test_a_fault_hits_one_clip_alone(tmp_path):
+    """Clips of CAS(ME)3 share folders."""
+    synthesize('casme3', tmp_path / 'casme3', subjects=2, frames_per_clip=3, dirty=True, workers=2)
+    _, *record = read_csv(tmp_path / 'casme3' / 'truth' / 'dirty.csv')
+    spoilt = {tuple(row[2:4]) for row in record if row[0] == 'fault'}
+    assert len(spoilt) >= 2
+    (part,) = parts('casme3', subjects=2, frames=3)
+    for row in part.rows:
+        if (row.subject, row.clip) not in spoilt:
+            files = [tmp_path / 'casme3' / part.layout.frame(row, number) for number in row.numbers]
+            assert {cv2.imread(str(path)).shape for path in files} == {(480, 640, 3)}
 
 
 def test_without_a_sheet_only_folders_get_faults(tmp_path):

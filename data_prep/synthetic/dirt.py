@@ -3,6 +3,7 @@
 `fault` names what a check must report, `harmless` what a reader must see through.
 """
 
+import collections
 import dataclasses
 import itertools
 import pathlib
@@ -38,13 +39,16 @@ class Dirt:
     line: int | str = ''
 
 
-def choose(random: np.random.Generator, layout: Layout, rows: Sequence[Row]) -> dict[str, Row]:
+def choose(
+    random: np.random.Generator, layout: Layout, rows: Sequence[Row], used: Sequence[Row]
+) -> dict[str, Row]:
     """Returns fault -> the row that gets it, as many as there are rows for.
 
     Args:
       random: decides.
       layout: of the release.
-      rows: those that may get one; of these only clips whose folder holds no other clip are taken.
+      rows: of the release.
+      used: those that may get a fault; of these only clips whose folder holds no other clip are taken.
     """
     if layout.video:
         faults = [DUPLICATE, *_VIDEO_FAULTS]
@@ -52,10 +56,8 @@ def choose(random: np.random.Generator, layout: Layout, rows: Sequence[Row]) -> 
         faults = [DUPLICATE, *_SHEET_FAULTS, *_FOLDER_FAULTS, *_SHEET_FOLDER_FAULTS]
     else:
         faults = [*_FOLDER_FAULTS]
-    folders = [layout.frame(row, row.onset).rpartition('/')[0] for row in rows]
-    alone = [
-        row for row, folder in zip(rows, folders, strict=True) if layout.video or folders.count(folder) == 1
-    ]
+    clips = collections.Counter(_folder(layout, row) for row in rows)
+    alone = [row for row in used if layout.video or clips[_folder(layout, row)] == 1]
     return {fault: alone[place] for fault, place in zip(faults, random.permutation(len(alone)), strict=False)}
 
 
@@ -78,7 +80,9 @@ def soil_sheet(
         record.extend(dataclasses.replace(each, line=len(lines)) for each in dirt)
 
     habits = itertools.cycle(_HABITS)
-    add([f'{sheet.file}: coded by hand, do not edit'], Dirt(HARMLESS, 'title row above the header'))
+    by_hand = sheet.file.endswith('.xlsx')  # nobody writes notes into a table of commas
+    if by_hand:
+        add([f'{sheet.file}: coded by hand, do not edit'], Dirt(HARMLESS, 'title row above the header'))
     for cells in (*sheet.above, sheet.header):
         add(cells)
     for row, clean in zip(rows, sheet.cells, strict=True):
@@ -99,8 +103,10 @@ def soil_sheet(
             add(cells, Dirt(FAULT, DUPLICATE, **named))
         if random.random() < 0.04:
             add([None], Dirt(HARMLESS, 'empty row'))
-    add([None], Dirt(HARMLESS, 'empty row'))
-    add(['Note: frames are counted from the start of the recording'], Dirt(HARMLESS, 'note below the table'))
+    if by_hand:
+        add([None], Dirt(HARMLESS, 'empty row'))
+        note = 'Note: frames are counted from the start of the recording'
+        add([note], Dirt(HARMLESS, 'note below the table'))
     return lines, record
 
 
@@ -113,6 +119,10 @@ def soil_files(folder: pathlib.Path, layout: Layout, faults: Mapping[str, Row]) 
             change([folder / file for file in _files(layout, row)], row)
             record.append(Dirt(FAULT, fault, subject=row.subject, clip=row.clip))
     return record
+
+
+def _folder(layout: Layout, row: Row) -> str:
+    return layout.frame(row, row.onset).rpartition('/')[0]
 
 
 def _files(layout: Layout, row: Row) -> list[str]:

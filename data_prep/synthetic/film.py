@@ -15,13 +15,14 @@ from data_prep.synthetic.action_units import Bump, displacement
 from data_prep.synthetic.face import GRID, smooth_noise
 from data_prep.synthetic.truth import Truth
 
-# How far the head drifts from onset to apex, at most: template units (an eighth of a pixel of an aligned face
-# of 224), degrees, and relative to its size.
+# How far the head drifts from onset to apex, at most: template units (8 pixels of an aligned face of 224),
+# degrees, and relative to its size.
 HEAD_SHIFT = 0.04
 HEAD_TURN = 0.15
 HEAD_NEARING = 0.001
-# Light: standard deviation of gain and gradients at the onset, and of their change until the apex.
-EXPOSURE = -0.12  # so that bright skin stays below white
+EXPOSURE = -0.12  # the mean gain, so that bright skin stays below white
+# Standard deviation of the light's gain and gradients at the onset, and of their change until the apex. Flow
+# algorithms take any change of brightness for motion: five times the drift makes most of what they find.
 LIGHT = 0.04
 LIGHT_DRIFT = 0.002
 

@@ -241,7 +241,7 @@ def _write_sheets(part: _Part, random: np.random.Generator | None) -> None:
     lines = [[*table.above, table.header, *table.cells] for table in tables]
     if random:
         used = [row for row in part.rows if part.label(row)]
-        faults = dirt.choose(random, part.layout, used)
+        faults = dirt.choose(random, part.layout, part.rows, used)
         record = dirt.soil_files(part.folder, part.layout, faults)
         if tables:
             lines[0], found = dirt.soil_sheet(random, tables[0], part.rows, faults)
