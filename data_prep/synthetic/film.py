@@ -22,7 +22,7 @@ HEAD_TURN = 0.15
 HEAD_NEARING = 0.001
 EXPOSURE = -0.12  # the mean gain, so that bright skin stays below white
 # Standard deviation of the light's gain and gradients at the onset, and of their change until the apex. Flow
-# algorithms take a change of brightness for motion: at a drift of 0.015 TV-L1 errs by several tenths of a pixel.
+# algorithms take a change of brightness for motion: at 0.015 TV-L1 errs by several tenths of a pixel.
 LIGHT = 0.04
 LIGHT_DRIFT = 0.002
 
