@@ -1,0 +1,180 @@
+"""The rows of a label sheet become clips; what cannot is said, row by row."""
+
+import dataclasses
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from data_prep import cells
+from data_prep.clip import Clip, Exclusion, Problem, Survey
+from data_prep.folders import Tree
+from data_prep.sheet import Row, Table
+from dualatme_jax import schema
+
+_FRAMES = ('onset', 'apex', 'offset')
+
+
+@dataclasses.dataclass(frozen=True)
+class Findings:
+    """What a reader gathers beside the clips; the parts of a `Survey`."""
+
+    problems: list[Problem] = dataclasses.field(default_factory=list)
+    notes: list[Problem] = dataclasses.field(default_factory=list)
+    excluded: list[Exclusion] = dataclasses.field(default_factory=list)
+
+    def survey(self, database: str, tree: Tree, sheet: str, clips: Sequence[Clip], aligned: bool) -> Survey:
+        """Returns it all as the survey of a release."""
+        return Survey(
+            database=database,
+            source=tree.source,
+            sheet=sheet,
+            aligned=aligned,
+            clips=clips,
+            excluded=self.excluded,
+            problems=self.problems,
+            notes=self.notes,
+        )
+
+    def problem(self, place: str, text: str, clip: Clip | None = None) -> None:
+        """Adds what keeps a clip, or a row without one, from being used."""
+        self.problems.append(_problem(place, text, clip))
+
+    def note(self, place: str, text: str, clip: Clip | None = None) -> None:
+        """Adds what is odd but keeps nothing from being used."""
+        self.notes.append(_problem(place, text, clip))
+
+
+def numbered(prefix: str, form: str) -> Callable[[str], str | None]:
+    """Returns a reader of subjects that are numbers: '1', '01' and 'sub01' all become `form` of 1.
+
+    Args:
+      prefix: regular expression of what may stand before the number, in any letter case.
+      form: how the database writes its subjects, such as `sub{:02}`.
+    """
+    pattern = re.compile(rf'(?:{prefix})?[\s._-]*(\d{{1,9}})', re.IGNORECASE)
+
+    def read(text: str) -> str | None:
+        match = pattern.fullmatch(text)
+        return form.format(int(match[1])) if match else None
+
+    return read
+
+
+def clips(
+    table: Table,
+    database: str,
+    findings: Findings,
+    *,
+    subject: Callable[[str], str | None],
+    example: str,
+    clip: Callable[[str, int], str] = lambda name, onset: name,
+) -> list[Clip]:
+    """Returns the clips of a table, without frames, in its order; each key once.
+
+    Args:
+      table: with the fields subject, clip and onset; and, of apex, offset, action_units, emotion and type,
+        those that the database has.
+      database: one of `schema.DATABASES`.
+      findings: takes what there is to say of the rows. Macro-expressions (by their type) are excluded.
+      subject: the subject that a cell means, None if it means none.
+      example: a subject as sheets write it, for messages.
+      clip: (what the sheet calls the clip, onset) -> its name, unique within its subject.
+    """
+    found: dict[tuple[str, str, str], Clip] = {}
+    for row in table.rows:
+        names = {field: cells.text(row.cells[field]) for field in ('subject', 'clip')}
+        person = subject(names['subject']) if names['subject'] else None
+        if not (person and names['clip']):
+            _no_clip(table, row, names, findings, example)
+            continue
+        if cells.text(row.cells.get('type')).lower().startswith('macro'):
+            reason = 'a macro-expression'
+            findings.excluded.append(
+                Exclusion(row=row.place, subject=person, clip=names['clip'], reason=reason)
+            )
+            continue
+        numbers, wrong = _numbers(table, row)
+        made = Clip(
+            database=database,
+            subject=person,
+            clip=clip(names['clip'], numbers['onset']),
+            **numbers,
+            action_units=cells.text(row.cells.get('action_units')) or schema.UNKNOWN_TEXT,
+            emotion=cells.text(row.cells.get('emotion')) or schema.UNKNOWN_TEXT,
+            row=row.place,
+        )
+        first = found.setdefault(made.key, made)
+        if first is not made:
+            text = f'{made.subject}/{made.clip} is in {first.row} already; keep one'
+            findings.problem(row.place, text, made)
+            continue
+        for text in wrong:
+            findings.problem(row.place, f'{made.subject}/{made.clip}: {text}', made)
+        _check_order(table, made, bool(wrong), findings)
+    if not table.rows:
+        findings.problem(table.path.name, 'the sheet has no rows below its header')
+    _check_swapped(table, list(found.values()), findings)
+    return list(found.values())
+
+
+def _no_clip(table: Table, row: Row, names: dict[str, str], findings: Findings, example: str) -> None:
+    """Says why a row is no clip's; one without any frame number is a remark, such as a legend below."""
+    if not any(_is_frame(row.cells.get(field)) for field in _FRAMES):
+        words = ' '.join(filter(None, map(cells.text, row.cells.values())))
+        findings.note(row.place, f'taken for a remark, not for a clip: {words[:80]!r}')
+        return
+    for field, name in names.items():
+        if not name:
+            findings.problem(row.place, f'{table.titles[field]} is empty, but the row has frame numbers')
+    if names['subject'] and names['clip']:
+        findings.problem(
+            row.place, f'{table.titles["subject"]} is {names["subject"]!r}, expected one such as {example}'
+        )
+
+
+def _is_frame(cell: Any) -> bool:
+    try:
+        return cells.frame(cell) != schema.UNKNOWN_FRAME
+    except ValueError:
+        return False
+
+
+def _numbers(table: Table, row: Row) -> tuple[dict[str, int], list[str]]:
+    """Returns onset, apex and offset, and a sentence for each cell that is no frame number."""
+    numbers, wrong = dict.fromkeys(_FRAMES, schema.UNKNOWN_FRAME), []
+    for field in _FRAMES:
+        try:
+            numbers[field] = cells.frame(row.cells.get(field))
+        except ValueError:
+            found = cells.text(row.cells[field])
+            wrong.append(f'{table.titles[field]} is {found!r}, expected a frame number such as 46')
+    return numbers, wrong
+
+
+def _check_order(table: Table, made: Clip, wrong: bool, findings: Findings) -> None:
+    name = f'{made.subject}/{made.clip}'
+    if made.onset == schema.UNKNOWN_FRAME and not wrong:
+        findings.problem(made.row, f'{name}: {table.titles["onset"]} is not given', made)
+    if 'offset' in table.titles and made.offset == schema.UNKNOWN_FRAME and not wrong:
+        findings.note(made.row, f'{name}: {table.titles["offset"]} is not given', made)
+    if _is_reversed(made):
+        text = f'{name}: the onset, {made.onset}, is after the offset, {made.offset}'
+        findings.problem(made.row, text, made)
+
+
+def _check_swapped(table: Table, made: Sequence[Clip], findings: Findings) -> None:
+    wrong = sum(map(_is_reversed, made))
+    if wrong >= 2 and 2 * wrong > len(made):
+        findings.problem(
+            table.path.name,
+            f'in {wrong} of {len(made)} rows the onset is after the offset: the columns '
+            f'{table.titles["onset"]} and {table.titles["offset"]} look swapped',
+        )
+
+
+def _is_reversed(clip: Clip) -> bool:
+    return schema.UNKNOWN_FRAME not in (clip.onset, clip.offset) and clip.onset > clip.offset
+
+
+def _problem(place: str, text: str, clip: Clip | None) -> Problem:
+    return Problem(row=place, text=text, key=clip.key if clip else None)

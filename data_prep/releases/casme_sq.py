@@ -1,0 +1,147 @@
+"""CAS(ME)^2 (Qu et al., IEEE TAC 2018): a sheet without a header; whole videos, and clips cut from them.
+
+The sheet calls the participants 1 to 22 and the clips `anger1_1`. The workbook's worksheets `naming rule1`
+and `naming rule2` say which participant is `s15`, and that `anger1` is the video 0401. Frames lie in
+`cropped/15/anger1_1`, `selectedpic/s15/anger1_1` and, as whole videos, `rawpic/s15/15_0401girlcrashing`.
+"""
+
+import collections
+import dataclasses
+import pathlib
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from data_prep import cells, folders, workbook
+from data_prep import sheet as sheets
+from data_prep.clip import Clip, Survey
+from data_prep.folders import Folder, Tree
+from data_prep.releases import annotations, attach
+from data_prep.releases.annotations import Findings
+from data_prep.sheet import Row, Table
+from data_prep.workbook import Worksheet
+from dualatme_jax.errors import InputError
+
+DATABASE = 'casme_sq'
+FIELDS = ('subject', 'clip', 'onset', 'apex', 'offset', 'action_units', 'emotion', 'type')
+
+# The numbering that the release publishes, for copies of the sheet that lack its naming rules.
+_SUBJECTS = (15, 16, *range(19, 28), *range(29, 39), 40)
+_PARTICIPANTS = {place: f's{number}' for place, number in enumerate(_SUBJECTS, start=1)}
+_VIDEOS = {
+    'disgust1': '0101',
+    'disgust2': '0102',
+    'anger1': '0401',
+    'anger2': '0402',
+    'happy1': '0502',
+    'happy2': '0503',
+    'happy3': '0505',
+    'happy4': '0507',
+    'happy5': '0508',
+}
+
+_TYPE = FIELDS.index('type')
+_EXPRESSION = re.compile(r'm[ai]croexpressions?')
+_VIDEO_FOLDER = re.compile(r'(\d+)_(\d{4})')
+
+
+def survey(source: pathlib.Path, *, sheet: pathlib.Path | None = None, frames: str | None = None) -> Survey:
+    """Reads the micro-expressions of CAS(ME)^2; its macro-expressions are excluded.
+
+    Args:
+      source: the folder of the release.
+      sheet: the sheet, where it lies elsewhere or there are several.
+      frames: one of `attach.FORMS`, where the frames are there in both; `raw` are `selectedpic` and `rawpic`.
+
+    Raises:
+      InputError: no sheet, several sheets, or frames in both forms.
+    """
+    tree = folders.walk(source)
+    table = sheets.choose(
+        tree, sheet, _recognise, official='CAS*code_final*', wanted='column H: micro- or macro-expression'
+    )
+    findings = annotations.Findings()
+    table = dataclasses.replace(table, rows=list(_expressions(table, findings)))
+    participants, videos = _naming_rules(table, findings)
+
+    def subject(text: str) -> str | None:
+        number = re.fullmatch(r'\d{1,4}', text)
+        return participants.get(int(text)) if number else text.lower() if text.lower() in known else None
+
+    known = set(participants.values())
+    clips = annotations.clips(table, DATABASE, findings, subject=subject, example='1 (which is s15)')
+    sources, form = attach.choose_form(_all_forms(clips, tree, videos), _form, frames)
+    # The frames cut for a clip come before the whole video.
+    sources = {
+        key: [folder for folder in found if folder.name == folders.fold(key[2])] or found
+        for key, found in sources.items()
+    }
+    clips = attach.attach(clips, sources, tree, findings, example='selectedpic/s15/anger1_1')
+    return findings.survey(DATABASE, tree, table.variant, clips, aligned=form == 'cropped')
+
+
+def _recognise(worksheet: Worksheet) -> Table:
+    """Recognises the sheet by what stands in column H; raises InputError for others."""
+    types = [line[_TYPE] for line in worksheet.rows if len(line) > _TYPE and cells.given(line[_TYPE])]
+    fitting = [cell for cell in types if _is_expression(cell)]
+    if 2 * len(fitting) <= len(types) or not fitting:
+        name = f'{worksheet.path.name}, worksheet {worksheet.name}' if worksheet.name else worksheet.path.name
+        raise InputError(f'{name}: column H does not tell micro- from macro-expressions')
+    return sheets.by_position(worksheet, FIELDS)
+
+
+def _is_expression(cell: Any) -> bool:
+    return _EXPRESSION.fullmatch(sheets.normalise(cell)) is not None
+
+
+def _expressions(table: Table, findings: Findings) -> Iterator[Row]:
+    """Yields the rows that are expressions, where a frame number of 0 means that it is not given."""
+    for row in table.rows:
+        known = {field: None if _is_zero(field, cell) else cell for field, cell in row.cells.items()}
+        if _is_expression(known['type']) or not cells.given(known['onset']):
+            yield Row(row.place, known)
+        else:
+            found = cells.text(known['type'])
+            findings.problem(row.place, f'column H is {found!r}, expected micro- or macro-expression')
+
+
+def _is_zero(field: str, cell: Any) -> bool:
+    return field in ('apex', 'offset') and cells.text(cell) == '0'
+
+
+def _naming_rules(table: Table, findings: Findings) -> tuple[Mapping[int, str], Mapping[str, str]]:
+    """Returns participant -> subject, and video -> its number, from the sheet's own workbook if it tells."""
+    rules = {sheets.normalise(worksheet.name): worksheet.rows for worksheet in workbook.read(table.path)}
+    participants, videos = {}, {}
+    for line in rules.get('namingrule1', ()):
+        _, name, participant = map(cells.text, [*line, None, None, None][:3])
+        if re.fullmatch(r's\d{1,4}', name.lower()) and re.fullmatch(r'\d{1,4}', participant):
+            participants[int(participant)] = name.lower()
+    for line in rules.get('namingrule2', ()):
+        number, name = map(cells.text, [*line, None, None][:2])
+        if re.fullmatch(r'\d{1,4}', number) and name:
+            videos[folders.fold(name)] = number.zfill(4)
+    if not (participants and videos):
+        text = 'no worksheets naming rule1 and naming rule2 with it: the published numbering is taken'
+        findings.note(table.path.name, text)
+    return participants or _PARTICIPANTS, videos or _VIDEOS
+
+
+def _all_forms(clips: list[Clip], tree: Tree, videos: Mapping[str, str]) -> attach.Sources:
+    """Returns the folders that hold each clip's frames, in whatever form."""
+    whole = collections.defaultdict(list)
+    for folder in tree.folders:
+        if folder.image and (match := _VIDEO_FOLDER.match(folder.name)):
+            whole[match[1], match[2]].append(folder)
+    found = {}
+    for clip in clips:
+        number = clip.subject.removeprefix('s')
+        cut = [*tree.find(clip.subject, clip.clip), *tree.find(number, clip.clip)]
+        video = videos.get(folders.fold(clip.clip.rsplit('_', 1)[0]), '')
+        found[clip.key] = [folder for folder in cut if folder.image] + whole[number, video] or cut
+    return found
+
+
+def _form(folder: Folder) -> str:
+    """As `attach.form`; besides, only the cropped frames lie below the subject's bare number."""
+    return 'cropped' if folder.parent.isdecimal() else attach.form(folder)

@@ -1,0 +1,50 @@
+"""4DME (Li et al., IEEE TAC 2023): one sheet; the release comes as several kinds of video of the same clips.
+
+A clip lies in `SUB_ID/FOLD_NAME` below the folder of its kind, such as `gray_micro`.
+"""
+
+import pathlib
+
+from data_prep import folders
+from data_prep import sheet as sheets
+from data_prep.clip import Survey
+from data_prep.releases import annotations, attach
+
+DATABASE = '4dme'
+COLUMNS = {
+    'subject': ('sub_ID', 'Subject', 'sub'),
+    'clip': ('fold_name', 'folder_name', 'video_number', 'Filename'),
+    'onset': ('Onset', 'OnsetFrame'),
+    'apex': ('Apex', 'ApexFrame'),
+    'offset': ('Offset', 'OffsetFrame'),
+    'action_units': ('AUs', 'AU', 'Action Units'),
+    'emotion': ('Emotion', 'Estimated Emotion'),
+}
+
+
+def survey(source: pathlib.Path, *, sheet: pathlib.Path | None = None) -> Survey:
+    """Reads the micro-expressions of 4DME.
+
+    Args:
+      source: the folder of one kind of video; or of the release, if it holds one kind only.
+      sheet: the sheet, where it lies elsewhere or there are several.
+
+    Raises:
+      InputError: no sheet, or several sheets.
+    """
+    tree = folders.walk(source)
+    table = sheets.find(tree, sheet, COLUMNS, official='4DME*Micro*', optional=('action_units',))
+    findings = annotations.Findings()
+    # Apostrophes are left over from making the sheet: without them Excel took the cells for numbers.
+    clips = annotations.clips(
+        table,
+        DATABASE,
+        findings,
+        subject=lambda text: text.strip("'") or None,
+        example='S13',
+        clip=lambda name, onset: name.strip("'"),
+    )
+    sources = attach.by_trail(clips, tree, lambda clip: [(clip.subject, clip.clip), (clip.clip,)])
+    clips = attach.attach(clips, sources, tree, findings, example='gray_micro/S13/S13_1st_001_01_1')
+    attach.note_others(sources, (folder for folder in tree.folders if folder.image), tree, findings)
+    return findings.survey(DATABASE, tree, table.variant, clips, aligned=False)

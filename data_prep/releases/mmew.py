@@ -1,0 +1,84 @@
+"""MMEW (Ben et al., IEEE TPAMI 2022): clips of micro-expressions by emotion; the sheet came later.
+
+A clip lies in `Micro_Expression/anger/S13-07-001`, its files are `1.jpg` and so on. Without the sheet the
+folders tell subject and emotion, and onset and offset are the first and the last frame.
+"""
+
+import pathlib
+import re
+
+from data_prep import folders, protocols
+from data_prep import sheet as sheets
+from data_prep.clip import Clip, Survey
+from data_prep.folders import Tree
+from data_prep.releases import annotations, attach
+from data_prep.releases.annotations import Findings
+from dualatme_jax import schema
+from dualatme_jax.errors import InputError
+
+DATABASE = 'mmew'
+COLUMNS = {
+    'subject': ('Subject',),
+    'clip': ('Filename',),
+    'onset': ('OnsetFrame', 'Onset'),
+    'apex': ('ApexFrame', 'Apex'),
+    'offset': ('OffsetFrame', 'Offset'),
+    'action_units': ('Action Units', 'AUs', 'AU'),
+    'emotion': ('Estimated Emotion', 'Emotion'),
+}
+EXAMPLE = 'Micro_Expression/anger/S13-07-001'
+
+_MACRO = r'\Amacro'
+_CLIP = re.compile(r's0*(\d+)-\d+-\d+')
+
+
+def survey(source: pathlib.Path, *, sheet: pathlib.Path | None = None) -> Survey:
+    """Reads the micro-expressions of MMEW.
+
+    Args:
+      source: the folder of the release.
+      sheet: the sheet, where it lies elsewhere or there are several.
+
+    Raises:
+      InputError: a sheet that cannot be read, several sheets, or neither sheet nor clips.
+    """
+    tree = folders.walk(source).without(_MACRO)
+    findings = annotations.Findings()
+    try:
+        table = sheets.find(tree, sheet, COLUMNS, official='MMEW*Exp*', optional=('action_units',))
+    except sheets.NoSheetError:
+        if sheet or any('mmew' in folders.fold(path.name) for path in tree.sheets):
+            raise
+        return _without_sheet(tree, findings)
+    subject = annotations.numbered('s(?:ub)?', 'S{:02}')
+    clips = annotations.clips(table, DATABASE, findings, subject=subject, example='13 or S13')
+    sources = attach.by_trail(clips, tree, lambda clip: [(clip.emotion, clip.clip), (clip.clip,)])
+    clips = attach.attach(clips, sources, tree, findings, example=EXAMPLE)
+    others = (folder for folder in tree.folders if folder.image and _CLIP.fullmatch(folder.name))
+    attach.note_others(sources, others, tree, findings)
+    return findings.survey(DATABASE, tree, table.variant, clips, aligned=False)
+
+
+def _without_sheet(tree: Tree, findings: Findings) -> Survey:
+    clips, sources = {}, {}
+    for folder in tree.folders:
+        if match := _CLIP.fullmatch(folder.name):
+            # Some copies have the subject's folder between emotion and clip.
+            words = [word for word in folder.parts[-3:-1][::-1] if protocols.emotion(word)]
+            clip = Clip(
+                database=DATABASE,
+                subject=f'S{int(match[1]):02}',
+                clip=folder.path.name,
+                emotion=words[0] if words else schema.UNKNOWN_TEXT,
+                row=tree.show(folder.path),
+            )
+            clips.setdefault(clip.key, clip)
+            sources.setdefault(clip.key, []).append(folder)
+    if not clips:
+        raise InputError(
+            f'neither a sheet (MMEW_Micro_Exp.xlsx) nor clips below {tree.source}: expected folders such as '
+            + EXAMPLE
+        )
+    findings.note('', 'no sheet: onset and offset are the first and the last frame of a clip, apex unknown')
+    clips = attach.attach(list(clips.values()), sources, tree, findings, example=EXAMPLE, whole=True)
+    return findings.survey(DATABASE, tree, 'none', clips, aligned=False)

@@ -1,0 +1,47 @@
+"""SAMM (Davison et al., IEEE TAC 2018): one sheet, its header on row 14; grey frames of the whole scene.
+
+A clip lies in `006/006_1_2`; its files are `006_05562.jpg`, in some clips with another prefix: the number
+counts.
+"""
+
+import pathlib
+
+from data_prep import folders
+from data_prep import sheet as sheets
+from data_prep.clip import Survey
+from data_prep.releases import annotations, attach
+
+DATABASE = 'samm'
+COLUMNS = {
+    'subject': ('Subject',),
+    'clip': ('Filename', 'Clip', 'Video'),
+    'onset': ('Onset Frame', 'Onset'),
+    'apex': ('Apex Frame', 'Apex'),
+    'offset': ('Offset Frame', 'Offset'),
+    'type': ('Micro', 'Type'),
+    'action_units': ('Action Units', 'Action Unit', 'AUs', 'AU'),
+    'emotion': ('Estimated Emotion', 'Emotion'),
+}
+
+
+def survey(source: pathlib.Path, *, sheet: pathlib.Path | None = None) -> Survey:
+    """Reads SAMM.
+
+    Args:
+      source: the folder of the release, or that of its frames.
+      sheet: the sheet, where it lies elsewhere or there are several.
+
+    Raises:
+      InputError: no sheet, or several sheets.
+    """
+    tree = folders.walk(source)
+    optional = ('type', 'action_units')
+    table = sheets.find(tree, sheet, COLUMNS, official='SAMM*Micro_FACS_Codes*', optional=optional)
+    findings = annotations.Findings()
+    # The challenge's list writes 6 for 006.
+    subject = annotations.numbered('sub(?:ject)?', '{}')
+    clips = annotations.clips(table, DATABASE, findings, subject=subject, example='006')
+    sources = attach.by_trail(clips, tree, lambda clip: [(clip.subject.zfill(3), clip.clip), (clip.clip,)])
+    clips = attach.attach(clips, sources, tree, findings, example='006/006_1_2')
+    attach.note_others(sources, (folder for folder in tree.folders if folder.image), tree, findings)
+    return findings.survey(DATABASE, tree, table.variant, clips, aligned=False)

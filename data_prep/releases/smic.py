@@ -1,0 +1,62 @@
+"""SMIC-HS (Li et al., FG 2013): no sheet; the folders tell subject, class and clip.
+
+A clip lies in `HS/s01/micro/negative/s01_ne_01` (some copies write `s1_ne_01`) and holds the frames from
+onset to offset, `image559740.bmp`, or `reg_image559740.bmp` where they are aligned faces. There is no apex.
+"""
+
+import collections
+import pathlib
+import re
+
+from data_prep import folders
+from data_prep.clip import Clip, Survey
+from data_prep.releases import annotations, attach
+from dualatme_jax.errors import InputError
+
+DATABASE = 'smic'
+EXAMPLE = 'HS/s01/micro/negative/s01_ne_01'
+
+_CLIP = re.compile(r's0*(\d+)_(ne|po|sur)_0*(\d+)')
+_CLASSES = {'ne': 'negative', 'po': 'positive', 'sur': 'surprise'}
+
+# The database's other cameras, and clips without an expression.
+_OTHERS = r'(\A|[\W_])(vis|nir|non_?micro)([\W_]|\Z)'
+
+
+def survey(source: pathlib.Path, *, frames: str | None = None) -> Survey:
+    """Reads SMIC-HS; onset and offset are the first and the last frame in a clip's folder.
+
+    Args:
+      source: the folder of the release.
+      frames: one of `attach.FORMS`, where the frames are there in both.
+
+    Raises:
+      InputError: no such folder below the source, or frames in both forms.
+    """
+    tree = folders.walk(source).without(_OTHERS)
+    all_forms = collections.defaultdict(list)
+    for folder in tree.folders:
+        # Below no class lie the longer videos that are called the same.
+        if (match := _CLIP.fullmatch(folder.name)) and folder.parent in _CLASSES.values():
+            subject = f's{int(match[1]):02}'
+            all_forms[DATABASE, subject, f'{subject}_{match[2]}_{int(match[3]):02}'].append(folder)
+    if not all_forms:
+        raise InputError(f'no clips of SMIC-HS below {tree.source}: expected folders such as {EXAMPLE}')
+    findings = annotations.Findings()
+    sources, form = attach.choose_form(all_forms, attach.form, frames)
+    clips = []
+    for key, found in sorted(all_forms.items()):
+        folder = (sources[key] or found)[0]
+        _, subject, name = key
+        clip = Clip(
+            database=DATABASE,
+            subject=subject,
+            clip=name,
+            emotion=folder.parent,
+            row=tree.show(folder.path),
+        )
+        if clip.emotion != _CLASSES[name.split('_')[1]]:
+            findings.problem(clip.row, f'{name} lies among the clips of class {clip.emotion}', clip)
+        clips.append(clip)
+    clips = attach.attach(clips, sources, tree, findings, example=EXAMPLE, whole=True)
+    return findings.survey(DATABASE, tree, 'none', clips, aligned=form == 'cropped')
