@@ -101,7 +101,7 @@ def write(folder, name: str, header: list, table: dict):
         random.Random(table['shuffle']).shuffle(header)
     rows = [*table['above'], header, *table['rows']]
     if name == SHEETS['casme_sq', ''][1]:  # known by what stands in column H
-        rows = [([*row, *CASME_SQ][:7]) + [f'm{"ai"[len(row) % 2]}cro-expression'] for row in table['rows']]
+        rows = [[*[*row, *CASME_SQ][:7], f'm{"ai"[len(row) % 2]}cro-expression'] for row in table['rows']]
     path = folder / f'{name}.{table["kind"]}'
     if table['kind'] == 'xlsx':
         return tiny_release.xlsx(path, rows)

@@ -156,24 +156,25 @@ def _with_frames(
         return clip
     place = tree.show(_path(found[0]))
     try:
-        if isinstance(found[0], Folder):
-            paths, doubles = (listed := listing(found[0].path)).paths, listed.doubles
-        else:
+        if not isinstance(found[0], Folder):
             return _with_video(clip, found[0], place, findings, whole)
+        listed = listing(found[0].path)
     except InputError as error:
         findings.problem(clip.row, f'{name}: {place}: {error}', clip)
         return clip
-    if not paths:
-        findings.problem(clip.row, f'{name}: no image with a number in its name in {place}', clip)
+    if not listed.paths:
+        text = f'{name}: {place} is empty: it holds no image with a number in its name'
+        findings.problem(clip.row, text, clip)
         return clip
     if whole:
-        clip = dataclasses.replace(clip, onset=min(paths), offset=max(paths))
-    first, last = _span(clip, paths)
-    for number in [number for number in doubles if first <= number <= last]:
-        files = ' and '.join(doubles[number])
-        findings.problem(clip.row, f'{name}: {files} in {place} both have the number {number}', clip)
-    _check_frames(clip, paths, place, findings)
-    kept = {number: path for number, path in paths.items() if first <= number <= last}
+        clip = dataclasses.replace(clip, onset=min(listed.paths), offset=max(listed.paths))
+    first, last = _span(clip, listed.paths)
+    for number, files in listed.doubles.items():
+        if first <= number <= last:
+            text = f'{name}: {" and ".join(files)} in {place} both have the number {number}'
+            findings.problem(clip.row, text, clip)
+    _check_frames(clip, listed.paths, place, findings)
+    kept = {number: path for number, path in listed.paths.items() if first <= number <= last}
     return dataclasses.replace(clip, frames=Images(kept) if kept else None)
 
 
@@ -196,8 +197,9 @@ def _span(clip: Clip, numbers: Collection[int]) -> tuple[int, int]:
 def _check_frames(clip: Clip, numbers: Collection[int], place: str, findings: Findings) -> None:
     """Says which annotated frames are not there, and how many between onset and offset."""
     name = f'{clip.subject}/{clip.clip}'
-    # Without its frame, an apex can still come from elsewhere.
-    for what, say in (('onset', findings.problem), ('apex', findings.note), ('offset', findings.problem)):
+    # An apex can still come from elsewhere; and the offset only ends the clip: SAMM's own sheet has one behind
+    # the last frame.
+    for what, say in (('onset', findings.problem), ('apex', findings.note), ('offset', findings.note)):
         number = getattr(clip, what)
         if number != schema.UNKNOWN_FRAME and number not in numbers:
             span = f'{len(numbers)} frames from {min(numbers)} to {max(numbers)}'

@@ -88,7 +88,7 @@ def _speakers(tree: Tree, path: pathlib.Path, findings: Findings) -> dict[str, s
             findings.problem(row.place, f'{name} is spoken by {persons[name]} in {places[name]}')
         places.setdefault(name, row.place)
     there = {folders.fold(path.stem) for path in tree.videos}
-    for name in persons.keys() - there:
+    for name in sorted(persons.keys() - there):
         findings.note(places[name], f'there is no video of {name}')
     return persons
 
@@ -101,16 +101,22 @@ def _check_classes(tree: Tree, sheet: pathlib.Path | None, clips: Sequence[Clip]
         if sheet or any('gestures' in folders.fold(path.name) for path in tree.sheets):
             raise
         return 'none'
-    annotated = {_stem(row.cells['clip']): row for row in table.rows if cells.given(row.cells['clip'])}
-    for clip in clips:
-        row = annotated.pop(folders.fold(clip.clip), None)
-        if row is None:
-            findings.note(clip.row, f'{clip.clip} is not in {table.path.name}', clip)
-        elif (found := cells.text(row.cells['class'])).lower() != clip.emotion:
-            text = f'{clip.clip} is {found!r}, but its video lies among the {clip.emotion} ones'
+    by_name = {folders.fold(clip.clip): clip for clip in clips}
+    places: dict[str, str] = {}
+    for row in table.rows:
+        name, found = _stem(row.cells['clip']), cells.text(row.cells['class'])
+        clip = by_name.get(name)
+        if name in places:
+            findings.problem(row.place, f'{name} is in {places[name]} already; keep one', clip)
+        elif name and clip is None:
+            findings.problem(row.place, f'there is no video of {name}')
+        elif name and found.lower() != clip.emotion:
+            text = f'{name} is {found!r}, but its video lies among the {clip.emotion} ones'
             findings.problem(row.place, text, clip)
-    for name, row in annotated.items():
-        findings.problem(row.place, f'there is no video of {name}')
+        if name:
+            places.setdefault(name, row.place)
+    for name in sorted(by_name.keys() - places.keys()):
+        findings.note(by_name[name].row, f'{name} is not in {table.path.name}', by_name[name])
     return table.variant
 
 
