@@ -197,8 +197,8 @@ def _span(clip: Clip, numbers: Collection[int]) -> tuple[int, int]:
 def _check_frames(clip: Clip, numbers: Collection[int], place: str, findings: Findings) -> None:
     """Says which annotated frames are not there, and how many between onset and offset."""
     name = f'{clip.subject}/{clip.clip}'
-    # An apex can still come from elsewhere; and the offset only ends the clip: SAMM's own sheet has one behind
-    # the last frame.
+    # An apex can still come from elsewhere; and the offset only ends the clip: in SAMM's own sheet, one
+    # lies behind the last frame.
     for what, say in (('onset', findings.problem), ('apex', findings.note), ('offset', findings.note)):
         number = getattr(clip, what)
         if number != schema.UNKNOWN_FRAME and number not in numbers:
