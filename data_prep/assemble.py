@@ -1,12 +1,11 @@
 """From the options of a command to what it works on: surveys, plan, work and release."""
 
 import argparse
-import os
 import pathlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from data_prep import apex, databases, flow, landmarks, pipeline, plan, protocols, releases
+from data_prep import apex, databases, flow, landmarks, pipeline, plan, processes, protocols, releases
 from data_prep.cache import Cache
 from data_prep.clip import Clip, Problem, Survey
 from data_prep.example import Example
@@ -43,7 +42,9 @@ def survey(options: argparse.Namespace) -> dict[str, Survey]:
     found = {}
     for name in names:
         # Of several releases each takes what it knows; that of one alone is refused what it does not.
-        own = {key: value for key, value in given.items() if len(names) == 1 or key in releases.options_of(name)}
+        own = {
+            key: value for key, value in given.items() if len(names) == 1 or key in releases.options_of(name)
+        }
         found[name] = releases.survey(name, sources[name], sheet=sheets.get(name), **own)
     return found
 
@@ -296,4 +297,4 @@ def workers(options: argparse.Namespace) -> int:
     """How many processes work."""
     if options.workers is not None and options.workers < 1:
         raise InputError(f'--workers {options.workers}: expected 1 or more')
-    return options.workers or len(os.sched_getaffinity(0))
+    return options.workers or processes.available()

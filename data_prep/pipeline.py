@@ -1,18 +1,13 @@
 """From clips to examples, over worker processes: in order, the same with any number of them."""
 
-import collections
-import concurrent.futures
 import dataclasses
-import multiprocessing
 import os
 import pathlib
-import signal
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Iterator, Mapping, Sequence
 
 import cv2
 
-from data_prep import images, landmarks, overlay, regions
+from data_prep import images, landmarks, overlay, processes, regions
 from data_prep.cache import Cache
 from data_prep.clip import Clip, Problem
 from data_prep.example import Example
@@ -78,7 +73,9 @@ class Work:
     def _draw(self, prepared: Prepared) -> None:
         name = '_'.join(prepared.clip.key).replace(os.sep, '_')
         self.overlays.mkdir(parents=True, exist_ok=True)
-        (self.overlays / f'{name}.png').write_bytes(images.encode_png(images.rgb(overlay.of(prepared, self.pair))))
+        (self.overlays / f'{name}.png').write_bytes(
+            images.encode_png(images.rgb(overlay.of(prepared, self.pair)))
+        )
 
 
 def run(work: Work, items: Sequence[tuple[Clip, str]], workers: int) -> Iterator[Example | Problem]:
@@ -93,52 +90,20 @@ def run(work: Work, items: Sequence[tuple[Clip, str]], workers: int) -> Iterator
       InputError: the cache cannot be written, or a worker died.
     """
     try:
-        if workers == 1:
-            _prepare_process()
-            yield from (work.do(*item) for item in items)
-        else:
-            yield from _in_parallel(work, items, workers)
+        yield from processes.in_order(_do, items, workers, initializer=_take, initargs=(work,))
     except OSError as error:
         raise InputError(
             f'cannot write what was computed: {error}. What is done stays usable: make room, or name another '
             'place by --cache, and give the same command again'
         ) from error
-    except BrokenProcessPool as error:
-        raise InputError(
-            'a worker process died, as it does when memory runs out. What is done stays usable: '
-            'give the same command again, with fewer --workers'
-        ) from error
 
 
-def _in_parallel(work: Work, items: Iterable[tuple[Clip, str]], workers: int) -> Iterator[Example | Problem]:
-    context = multiprocessing.get_context('spawn')  # libraries of the parent may hold locks in their threads
-    pool = concurrent.futures.ProcessPoolExecutor(
-        workers, mp_context=context, initializer=_start_worker, initargs=(work,)
-    )
-    waiting: collections.deque[concurrent.futures.Future] = collections.deque()
-    try:
-        for item in items:
-            waiting.append(pool.submit(_do, *item))
-            if len(waiting) >= 4 * workers:  # enough to keep all busy while one clip takes long
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)
+_work: Work  # of this process: sent to it once, not with every clip
 
 
-_work: Work  # of a worker process
-
-
-def _start_worker(work: Work) -> None:
+def _take(work: Work) -> None:
     global _work
     _work = work
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all: the parent ends the others in order
-    _prepare_process()
-
-
-def _prepare_process() -> None:
-    cv2.setNumThreads(1)  # the clips run side by side; and sums must not depend on threads
 
 
 def _do(clip: Clip, label: str) -> Example | Problem:

@@ -93,11 +93,11 @@ class Prepared:
 
     def span(self, size: int) -> Iterator[np.ndarray]:
         """Yields the aligned faces from onset to offset, [S, S, 3] uint8 each, one at a time."""
-        numbers = self.span_numbers
+        numbers, alignment = self.span_numbers, self.alignment(size)
         others = self.clip.frames.read([number for number in numbers if number not in self._kept])
         for number in numbers:
             frame = self._kept[number] if number in self._kept else self._checked(next(others), number)
-            yield self.alignment(size).warp(frame)
+            yield alignment.warp(frame)
 
     def _find(self, source: landmarks.Source) -> dict[str, np.ndarray]:
         onset = self._frame(self.clip.onset)

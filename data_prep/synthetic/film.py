@@ -70,6 +70,7 @@ class Film:
       texture: of the person's head, from `head.texture`.
       expressions: what the face does.
       apex: the frame, counted from 0, up to which motion is told and by which drifts are measured.
+      still: whether head and light keep still, so that nothing but the expression moves.
     """
 
     def __init__(
@@ -80,6 +81,8 @@ class Film:
         texture: np.ndarray,
         expressions: Sequence[Expression],
         apex: int,
+        *,
+        still: bool = False,
     ):
         self._random = random
         self._camera = camera
@@ -92,6 +95,8 @@ class Film:
         self._light = random.normal((EXPOSURE, 0, 0), LIGHT)
         self._light_drift = random.normal(0, LIGHT_DRIFT, size=3)
         self._wall = _wall(random, camera)
+        if still:
+            self._drift, self._light_drift = np.zeros(4), np.zeros(3)
 
     def landmarks(self) -> np.ndarray:
         """Returns the 68 landmarks in the first frame, [68, 2] (x, y) in pixels."""

@@ -11,21 +11,16 @@ Beside what the real release holds, its folder `truth` holds
 that the challenge uses, in the form of its own list.
 """
 
-import concurrent.futures
 import contextlib
 import dataclasses
-import multiprocessing
 import os
 import pathlib
-import signal
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures.process import BrokenProcessPool
 
-import cv2
 import numpy as np
 
-from data_prep import protocols
+from data_prep import processes, protocols
 from data_prep.clip import Clip
 from data_prep.releases import flow_images
 from data_prep.synthetic import action_units, dirt, sheets
@@ -123,7 +118,7 @@ def synthesize(
         with _new_folder(out) as folder:
             parts = _parts(release, folder, listed, seed, subjects, frames_per_clip)
             jobs = [part.job(row, seed) for part in parts for row in part.rows]
-            shot = _shoot_all(jobs, workers or os.cpu_count() or 1)
+            shot = processes.in_order(shoot, [(job,) for job in jobs], workers or processes.available())
             landmarks = list(progress(shot, len(jobs)))
             _write_tables(folder, parts, landmarks, composite=release == COMPOSITE)
             for part in parts:
@@ -131,10 +126,6 @@ def synthesize(
     except OSError as error:
         raise InputError(
             f'cannot write the release {out}: {error}. Make room, or choose another --out'
-        ) from error
-    except BrokenProcessPool as error:
-        raise InputError(
-            'a worker process died, as it does when memory runs out: try again with fewer --workers'
         ) from error
 
 
@@ -198,24 +189,6 @@ def _parts(
 def _units(seed: int, database: str, row: Row) -> dict[str, float]:
     random = stream(seed, database, row.subject, row.clip, 'units')
     return action_units.choose(random, action_units.EMOTIONS[protocols.emotion(row.emotion)])
-
-
-def _shoot_all(jobs: Sequence[Job], workers: int) -> Iterator[np.ndarray]:
-    """Yields each clip's landmarks, in order, as soon as it is rendered."""
-    if workers == 1:
-        yield from map(shoot, jobs)
-        return
-    context = multiprocessing.get_context('spawn')  # libraries of the parent may hold locks in their threads
-    pool = concurrent.futures.ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker)
-    try:
-        yield from pool.map(shoot, jobs)
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _start_worker() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all: the parent ends the others in order
-    cv2.setNumThreads(1)  # the clips are rendered side by side
 
 
 def _write_tables(

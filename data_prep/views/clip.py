@@ -6,6 +6,7 @@
 import dataclasses
 import re
 
+import cv2
 import numpy as np
 
 from data_prep import images, regions
@@ -114,7 +115,7 @@ class ClipView:
             return face
         tops, bottoms, lefts, rights = zip(*(boxes[letter] for letter in sorted(letters)), strict=True)
         cut = face[min(tops) : max(bottoms), min(lefts) : max(rights)]
-        return images.resized(cut, self.size, self.size)
+        return cv2.resize(cut, (self.size, self.size), interpolation=cv2.INTER_LINEAR)
 
 
 def most_different(grey: np.ndarray, number: int) -> np.ndarray:

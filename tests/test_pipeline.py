@@ -1,0 +1,310 @@
+"""From a synthetic release on disk to a dataset, by the command's own path."""
+
+import collections
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+
+from data_prep import flow, pipeline
+from data_prep.__main__ import main
+from data_prep.cache import Cache
+from data_prep.clip import Clip
+from data_prep.frames import Images
+from data_prep.prepared import ApexRule
+from data_prep.synthetic import truth
+from data_prep.synthetic.release import synthesize
+from dualatme_jax import dataset, schema
+from dualatme_jax.errors import InputError
+
+
+@pytest.fixture(scope='module')
+def samm(tmp_path_factory):
+    """Two subjects of a synthetic SAMM, 9 clips: raw scenes, in a folder with a space and an umlaut."""
+    folder = tmp_path_factory.mktemp('releases') / 'SAMM größe 1'
+    synthesize('samm', folder, subjects=2, frames_per_clip=5, workers=2)
+    return folder
+
+
+@pytest.fixture
+def own(samm, tmp_path):
+    """The same, for tests that damage it."""
+    return pathlib.Path(shutil.copytree(samm, tmp_path / 'release'))
+
+
+def arguments(source, *more, command='build'):
+    landmarks = source / 'truth/landmarks.csv'
+    return [command, '--release', 'samm', '--source', str(source), '--landmarks', str(landmarks), *more]
+
+
+def build(source, out, *more):
+    """Builds quickly: by DIS, in this process."""
+    quick = () if '--flow' in more else ('--flow', 'dis')
+    workers = () if '--workers' in more else ('--workers', '1')
+    return main(arguments(source, '--out', str(out), *quick, *workers, *more))
+
+
+def read(folder):
+    return list(tfds.builder_from_directory(str(folder)).as_data_source(schema.SPLIT))
+
+
+def files(folder):
+    """What is in a dataset's files, by name."""
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_a_release_becomes_a_dataset_that_training_reads(samm, tmp_path, capsys):
+    assert build(samm, tmp_path / 'out') == 0
+    out, err = capsys.readouterr()
+    assert out == f'wrote 7 clips to {tmp_path / "out"}\n'
+    assert err == ''
+    data = dataset.load(tmp_path / 'out', databases=('samm',))
+    assert data.size == 7  # of 9 clips, two of the class Other
+    assert set(data.subject) == {'6', '7'}
+    assert data.flow.max() == 255
+    made = data.metadata
+    assert made['flow']['parameters']['PatchSize'] == 8
+    assert made['landmarks']['samm']['name'] == 'file'
+    assert len(made['exclusions']['samm']) == 2
+    assert made['skipped'] == []
+    assert data.origin == 'samm; puzzled flow (EM): computed on puzzled frames'
+
+
+def test_the_flow_is_the_true_one(samm, tmp_path):
+    """Mean endpoint error below 0.15 pixels at 224x224, all of it: alignment, flow, storing."""
+    assert build(samm, tmp_path / 'out', '--flow', 'tvl1', '--encoding', 'raw', '--size', '224') == 0
+    errors = []
+    for record in read(tmp_path / 'out'):
+        subject, clip = (record[key].decode() for key in (schema.SUBJECT, schema.CLIP))
+        true = truth.load(samm / 'truth/flow' / subject / f'{clip}.npz')
+        matrix = alignment_of(samm, subject, clip)
+        motion, known = true.aligned(matrix, 224)
+        assert 0.3 < np.hypot(*motion[known].T).max() < 4
+        errors.append(np.hypot(*(record[schema.FLOW][..., :2] - motion)[known].T).mean())
+    assert len(errors) == 7
+    assert max(errors) < 0.15
+
+
+def alignment_of(samm, subject, clip):
+    """The similarity by hand: the true eyes' centres go where the template has them."""
+    rows = (samm / 'truth/landmarks.csv').read_text().splitlines()
+    row = next(row.split(',') for row in rows if row.startswith(f'samm,{subject},{clip},'))
+    points = np.array(row[3:], float).reshape(68, 2)
+    eyes = np.array([points[36:42].mean(0), points[42:48].mean(0)]) @ (1, 1j)
+    places = (np.array([(8.5, 8.2), (19.5, 8.2)]) * 8 - 0.5) @ (1, 1j)
+    turn = (places[1] - places[0]) / (eyes[1] - eyes[0])
+    shift = places[0] - turn * eyes[0]
+    return np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]])
+
+
+def test_views_are_made_together(samm, tmp_path):
+    assert build(samm, tmp_path / 'out', '--view', 'flow', 'apex', 'clip', '--apex', 'spotted') == 0
+    flows, faces, clips = (read(tmp_path / 'out' / view) for view in ('flow', 'apex', 'clip'))
+    assert len(flows) == len(faces) == len(clips) == 7
+    for by_flow, face, clip in zip(flows, faces, clips, strict=True):
+        assert by_flow[schema.CLIP] == face[schema.CLIP] == clip[schema.CLIP]
+        assert by_flow[schema.APEX_CHOICE] == b'spotted'
+        assert by_flow[schema.ONSET] < by_flow[schema.APEX] <= by_flow[schema.OFFSET]
+        assert face[schema.APEX_FACE].shape == (224, 224, 3)
+        assert face[schema.ONSET_FACE_GREY].shape == (224, 224, 1)
+        difference = face[schema.APEX_FACE].astype(int) - face[schema.ONSET_FACE]
+        assert 0.5 < np.abs(difference).mean() < 10
+        for key in (schema.FACE_FRAMES, schema.CROP_FRAMES):
+            assert np.stack(clip[key]).shape == (30, 128, 128, 3)
+        numbers = clip[schema.FRAME_NUMBERS]  # five frames, each six times
+        assert collections.Counter(numbers.tolist()) == dict.fromkeys(
+            range(clip[schema.ONSET], clip[schema.OFFSET] + 1), 6
+        )
+    assert dataset.load(tmp_path / 'out').size == 7  # training takes the flow of several views
+
+
+def test_action_units_choose_the_second_crop_on_demand(samm, tmp_path):
+    for crop in ('regions', 'action_units'):
+        assert build(samm, tmp_path / crop, '--view', 'clip', '--clip-crop', crop) == 0
+    for fixed, by_units in zip(read(tmp_path / 'regions'), read(tmp_path / 'action_units'), strict=True):
+        np.testing.assert_array_equal(fixed[schema.FACE_FRAMES], by_units[schema.FACE_FRAMES])
+        assert (np.stack(fixed[schema.CROP_FRAMES]) != np.stack(by_units[schema.CROP_FRAMES])).any()
+
+
+def test_the_puzzled_flow_may_be_cut(samm, tmp_path):
+    for puzzled in ('computed', 'cut'):
+        assert build(samm, tmp_path / puzzled, '--puzzled', puzzled) == 0
+    assert 'cut' in dataset.load(tmp_path / 'cut').origin
+    computed, cut = dataset.load(tmp_path / 'computed'), dataset.load(tmp_path / 'cut')
+    np.testing.assert_array_equal(computed.flow, cut.flow)
+    assert (computed.flow_puzzled != cut.flow_puzzled).any()
+
+
+def test_any_number_of_workers_and_any_cache_give_the_same_bytes(samm, tmp_path):
+    views = ('--view', 'flow', 'clip')
+    for name, workers in (('one', 1), ('four', 4), ('warm', 2)):
+        cache = tmp_path / ('one.cache' if name == 'warm' else f'{name}.cache')
+        out = tmp_path / name / 'samm'
+        assert build(samm, out, *views, '--workers', str(workers), '--cache', str(cache)) == 0
+    for view in ('flow', 'clip'):
+        one, four, warm = (files(tmp_path / name / 'samm' / view) for name in ('one', 'four', 'warm'))
+        assert one == four == warm
+
+
+def test_a_warm_cache_computes_no_flow(samm, tmp_path, monkeypatch):
+    assert build(samm, tmp_path / 'out') == 0
+    monkeypatch.setattr(flow, 'optical_flow', None)
+    assert build(samm, tmp_path / 'out', '--overwrite') == 0
+    with pytest.raises(TypeError):  # another parameter is another flow
+        build(samm, tmp_path / 'other', '--flow-setting', 'PatchStride=2')
+
+
+@pytest.mark.parametrize(('name', 'status'), [('SIGINT', 130), ('SIGKILL', -9)])
+def test_a_build_that_was_stopped_goes_on(samm, tmp_path, name, status):
+    out, cache = tmp_path / 'out', tmp_path / '.cache/flow'
+    command = arguments(samm, '--out', str(out), '--workers', '2')
+    running = subprocess.Popen(
+        [sys.executable, '-m', 'data_prep', *command], stderr=subprocess.PIPE, text=True
+    )
+    while not list(cache.rglob('*.npz')):
+        assert running.poll() is None
+        time.sleep(0.02)
+    running.send_signal(signal.Signals[name])
+    said = running.communicate()[1]
+    assert running.returncode == status
+    assert ('the same command goes on from there' in said) == (name == 'SIGINT')
+    assert 'Traceback' not in said
+    assert not out.exists()
+    done = {path: path.stat().st_mtime_ns for path in cache.rglob('*.npz')}
+    assert 0 < len(done) < 14
+    assert main([*command]) == 0
+    assert len(read(out)) == 7
+    assert all(path.stat().st_mtime_ns == time for path, time in done.items())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['.cache', 'out']
+
+
+def spoil_a_frame(source):
+    frame = min((source / '006/006_2_1').iterdir())  # the onset
+    frame.write_bytes(frame.read_bytes()[:5000])
+    return frame
+
+
+def test_a_bad_frame_stops_the_build_or_is_skipped(own, tmp_path, capsys):
+    frame = spoil_a_frame(own)
+    assert build(own, tmp_path / 'out') == 2
+    said = capsys.readouterr().err
+    assert f'row 16: 6/006_2_1: {frame}: a truncated JPEG (5000 bytes)' in said
+    assert '--on-error skip' in said
+    assert not (tmp_path / 'out').exists()
+    assert build(own, tmp_path / 'out', '--on-error', 'skip') == 0
+    said = capsys.readouterr().out
+    assert said.startswith('wrote 6 clips')
+    assert '1 problems' in said
+    assert 'a truncated JPEG' in said
+    assert len(read(tmp_path / 'out')) == 6
+    assert 'truncated' in dataset.load(tmp_path / 'out').metadata['skipped'][0]
+
+
+def test_nothing_is_written_when_every_clip_is_bad(own, tmp_path, capsys):
+    for frame in own.rglob('*.jpg'):
+        frame.write_bytes(b'')
+    assert build(own, tmp_path / 'out', '--on-error', 'skip') == 2
+    assert 'no clip is left' in capsys.readouterr().err
+    assert not (tmp_path / 'out').exists()
+
+
+def test_a_cache_that_cannot_be_written_is_named(samm, tmp_path, capsys):
+    (tmp_path / 'file').touch()
+    assert build(samm, tmp_path / 'out', '--cache', str(tmp_path / 'file')) == 2
+    said = capsys.readouterr().err
+    assert str(tmp_path / 'file') in said
+    assert '--cache' in said
+
+
+class Deadly:
+    """A source of landmarks that takes its process with it."""
+
+    whole_frame = True
+
+    def recipe(self, clip=None):
+        return {}
+
+    def find(self, frame, clip):
+        os._exit(3)
+
+
+def test_a_worker_that_dies_is_an_error_with_advice(samm, tmp_path):
+    paths = {int(path.stem.split('_')[1]): path for path in (samm / '006/006_2_1').iterdir()}
+    clip = Clip(database='samm', subject='6', clip='006_2_1', frames=Images(paths))
+    work = pipeline.Work(
+        sources={'samm': Deadly()},
+        rules={'samm': ApexRule(choices=('middle',))},
+        views=(),
+        cache=Cache(tmp_path),
+    )
+    with pytest.raises(InputError, match='fewer --workers'):
+        list(pipeline.run(work, [(clip, 'negative')], 2))
+
+
+def test_check_finds_what_build_would(own, tmp_path, capsys):
+    """Two subjects are not the release, so a check of them is never clean."""
+    spoil_a_frame(own)
+    report = tmp_path / 'report.json'
+    assert main(arguments(own, '--workers', '1', '--json', str(report), command='check')) == 1
+    said = capsys.readouterr().out
+    assert 'a truncated JPEG' in said
+    assert '2 of 28' in said
+    found = json.loads(report.read_text())
+    assert not found['complete']
+    assert found['databases']['samm']['subjects'] == 2
+    assert found['databases']['samm']['expected']['clips'] == 133
+    assert len(found['databases']['samm']['excluded']) == 2
+    first, counts = found['problems']
+    assert (first['database'], first['subject'], first['clip']) == ('samm', '6', '006_2_1')
+    assert 'instead of 28' in counts['text']
+
+
+def test_faces_can_be_looked_at(samm, tmp_path):
+    assert build(samm, tmp_path / 'out', '--overlays', str(tmp_path / 'seen')) == 0
+    assert len(list((tmp_path / 'seen').glob('samm_*.png'))) == 7
+
+
+@pytest.mark.parametrize(
+    ('more', 'said'),
+    [
+        (['--apex', 'best'], "unknown choice 'best'; expected some of table, sheet, middle, spotted"),
+        (['--apex', 'casme2=middle'], 'the release has no casme2; it has samm'),
+        (['--landmarks', 'nowhere.csv', '--landmarks', 'fan'], '--landmarks is given 3 times'),
+        (['--protocol', '7class'], "unknown protocol '7class' of samm: expected one of 3class, 5class"),
+        (['--view', 'flow', 'sound'], "unknown --view 'sound': expected one of flow, apex, clip"),
+        (['--regions', 'EX'], "unknown pair of regions 'EX'"),
+        (['--size', '300'], '--size 300 with --face-size 224'),
+        (['--flow-setting', 'Lambda'], "--flow-setting 'Lambda': expected NAME=NUMBER"),
+        (['--flow-setting', 'Lambada=1'], "no setting 'Lambada': expected one of"),
+        (['--strain-smoothing', '-1'], '--strain-smoothing -1.0: expected'),
+        (['--workers', '0'], '--workers 0: expected 1 or more'),
+        (['--frames', 'raw'], '--frames does not apply to samm'),
+        (['--seed', '1'], '--seed: not an option of --release samm'),
+    ],
+)
+def test_a_wrong_option_is_named(samm, tmp_path, capsys, more, said):
+    assert main(arguments(samm, '--out', str(tmp_path / 'out'), *more)) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / 'out').exists()
+
+
+def test_faces_that_are_not_aligned_need_landmarks(samm, tmp_path, capsys):
+    assert main(['build', '--release', 'samm', '--source', str(samm), '--out', str(tmp_path / 'out')]) == 2
+    assert 'not aligned: say by --landmarks' in capsys.readouterr().err
+
+
+def test_the_data_stage_needs_no_framework():
+    code = (
+        'import sys, data_prep.assemble, data_prep.builder, data_prep.doctor, data_prep.synthetic.release\n'
+        "print({'jax', 'torch', 'tensorflow', 'mediapipe', 'face_alignment'} & set(sys.modules))"
+    )
+    ran = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
+    assert ran.stdout == 'set()\n'
