@@ -220,7 +220,7 @@ def _add_views(parser: argparse.ArgumentParser) -> None:
         '--strain-smoothing',
         type=float,
         metavar='PIXELS',
-        help='of the face, before the strain is taken; 0 for none (default: 3 at a --face-size of 224)',
+        help='of the face, before the strain is taken; 0 for none (default: 4 at a --face-size of 224)',
     )
     group.add_argument(
         '--clip-crop',

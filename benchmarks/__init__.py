@@ -1,0 +1,1 @@
+"""Measurements that anyone can run; results are in README.md beside. They are no tests."""
