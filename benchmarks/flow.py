@@ -84,7 +84,7 @@ def measure(*, still: bool) -> pd.DataFrame:
 
 
 def summary(table: pd.DataFrame) -> pd.DataFrame:
-    """Returns a row a kind of frames and solver; errors of the strain are relative, over all pairs together."""
+    """Returns a row a kind of frames and solver; errors of the strain are relative, of all pairs together."""
     rows = []
     for (frames, solver), own in table.groupby(['frames', 'solver'], sort=False):
         rows.append(
