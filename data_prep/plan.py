@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from data_prep import apex, protocols
 from data_prep.clip import Clip, Exclusion, Problem, Survey
+from data_prep.frames import Images
 from data_prep.prepared import ApexRule
 from data_prep.protocols import Protocol
 from data_prep.releases import flow_images
@@ -127,14 +128,20 @@ def _labelled(survey: Survey, protocol: Protocol) -> tuple[list[tuple[Clip, str]
 def _apex_problems(items: Sequence[tuple[Clip, str]], rule: ApexRule) -> list[Problem]:
     found = []
     for clip, _ in items:
-        if clip.frames is None:  # the reader has said so
-            continue
         try:
-            apex.choose(apex.with_span(clip), rule.choices, rule.table)
+            apex.choose(apex.with_span(_with_supposed_frames(clip)), rule.choices, rule.table)
         except InputError as error:
             text = f'{clip.subject}/{clip.clip}: {error}'
             found.append(Problem(row=clip.row, text=text, key=clip.key))
     return found
+
+
+def _with_supposed_frames(clip: Clip) -> Clip:
+    """Returns a clip without frames, which its reader has told, as if it had those of which the sheet speaks."""
+    if clip.frames:
+        return clip
+    told = {clip.onset, clip.apex, clip.offset} - {schema.UNKNOWN_FRAME} or {0, 1}
+    return dataclasses.replace(clip, frames=Images(dict.fromkeys(told)))
 
 
 def _differences(items: Sequence[tuple[Clip, str]], path: pathlib.Path) -> list[Problem]:
@@ -142,7 +149,7 @@ def _differences(items: Sequence[tuple[Clip, str]], path: pathlib.Path) -> list[
     rows, problems = flow_images.read_list(path)
     listed = {(row.database, row.subject, row.clip): row for row in rows}
     found = {clip.key: (clip, label) for clip, label in items}
-    differences = [Problem(row=path.name, text=problem) for problem in problems]
+    differences = [Problem(row='', text=problem) for problem in problems]
     for key, row in listed.items():
         place = f'{path.name}, line {row.line}'
         if key not in found:

@@ -110,7 +110,7 @@ class ClipView:
         boxes = prepared.boxes(self.size)
         if self.crop == 'regions':
             return regions.puzzle(face, self.pair, boxes)
-        letters = {UNIT_REGIONS[unit] for unit in _units(prepared.clip.action_units)}
+        letters = {UNIT_REGIONS[unit] for unit in action_units(prepared.clip.action_units)}
         if not letters:
             return face
         tops, bottoms, lefts, rights = zip(*(boxes[letter] for letter in sorted(letters)), strict=True)
@@ -135,6 +135,6 @@ def most_different(grey: np.ndarray, number: int) -> np.ndarray:
     return np.sort(np.argsort(-difference, kind='stable')[:number])
 
 
-def _units(text: str) -> list[int]:
+def action_units(text: str) -> list[int]:
     """Returns the action units of an annotation such as `4+R12` or `L14B` that have a region."""
     return [int(digits) for digits in re.findall(r'\d+', text) if int(digits) in UNIT_REGIONS]
