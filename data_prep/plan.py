@@ -137,7 +137,7 @@ def _apex_problems(items: Sequence[tuple[Clip, str]], rule: ApexRule) -> list[Pr
 
 
 def _with_supposed_frames(clip: Clip) -> Clip:
-    """Returns a clip without frames, which its reader has told, as if it had those of which the sheet speaks."""
+    """Returns a clip that lacks frames, of which its reader has told, as if it had those of its sheet."""
     if clip.frames:
         return clip
     told = {clip.onset, clip.apex, clip.offset} - {schema.UNKNOWN_FRAME} or {0, 1}
