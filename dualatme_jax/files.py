@@ -1,10 +1,31 @@
-"""Files that are either whole or not there."""
+"""Paths as users write them, and files that are either whole or not there."""
 
 import contextlib
 import os
 import pathlib
 import tempfile
 from collections.abc import Iterator
+
+from dualatme_jax.errors import InputError
+
+
+def expanded(path: str | os.PathLike, option: str) -> pathlib.Path:
+    """Returns a path with its `~` or `~user` replaced by that home folder.
+
+    Args:
+      path: as the user wrote it.
+      option: where, such as `--out`, for the error.
+
+    Raises:
+      InputError: no such user, or one without a home folder.
+    """
+    try:
+        return pathlib.Path(path).expanduser()
+    except RuntimeError as error:
+        raise InputError(
+            f'{option} {path}: the home folder of {pathlib.Path(path).parts[0]!r} is not known: '
+            'write the whole path'
+        ) from error
 
 
 @contextlib.contextmanager
