@@ -59,8 +59,11 @@ def solver(algorithm: str = 'tvl1', **settings: float) -> cv2.DenseOpticalFlow:
         if setter is None:
             known = ', '.join(sorted(other[3:] for other in dir(made) if other.startswith('set')))
             raise InputError(f'{algorithm} has no setting {name!r}: expected one of {known}')
-        # Whether a setting is whole or not is OpenCV's to say.
-        setter(int(value) if isinstance(getattr(made, f'get{name}')(), int) else value)
+        try:
+            # Whether a setting is whole or not is OpenCV's to say.
+            setter(int(value) if isinstance(getattr(made, f'get{name}')(), int) else value)
+        except (ValueError, OverflowError, cv2.error) as error:
+            raise InputError(f'{algorithm} cannot take the setting {name} {value}: {error}') from error
     return made
 
 
@@ -71,8 +74,16 @@ def optical_flow(solver: cv2.DenseOpticalFlow, onset: np.ndarray, apex: np.ndarr
       solver: from `solver()`.
       onset: [H, W] uint8, grey.
       apex: [H, W] uint8, grey.
+
+    Raises:
+      InputError: it is not finite, as with settings out of range.
     """
-    return solver.calc(onset, apex, None)
+    found = solver.calc(onset, apex, None)
+    if not np.isfinite(found).all():
+        raise InputError(
+            'the flow is not finite: the frames or the settings of the algorithm (--flow-setting) make no sense'
+        )
+    return found
 
 
 def strain(flow: np.ndarray, variant: str = 'symmetric', *, smoothing: float = 0.0) -> np.ndarray:
@@ -107,24 +118,29 @@ def _blurred(flow: np.ndarray, width: float) -> np.ndarray:
 
 
 def channels(
-    flow: np.ndarray, size: int, variant: str = 'symmetric', *, smoothing: float = 0.0
+    flow: np.ndarray, variant: str = 'symmetric', *, smoothing: float = 0.0, seam: int = 0
 ) -> np.ndarray:
-    """Returns u, v and strain at another size: the encoding `raw`.
+    """Returns u, v and strain.
 
     Args:
       flow: [H, W, 2], (u, v) in pixels.
-      size: height and width of what is returned, in pixels.
       variant: as for `strain`.
       smoothing: as for `strain`.
+      seam: the row at which a puzzled face is joined; there is no strain across it. 0 for none.
 
     Returns:
-      [size, size, 3] float32: u and v in pixels of the flow as it was computed, whatever `size`; the strain.
-      Resized by area.
+      [H, W, 3] float32.
     """
-    whole = np.dstack([flow, strain(flow, variant, smoothing=smoothing)]).astype(np.float32)
-    if whole.shape[:2] == (size, size):
-        return whole
-    return cv2.resize(whole, (size, size), interpolation=cv2.INTER_AREA)
+    parts = np.split(flow, [seam]) if seam else [flow]
+    strains = np.concatenate([strain(part, variant, smoothing=smoothing) for part in parts])
+    return np.dstack([flow, strains]).astype(np.float32)
+
+
+def resized(channels: np.ndarray, size: int) -> np.ndarray:
+    """Returns channels [H, W, C] as [size, size, C], by area; their units stay those of H and W."""
+    if channels.shape[:2] == (size, size):
+        return channels
+    return cv2.resize(channels, (size, size), interpolation=cv2.INTER_AREA)
 
 
 def minmax(channels: np.ndarray) -> np.ndarray:
@@ -152,7 +168,7 @@ def flow_image(flow: np.ndarray) -> np.ndarray:
     Returns:
       `schema.FLOW_SHAPE` uint8.
     """
-    return minmax(channels(flow, schema.FLOW_SIZE))
+    return minmax(resized(channels(flow), schema.FLOW_SIZE))
 
 
 def recipe(solver: cv2.DenseOpticalFlow) -> dict:

@@ -88,11 +88,17 @@ def puzzle(image: np.ndarray, pair: str, boxes: Mapping[str, Box] | None = None)
         return image
     boxes = template_boxes((height, width)) if boxes is None else boxes
     halves = []
-    for letter, rows in zip(pair, (height // 2, height - height // 2), strict=True):
+    half = seam(height, pair)
+    for letter, rows in zip(pair, (half, height - half), strict=True):
         top, bottom, left, right = boxes[letter]
         cut = image[top:bottom, left:right]
         halves.append(cv2.resize(cut, (width, rows), interpolation=cv2.INTER_LINEAR))
     return np.concatenate(halves)
+
+
+def seam(height: int, pair: str) -> int:
+    """Returns the row of a puzzled face of `height` pixels where its lower half begins; 0 if it is not joined."""
+    return 0 if pair == 'full' else height // 2
 
 
 def check_pair(pair: str) -> None:

@@ -78,9 +78,25 @@ def test_smoothing_takes_noise_off_a_strain_and_leaves_a_smooth_one():
 @pytest.mark.parametrize('size', [28, 56, 112])
 def test_raw_channels_keep_pixels_of_the_flow_at_any_size(size):
     constant = np.tile(np.float32([1.5, -0.25]), (112, 112, 1))
-    found = flow.channels(constant, size)
+    found = flow.resized(flow.channels(constant), size)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, np.tile(np.float32([1.5, -0.25, 0]), (size, size, 1)), atol=1e-6)
+
+
+def test_a_puzzled_face_is_not_strained_at_its_seam():
+    halves = np.concatenate([np.full((56, 112, 2), 1.0), np.full((56, 112, 2), -1.0)]).astype(np.float32)
+    joined = flow.channels(halves, smoothing=2.0)
+    assert joined[..., 2].max() > 0.1
+    apart = flow.channels(halves, smoothing=2.0, seam=56)
+    np.testing.assert_allclose(apart[..., 2], 0, atol=1e-6)
+    np.testing.assert_array_equal(apart[..., :2], halves)
+
+
+def test_a_flow_that_is_not_finite_is_refused(texture):
+    with pytest.raises(InputError, match='not finite'):
+        flow.optical_flow(flow.solver('tvl1', Tau=float('nan')), texture, np.roll(texture, 1))
+    with pytest.raises(InputError, match='cannot take the setting ScalesNumber inf'):
+        flow.solver('tvl1', ScalesNumber=float('inf'))
 
 
 def test_a_setting_is_taken_by_opencvs_name():

@@ -140,7 +140,11 @@ def test_the_puzzled_flow_may_be_cut(samm, tmp_path):
     assert 'cut' in dataset.load(tmp_path / 'cut').origin
     computed, cut = dataset.load(tmp_path / 'computed'), dataset.load(tmp_path / 'cut')
     np.testing.assert_array_equal(computed.flow, cut.flow)
-    assert (computed.flow_puzzled != cut.flow_puzzled).any()
+    # They show the same motion, differently found; shuffled, they would not.
+    a, b = (data.flow_puzzled.reshape(7, -1).astype(float) for data in (computed, cut))
+    alike = np.corrcoef(a, b)[:7, 7:]
+    assert (alike.argmax(1) == np.arange(7)).all()
+    assert (np.diag(alike) < 1).all()
 
 
 def test_any_number_of_workers_and_any_cache_give_the_same_bytes(samm, tmp_path):

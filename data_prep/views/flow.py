@@ -14,7 +14,7 @@ from dualatme_jax.errors import InputError
 ENCODINGS = ('minmax_uint8', 'raw')
 PUZZLED = {
     'computed': 'computed on puzzled frames',  # as the Dual-ATME paper does
-    'cut': 'cut from the flow of the entire face',
+    'cut': 'cut from flow and strain of the entire face',
 }
 
 
@@ -94,14 +94,17 @@ class FlowView:
             'geometry': prepared.geometry(self.face_size),
             'flow': flow.recipe(self._solver()),
         }
-        pair = self.pair if self.puzzled == 'computed' else ''
+        boxes = prepared.boxes(self.face_size)
         whole = cache.arrays('flow', key, lambda: self._compute(prepared, ''))['flow']
-        if pair:
-            key |= {'pair': pair, 'boxes': prepared.boxes(self.face_size)}
-            puzzled = cache.arrays('flow', key, lambda: self._compute(prepared, pair))['flow']
+        channels = flow.channels(whole, self.strain, smoothing=self.smoothing)
+        if self.puzzled == 'computed':
+            key |= {'pair': self.pair, 'boxes': boxes}
+            stacked = cache.arrays('flow', key, lambda: self._compute(prepared, self.pair))['flow']
+            seam = regions.seam(self.face_size, self.pair)
+            puzzled = flow.channels(stacked, self.strain, smoothing=self.smoothing, seam=seam)
         else:
-            puzzled = regions.puzzle(whole, self.pair, prepared.boxes(self.face_size))
-        return {schema.FLOW: self._encode(whole), schema.FLOW_PUZZLED: self._encode(puzzled)}
+            puzzled = regions.puzzle(channels, self.pair, boxes)
+        return {schema.FLOW: self._encode(channels), schema.FLOW_PUZZLED: self._encode(puzzled)}
 
     def _solver(self):
         return flow.solver(self.algorithm, **self.settings)
@@ -112,8 +115,8 @@ class FlowView:
             frames = [regions.puzzle(frame, pair, prepared.boxes(self.face_size)) for frame in frames]
         return {'flow': flow.optical_flow(self._solver(), *frames)}
 
-    def _encode(self, computed: np.ndarray) -> bytes | np.ndarray:
-        stored = flow.channels(computed, self.size, self.strain, smoothing=self.smoothing)
+    def _encode(self, channels: np.ndarray) -> bytes | np.ndarray:
+        stored = flow.resized(channels, self.size)
         return images.encode_png(flow.minmax(stored)) if self.encoding == 'minmax_uint8' else stored
 
 
