@@ -4,7 +4,7 @@ import collections
 import dataclasses
 import os
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 
 from data_prep import apex, protocols
 from data_prep.clip import Clip, Exclusion, Problem, Survey
@@ -27,7 +27,8 @@ class Plan:
       items: the clips that are used with their labels, by database and in the sheet's order; also those with
         problems.
       excluded: database -> rows that are left out on purpose.
-      problems: what keeps the build from being complete.
+      problems: what keeps the build from being complete; among it every clip of an unknown emotion, which is
+        neither an item nor left out on purpose.
       notes: what is odd but keeps nothing from being used.
     """
 
@@ -82,7 +83,7 @@ def make(
       surveys: database -> what was found.
       protocol: its name; None for the first of the database.
       rules: database -> where its apexes come from.
-      reference: the challenge's list, which the rows must then equal.
+      reference: the challenge's list, whose rows of these databases the clips must then equal.
 
     Raises:
       InputError: unknown protocol, databases of different classes, or a list that cannot be read.
@@ -94,15 +95,17 @@ def make(
         raise InputError(f'the databases have different classes ({names}): choose one --protocol for all')
     items, excluded, problems, notes = [], {}, [], []
     for database, survey in surveys.items():
-        own, left_out = _labelled(survey, chosen[database])
-        dropped = {clip.key for clip in survey.clips} - {clip.key for clip, _ in own}
+        own, left_out, unknown = _labelled(survey, chosen[database])
+        used = [*(clip.key for clip, _ in own), *(problem.key for problem in unknown)]
+        dropped = {clip.key for clip in survey.clips} - set(used)
         items += own
         excluded[database] = left_out
         problems += [problem for problem in survey.problems if problem.key not in dropped]
+        problems += unknown
         problems += _apex_problems(own, rules[database])
         notes += [note for note in survey.notes if note.key not in dropped]
     if reference:
-        problems += _differences(items, pathlib.Path(reference).expanduser())
+        problems += _differences(items, set(surveys), pathlib.Path(reference).expanduser())
     return Plan(
         surveys=surveys,
         protocols=chosen,
@@ -114,15 +117,23 @@ def make(
     )
 
 
-def _labelled(survey: Survey, protocol: Protocol) -> tuple[list[tuple[Clip, str]], list[Exclusion]]:
-    items, excluded = [], list(survey.excluded)
+def _labelled(
+    survey: Survey, protocol: Protocol
+) -> tuple[list[tuple[Clip, str]], list[Exclusion], list[Problem]]:
+    """Returns the clips with their labels, those that are left out, and those of unknown emotions."""
+    items, excluded, problems = [], list(survey.excluded), []
     for clip in survey.clips:
-        label, reason = protocols.label_of(clip, protocol)
+        try:
+            label, reason = protocols.label_of(clip, protocol)
+        except InputError as error:
+            text = f'{clip.subject}/{clip.clip}: {error}'
+            problems.append(Problem(row=clip.row, text=text, key=clip.key))
+            continue
         if label is None:
             excluded.append(Exclusion(row=clip.row, subject=clip.subject, clip=clip.clip, reason=reason))
         else:
             items.append((clip, label))
-    return items, excluded
+    return items, excluded, problems
 
 
 def _apex_problems(items: Sequence[tuple[Clip, str]], rule: ApexRule) -> list[Problem]:
@@ -144,10 +155,10 @@ def _with_supposed_frames(clip: Clip) -> Clip:
     return dataclasses.replace(clip, frames=Images(dict.fromkeys(told)))
 
 
-def _differences(items: Sequence[tuple[Clip, str]], path: pathlib.Path) -> list[Problem]:
-    """Returns where the items are not the rows of the challenge's list."""
+def _differences(items: Sequence[tuple[Clip, str]], databases: Set[str], path: pathlib.Path) -> list[Problem]:
+    """Returns where the items are not the rows that the challenge's list has of their databases."""
     rows, problems = flow_images.read_list(path)
-    listed = {(row.database, row.subject, row.clip): row for row in rows}
+    listed = {(row.database, row.subject, row.clip): row for row in rows if row.database in databases}
     found = {clip.key: (clip, label) for clip, label in items}
     differences = [Problem(row='', text=problem) for problem in problems]
     for key, row in listed.items():

@@ -184,12 +184,21 @@ def emotion(word: str) -> str | None:
 
 
 def label_of(clip: Clip, protocol: Protocol) -> tuple[str | None, str]:
-    """Returns (label, '') of a clip that the protocol uses, or (None, reason)."""
+    """Returns (label, '') of a clip that the protocol uses, or (None, reason) where it leaves the clip out.
+
+    Raises:
+      InputError: the clip has a word for its emotion, and not one that is known.
+    """
     if clip.key in protocol.excluded:
         return None, protocol.excluded[clip.key]
+    if clip.emotion in ('', schema.UNKNOWN_TEXT):
+        return None, 'no emotion is given'
     meant = emotion(clip.emotion)
     if meant is None:
-        return None, f'no emotion of any protocol: {clip.emotion!r}'
+        raise InputError(
+            f'{clip.emotion!r} is no known emotion; expected one of {", ".join(EMOTIONS)}, or nothing: '
+            'correct it (a misspelt word, or the wrong column)'
+        )
     if (clip.database, meant) in protocol.dropped:
         return None, protocol.dropped[clip.database, meant]
     if meant not in protocol.classes:

@@ -45,6 +45,21 @@ def test_clips_have_labels_or_reasons():
     assert made.counts('casme2') == (1, {'negative': 0, 'positive': 1, 'surprise': 1})
 
 
+def test_an_unknown_emotion_is_a_problem_and_an_empty_cell_is_none():
+    made = make(survey(clip('a'), clip('b', 'disgst'), clip('c', '')))
+    assert [each.clip for each, _ in made.items] == ['a']
+    assert [each.clip for each in made.excluded['casme2']] == ['c']
+    (problem,) = made.problems
+    assert str(problem).startswith("sheet, row b: s/b: 'disgst' is no known emotion; expected one of happiness")
+    assert problem.key == ('casme2', 's', 'b')
+
+
+def test_a_column_of_emotions_that_holds_none_is_told_row_by_row():
+    made = make(survey(*(clip(name, '4+7') for name in 'abc')))
+    assert made.items == []
+    assert [problem.key[2] for problem in made.problems] == ['a', 'b', 'c']
+
+
 def test_problems_of_clips_that_are_left_out_do_not_matter():
     bad = [Problem(row='r', text='no folder', key=clip(name).key) for name in 'ab']
     made = make(survey(clip('a'), clip('b', 'others'), problems=bad, notes=bad))
@@ -107,3 +122,9 @@ def test_the_challenges_list_is_the_reference(tmp_path):
         'list.csv, line 3: casme2/s/gone is in the list, but not in the release',
         'sheet, row more: casme2/s/more is not in the list list.csv',
     ]
+
+
+def test_the_list_is_compared_for_the_databases_at_hand_only(tmp_path):
+    path = tmp_path / 'list.csv'
+    path.write_text('casme2,s,a,1\nsmic,s,b,0\nsamm,s,c,0\n')
+    assert not make(survey(clip('a')), reference=path).problems

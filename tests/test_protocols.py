@@ -1,6 +1,7 @@
 import collections
 import csv
 import pathlib
+import re
 
 import pytest
 
@@ -71,14 +72,20 @@ def test_three_classes(database, emotion, label):
         (clip('casme2', 'disgust', 'sub04', 'EP12_01f'), 'apex'),
         (clip('casme2', 'repression', 'sub05', 'EP09_05f'), 'not in the challenge'),
         (clip('samm', 'Other'), 'others is no class'),
-        (clip('meview', ''), 'no emotion of any protocol'),
-        (clip('meview', 'hapiness'), "'hapiness'"),
+        (clip('meview', ''), 'no emotion is given'),
+        (clip('meview', schema.UNKNOWN_TEXT), 'no emotion is given'),
     ],
 )
 def test_what_is_left_out_has_a_reason(left_out, reason):
     label, why = protocols.label_of(left_out, protocols.find('3class', left_out.database))
     assert label is None
     assert reason in why
+
+
+@pytest.mark.parametrize('word', ['hapiness', 'Negative/Repression', '4+R12', '?'])
+def test_an_unknown_emotion_is_refused_with_the_known_ones(word):
+    with pytest.raises(InputError, match=re.escape(f"'{word}' is no known emotion") + '.*happiness, surprise'):
+        protocols.label_of(clip('4dme', word), protocols.find('3class', '4dme'))
 
 
 def test_five_classes_are_the_databases_own():

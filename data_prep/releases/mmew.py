@@ -69,7 +69,7 @@ def _without_sheet(tree: Tree, findings: Findings) -> Survey:
                 database=DATABASE,
                 subject=f'S{int(match[1]):02}',
                 clip=folder.path.name,
-                emotion=words[0] if words else schema.UNKNOWN_TEXT,
+                emotion=words[0] if words else folder.parent,  # a name that is none shall be told
                 row=tree.show(folder.path),
             )
             clips.setdefault(clip.key, clip)
