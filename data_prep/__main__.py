@@ -144,6 +144,15 @@ def _add_release(parser: argparse.ArgumentParser, releases: tuple[str, ...]) -> 
 
 
 def _add_work(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group('views')
+    group.add_argument(
+        '--view',
+        nargs='+',
+        default=['flow'],
+        metavar='VIEW',
+        help='flow (onset to apex), apex (both faces), clip (30 frames); several: one dataset each, below '
+        '--out (default: flow)',
+    )
     group = parser.add_argument_group('faces')
     group.add_argument(
         '--landmarks',
@@ -178,14 +187,6 @@ def _add_workers(parser) -> None:
 
 def _add_views(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group('what is written')
-    group.add_argument(
-        '--view',
-        nargs='+',
-        default=['flow'],
-        metavar='VIEW',
-        help='flow (onset to apex), apex (both faces), clip (30 frames); several: one dataset each, below '
-        '--out (default: flow)',
-    )
     group.add_argument('--flow', choices=('tvl1', 'dis', 'farneback'), help='the algorithm (default: tvl1)')
     group.add_argument(
         '--flow-setting', action='append', default=[], metavar='NAME=NUMBER', help="in OpenCV's names"
@@ -234,6 +235,12 @@ def _add_views(parser: argparse.ArgumentParser) -> None:
 
 # The options of a release that is not one of RAW, besides those of every command.
 _OWN = {'flow_images': {'source', 'list', 'regions'}, 'synthetic': {'regions', 'flow', 'seed'}}
+# The options that only some views heed.
+_OF_VIEWS = {
+    ('flow',): {'flow', 'flow_setting', 'puzzled', 'size', 'encoding', 'strain', 'strain_smoothing'},
+    ('flow', 'apex'): {'face_size'},
+    ('clip',): {'clip_crop'},
+}
 _COMMON = {'run', 'parser', 'release', 'out', 'overwrite', 'json'}
 
 
@@ -244,21 +251,28 @@ def _refuse_options(options: argparse.Namespace) -> None:
         for name, value in vars(options).items()
         if name not in _COMMON and value != options.parser.get_default(name)
     }
-    own = _OWN.get(options.release)
-    surplus = sorted(given - own) if own else sorted(given & {'seed'})
+    if own := _OWN.get(options.release):
+        surplus = given - own
+    else:
+        surplus = given & {'seed'}
+        for views, names in _OF_VIEWS.items():
+            if not set(views) & set(options.view):
+                surplus |= given & names
+    surplus = sorted(surplus)
     if surplus:
         names = ', '.join('--' + name.replace('_', '-') for name in surplus)
-        raise InputError(f'{names}: not an option of --release {options.release}')
+        views = '' if own else f' with --view {" ".join(options.view)}'
+        raise InputError(f'{names}: not an option of --release {options.release}{views}')
 
 
 def _build(options: argparse.Namespace) -> int:
     import dataclasses
-    import pathlib
 
     from data_prep import builder
+    from dualatme_jax.files import expanded
 
     _refuse_options(options)
-    out = pathlib.Path(options.out).expanduser().resolve()
+    out = expanded(options.out, '--out').resolve()
     builder.check_free(out, options.overwrite)
     skipped: list[str] = []
     release = _RELEASES.get(options.release, _raw_release)(options, skipped)
@@ -294,10 +308,9 @@ _RELEASES = {'synthetic': _synthetic, 'flow_images': _flow_images}
 
 
 def _raw_release(options: argparse.Namespace, skipped: list[str]):
-    import pathlib
-
     from data_prep import assemble, pipeline
     from data_prep.cache import Cache
+    from dualatme_jax.files import expanded
 
     views = assemble.make_views(options)
     surveys = assemble.survey(options)
@@ -306,8 +319,9 @@ def _raw_release(options: argparse.Namespace, skipped: list[str]):
         listing = '\n'.join(f'  {problem}' for problem in plan.problems)
         raise InputError(f'{len(plan.problems)} problems:\n{listing}\n{assemble.SKIP_HINT}')
     skipped += [str(problem) for problem in plan.problems]
-    cache = options.cache or pathlib.Path(options.out).expanduser().resolve().parent / '.cache'
-    work = assemble.make_work(options, surveys, views, Cache(pathlib.Path(cache).expanduser()))
+    out = expanded(options.out, '--out').resolve()
+    cache = expanded(options.cache, '--cache') if options.cache else out.parent / '.cache'
+    work = assemble.make_work(options, surveys, views, Cache(cache))
     results = pipeline.run(work, plan.sound, assemble.workers(options))
     return assemble.release(options, plan, work, results, skipped)
 
@@ -334,20 +348,19 @@ def _check(options: argparse.Namespace) -> int:
 
 def _look_at_faces(options: argparse.Namespace, plan):
     """Returns the problems that only the frames themselves show."""
-    import pathlib
     import tempfile
 
     from data_prep import assemble, pipeline
     from data_prep.cache import Cache
     from data_prep.clip import Problem
+    from dualatme_jax.files import expanded
 
     if not plan.sound:
         return []
     with tempfile.TemporaryDirectory() as scratch:
         try:
-            work = assemble.make_work(
-                options, plan.surveys, (), Cache(pathlib.Path(options.cache or scratch).expanduser())
-            )
+            cache = Cache(expanded(options.cache or scratch, '--cache'))
+            work = assemble.make_work(options, plan.surveys, assemble.looks(options), cache)
         except InputError as error:
             return [Problem(row='', text=f'the faces were not looked at: {error}')]
         results = pipeline.run(work, plan.sound, assemble.workers(options))
@@ -380,17 +393,17 @@ def _synthesize(options: argparse.Namespace) -> int:
 
 def _write_json(found, path: str) -> None:
     import json
-    import pathlib
 
-    from dualatme_jax.files import replacing
+    from dualatme_jax.files import expanded, replacing
 
     text = json.dumps(found, indent=2, ensure_ascii=False) + '\n'
     if path == '-':
         sys.stdout.write(text)
         return
     try:
-        with replacing(pathlib.Path(path).expanduser()) as temporary:
-            temporary.write_text(text, encoding='utf-8')
+        with replacing(expanded(path, '--json')) as temporary:
+            # Names of files that are no text stay what they are on the disc.
+            temporary.write_text(text, encoding='utf-8', errors='surrogateescape')
     except OSError as error:
         raise InputError(f'cannot write --json {path}: {error.strerror or error}') from error
 

@@ -5,7 +5,18 @@ import pathlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from data_prep import apex, databases, flow, landmarks, pipeline, plan, processes, protocols, releases
+from data_prep import (
+    apex,
+    databases,
+    flow,
+    landmarks,
+    pipeline,
+    plan,
+    processes,
+    protocols,
+    regions,
+    releases,
+)
 from data_prep.cache import Cache
 from data_prep.clip import Clip, Problem, Survey
 from data_prep.example import Example
@@ -16,10 +27,13 @@ from data_prep.views import VIEWS
 from data_prep.views.apex import ApexView
 from data_prep.views.clip import ClipView
 from data_prep.views.flow import FlowView
+from data_prep.views.look import Look
 from dualatme_jax import schema
 from dualatme_jax.errors import InputError
+from dualatme_jax.files import expanded
 
 MEGC2019_CD = 'megc2019_cd'
+LARGEST_FACE = 1024  # pixels; no release has larger ones
 SKIP_HINT = 'To build without such clips: --on-error skip'
 
 
@@ -36,16 +50,18 @@ def survey(options: argparse.Namespace) -> dict[str, Survey]:
     given = {
         'frames': options.frames,
         'part': options.part,
-        'speakers': options.speakers,
+        'speakers': expanded(options.speakers, '--speakers') if options.speakers else None,
         'split_by_clip': options.split_by_clip,
     }
+    taken_by_some = {key for name in names for key in releases.options_of(name)}
+    for key, value in given.items():
+        if value and key not in taken_by_some:
+            raise InputError(f'--{key.replace("_", "-")} does not apply to {options.release}')
     found = {}
     for name in names:
-        # Of several releases each takes what it knows; that of one alone is refused what it does not.
-        own = {
-            key: value for key, value in given.items() if len(names) == 1 or key in releases.options_of(name)
-        }
-        found[name] = releases.survey(name, sources[name], sheet=sheets.get(name), **own)
+        own = {key: value for key, value in given.items() if key in releases.options_of(name)}
+        sheet = expanded(sheets[name], '--sheet') if name in sheets else None
+        found[name] = releases.survey(name, sources[name], sheet=sheet, **own)
     return found
 
 
@@ -100,7 +116,7 @@ def make_work(
     options: argparse.Namespace, surveys: Mapping[str, Survey], views: Sequence[pipeline.View], cache: Cache
 ) -> pipeline.Work:
     """What is done with each clip; raises InputError where a source of landmarks cannot be had."""
-    overlays = pathlib.Path(options.overlays).expanduser() if options.overlays else None
+    overlays = expanded(options.overlays, '--overlays') if options.overlays else None
     return pipeline.Work(
         sources=_landmark_sources(options, surveys),
         rules=apex_rules(options, surveys),
@@ -111,13 +127,19 @@ def make_work(
     )
 
 
+def looks(options: argparse.Namespace) -> list[pipeline.View]:
+    """What a check of the views that were asked for decodes."""
+    _check_views(options)
+    return [Look(span='clip' in options.view)]
+
+
 def make_views(options: argparse.Namespace) -> list[pipeline.View]:
     """The views that were asked for."""
-    unknown = [name for name in options.view if name not in VIEWS]
-    if unknown:
-        raise InputError(f'unknown --view {unknown[0]!r}: expected one of {", ".join(VIEWS)}')
+    _check_views(options)
     algorithm = options.flow or 'tvl1'
     size = options.face_size
+    if not regions.GRID <= size <= LARGEST_FACE:
+        raise InputError(f'--face-size {size}: expected {regions.GRID} to {LARGEST_FACE} pixels')
     smoothing = options.strain_smoothing
     made = {
         'flow': lambda: FlowView(
@@ -210,7 +232,7 @@ def apex_rules(options: argparse.Namespace, surveys: Mapping[str, Survey]) -> di
     tables = by_database('--apex-table', options.apex_table, tuple(surveys))
     rules = {}
     for name, found in surveys.items():
-        table = apex.read_table(pathlib.Path(tables[name]).expanduser(), name) if name in tables else {}
+        table = apex.read_table(expanded(tables[name], '--apex-table'), name) if name in tables else {}
         if name in choices:
             own = tuple(choice.strip() for choice in choices[name].split(','))
         elif table:
@@ -241,11 +263,17 @@ def _landmark_sources(
     return sources
 
 
+def _check_views(options: argparse.Namespace) -> None:
+    unknown = [name for name in options.view if name not in VIEWS]
+    if unknown:
+        raise InputError(f'unknown --view {unknown[0]!r}: expected one of {", ".join(VIEWS)}')
+
+
 def _sources(given: Sequence[str], names: tuple[str, ...]) -> dict[str, pathlib.Path]:
     if not given:
         raise InputError('--source is missing: the folder that holds the release')
     folders = {
-        name: pathlib.Path(path).expanduser() for name, path in by_database('--source', given, names).items()
+        name: expanded(path, '--source') for name, path in by_database('--source', given, names).items()
     }
     if len(names) > 1 and len(set(folders.values())) == 1 and len(given) == 1:
         above = next(iter(folders.values()))

@@ -81,7 +81,7 @@ def optical_flow(solver: cv2.DenseOpticalFlow, onset: np.ndarray, apex: np.ndarr
     found = solver.calc(onset, apex, None)
     if not np.isfinite(found).all():
         raise InputError(
-            'the flow is not finite: the frames or the settings of the algorithm (--flow-setting) make no sense'
+            'the flow is not finite: the settings of the algorithm (--flow-setting) make no sense'
         )
     return found
 

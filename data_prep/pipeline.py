@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import cv2
 
-from data_prep import images, landmarks, overlay, processes, regions
+from data_prep import images, landmarks, overlay, processes
 from data_prep.cache import Cache
 from data_prep.clip import Clip, Problem
 from data_prep.example import Example
@@ -15,9 +15,10 @@ from data_prep.prepared import ApexRule, Prepared
 from data_prep.views.apex import ApexView
 from data_prep.views.clip import ClipView
 from data_prep.views.flow import FlowView
+from data_prep.views.look import Look
 from dualatme_jax.errors import InputError
 
-View = FlowView | ApexView | ClipView
+View = FlowView | ApexView | ClipView | Look
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -27,7 +28,7 @@ class Work:
     Attributes:
       sources: database -> where its landmarks come from.
       rules: database -> where its apexes come from.
-      views: what is made of each clip; none only to check that its frames, face and apex can be had.
+      views: what is made of each clip.
       cache: what keeps results that were dear to compute.
       overlays: a folder for pictures of each face with its landmarks and regions, or None.
       pair: the regions of which these pictures show the puzzled face.
@@ -48,8 +49,6 @@ class Work:
         """
         try:
             prepared = Prepared(clip, self.sources[clip.database], self.rules[clip.database], self.cache)
-            if not self.views:
-                prepared.pair(regions.GRID)  # decodes both frames
             made = {view.name: view.make(prepared, self.cache) for view in self.views}
             if self.overlays:
                 self._draw(prepared)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 
+import cv2
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
@@ -47,7 +48,8 @@ def arguments(source, *more, command='build'):
 
 def build(source, out, *more):
     """Builds quickly: by DIS, in this process."""
-    quick = () if '--flow' in more else ('--flow', 'dis')
+    has_flow = '--view' not in more or 'flow' in more
+    quick = ('--flow', 'dis') if has_flow and '--flow' not in more else ()
     workers = () if '--workers' in more else ('--workers', '1')
     return main(arguments(source, '--out', str(out), *quick, *workers, *more))
 
@@ -271,6 +273,22 @@ def test_check_finds_what_build_would(own, tmp_path, capsys):
     assert 'instead of 28' in counts['text']
 
 
+def test_the_sheet_may_lie_elsewhere(own, tmp_path):
+    (sheet,) = own.glob('*.xlsx')
+    sheet.rename(tmp_path / 'my labels.xlsx')
+    assert build(own, tmp_path / 'out', '--sheet', str(tmp_path / 'my labels.xlsx')) == 0
+    assert len(read(tmp_path / 'out')) == 7
+
+
+def test_check_looks_at_the_frames_of_its_views(own, capsys):
+    (_, middle, *_) = sorted((own / '006/006_2_1').iterdir())
+    middle.write_bytes(cv2.imencode('.jpg', np.zeros((20, 30, 3), np.uint8))[1].tobytes())
+    for views, said in ((['flow'], False), (['flow', 'clip'], True)):
+        assert main(arguments(own, '--workers', '1', '--view', *views, command='check')) == 1
+        assert ('30x20 pixels, but the onset frame has' in capsys.readouterr().out) == said
+    assert build(own, own.parent / 'out', '--view', 'clip') == 2
+
+
 def test_faces_can_be_looked_at(samm, tmp_path):
     assert build(samm, tmp_path / 'out', '--overlays', str(tmp_path / 'seen')) == 0
     assert len(list((tmp_path / 'seen').glob('samm_*.png'))) == 7
@@ -291,6 +309,17 @@ def test_faces_can_be_looked_at(samm, tmp_path):
         (['--strain-smoothing', '-1'], '--strain-smoothing -1.0: expected'),
         (['--workers', '0'], '--workers 0: expected 1 or more'),
         (['--frames', 'raw'], '--frames does not apply to samm'),
+        (['--face-size', '0'], '--face-size 0: expected 28 to 1024 pixels'),
+        (
+            ['--view', 'apex', '--strain', 'quarter'],
+            '--strain: not an option of --release samm with --view apex',
+        ),
+        (['--out', '~nobody.such/x'], "home folder of '~nobody.such' is not known"),
+        (['--sheet', 'nowhere.xlsx'], 'nowhere.xlsx'),
+        (['--sheet', 'casme2=x.xlsx'], 'the release has no casme2'),
+        (['--overlays', '~nobody.such/x'], '--overlays ~nobody.such/x'),
+        (['--list', 'nowhere.csv'], 'nowhere.csv'),
+        (['--apex-table', 'nowhere.csv'], 'nowhere.csv'),
         (['--seed', '1'], '--seed: not an option of --release samm'),
     ],
 )
