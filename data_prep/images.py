@@ -1,35 +1,56 @@
 """Decodes image files, and refuses those that are not whole."""
 
+import os
+import re
 import zlib
 
 import cv2
 import numpy as np
 
+from data_prep import stderr
 from dualatme_jax.errors import InputError
 
 PNG = b'\x89PNG\r\n\x1a\n'
 _JPEG = b'\xff\xd8'
-_JPEG_END = b'\xff\xd9'
+_JPEG_SCAN, _JPEG_END = b'\xff\xda', b'\xff\xd9'
 _TRAILER = 1024  # bytes that some cameras and editors write after the end of a JPEG
+
+# How libjpeg begins to tell of damage; it then goes on with whatever it makes of the rest.
+_COMPLAINTS = (b'Corrupt JPEG data', b'Premature end of JPEG', b'Inconsistent progression')
+_PADDING = re.compile(rb'Corrupt JPEG data: (\d+) extraneous bytes before marker 0xd9')
+# The usual Huffman table of luminance (ISO/IEC 10918-1, table K.5), by the number of codes of each length.
+_USUAL_TABLE = bytes.fromhex('0002010303020403050504040000017d')
+_ZEROS = bytes(64)
 
 
 def decode(data: bytes) -> np.ndarray:
     """Decodes an image file of any kind that OpenCV reads.
 
+    A JPEG is refused if its code contradicts itself. It has no checksum, so that damage which leaves a valid
+    code cannot be told: most changes of a single byte, and about one in fifty of longer holes. PNG has
+    checksums.
+
     Returns:
       [H, W, 3] uint8, blue first, whatever the file's own colours; the orientation tag is ignored.
 
     Raises:
-      InputError: empty, truncated, damaged, or no image.
+      InputError: empty, truncated, damaged, no image, or of more than 8 bits a channel.
     """
     if not data:
         raise InputError('an empty file')
-    # Decoders fill up what is missing of a truncated file, without an error.
-    if data.startswith(_JPEG) and _JPEG_END not in data[-_TRAILER:]:
-        raise InputError(f'a truncated JPEG ({len(data)} bytes)')
     if data.startswith(PNG):
         png_header(data)
-    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    image = _decode_jpeg(data) if data.startswith(_JPEG) else _imdecode(data)
+    if image.dtype != np.uint8:  # which of its bits are used is not told: dividing by 256 may leave it black
+        raise InputError(
+            f'an image of {8 * image.itemsize} bits a channel, expected 8: convert the frames, '
+            'all by the same factor'
+        )
+    return image
+
+
+def _imdecode(data: bytes) -> np.ndarray:
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:  # so OpenCV calls an image of absurd size
@@ -37,6 +58,43 @@ def decode(data: bytes) -> np.ndarray:
     if image is None:
         raise InputError(f'not an image that OpenCV can decode ({len(data)} bytes)')
     return image
+
+
+def _decode_jpeg(data: bytes) -> np.ndarray:
+    # Decoders fill up what is missing of a truncated file, without an error.
+    if _JPEG_END not in data[-_TRAILER:]:
+        raise InputError(f'a truncated JPEG ({len(data)} bytes)')
+    if _has_hole(data):
+        raise InputError(f'a damaged JPEG: {len(_ZEROS)} bytes or more of its picture are zero')
+    with stderr.caught() as file:
+        image = _imdecode(data)
+        file.seek(0)
+        told = file.read()
+    complaint = next((line for line in told.splitlines() if line.startswith(_COMPLAINTS)), None)
+    if told and not complaint:  # of other libraries or threads
+        os.write(2, told)
+    if complaint and not _is_padding(complaint, data):
+        raise InputError(f'a damaged JPEG ({complaint.decode(errors="replace")})')
+    return image
+
+
+def _is_padding(complaint: bytes, data: bytes) -> bool:
+    """Tells whether libjpeg found no more than the few bytes with which some cameras fill up a picture."""
+    found = _PADDING.match(complaint)
+    count = int(found[1]) if found else 0
+    return 0 < count <= 2 or (0 < count <= 16 and bytes(count) + _JPEG_END in data)
+
+
+def _has_hole(data: bytes) -> bool:
+    """Tells whether zeros stand in a JPEG's picture where its coding makes none.
+
+    So a lost block of a disc looks. Other Huffman tables may make zeros of an even area, and so may a second
+    scan; a file with a thumbnail counts as one, too.
+    """
+    if data.count(_JPEG_SCAN) != 1 or _USUAL_TABLE not in data:
+        return False
+    scan = data.index(_JPEG_SCAN)
+    return _ZEROS in data[scan : data.find(_JPEG_END, scan)]
 
 
 def encode_png(image: np.ndarray) -> bytes:

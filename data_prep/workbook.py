@@ -4,18 +4,17 @@ Workbooks are read by pandas with openpyxl (.xlsx) or calamine (.xls), told apar
 of a sheet that has been passed around tells little.
 """
 
-import contextlib
 import csv
 import dataclasses
 import io
-import os
 import pathlib
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 
+from data_prep import stderr
 from dualatme_jax.errors import InputError
 
 _XLSX, _XLS = b'PK\x03\x04', b'\xd0\xcf\x11\xe0'  # what the two kinds begin with
@@ -50,7 +49,7 @@ def read(path: pathlib.Path) -> list[Worksheet]:
     if content.startswith(_XLSX):
         return _workbook(path, content, 'openpyxl')
     if content.startswith(_XLS):
-        with _silence():
+        with stderr.caught():  # calamine's panics write past Python
             return _workbook(path, content, 'calamine')
     return [Worksheet(path, '', _csv(path, content))]
 
@@ -87,16 +86,3 @@ def _csv(path: pathlib.Path, content: bytes) -> list[list[str]]:
     except csv.Error as error:
         raise InputError(f'{path.name}, row {len(rows) + 1}: not CSV ({error})') from error
     return rows
-
-
-@contextlib.contextmanager
-def _silence() -> Iterator[None]:
-    """Keeps what calamine's panics write, past Python, from the terminal."""
-    kept = os.dup(2)
-    try:
-        with open(os.devnull, 'wb') as nothing:  # noqa: PTH123
-            os.dup2(nothing.fileno(), 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)

@@ -1,3 +1,5 @@
+import os
+
 import cv2
 import numpy as np
 import pytest
@@ -39,6 +41,94 @@ def test_a_truncated_file_is_refused(suffix, share):
 def test_any_other_bytes_are_refused(data, start):
     with pytest.raises(InputError):
         images.decode(start + data)
+
+
+def photo(*options, height=240, width=320):
+    random = np.random.default_rng(1)
+    coarse = random.integers(0, 256, (height // 16, width // 16, 3), np.uint8)
+    smooth = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+    noisy = np.clip(smooth + random.normal(0, 2, smooth.shape), 0, 255).astype(np.uint8)
+    return cv2.imencode('.jpg', noisy, options)[1].tobytes()
+
+
+def hole(fill):
+    """Damage: up to 2000 bytes of the picture are replaced."""
+
+    def damage(data, start, length):
+        return data[:start] + fill(length) + data[start + length :]
+
+    return damage
+
+
+DAMAGES = {
+    'zeros': hole(bytes),
+    'random': hole(np.random.default_rng(2).bytes),
+    'half and an end': lambda data, start, length: data[:start] + b'\xff\xd9',
+    'a cut': hole(lambda length: b''),
+}
+CODINGS = {
+    'usual': (),
+    'quality 75': (cv2.IMWRITE_JPEG_QUALITY, 75),
+    'progressive': (cv2.IMWRITE_JPEG_PROGRESSIVE, 1),
+    'own tables': (cv2.IMWRITE_JPEG_OPTIMIZE, 1),
+    'restarts': (cv2.IMWRITE_JPEG_RST_INTERVAL, 4),
+}
+
+
+@pytest.mark.parametrize('damage', DAMAGES)
+@pytest.mark.parametrize('coding', CODINGS)
+def test_a_jpeg_with_damage_in_its_middle_is_refused(coding, damage, capfd):
+    data, random = photo(*CODINGS[coding]), np.random.default_rng(3)
+    passed = 0
+    for _ in range(40):
+        start, length = random.integers(700, len(data) - 2100), random.integers(100, 2000)
+        try:
+            images.decode(DAMAGES[damage](data, start, length))
+            passed += 1
+        except InputError:
+            pass
+    assert passed <= 3  # a JPEG has no checksum: some damage makes another valid file
+    assert capfd.readouterr().err == ''  # libjpeg's words are in the error, not on the terminal
+
+
+@pytest.mark.parametrize('coding', CODINGS)
+@pytest.mark.parametrize('value', [0, 128, 255])
+def test_an_even_jpeg_is_no_damaged_one(coding, value):
+    even = np.full((480, 640, 3), value, np.uint8)
+    assert images.decode(cv2.imencode('.jpg', even, CODINGS[coding])[1].tobytes()).mean() == value
+
+
+@pytest.mark.parametrize(
+    'change',
+    [
+        lambda data: data + b'appended by the camera',
+        lambda data: data[:-2] + bytes(15) + data[-2:],  # padding
+        lambda data: data[:-2] + b'x' + data[-2:],
+    ],
+)
+def test_what_cameras_add_to_a_jpeg_is_no_damage(change):
+    data = photo()
+    np.testing.assert_array_equal(images.decode(change(data)), images.decode(data))
+
+
+@pytest.mark.parametrize('suffix', ['.png', '.tif'])
+@pytest.mark.parametrize('channels', [1, 3])
+def test_more_than_8_bits_are_refused(suffix, channels):
+    picture = np.full((20, 20, channels), 1023, np.uint16)  # 10 bits used: by /256 all but black
+    with pytest.raises(InputError, match='16 bits a channel, expected 8'):
+        images.decode(encoded(suffix, picture))
+
+
+def test_what_others_write_to_the_terminal_meanwhile_is_not_lost(capfd, monkeypatch):
+    whole = images._imdecode
+
+    def chatty(data):
+        os.write(2, b'a warning of another thread\n')
+        return whole(data)
+
+    monkeypatch.setattr(images, '_imdecode', chatty)
+    images.decode(photo())
+    assert capfd.readouterr().err == 'a warning of another thread\n'
 
 
 @pytest.mark.parametrize('picture', [PICTURE, PICTURE[..., 0]])
