@@ -1,6 +1,10 @@
+import cv2
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from data_prep import cache as cache_module
 from data_prep.cache import Cache
 
 
@@ -49,6 +53,35 @@ def test_a_damaged_file_is_computed_anew(tmp_path, calls, damage):
     file.write_bytes(damage(file.read_bytes()))
     cache.arrays('flow', {'n': 1}, computing(calls, 2))
     assert cache.arrays('flow', {'n': 1}, computing(calls, 3))['a'][0] == 2
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(st.data())
+def test_no_damage_changes_a_result_or_is_an_error(tmp_path_factory, data):
+    arrays = {'a': np.arange(6, dtype=np.int16).reshape(2, 3), 'b': np.array(['x'])}
+    folder = tmp_path_factory.mktemp('cache')
+    Cache(folder).arrays('flow', {}, lambda: arrays)
+    (file,) = folder.rglob('*.npz')
+    content = bytearray(file.read_bytes())
+    start = data.draw(st.integers(0, len(content) - 1))
+    new = data.draw(st.binary(max_size=8))
+    content[start : start + data.draw(st.integers(0, 8))] = new
+    file.write_bytes(content)
+    for _ in range(2):
+        found = Cache(folder).arrays('flow', {}, lambda: arrays)
+        assert found.keys() == arrays.keys()
+        for name, array in arrays.items():
+            assert found[name].dtype == array.dtype
+            np.testing.assert_array_equal(found[name], array)
+
+
+@pytest.mark.parametrize(
+    ('owner', 'name', 'value'), [(cache_module, 'VERSION', 0), (cv2, '__version__', '3.0.0')]
+)
+def test_another_version_computes_anew(tmp_path, calls, monkeypatch, owner, name, value):
+    Cache(tmp_path).arrays('flow', {}, computing(calls, 1))
+    monkeypatch.setattr(owner, name, value)
+    assert Cache(tmp_path).arrays('flow', {}, computing(calls, 2))['a'][0] == 2
 
 
 def test_nothing_is_kept_of_a_failure(tmp_path):
