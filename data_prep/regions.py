@@ -97,7 +97,7 @@ def puzzle(image: np.ndarray, pair: str, boxes: Mapping[str, Box] | None = None)
 
 
 def seam(height: int, pair: str) -> int:
-    """Returns the row of a puzzled face of `height` pixels at which its lower half begins; 0 if it has none."""
+    """Returns the row of a puzzled face of `height` pixels where its lower half begins; 0 if it has none."""
     return 0 if pair == 'full' else height // 2
 
 
