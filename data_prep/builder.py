@@ -18,6 +18,7 @@ from data_prep import images
 from data_prep.example import Example
 from dualatme_jax import schema
 from dualatme_jax.errors import InputError
+from dualatme_jax.files import expanded
 
 VERSION = '1.1.0'  # of the layout: changes with the features
 
@@ -83,7 +84,7 @@ def write(release: Release, out: str | os.PathLike, *, overwrite: bool = False) 
     Raises:
       InputError: `out` holds something already, cannot be written, or is being written by another process.
     """
-    out = pathlib.Path(out).expanduser().resolve()
+    out = expanded(out, '--out').resolve()
     check_free(out, overwrite)
     try:
         with _replacing_folder(out) as folder:
@@ -243,8 +244,24 @@ def _encodable(value, feature: tfds.features.FeatureConnector):
 
 def check_free(out: pathlib.Path, overwrite: bool) -> None:
     """Raises InputError unless a dataset can be written to `out` without loss of anything else."""
-    if not out.exists():
-        return
+    try:
+        str(out).encode()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f'--out {str(out)!r} is not text in UTF-8, which ArrayRecord expects: rename it'
+        ) from error
+    try:
+        # The longest name is that of the scratch folder: whether it may be is asked of the file system.
+        _scratch(out).exists()
+        if out.exists():
+            _check_contents(out, overwrite)
+    except OSError as error:
+        raise InputError(f'--out {out} cannot be used: {error.strerror}. Choose another --out') from error
+
+
+def _check_contents(out: pathlib.Path, overwrite: bool) -> None:
+    if out.is_mount():
+        raise InputError(f'--out {out} is a mount point, which cannot be replaced: choose a folder in it')
     if not out.is_dir():
         raise InputError(f'--out {out} is a file: expected a folder that is new or empty')
     folders = [path for path in out.iterdir() if path.is_dir() and (path / _INFO).is_file()] or [out]
@@ -268,18 +285,9 @@ def check_free(out: pathlib.Path, overwrite: bool) -> None:
 def _replacing_folder(out: pathlib.Path) -> Iterator[pathlib.Path]:
     """Yields a new folder beside `out`, which takes `out`'s place when the block ends well."""
     out.parent.mkdir(parents=True, exist_ok=True)
-    # Hidden, so that a build which was killed is not taken for a dataset by its neighbours; of a fixed name,
-    # so that the next one clears it away.
-    scratch = out.parent / f'.{out.name}.building'
-    scratch.mkdir(exist_ok=True)
-    handle = os.open(scratch, os.O_RDONLY)
+    scratch = _scratch(out)
+    handle = _locked(scratch, out)
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise InputError(
-                f'another process is writing {out}: wait for it, or choose another --out'
-            ) from error
         with contextlib.ExitStack() as stack:
             stack.callback(shutil.rmtree, scratch, ignore_errors=True)
             made, old = scratch / 'made', scratch / 'old'
@@ -299,4 +307,33 @@ def _replacing_folder(out: pathlib.Path) -> Iterator[pathlib.Path]:
                     old.rename(out)
                 raise
     finally:
+        os.close(handle)
+
+
+def _scratch(out: pathlib.Path) -> pathlib.Path:
+    # Hidden, so that a build which was killed is not taken for a dataset by its neighbours; of a fixed name,
+    # so that the next one clears it away.
+    return out.parent / f'.{out.name}.building'
+
+
+def _locked(scratch: pathlib.Path, out: pathlib.Path) -> int:
+    """Makes the folder `scratch` and returns a handle of it that holds its lock."""
+    while True:
+        scratch.mkdir(exist_ok=True)
+        try:
+            handle = os.open(scratch, os.O_RDONLY)
+        except FileNotFoundError:  # deleted by its holder, just now
+            continue
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Its holder may have deleted it before the lock was had; another folder may be in its place.
+            if os.path.samestat(os.fstat(handle), scratch.stat()):
+                return handle
+        except FileNotFoundError:
+            pass
+        except BlockingIOError as error:
+            os.close(handle)
+            raise InputError(
+                f'another process is writing {out}: wait for it, or choose another --out'
+            ) from error
         os.close(handle)

@@ -1,5 +1,6 @@
 import dataclasses
 import os
+import pathlib
 import signal
 import subprocess
 import sys
@@ -233,3 +234,61 @@ def test_two_builds_of_one_dataset_do_not_mix(tmp_path):
 
     builder.write(dataclasses.replace(release('flow'), examples=examples()), tmp_path / 'out')
     assert len(read(tmp_path / 'out')) == 1
+
+
+def test_a_build_that_locks_a_folder_which_its_holder_deletes_begins_again(tmp_path, monkeypatch):
+    """The holder ends between this build's opening of the scratch folder and its lock."""
+    real, deleted = builder.fcntl.flock, []
+
+    def flock(handle, how):
+        if not deleted:
+            deleted.append((tmp_path / '.out.building').rmdir())
+        elif len(deleted) == 1:  # now a third build has made it anew
+            (tmp_path / '.out.building').rmdir()
+            deleted.append((tmp_path / '.out.building').mkdir())
+        real(handle, how)
+
+    monkeypatch.setattr(builder.fcntl, 'flock', flock)
+
+    def examples():
+        yield example(0)
+        with pytest.raises(InputError, match='another process is writing'):
+            builder.write(release('flow'), tmp_path / 'out')
+
+    builder.write(dataclasses.replace(release('flow'), examples=examples()), tmp_path / 'out')
+    assert len(deleted) == 2
+    assert len(read(tmp_path / 'out')) == 1
+
+
+@pytest.mark.parametrize(
+    ('name', 'match'),
+    [
+        ('x' * 250, 'File name too long'),  # with what is put around it, over 255
+        (os.fsdecode(b'caf\xe9'), 'not text in UTF-8'),
+        ('~nosuchuser/out', 'home folder'),
+    ],
+)
+def test_a_name_that_cannot_be_is_refused_before_work(tmp_path, monkeypatch, name, match):
+    monkeypatch.chdir(tmp_path)
+
+    def examples():
+        pytest.fail('work was done')
+        yield
+
+    with pytest.raises(InputError, match=match):
+        builder.write(dataclasses.replace(release('flow'), examples=examples()), name)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_mount_point_is_refused():
+    with pytest.raises(InputError, match='mount point'):
+        builder.check_free(pathlib.Path('/proc'), True)
+
+
+def test_a_folder_that_cannot_be_read_is_refused(tmp_path, monkeypatch):
+    def denied(path):
+        raise PermissionError(13, 'Permission denied')
+
+    monkeypatch.setattr(pathlib.Path, 'iterdir', denied)  # root may read whatever its mode
+    with pytest.raises(InputError, match='Permission denied'):
+        builder.check_free(tmp_path, False)
