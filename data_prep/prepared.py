@@ -4,7 +4,7 @@
 """
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -93,7 +93,11 @@ class Prepared:
 
     def span(self, size: int) -> Iterator[np.ndarray]:
         """Yields the aligned faces from onset to offset, [S, S, 3] uint8 each, one at a time."""
-        numbers, alignment = self.span_numbers, self.alignment(size)
+        return self.aligned_faces(self.span_numbers, size)
+
+    def aligned_faces(self, numbers: Sequence[int], size: int) -> Iterator[np.ndarray]:
+        """Yields the aligned faces of ascending `numbers`, [S, S, 3] uint8 each, one at a time."""
+        alignment = self.alignment(size)
         others = self.clip.frames.read([number for number in numbers if number not in self._kept])
         for number in numbers:
             frame = self._kept[number] if number in self._kept else self._checked(next(others), number)

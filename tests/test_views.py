@@ -1,3 +1,5 @@
+import weakref
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,21 +11,67 @@ from data_prep.views.flow import FlowView
 from dualatme_jax.errors import InputError
 
 
+class FakePrepared:
+    """Faces whose pixels all are their value; counts how many of them are alive at once."""
+
+    def __init__(self, values, first=7):
+        self._values = dict(enumerate(values, first))
+        self.span_numbers = list(self._values)
+        self.alive = self.most_alive = 0
+
+    def span(self, size):
+        return self.aligned_faces(self.span_numbers, size)
+
+    def aligned_faces(self, numbers, size):
+        for number in numbers:
+            face = np.full((size, size, 3), self._values[number], np.uint8)
+            self.alive += 1
+            self.most_alive = max(self.most_alive, self.alive)
+            weakref.finalize(face, self._died)
+            yield face
+            del face
+
+    def _died(self):
+        self.alive -= 1
+
+
 @settings(deadline=None, derandomize=True, max_examples=50)
-@given(st.lists(st.integers(0, 200), min_size=2, max_size=50), st.integers(1, 30))
-def test_the_most_different_frames_are_chosen_in_order_of_time(changes, number):
-    grey = np.array([0, *changes], float)[:, None, None] * np.ones((1, 4, 4))
-    chosen = clip_view.most_different(grey, number)
+@given(st.integers(0, 200), st.lists(st.integers(0, 200), min_size=1, max_size=50), st.integers(1, 30))
+def test_the_most_different_frames_are_chosen_in_order_of_time(onset, others, number):
+    values = np.array([onset, *others])
+    prepared = FakePrepared(values)
+    selected = ClipView(frames=number, size=4)._select(prepared)
+    chosen = selected['numbers'] - 7
+    np.testing.assert_array_equal(selected['faces'], values[chosen][:, None, None, None] * np.ones((4, 4, 3)))
+    assert selected['numbers'].dtype == np.int32
     assert len(chosen) == number
     assert (np.diff(chosen) >= 0).all()
-    values = grey[:, 0, 0]
-    if len(grey) > number:
+    if len(values) > number:
         assert len(set(chosen)) == number
-        assert sorted(values[chosen]) == sorted(values)[-number:]
+        changes = abs(values - onset)
+        assert sorted(changes[chosen]) == sorted(changes)[-number:]
     else:
-        counts = np.bincount(chosen, minlength=len(grey))
+        counts = np.bincount(chosen, minlength=len(values))
         assert counts.min() >= 1
         assert counts.max() - counts.min() <= 1
+
+
+def test_of_equal_frames_the_earlier_are_chosen():
+    assert clip_view.most_different(np.array([0, 5, 5, 9, 5]), 3).tolist() == [1, 2, 3]
+
+
+def test_small_differences_add_up_exactly():
+    faces = [np.full((224, 224, 3), 0, np.uint8) for _ in range(3)]
+    faces[1][:] = 255
+    faces[2][:] = 255
+    faces[2][0, 0] = 254
+    assert clip_view.differences(faces).tolist() == [0, 255 * 224**2, 255 * 224**2 - 1]
+
+
+def test_a_long_clip_is_not_kept_in_memory():
+    prepared = FakePrepared(np.arange(1000) % 251)
+    ClipView(frames=5, size=4)._select(prepared)
+    assert prepared.most_alive <= 5 + 2
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@
 
 import dataclasses
 import re
+from collections.abc import Iterable
 
 import cv2
 import numpy as np
@@ -100,11 +101,18 @@ class ClipView:
         }
 
     def _select(self, prepared: Prepared) -> dict[str, np.ndarray]:
-        """Returns the chosen frames, `faces` [T, S, S, 3], and their `numbers` [T]."""
-        faces = np.stack(list(prepared.span(self.size)))
-        grey = np.stack([images.grey(face) for face in faces]).astype(np.float32)
-        chosen = most_different(grey, self.frames)
-        return {'faces': faces[chosen], 'numbers': np.array(prepared.span_numbers, np.int32)[chosen]}
+        """Returns the chosen frames, `faces` [T, S, S, 3], and their `numbers` [T].
+
+        Of a long clip every frame is read, but none is kept: the chosen ones are read a second time.
+        """
+        numbers = np.array(prepared.span_numbers, np.int32)
+        if len(numbers) > self.frames:
+            chosen = most_different(differences(prepared.span(self.size)), self.frames)
+        else:
+            chosen = repeated(len(numbers), self.frames)
+        different, places = np.unique(chosen, return_inverse=True)
+        faces = np.stack(list(prepared.aligned_faces(numbers[different].tolist(), self.size)))
+        return {'faces': faces[places], 'numbers': numbers[chosen]}
 
     def _cropped(self, face: np.ndarray, prepared: Prepared) -> np.ndarray:
         boxes = prepared.boxes(self.size)
@@ -118,21 +126,26 @@ class ClipView:
         return cv2.resize(cut, (self.size, self.size), interpolation=cv2.INTER_LINEAR)
 
 
-def most_different(grey: np.ndarray, number: int) -> np.ndarray:
-    """Returns which frames differ most from the first one.
+def differences(faces: Iterable[np.ndarray]) -> np.ndarray:
+    """Returns by how much each of `faces`, [S, S, 3], differs from the first one in grey, summed up: [N]."""
+    greys = (images.grey(face) for face in faces)
+    first = next(greys)
+    return np.array([0, *(cv2.absdiff(grey, first).sum(dtype=np.int64) for grey in greys)])
+
+
+def most_different(difference: np.ndarray, number: int) -> np.ndarray:
+    """Returns which frames differ most from the first one: [number] indices, ascending.
 
     Args:
-      grey: [N, H, W], the frames in order of time.
-      number: how many to choose.
-
-    Returns:
-      [number] indices, ascending; with fewer frames than that, all of them, repeated evenly.
+      difference: [N], of the frames in order of time; of equal ones the earlier are chosen.
+      number: how many to choose, at most N.
     """
-    if len(grey) <= number:
-        return np.arange(number) * len(grey) // number
-    difference = np.abs(grey - grey[0]).mean((1, 2))
-    # Stable: of equal frames the earlier ones.
     return np.sort(np.argsort(-difference, kind='stable')[:number])
+
+
+def repeated(length: int, number: int) -> np.ndarray:
+    """Returns every index below `length`, repeated evenly: [number], ascending."""
+    return np.arange(number) * length // number
 
 
 def action_units(text: str) -> list[int]:
