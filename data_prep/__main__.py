@@ -20,8 +20,8 @@ RAW = ('casme2', 'smic', 'samm', 'casme_sq', 'casme3', 'mmew', '4dme', 'meview',
 _RELEASE_HELP = """\
 casme2, smic (HS), samm, casme_sq (CAS(ME)^2), casme3, mmew, 4dme, meview, deception (the real-life trial):
 the database as it is released; megc2019_cd: the composite of the first three; flow_images: the public 28x28
-flow images of that composite; synthetic: the embedded synthetic release, needs no source
-"""
+flow images of that composite"""
+_SYNTHETIC_HELP = '; synthetic: the embedded synthetic release, needs no source'
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -90,7 +90,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_release(parser: argparse.ArgumentParser, releases: tuple[str, ...]) -> None:
-    parser.add_argument('--release', required=True, choices=releases, metavar='NAME', help=_RELEASE_HELP)
+    described = _RELEASE_HELP + (_SYNTHETIC_HELP if 'synthetic' in releases else '')
+    parser.add_argument('--release', required=True, choices=releases, metavar='NAME', help=described)
     parser.add_argument(
         '--source',
         action='append',
@@ -266,26 +267,29 @@ def _refuse_options(options: argparse.Namespace) -> None:
 
 
 def _build(options: argparse.Namespace) -> int:
+    import collections
     import dataclasses
 
     from data_prep import builder
     from dualatme_jax.files import expanded
 
     _refuse_options(options)
+    if not options.out:
+        raise InputError('--out is empty: expected the folder that becomes the dataset')
     out = expanded(options.out, '--out').resolve()
     builder.check_free(out, options.overwrite)
     skipped: list[str] = []
     release = _RELEASES.get(options.release, _raw_release)(options, skipped)
-    written = 0
+    apexes = collections.Counter()
 
     def counted():
-        nonlocal written
         for example in _tracked(release.examples, f'{release.name}: clips', release.size):
-            written += 1
+            apexes[example.apex_choice] += 1
             yield example
 
     builder.write(dataclasses.replace(release, examples=counted()), out, overwrite=options.overwrite)
-    print(f'wrote {written} clips to {options.out}')
+    print(f'wrote {apexes.total()} clips to {options.out}')
+    print('apex: ' + ', '.join(f'{choice} {count}' for choice, count in apexes.most_common()))
     if skipped:
         print(f'{len(skipped)} problems; what has one is left out:')
         print('\n'.join(f'  {problem}' for problem in skipped))
@@ -319,6 +323,7 @@ def _raw_release(options: argparse.Namespace, skipped: list[str]):
         listing = '\n'.join(f'  {problem}' for problem in plan.problems)
         raise InputError(f'{len(plan.problems)} problems:\n{listing}\n{assemble.SKIP_HINT}')
     skipped += [str(problem) for problem in plan.problems]
+    print('\n'.join(assemble.remarks(plan)))
     out = expanded(options.out, '--out').resolve()
     cache = expanded(options.cache, '--cache') if options.cache else out.parent / '.cache'
     work = assemble.make_work(options, surveys, views, Cache(cache))

@@ -22,7 +22,6 @@ from data_prep.clip import Clip, Problem, Survey
 from data_prep.example import Example
 from data_prep.plan import Plan
 from data_prep.prepared import ApexRule
-from data_prep.releases import flow_images
 from data_prep.views import VIEWS
 from data_prep.views.apex import ApexView
 from data_prep.views.clip import ClipView
@@ -75,8 +74,20 @@ def make_plan(options: argparse.Namespace, surveys: Mapping[str, Survey]) -> Pla
     )
 
 
+def remarks(found: Plan) -> Iterator[str]:
+    """Yields what a build says that is no problem: what is left out, and counts that are not as expected."""
+    for name, excluded in found.excluded.items():
+        used = sum(found.counts(name)[1].values())
+        title = schema.DATABASE_TITLES[name]
+        if excluded:
+            yield f'{title}: {used} clips; {len(excluded)} rows are left out on purpose (check says which)'
+    yield from map(str, found.deviations())
+
+
 def flow_images_plan(source: str, list_path: str | None) -> Plan:
     """Reads the public flow images; what the challenge's list names is used as it is."""
+    from data_prep.releases import flow_images  # loads TFDS, as the builder does
+
     found = flow_images.survey(source, list_path)
     items = [
         (
@@ -257,7 +268,8 @@ def _landmark_sources(
         if what is None:
             raise InputError(
                 f'the frames of {schema.DATABASE_TITLES[name]} are not aligned: say by --landmarks where the '
-                f'landmarks of the faces come from: {landmarks.CHOICES}'
+                f'landmarks of the faces come from: {landmarks.CHOICES} (template only if you have cropped '
+                'and aligned the faces yourself)'
             )
         sources[name] = landmarks.source(what)
     return sources

@@ -92,8 +92,8 @@ def run(work: Work, items: Sequence[tuple[Clip, str]], workers: int) -> Iterator
         yield from processes.in_order(_do, items, workers, initializer=_take, initargs=(work,))
     except OSError as error:
         raise InputError(
-            f'cannot write what was computed: {error}. What is done stays usable: make room, or name another '
-            'place by --cache, and give the same command again'
+            f'cannot write what was computed: {error}. What is done stays usable: make room, or name other '
+            'places by --cache and --overlays, and give the same command again'
         ) from error
 
 

@@ -6,12 +6,11 @@ import os
 import pathlib
 from collections.abc import Mapping, Sequence, Set
 
-from data_prep import apex, protocols
+from data_prep import apex, challenge_list, protocols
 from data_prep.clip import Clip, Exclusion, Problem, Survey
 from data_prep.frames import Images
 from data_prep.prepared import ApexRule
 from data_prep.protocols import Protocol
-from data_prep.releases import flow_images
 from dualatme_jax import schema
 from dualatme_jax.errors import InputError
 
@@ -157,7 +156,7 @@ def _with_supposed_frames(clip: Clip) -> Clip:
 
 def _differences(items: Sequence[tuple[Clip, str]], databases: Set[str], path: pathlib.Path) -> list[Problem]:
     """Returns where the items are not the rows that the challenge's list has of their databases."""
-    rows, problems = flow_images.read_list(path)
+    rows, problems = challenge_list.read_list(path)
     listed = {(row.database, row.subject, row.clip): row for row in rows if row.database in databases}
     found = {clip.key: (clip, label) for clip, label in items}
     differences = [Problem(row='', text=problem) for problem in problems]

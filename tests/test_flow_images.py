@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_prep import __main__ as command
-from data_prep import builder, regions
+from data_prep import builder, challenge_list, regions
 from data_prep.releases import flow_images
 from dualatme_jax import dataset, schema
 from dualatme_jax.errors import InputError
@@ -214,7 +214,7 @@ lines = st.lists(st.lists(words, max_size=6).map(','.join) | st.text(max_size=20
 @given(lines, st.sampled_from(['\n', '\r\n', '\r']))
 def test_any_text_is_rows_and_problems(lines, end):
     text = end.join(lines)
-    rows, problems = flow_images.parse_list(text)
+    rows, problems = challenge_list.parse_list(text)
     assert len({row.stem for row in rows}) == len(rows)
     assert rows or problems
     for row in rows:
@@ -225,7 +225,7 @@ def test_any_text_is_rows_and_problems(lines, end):
 
 
 def test_an_oversized_field_is_a_problem():
-    _, problems = flow_images.parse_list('x' * 200_000)
+    _, problems = challenge_list.parse_list('x' * 200_000)
     assert 'field larger than field limit' in problems[0]
 
 

@@ -50,7 +50,9 @@ def test_an_unknown_emotion_is_a_problem_and_an_empty_cell_is_none():
     assert [each.clip for each, _ in made.items] == ['a']
     assert [each.clip for each in made.excluded['casme2']] == ['c']
     (problem,) = made.problems
-    assert str(problem).startswith("sheet, row b: s/b: 'disgst' is no known emotion; expected one of happiness")
+    assert str(problem).startswith(
+        "sheet, row b: s/b: 'disgst' is no known emotion; expected one of happiness"
+    )
     assert problem.key == ('casme2', 's', 'b')
 
 

@@ -20,9 +20,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
-from data_prep import processes, protocols
+from data_prep import challenge_list, processes, protocols
 from data_prep.clip import Clip
-from data_prep.releases import flow_images
 from data_prep.synthetic import action_units, dirt, sheets
 from data_prep.synthetic.layout import Layout, Listed, Row
 from data_prep.synthetic.layouts import casme2, casme3, deception, samm, smic
@@ -143,7 +142,7 @@ def _check(release: str, seed: int, subjects: int | None, frames: int) -> None:
 def _read_list(path: pathlib.Path, release: str) -> dict[str, Listed]:
     """Returns database -> the clips that a list has of it."""
     databases = schema.COMPOSITE if release == COMPOSITE else (release,)
-    found, problems = flow_images.read_list(path)
+    found, problems = challenge_list.read_list(path)
     for row in found:
         if row.subject not in LAYOUTS[row.database].subjects:
             known = LAYOUTS[row.database].subjects

@@ -1,0 +1,109 @@
+"""The challenge's list of the rows of MEGC2019-CD: `database,subject,clip,label`, without a header."""
+
+import csv
+import dataclasses
+import io
+import pathlib
+from collections.abc import Iterable
+
+from dualatme_jax import schema
+from dualatme_jax.errors import InputError
+
+COLUMNS = ('database', 'subject', 'clip', 'label')
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One row of the challenge's list.
+
+    Attributes:
+      line: its line in the file, from 1.
+      database: one of `schema.COMPOSITE`.
+      subject: as the list has it (SAMM: without leading zeros).
+      clip: as the list has it.
+      label: one of `schema.LABELS`.
+    """
+
+    line: int
+    database: str
+    subject: str
+    clip: str
+    label: str
+
+    @property
+    def stem(self) -> str:
+        """The name of the row's image, without the suffix and the space before it."""
+        # SAMM's subjects have three digits in file names; the list drops the zeros.
+        subject = self.subject.zfill(3) if self.database == 'samm' else self.subject
+        return f'{subject}_{self.clip}'
+
+
+def read_list(path: pathlib.Path) -> tuple[list[Row], list[str]]:
+    """Reads the challenge's list from a file; returns what `parse_list` does.
+
+    Raises:
+      InputError: it cannot be read.
+    """
+    return parse_list(_text(path))
+
+
+def parse_list(text: str) -> tuple[list[Row], list[str]]:
+    """Parses the challenge's list.
+
+    Args:
+      text: rows `database,subject,clip,label`, no header; any line ending; empty lines are skipped.
+
+    Returns:
+      The good rows in their order, and one sentence for each row that is not.
+    """
+    rows, problems, lines = [], [], {}
+    for line, fields in _records(text, problems):
+        try:
+            row = _row(line, fields)
+        except InputError as error:
+            problems.append(f'list, line {line}: {error}')
+            continue
+        first = lines.setdefault(row.stem, line)
+        if first == line:
+            rows.append(row)
+        else:
+            problems.append(f'list, line {line}: needs the same image as line {first}, {row.stem!r}')
+    if not rows and not problems:
+        problems.append(f'the list is empty: expected rows {",".join(COLUMNS)}')
+    return rows, problems
+
+
+def _records(text: str, problems: list[str]) -> Iterable[tuple[int, list[str]]]:
+    reader = csv.reader(io.StringIO(text, newline=''))
+    try:
+        for fields in reader:
+            if any(field.strip() for field in fields):
+                yield reader.line_num, [field.strip() for field in fields]
+    except csv.Error as error:
+        problems.append(f'list, line {reader.line_num}: {error}; the rest was not read')
+
+
+def _row(line: int, fields: list[str]) -> Row:
+    if len(fields) != len(COLUMNS):
+        raise InputError(f'{len(fields)} columns, expected {len(COLUMNS)}: {",".join(COLUMNS)}')
+    database, subject, clip, label = fields
+    if database not in schema.COMPOSITE:
+        raise InputError(f'unknown database {database!r}, expected one of {", ".join(schema.COMPOSITE)}')
+    if not subject or not clip:
+        raise InputError(f'the {"clip" if subject else "subject"} is empty')
+    labels = {str(number): name for number, name in enumerate(schema.LABELS)}
+    if label not in labels:
+        meanings = ', '.join(f'{number} {name}' for number, name in labels.items())
+        raise InputError(f'unknown label {label!r}, expected one of {meanings}')
+    return Row(line, database, subject, clip, labels[label])
+
+
+def _text(path: pathlib.Path) -> str:
+    try:
+        return path.read_bytes().decode('utf-8-sig')
+    except OSError as error:
+        raise InputError(f'cannot read the list {path}: {error.strerror or error}') from error
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f'the list {path} is not text in UTF-8 ({error}): save it as CSV in UTF-8'
+        ) from error
