@@ -319,14 +319,14 @@ def _raw_release(options: argparse.Namespace, skipped: list[str]):
     views = assemble.make_views(options)
     surveys = assemble.survey(options)
     plan = assemble.make_plan(options, surveys)
-    if plan.problems and options.on_error == 'stop':
-        listing = '\n'.join(f'  {problem}' for problem in plan.problems)
-        raise InputError(f'{len(plan.problems)} problems:\n{listing}\n{assemble.SKIP_HINT}')
-    skipped += [str(problem) for problem in plan.problems]
-    print('\n'.join(assemble.remarks(plan)))
     out = expanded(options.out, '--out').resolve()
     cache = expanded(options.cache, '--cache') if options.cache else out.parent / '.cache'
     work = assemble.make_work(options, surveys, views, Cache(cache))
+    if options.on_error == 'stop' and (problems := [*plan.problems, *assemble.without_landmarks(plan, work)]):
+        listing = '\n'.join(f'  {problem}' for problem in problems)
+        raise InputError(f'{len(problems)} problems:\n{listing}\n{assemble.SKIP_HINT}')
+    skipped += [str(problem) for problem in plan.problems]
+    print('\n'.join(assemble.remarks(plan, work)))
     results = pipeline.run(work, plan.sound, assemble.workers(options))
     return assemble.release(options, plan, work, results, skipped)
 

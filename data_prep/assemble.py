@@ -74,14 +74,27 @@ def make_plan(options: argparse.Namespace, surveys: Mapping[str, Survey]) -> Pla
     )
 
 
-def remarks(found: Plan) -> Iterator[str]:
+def remarks(found: Plan, work: pipeline.Work) -> Iterator[str]:
     """Yields what a build says that is no problem: what is left out, and counts that are not as expected."""
     for name, excluded in found.excluded.items():
         used = sum(found.counts(name)[1].values())
         title = schema.DATABASE_TITLES[name]
         if excluded:
             yield f'{title}: {used} clips; {len(excluded)} rows are left out on purpose (check says which)'
+        if work.sources[name].whole_frame and not found.surveys[name].aligned:
+            yield f'{title}: the release has not aligned its frames, but they are taken for aligned faces'
     yield from map(str, found.deviations())
+
+
+def without_landmarks(found: Plan, work: pipeline.Work) -> list[Problem]:
+    """Returns the clips that a landmark file lacks: all at once, before anything is computed."""
+    problems = []
+    for clip, _ in found.sound:
+        try:
+            work.sources[clip.database].recipe(clip)
+        except InputError as error:
+            problems.append(Problem(row=clip.row, text=f'{clip.subject}/{clip.clip}: {error}', key=clip.key))
+    return problems
 
 
 def flow_images_plan(source: str, list_path: str | None) -> Plan:

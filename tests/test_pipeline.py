@@ -295,6 +295,23 @@ def test_check_looks_at_the_frames_of_its_views(own, capsys):
     assert build(own, own.parent / 'out', '--view', 'clip') == 2
 
 
+def test_all_clips_that_a_landmark_file_lacks_are_named_at_once(own, tmp_path, capsys):
+    file = own / 'truth/landmarks.csv'
+    file.write_text('\n'.join(file.read_text().splitlines()[:4]) + '\n')
+    assert build(own, tmp_path / 'out') == 2
+    said = capsys.readouterr().err
+    assert said.startswith('error: 4 problems:\n')
+    assert said.count('has no landmarks of samm,') == 4
+    assert build(own, tmp_path / 'out', '--on-error', 'skip') == 0
+    assert len(read(tmp_path / 'out')) == 3
+
+
+def test_frames_taken_for_aligned_faces_are_remarked(samm, tmp_path, capsys):
+    given = ['build', '--release', 'samm', '--source', str(samm), '--landmarks', 'template', '--flow', 'dis']
+    assert main([*given, '--out', str(tmp_path / 'out'), '--workers', '1']) == 0
+    assert 'has not aligned its frames' in capsys.readouterr().out
+
+
 def test_faces_can_be_looked_at(samm, tmp_path):
     assert build(samm, tmp_path / 'out', '--overlays', str(tmp_path / 'seen')) == 0
     assert len(list((tmp_path / 'seen').glob('samm_*.png'))) == 7
