@@ -227,8 +227,20 @@ def _recipe(options: argparse.Namespace, found: Plan, work: pipeline.Work) -> di
             'name': next(iter(found.protocols.values())).name,
             'sources': sorted({protocol.source for protocol in found.protocols.values()}),
         },
+        'frames': {
+            name: 'cropped by the release' if survey.aligned else 'raw'
+            for name, survey in found.surveys.items()
+        },
         'landmarks': {name: source.recipe() for name, source in work.sources.items()},
+        'alignment': {
+            name: 'the whole frame'
+            if source.whole_frame
+            else 'eyes of the onset frame to those of the template'
+            for name, source in work.sources.items()
+        },
         'apex': {name: list(rule.choices) for name, rule in work.rules.items()},
+        'apex_tables': by_database('--apex-table', options.apex_table, databases_of(options.release)),
+        'cv2': cv2.__version__,
         'exclusions': {
             name: [f'{each.subject}/{each.clip}: {each.reason}' for each in excluded]
             for name, excluded in found.excluded.items()

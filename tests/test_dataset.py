@@ -249,6 +249,16 @@ def test_reading_needs_neither_tensorflow_nor_jax(folder):
     assert done.stderr == ''
 
 
+def test_reading_does_without_opencv(folder):
+    script = (
+        'import sys; sys.modules["cv2"] = None\n'
+        'from dualatme_jax import dataset\n'
+        'print(dataset.load(sys.argv[1], databases=("samm",)).flow.shape)'
+    )
+    done = subprocess.run([sys.executable, '-c', script, folder], capture_output=True, text=True, check=True)
+    assert done.stdout == '(2, 28, 28, 3)\n'
+
+
 def test_a_dataset_is_replaced_only_on_demand(folder):
     with pytest.raises(InputError, match='--overwrite'):
         builder.write(TINY, folder)
