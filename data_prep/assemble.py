@@ -5,6 +5,8 @@ import pathlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import cv2
+
 from data_prep import (
     apex,
     databases,
