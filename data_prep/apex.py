@@ -15,6 +15,7 @@ import numpy as np
 
 from data_prep.clip import Clip
 from data_prep.regions import Box
+from data_prep.releases import smic
 from dualatme_jax import schema
 from dualatme_jax.errors import InputError
 
@@ -48,7 +49,8 @@ def read_table(path: str | os.PathLike, database: str) -> Table:
     """Reads a CSV table of apexes with the columns `COLUMNS`, in any order.
 
     Args:
-      path: the file. If it has a column `database`, rows of other databases are left out.
+      path: the file. If it has a column `database`, rows of other databases are left out. SMIC's `s1` and
+        `s1_ne_01` are read as its reader writes them, `s01` and `s01_ne_01`.
       database: one of `schema.DATABASES`.
 
     Raises:
@@ -60,6 +62,8 @@ def read_table(path: str | os.PathLike, database: str) -> Table:
         if fields.get(schema.DATABASE, database) != database:
             continue
         key = fields[schema.SUBJECT], fields[schema.CLIP]
+        if database == smic.DATABASE:
+            key = smic.spelt(key[0]), smic.spelt(key[1])
         if key in table:
             raise InputError(
                 f'{place}: {"/".join(key)} stands in {table[key].place} already: keep one of them'
@@ -88,7 +92,9 @@ def check_choices(choices: Sequence[str], *, has_table: bool) -> None:
 
 
 def with_span(clip: Clip) -> Clip:
-    """Returns the clip with onset and offset: its first and last frame, where the release does not tell.
+    """Returns the clip with onset and offset: its first and last frame, where the clip does not tell.
+
+    Its frames end where it surely does, so this is a span to work on, and no annotation of the release.
 
     Raises:
       InputError: it has no frames.
@@ -186,9 +192,18 @@ def _of_table(clip: Clip, table: Table) -> int:
         raise InputError(f'{row.place}: no apex')
     if row.offset != schema.UNKNOWN_FRAME and row.apex > row.offset:
         raise InputError(f'{row.place}: the apex {row.apex} lies after the offset {row.offset}')
-    # The table may count frames otherwise than the release: only the distance from the onset counts.
-    shift = 0 if row.onset == schema.UNKNOWN_FRAME else clip.onset - row.onset
-    return _checked(row.apex + shift, clip, row.place)
+    if row.onset in (schema.UNKNOWN_FRAME, clip.onset):
+        return _checked(row.apex, clip, row.place)
+    # The table may count frames otherwise than the release; of a clip of another length it tells nothing.
+    length = row.offset - row.onset
+    if row.offset != schema.UNKNOWN_FRAME and length != clip.offset - clip.onset:
+        raise InputError(
+            f'{row.place}: {row.onset} to {row.offset} with the apex {row.apex} is not the clip, '
+            f'{clip.onset} to {clip.offset}: expected its numbers or as many frames counted from another onset'
+        )
+    shift = clip.onset - row.onset
+    counted = f'{row.place} (onset {row.onset}, apex {row.apex}, here shifted by {shift:+})'
+    return _checked(row.apex + shift, clip, counted)
 
 
 def _of_sheet(clip: Clip, table: Table) -> int:

@@ -3,6 +3,7 @@
 `H` and `W` are the height and width of a frame; colours are in OpenCV's order, blue first.
 """
 
+import contextlib
 import dataclasses
 import functools
 import hashlib
@@ -72,7 +73,7 @@ class Video:
 
     Attributes:
       path: the file.
-      count: how many frames it holds, counted by decoding or told by its header.
+      count: how many frames it holds; `count` counts them.
     """
 
     path: pathlib.Path
@@ -94,10 +95,7 @@ class Video:
         Raises:
           InputError: no such frame, or a video that cannot be opened or decoded so far.
         """
-        capture = cv2.VideoCapture(str(self.path))
-        try:
-            if not capture.isOpened():
-                raise InputError(f'{self.path}: not a video that OpenCV can decode')
+        with _opened(self.path) as capture:
             position = 0
             for number in numbers:
                 # Decoded one after another: seeking lands on a neighbouring frame in many formats.
@@ -105,13 +103,9 @@ class Video:
                     position += 1
                 there, frame = capture.read()
                 if position != number or not there:
-                    raise InputError(
-                        f'{self.path}: frame {number} cannot be decoded; the header promises {self.count}'
-                    )
+                    raise InputError(f'{self.path}: frame {number} of {self.count} cannot be decoded')
                 position += 1
                 yield frame
-        finally:
-            capture.release()
 
     def digest(self, number: int) -> str:
         """Returns what tells the content of a frame from any other.
@@ -124,6 +118,37 @@ class Video:
     def name(self, number: int) -> str:
         """The frame in words."""
         return f'{self.path}, frame {number}'
+
+
+def count(path: pathlib.Path) -> int:
+    """Returns how many frames of a video can be decoded, whatever its header promises: that is an estimate.
+
+    Raises:
+      InputError: no video, or none of its frames can be decoded.
+    """
+    with _opened(path) as capture:
+        decoded = 0
+        while capture.grab():
+            decoded += 1
+    if not decoded:
+        raise InputError(f'{path}: no frame of the video can be decoded')
+    return decoded
+
+
+@contextlib.contextmanager
+def _opened(path: pathlib.Path) -> Iterator[cv2.VideoCapture]:
+    try:
+        name = str(path).encode().decode()
+    except UnicodeEncodeError as error:  # of which OpenCV's own code dies
+        shown = str(path).encode(errors='backslashreplace').decode()
+        raise InputError(f'{shown}: the name is not text in UTF-8: rename it') from error
+    capture = cv2.VideoCapture(name)
+    try:
+        if not capture.isOpened():
+            raise InputError(f'{path}: not a video that OpenCV can decode')
+        yield capture
+    finally:
+        capture.release()
 
 
 def _bytes(path: pathlib.Path) -> bytes:

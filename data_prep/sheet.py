@@ -151,7 +151,11 @@ def by_columns(worksheet: Worksheet, columns: Columns, *, optional: Collection[s
     place = _place(worksheet, index + 1)
     headers = ', '.join(cells.text(cell) for cell in worksheet.rows[index] if cells.given(cell))
     if missing := [columns[field][0] for field in required if field not in places]:
-        raise InputError(f'{place}: has the columns {headers}; without {", ".join(missing)}')
+        lacking = ', '.join(missing)
+        if len(missing) == 1 < len(required):
+            names = next(names for names in columns.values() if names[0] == missing[0])
+            lacking += f' (expected a column {" or ".join(names)})'
+        raise InputError(f'{place}: has the columns {headers}; without {lacking}')
     if double := [columns[field][0] for field, found in places.items() if len(found) > 1]:
         raise InputError(f'{place}: has the columns {headers}; two are called {double[0]}: keep one')
     places = {field: found[0] for field, found in places.items()}

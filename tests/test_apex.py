@@ -105,7 +105,12 @@ def test_a_table_that_counts_otherwise_tells_the_distance_from_the_onset(tmp_pat
         ('s01,s01_ne_01,10,,30', 'apex.csv, row 2: no apex'),
         ('s01,s01_ne_01,10,31,30', 'apex.csv, row 2: the apex 31 lies after the offset 30'),
         ('s01,s01_ne_01,10,10,30', 'apex.csv, row 2: the apex 10 is the onset itself'),
-        ('s01,s01_ne_01,5,40,60', 'apex.csv, row 2: the apex 45 lies outside of the clip, 10 to 30'),
+        ('s01,s01_ne_01,5,40,60', 'row 2: 5 to 60 with the apex 40 is not the clip, 10 to 30'),
+        (
+            's01,s01_ne_01,5,40,',
+            r'onset 5, apex 40, here shifted by \+5\): the apex 45 lies outside of the clip',
+        ),
+        ('s01,s01_ne_01,15,15,35', r'apex 15, here shifted by -5\): the apex 10 is the onset itself'),
     ],
 )
 def test_a_table_without_a_usable_apex_is_refused_by_row(tmp_path, row, message):
@@ -204,6 +209,13 @@ def test_choices_that_do_not_fit_are_refused(choices, has_table, message):
     with pytest.raises(InputError, match=message):
         apex.check_choices(choices, has_table=has_table)
     apex.check_choices(('table', 'middle'), has_table=True)
+
+
+@pytest.mark.parametrize('row', ['s1,s1_ne_1', 'S01,s01_ne_01', 's1,s1_NE_01'])
+def test_clips_of_smic_are_found_in_any_spelling(tmp_path, row):
+    table = table_of(tmp_path, f'{HEADER}{row},10,14,30\n')
+    assert apex.choose(CLIP, ('table',), table) == (14, 'table')
+    assert ('s1', 's1_ne_1') in table_of(tmp_path, f'{HEADER}s1,s1_ne_1,10,14,30\n', 'samm')
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason='needs the apex table of SMIC-HS')

@@ -1,6 +1,7 @@
 """The readers of the databases beyond the composite."""
 
 import csv
+import os
 
 import pytest
 import tiny_release
@@ -18,14 +19,14 @@ def test_casme_sq(tmp_path):
     survey = releases.survey('casme_sq', tiny_release.casme_sq(tmp_path))
     assert spans(survey) == {
         ('s15', 'anger1_1'): (557, 572, 580),
-        ('s16', 'happy3_10'): (2, 4, UNKNOWN),
+        ('s16', 'happy3_10'): (2, 4, 8),
         ('s40', 'disgust2_3'): (1, 2, 3),
     }
     first, second, third = survey.clips
     assert (first.emotion, first.row) == ('negative', 'CAS(ME)^2code_final.xlsx, row 1')
     assert first.frames.paths[557].name == 'img557.jpg.jpg'
     assert first.frames.paths[557].parent.parent.parent.name == 'selectedpic'
-    assert second.frames.numbers == [2, 3, 4]  # as far as the annotation goes
+    assert second.frames.numbers == list(range(2, 9))  # to the last of its own folder
     assert third.frames.paths[2].parent.name == '40_0102eatingworms'
     [macro] = survey.excluded
     assert (macro.subject, macro.clip) == ('s15', 'anger1_2')
@@ -76,6 +77,18 @@ def test_casme_sq_is_not_taken_for_another_table(tmp_path):
     tiny_release.casme2(tmp_path)
     with pytest.raises(InputError, match='micro- or macro-expression'):
         releases.survey('casme_sq', tmp_path)
+
+
+def test_an_offset_that_is_not_given_is_not_the_apex_in_a_video_of_many(tmp_path):
+    rows = [[1, 'anger1_1', 2, 4, 0, '4', 'negative', 'micro-expression', 'anger']]
+    rows += [[1, 'anger1_2', 5, 0, 0, '4', 'negative', 'micro-expression', 'anger']]
+    xlsx(tmp_path / 'CAS(ME)^2code_final.xlsx', rows)
+    frames(tmp_path / 'rawpic' / 's15' / '15_0401girlcrashing', range(1, 99))
+    survey = releases.survey('casme_sq', tmp_path)
+    first, second = survey.clips
+    assert (first.offset, first.frames.numbers) == (UNKNOWN, [2, 3, 4])
+    assert not said(survey, key=first.key)
+    assert said(survey, 'neither its apex nor its offset is given', key=second.key)
 
 
 def casme3_rows():
@@ -219,6 +232,48 @@ def test_meview(tmp_path):
     assert said(survey, 'no frame 99, its offset', key=('meview', '4', '04_3'), notes=True)
     assert said(survey, '05.mp4', 'not a video', key=('meview', '5', '05_1'))
     assert len(survey.problems) == 2
+
+
+def test_4dme_by_another_header_or_without_emotions(tmp_path):
+    row = ['S13', 'S13_1', 1, 2, 3, '4', 'Negative']
+    path = tmp_path / '4DME_Labelling_Micro.xlsx'
+    xlsx(path, [[*tiny_release.FOURDME[:-1], 'Emotion label'], row])
+    assert releases.survey('4dme', tmp_path).clips[0].emotion == 'Negative'
+    xlsx(path, [[*tiny_release.FOURDME[:-1], 'Feeling'], row])
+    with pytest.raises(InputError, match=r'Feeling; without Emotion \(expected a column Emotion or '):
+        releases.survey('4dme', tmp_path)
+
+
+def test_mmew_in_folders_of_misspelt_emotions(tmp_path):
+    frames(tmp_path / 'Micro_Expression' / 'angre' / 'S13-07-001', range(1, 9), '{}.jpg')
+    assert releases.survey('mmew', tmp_path).clips[0].emotion == 'angre'
+
+
+@pytest.mark.parametrize('file', ['01.mp4', '1.mp4', '001.mp4'])
+def test_meview_finds_videos_whose_names_a_spreadsheet_took_for_numbers(tmp_path, file):
+    rows = [['2.0', 1, 0, 2, '4', 'fear'], [2, 1.0, 3, 4, '4', 'fear']]
+    xlsx(tmp_path / 'MEVIEW.xlsx', [tiny_release.MEVIEW, *rows])
+    video(tmp_path / file, 9)
+    survey = releases.survey('meview', tmp_path)
+    assert [clip.key[1:] for clip in survey.clips] == [('2', '1_0'), ('2', '1_3')]
+    assert [clip.frames.path.name for clip in survey.clips] == [file] * 2
+    assert not survey.problems
+
+
+def test_meview_prefers_the_very_name(tmp_path):
+    xlsx(tmp_path / 'MEVIEW.xlsx', [tiny_release.MEVIEW, [1, '01', 0, 2, '4', 'fear']])
+    video(tmp_path / '1.mp4', 9)
+    video(tmp_path / '01.mp4', 9)
+    [clip] = releases.survey('meview', tmp_path).clips
+    assert clip.frames.path.name == '01.mp4'
+
+
+def test_a_video_whose_name_is_not_text_is_a_problem(tmp_path):
+    folder = tmp_path / 'Clips' / 'Deceptive'
+    video(folder / 'trial_lie_001.mp4', 3)
+    (folder / 'trial_lie_001.mp4').rename(folder / os.fsdecode(b'trial_\xff.mp4'))
+    survey = releases.survey('deception', tmp_path, split_by_clip=True)
+    assert said(survey, 'trial_\\udcff.mp4', 'rename it')
 
 
 @pytest.fixture

@@ -84,7 +84,9 @@ def test_what_is_left_out_has_a_reason(left_out, reason):
 
 @pytest.mark.parametrize('word', ['hapiness', 'Negative/Repression', '4+R12', '?'])
 def test_an_unknown_emotion_is_refused_with_the_known_ones(word):
-    with pytest.raises(InputError, match=re.escape(f"'{word}' is no known emotion") + '.*happiness, surprise'):
+    with pytest.raises(
+        InputError, match=re.escape(f"'{word}' is no known emotion") + '.*happiness, surprise'
+    ):
         protocols.label_of(clip('4dme', word), protocols.find('3class', '4dme'))
 
 

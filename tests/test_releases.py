@@ -165,7 +165,7 @@ def test_bad_rows_are_named_with_row_column_and_value(tmp_path):
         6: ('Subject', "'Tom'", 'sub01'),
         7: ('Subject is empty',),
         8: ('Filename is empty',),
-        10: ('row 9 already', 'EP08'),
+        10: ('row 9 already', 'until then the clip is left out', 'EP08'),
     }
     for row, words in expected.items():
         assert said(survey, f'CASME2-coding-20140508.xlsx, row {row}:', *words), row

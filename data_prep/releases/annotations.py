@@ -11,6 +11,7 @@ from data_prep.folders import Tree
 from data_prep.sheet import Row, Table
 from dualatme_jax import schema
 
+_NUMBER = re.compile(r'\A(\d+)\.0+\Z')  # typed as text
 _FRAMES = ('onset', 'apex', 'offset')
 
 
@@ -83,6 +84,7 @@ def clips(
     found: dict[tuple[str, str, str], Clip] = {}
     for row in table.rows:
         names = {field: cells.text(row.cells[field]) for field in ('subject', 'clip')}
+        names['subject'] = _NUMBER.sub(r'\1', names['subject'])
         person = subject(names['subject']) if names['subject'] else None
         if not (person and names['clip']):
             _no_clip(table, row, names, findings, example)
@@ -105,8 +107,8 @@ def clips(
         )
         first = found.setdefault(made.key, made)
         if first is not made:
-            text = f'{made.subject}/{made.clip} is in {first.row} already; keep one'
-            findings.problem(row.place, text, made)
+            text = f'{made.subject}/{made.clip} is in {first.row} already'
+            findings.problem(row.place, f'{text}; keep one: until then the clip is left out', made)
             continue
         for text in wrong:
             findings.problem(row.place, f'{made.subject}/{made.clip}: {text}', made)

@@ -5,9 +5,7 @@ import functools
 import pathlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
-import cv2
-
-from data_prep import folders
+from data_prep import folders, frames
 from data_prep.clip import Clip
 from data_prep.folders import Folder, Tree
 from data_prep.frames import Images, Video
@@ -82,7 +80,8 @@ def attach(
     """Returns the clips with their frames, as far as they are there.
 
     A clip keeps the frames from the first to the last that its annotation names, since others' may lie in the
-    same folder, and in videos of minutes.
+    same folder, and in videos of minutes. Where the offset is not given, a folder called like the clip holds
+    it alone, and the last frame there is its offset; elsewhere the offset stays unknown.
 
     Args:
       clips: without frames.
@@ -101,8 +100,9 @@ def attach(
             text += f'; those there are other ones, such as {tree.show(others[0].path)}'
         findings.problem('', text)
         return list(clips)
-    listing = functools.lru_cache(maxsize=2)(folders.listing)  # rows of one folder follow each other
-    return [_with_frames(clip, sources[clip.key], tree, findings, listing, whole) for clip in clips]
+    # Rows of one folder or video follow each other.
+    listing, count = (functools.lru_cache(maxsize=2)(read) for read in (folders.listing, frames.count))
+    return [_with_frames(clip, sources[clip.key], tree, findings, listing, count, whole) for clip in clips]
 
 
 def note_others(sources: Sources, candidates: Iterable[Source], tree: Tree, findings: Findings) -> None:
@@ -113,22 +113,6 @@ def note_others(sources: Sources, candidates: Iterable[Source], tree: Tree, find
         more = f' and {len(others) - _SHOWN} more' if len(others) > _SHOWN else ''
         shown = ', '.join(others[:_SHOWN]) + more
         findings.note(str(tree.source), f'no row names the frames of {len(others)} others: {shown}')
-
-
-def probe(path: pathlib.Path) -> Video:
-    """Opens a video; its header tells how many frames it holds.
-
-    Raises:
-      InputError: OpenCV cannot open it, or its header promises no frame.
-    """
-    capture = cv2.VideoCapture(str(path))
-    try:
-        count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) if capture.isOpened() else 0
-    finally:
-        capture.release()
-    if count <= 0:
-        raise InputError('not a video that OpenCV can open')
-    return Video(path, count)
 
 
 def _filled(found: Sequence[Folder]) -> list[Folder]:
@@ -146,6 +130,7 @@ def _with_frames(
     tree: Tree,
     findings: Findings,
     listing: Callable[[pathlib.Path], folders.Listing],
+    count: Callable[[pathlib.Path], int],
     whole: bool,
 ) -> Clip:
     name = f'{clip.subject}/{clip.clip}'
@@ -157,10 +142,10 @@ def _with_frames(
     place = tree.show(_path(found[0]))
     try:
         if not isinstance(found[0], Folder):
-            return _with_video(clip, found[0], place, findings, whole)
+            return _with_video(clip, Video(found[0], count(found[0])), place, findings, whole)
         listed = listing(found[0].path)
     except InputError as error:
-        findings.problem(clip.row, f'{name}: {place}: {error}', clip)
+        findings.problem(clip.row, f'{name}: {error}', clip)
         return clip
     if not listed.paths:
         text = f'{name}: {place} is empty: it holds no image with a number in its name'
@@ -168,6 +153,9 @@ def _with_frames(
         return clip
     if whole:
         clip = dataclasses.replace(clip, onset=min(listed.paths), offset=max(listed.paths))
+    elif clip.offset == schema.UNKNOWN_FRAME and found[0].name.endswith(folders.fold(clip.clip)):
+        clip = dataclasses.replace(clip, offset=max(listed.paths))
+    _check_end(clip, place, findings)
     first, last = _span(clip, listed.paths)
     for number, files in listed.doubles.items():
         if first <= number <= last:
@@ -178,10 +166,10 @@ def _with_frames(
     return dataclasses.replace(clip, frames=Images(kept) if kept else None)
 
 
-def _with_video(clip: Clip, path: pathlib.Path, place: str, findings: Findings, whole: bool) -> Clip:
-    video = probe(path)
+def _with_video(clip: Clip, video: Video, place: str, findings: Findings, whole: bool) -> Clip:
     if whole:
         clip = dataclasses.replace(clip, onset=0, offset=video.count - 1)
+    _check_end(clip, place, findings)
     _check_frames(clip, range(video.count), place, findings)
     return dataclasses.replace(clip, frames=video)
 
@@ -192,6 +180,14 @@ def _span(clip: Clip, numbers: Collection[int]) -> tuple[int, int]:
     if clip.onset == schema.UNKNOWN_FRAME or len(known) < 2:
         return min(numbers), max(numbers)
     return min(known), max(known)
+
+
+def _check_end(clip: Clip, place: str, findings: Findings) -> None:
+    if clip.onset != schema.UNKNOWN_FRAME and {clip.apex, clip.offset} == {schema.UNKNOWN_FRAME}:
+        text = (
+            f'{clip.subject}/{clip.clip}: neither its apex nor its offset is given, and {place} may hold more'
+        )
+        findings.problem(clip.row, text, clip)
 
 
 def _check_frames(clip: Clip, numbers: Collection[int], place: str, findings: Findings) -> None:

@@ -18,7 +18,14 @@ COLUMNS = {
     'apex': ('Apex', 'ApexFrame'),
     'offset': ('Offset', 'OffsetFrame'),
     'action_units': ('AUs', 'AU', 'Action Units'),
-    'emotion': ('Emotion', 'Estimated Emotion'),
+    'emotion': (
+        'Emotion',
+        'Estimated Emotion',
+        'Emotion label',
+        'Emotion labels',
+        'Emotion type',
+        'Emotions',
+    ),
 }
 
 

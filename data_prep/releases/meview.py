@@ -9,6 +9,7 @@ import pathlib
 from data_prep import folders
 from data_prep import sheet as sheets
 from data_prep.clip import Survey
+from data_prep.folders import Folder, Tree
 from data_prep.releases import annotations, attach
 from dualatme_jax import schema
 
@@ -37,10 +38,7 @@ def survey(source: pathlib.Path, *, sheet: pathlib.Path | None = None) -> Survey
     table = sheets.find(tree, sheet, COLUMNS, official='*MEVIEW*', optional=('action_units',))
     findings = annotations.Findings()
     clips = annotations.clips(table, DATABASE, findings, subject=lambda text: text, example='1', clip=_name)
-    sources = attach.by_trail(clips, tree, lambda clip: [(_video(clip.clip),)])
-    videos = {clip.key: [path for path in tree.videos if _is(path, clip.clip)] for clip in clips}
-    filled = {key: [folder for folder in found if folder.image] for key, found in sources.items()}
-    sources = {key: filled[key] or videos[key] or found for key, found in sources.items()}
+    sources = {clip.key: _sources(tree, folders.fold(_video(clip.clip))) for clip in clips}
     clips = attach.attach(clips, sources, tree, findings, example='01.mp4 or 01/0001.jpg')
     attach.note_others(sources, tree.videos, tree, findings)
     return findings.survey(DATABASE, tree, table.variant, clips, aligned=False)
@@ -56,5 +54,21 @@ def _video(clip: str) -> str:
     return clip.rpartition('_')[0]
 
 
-def _is(path: pathlib.Path, clip: str) -> bool:
-    return folders.fold(path.stem) == folders.fold(_video(clip))
+def _sources(tree: Tree, video: str) -> list[attach.Source]:
+    """Returns the folders with frames of a video, or else its files, or else folders that are empty."""
+    filled = [folder for folder in tree.folders if folder.image]
+    empty = [folder for folder in tree.folders if not folder.image]
+    for same in (str.__eq__, _same_number):
+        for candidates in (filled, tree.videos, empty):
+            if found := [each for each in candidates if same(_title(each), video)]:
+                return found
+    return []
+
+
+def _title(source: attach.Source) -> str:
+    return source.name if isinstance(source, Folder) else folders.fold(source.stem)
+
+
+def _same_number(name: str, other: str) -> bool:
+    """Whether two names are one number: spreadsheet programs make 1 of 01."""
+    return name.isdecimal() and other.isdecimal() and name.lstrip('0') == other.lstrip('0')

@@ -13,7 +13,6 @@ from data_prep.clip import Clip, Survey
 from data_prep.folders import Tree
 from data_prep.releases import annotations, attach
 from data_prep.releases.annotations import Findings
-from dualatme_jax import schema
 from dualatme_jax.errors import InputError
 
 DATABASE = 'mmew'

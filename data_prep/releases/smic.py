@@ -16,11 +16,20 @@ from dualatme_jax.errors import InputError
 DATABASE = 'smic'
 EXAMPLE = 'HS/s01/micro/negative/s01_ne_01'
 
-_CLIP = re.compile(r's0*(\d+)_(ne|po|sur)_0*(\d+)')
+_CLIP = re.compile(r's0*(\d{1,9})_(ne|po|sur)_0*\d{1,9}')
+_NAME = re.compile(r's0*(\d{1,9})(?:_(ne|po|sur)_0*(\d{1,9}))?')
 _CLASSES = {'ne': 'negative', 'po': 'positive', 'sur': 'surprise'}
 
 # The database's other cameras, and clips without an expression.
 _OTHERS = r'(\A|[\W_])(vis|nir|non_?micro)([\W_]|\Z)'
+
+
+def spelt(name: str) -> str:
+    """Returns the name of a subject or a clip as this reader writes it: `s1_ne_1` is `s01_ne_01`."""
+    match = _NAME.fullmatch(folders.fold(name))
+    if not match:
+        return name
+    return f's{int(match[1]):02}' + (f'_{match[2]}_{int(match[3]):02}' if match[2] else '')
 
 
 def survey(source: pathlib.Path, *, frames: str | None = None) -> Survey:
@@ -38,8 +47,7 @@ def survey(source: pathlib.Path, *, frames: str | None = None) -> Survey:
     for folder in tree.folders:
         # Below no class lie the longer videos that are called the same.
         if (match := _CLIP.fullmatch(folder.name)) and folder.parent in _CLASSES.values():
-            subject = f's{int(match[1]):02}'
-            all_forms[DATABASE, subject, f'{subject}_{match[2]}_{int(match[3]):02}'].append(folder)
+            all_forms[DATABASE, spelt(f's{match[1]}'), spelt(folder.name)].append(folder)
     if not all_forms:
         raise InputError(f'no clips of SMIC-HS below {tree.source}: expected folders such as {EXAMPLE}')
     findings = annotations.Findings()
