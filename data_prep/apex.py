@@ -199,7 +199,7 @@ def _of_table(clip: Clip, table: Table) -> int:
     if row.offset != schema.UNKNOWN_FRAME and length != clip.offset - clip.onset:
         raise InputError(
             f'{row.place}: {row.onset} to {row.offset} with the apex {row.apex} is not the clip, '
-            f'{clip.onset} to {clip.offset}: expected its numbers or as many frames counted from another onset'
+            f'{clip.onset} to {clip.offset}: expected its numbers, or as many frames from another onset on'
         )
     shift = clip.onset - row.onset
     counted = f'{row.place} (onset {row.onset}, apex {row.apex}, here shifted by {shift:+})'

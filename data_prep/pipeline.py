@@ -63,7 +63,7 @@ class Work:
             clip=settled.clip,
             onset=settled.onset,
             apex=settled.apex,
-            offset=settled.offset,
+            offset=clip.offset,  # not that of the frames at hand, where the release tells none
             apex_choice=prepared.apex_choice,
             action_units=settled.action_units,
             emotion=settled.emotion,

@@ -9,8 +9,9 @@ import tiny_release
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_prep import releases
+from data_prep import plan, releases
 from data_prep.clip import Survey
+from data_prep.prepared import ApexRule
 from dualatme_jax.errors import InputError
 
 SPEAKERS = ['clip', 'speaker']
@@ -131,6 +132,21 @@ def test_any_table_gives_a_survey_or_an_error(sources, release, option, table):
     assert survey or path.name in message
     if survey:
         check(survey)
+        check_plan(survey)
+
+
+def check_plan(survey: Survey) -> None:
+    """Every clip is used, or left out for a reason, or a problem."""
+    rules = {survey.database: ApexRule(choices=('sheet', 'middle'))}
+    made = plan.make({survey.database: survey}, protocol=None, rules=rules)
+    used = [clip.key for clip, _ in made.items]
+    left_out = [(survey.database, each.subject, each.clip) for each in made.excluded[survey.database]]
+    refused = {problem.key for problem in made.problems}
+    for clip in survey.clips:
+        assert (clip.key in used) + (clip.key in left_out[len(survey.excluded) :]) == 1 or clip.key in refused
+    for clip, _ in made.sound:
+        assert clip.frames
+        assert clip.key not in refused
 
 
 def check(survey: Survey) -> None:
