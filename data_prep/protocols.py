@@ -116,7 +116,7 @@ PROTOCOLS = (
         },
         source='Yan et al.: CASME II, PLOS ONE 2014',
         notes={
-            'casme2': "papers count 246 clips with sub04/EP12_01f, which is left out here since its apex is '/'; "
+            'casme2': "papers count 246 clips with sub04/EP12_01f, left out here since its apex is '/'; "
             'or 247 with an older sheet'
         },
     ),
