@@ -115,8 +115,8 @@ PROTOCOLS = (
         },
         source='Yan et al.: CASME II, PLOS ONE 2014',
         notes={
-            'casme2': "papers count 246 clips, or 247 with an older sheet; the apex of sub04/EP12_01f is '/': "
-            '--apex sheet,middle gives it one'
+            'casme2': "papers count 246 clips, or 247 by an older sheet; the apex of sub04/EP12_01f is '/', "
+            'and --apex sheet,middle gives it one'
         },
     ),
     Protocol(
