@@ -317,11 +317,10 @@ def _raw_release(options: argparse.Namespace, skipped: list[str]):
     from dualatme_jax.files import expanded
 
     views = assemble.make_views(options)
-    surveys = assemble.survey(options)
-    plan = assemble.make_plan(options, surveys)
+    plan = assemble.make_plan(options, assemble.survey(options))
     out = expanded(options.out, '--out').resolve()
     cache = expanded(options.cache, '--cache') if options.cache else out.parent / '.cache'
-    work = assemble.make_work(options, surveys, views, Cache(cache))
+    work = assemble.make_work(options, plan, views, Cache(cache))
     if options.on_error == 'stop' and (problems := [*plan.problems, *assemble.without_landmarks(plan, work)]):
         listing = '\n'.join(f'  {problem}' for problem in problems)
         raise InputError(f'{len(problems)} problems:\n{listing}\n{assemble.SKIP_HINT}')
@@ -365,7 +364,7 @@ def _look_at_faces(options: argparse.Namespace, plan):
     with tempfile.TemporaryDirectory() as scratch:
         try:
             cache = Cache(expanded(options.cache or scratch, '--cache'))
-            work = assemble.make_work(options, plan.surveys, assemble.looks(options), cache)
+            work = assemble.make_work(options, plan, assemble.looks(options), cache)
         except InputError as error:
             return [Problem(row='', text=f'the faces were not looked at: {error}')]
         results = pipeline.run(work, plan.sound, assemble.workers(options))

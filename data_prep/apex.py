@@ -3,7 +3,6 @@
 An apex lies after the onset and not after the offset, and there is a frame of it.
 """
 
-import csv
 import dataclasses
 import os
 import pathlib
@@ -13,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import cv2
 import numpy as np
 
+from data_prep import csv_file
 from data_prep.clip import Clip
 from data_prep.regions import Box
 from data_prep.releases import smic
@@ -236,31 +236,20 @@ def _checked(apex: int, clip: Clip, place: str) -> int:
 
 def _rows(path: pathlib.Path) -> Iterator[tuple[str, dict[str, str]]]:
     """Yields file and row, and column -> field, of the rows that are not empty."""
-    try:
-        with path.open(encoding='utf-8-sig', newline='') as file:
-            reader = csv.reader(file)
-            header = [name.strip().lower() for name in next(reader, [])]
-            missing = [column for column in COLUMNS if column not in header]
-            if missing:
-                raise InputError(
-                    f'{path}, row 1: no column {", ".join(missing)}; expected the header {",".join(COLUMNS)}'
-                )
-            for fields in reader:
-                fields = [field.strip() for field in fields]
-                if not any(fields):
-                    continue
-                place = f'{path}, row {reader.line_num}'
-                if len(fields) != len(header):
-                    raise InputError(
-                        f'{place}: {len(fields)} columns, expected {len(header)} as in the header'
-                    )
-                yield place, dict(zip(header, fields, strict=True))
-    except OSError as error:
-        raise InputError(f'cannot read the apex table {path}: {error.strerror or error}') from error
-    except UnicodeDecodeError as error:
-        raise InputError(f'{path} is not text in UTF-8 ({error}): save it as CSV in UTF-8') from error
-    except csv.Error as error:
-        raise InputError(f'{path}, row {reader.line_num}: {error}: expected CSV with commas') from error
+    rows = csv_file.rows(path, 'apex table')
+    header = [name.lower() for name in next(rows, (1, []))[1]]
+    missing = [column for column in COLUMNS if column not in header]
+    if missing:
+        raise InputError(
+            f'{path}, row 1: no column {", ".join(missing)}; expected the header {",".join(COLUMNS)}'
+        )
+    for line, fields in rows:
+        if not any(fields):
+            continue
+        place = f'{path}, row {line}'
+        if len(fields) != len(header):
+            raise InputError(f'{place}: {len(fields)} columns, expected {len(header)} as in the header')
+        yield place, dict(zip(header, fields, strict=True))
 
 
 def _frame(text: str, place: str) -> int:

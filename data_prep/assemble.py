@@ -70,8 +70,8 @@ def make_plan(options: argparse.Namespace, surveys: Mapping[str, Survey]) -> Pla
     """Applies protocol and apex rules to what was found."""
     return plan.make(
         surveys,
-        protocol=options.protocol or ('3class' if options.release == MEGC2019_CD else None),
-        rules=apex_rules(options, surveys),
+        protocol=options.protocol,
+        rules=_apex_rules(options, surveys),
         reference=options.list,
     )
 
@@ -95,7 +95,7 @@ def without_landmarks(found: Plan, work: pipeline.Work) -> list[Problem]:
         try:
             work.sources[clip.database].recipe(clip)
         except InputError as error:
-            problems.append(Problem(row=clip.row, text=f'{clip.subject}/{clip.clip}: {error}', key=clip.key))
+            problems.append(Problem.of(clip, error))
     return problems
 
 
@@ -131,6 +131,7 @@ def flow_images_plan(source: str, list_path: str | None) -> Plan:
         surveys=surveys,
         protocols={name: protocols.find('3class', name) for name in names},
         labels=schema.LABELS,
+        rules={},
         items=items,
         excluded=dict.fromkeys(names, ()),
         problems=[Problem(row='', text=problem) for problem in found.problems],
@@ -139,13 +140,13 @@ def flow_images_plan(source: str, list_path: str | None) -> Plan:
 
 
 def make_work(
-    options: argparse.Namespace, surveys: Mapping[str, Survey], views: Sequence[pipeline.View], cache: Cache
+    options: argparse.Namespace, found: Plan, views: Sequence[pipeline.View], cache: Cache
 ) -> pipeline.Work:
     """What is done with each clip; raises InputError where a source of landmarks cannot be had."""
     overlays = expanded(options.overlays, '--overlays') if options.overlays else None
     return pipeline.Work(
-        sources=_landmark_sources(options, surveys),
-        rules=apex_rules(options, surveys),
+        sources=_landmark_sources(options, found.surveys),
+        rules=found.rules,
         views=views,
         cache=cache,
         overlays=overlays,
@@ -264,7 +265,7 @@ def _examples(results: Iterable[Example | Problem], skipped: list[str], *, skip:
         raise InputError('no clip is left to write:\n' + '\n'.join(skipped))
 
 
-def apex_rules(options: argparse.Namespace, surveys: Mapping[str, Survey]) -> dict[str, ApexRule]:
+def _apex_rules(options: argparse.Namespace, surveys: Mapping[str, Survey]) -> dict[str, ApexRule]:
     """Where the apexes of each database come from: as the options say, or by what the release has."""
     choices = by_database('--apex', options.apex, tuple(surveys))
     tables = by_database('--apex-table', options.apex_table, tuple(surveys))

@@ -55,6 +55,11 @@ class Problem:
     text: str
     key: tuple[str, str, str] | None = None
 
+    @classmethod
+    def of(cls, clip: Clip, error: Exception) -> 'Problem':
+        """Returns what is wrong with a clip."""
+        return cls(row=clip.row, text=f'{clip.subject}/{clip.clip}: {error}', key=clip.key)
+
     def __str__(self):
         return f'{self.row}: {self.text}' if self.row else self.text
 

@@ -32,11 +32,6 @@ class Images:
         """The frame numbers, ascending."""
         return sorted(self.paths)
 
-    @property
-    def files(self) -> list[pathlib.Path]:
-        """Every file that holds a frame."""
-        return [self.paths[number] for number in self.numbers]
-
     def read(self, numbers: Sequence[int]) -> Iterator[np.ndarray]:
         """Yields the frames of ascending `numbers`, [H, W, 3] uint8 each.
 
@@ -83,11 +78,6 @@ class Video:
     def numbers(self) -> list[int]:
         """The frame numbers, ascending."""
         return list(range(self.count))
-
-    @property
-    def files(self) -> list[pathlib.Path]:
-        """Every file that holds a frame."""
-        return [self.path]
 
     def read(self, numbers: Sequence[int]) -> Iterator[np.ndarray]:
         """Yields the frames of ascending `numbers`, [H, W, 3] uint8 each.

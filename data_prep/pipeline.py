@@ -53,7 +53,7 @@ class Work:
             if self.overlays:
                 self._draw(prepared)
         except (InputError, cv2.error) as error:
-            return Problem(row=clip.row, text=f'{clip.subject}/{clip.clip}: {error}', key=clip.key)
+            return Problem.of(clip, error)
         settled = prepared.clip
         return Example(
             views=made,

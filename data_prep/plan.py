@@ -23,6 +23,7 @@ class Plan:
       surveys: database -> what was found.
       protocols: database -> how it is used.
       labels: the classes of all of them.
+      rules: database -> where its apexes come from.
       items: the clips that are used with their labels, by database and in the sheet's order; also those with
         problems.
       excluded: database -> rows that are left out on purpose.
@@ -34,6 +35,7 @@ class Plan:
     surveys: Mapping[str, Survey]
     protocols: Mapping[str, Protocol]
     labels: tuple[str, ...]
+    rules: Mapping[str, ApexRule]
     items: Sequence[tuple[Clip, str]]
     excluded: Mapping[str, Sequence[Exclusion]]
     problems: Sequence[Problem]
@@ -109,6 +111,7 @@ def make(
         surveys=surveys,
         protocols=chosen,
         labels=labels.pop(),
+        rules=rules,
         items=items,
         excluded=excluded,
         problems=problems,
@@ -125,8 +128,7 @@ def _labelled(
         try:
             label, reason = protocols.label_of(clip, protocol)
         except InputError as error:
-            text = f'{clip.subject}/{clip.clip}: {error}'
-            problems.append(Problem(row=clip.row, text=text, key=clip.key))
+            problems.append(Problem.of(clip, error))
             continue
         if label is None:
             excluded.append(Exclusion(row=clip.row, subject=clip.subject, clip=clip.clip, reason=reason))
@@ -141,8 +143,7 @@ def _apex_problems(items: Sequence[tuple[Clip, str]], rule: ApexRule) -> list[Pr
         try:
             apex.choose(apex.with_span(_with_supposed_frames(clip)), rule.choices, rule.table)
         except InputError as error:
-            text = f'{clip.subject}/{clip.clip}: {error}'
-            found.append(Problem(row=clip.row, text=text, key=clip.key))
+            found.append(Problem.of(clip, error))
     return found
 
 

@@ -123,7 +123,7 @@ def test_casme3_part_a(tmp_path, layout):
         ('spNO.216', 'e_5'): (5, 5, 9),
     }
     assert [len(clip.frames.numbers) for clip in survey.clips] == [7, 4, 5]
-    assert all('depth' not in str(clip.frames.files[0]) for clip in survey.clips)
+    assert all('depth' not in str(clip.frames) for clip in survey.clips)
     assert survey.problems == survey.notes == []
     assert survey.clips[1].emotion == 'happy'
 

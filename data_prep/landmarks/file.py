@@ -4,14 +4,14 @@ Its header is `database,subject,clip,x0,y0,...,x67,y67`; the numbers are pixels 
 centre of whose first pixel is (0, 0).
 """
 
-import csv
 import hashlib
 import os
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
+from data_prep import csv_file
 from data_prep.clip import Clip
 from data_prep.landmarks import ibug
 from dualatme_jax import schema
@@ -67,7 +67,7 @@ class LandmarkFile:
 def _parse(path: pathlib.Path) -> dict[tuple[str, str, str], np.ndarray]:
     """Returns (database, subject, clip) -> [68, 2] float32."""
     landmarks, lines = {}, {}
-    rows = _rows(path)
+    rows = ((line, fields) for line, fields in csv_file.rows(path, 'landmark file') if any(fields))
     _check_header(next(rows, (1, []))[1], path)
     for line, fields in rows:
         place = f'{path}, row {line}'
@@ -107,19 +107,3 @@ def _points(fields: Sequence[str], place: str) -> np.ndarray:
             raise InputError(f'{place}, column {name}: {field!r}, expected a number of pixels')
         numbers.append(number)
     return ibug.checked(np.reshape(numbers, (ibug.NUMBER, 2)))
-
-
-def _rows(path: pathlib.Path) -> Iterator[tuple[int, list[str]]]:
-    """Yields the file's rows that are not empty, each with its line number."""
-    try:
-        with path.open(encoding='utf-8-sig', newline='') as file:
-            reader = csv.reader(file)
-            for fields in reader:
-                if any(field.strip() for field in fields):
-                    yield reader.line_num, [field.strip() for field in fields]
-    except OSError as error:
-        raise InputError(f'cannot read the landmark file {path}: {error.strerror or error}') from error
-    except UnicodeDecodeError as error:
-        raise InputError(f'{path} is not text in UTF-8 ({error}): save it as CSV in UTF-8') from error
-    except csv.Error as error:
-        raise InputError(f'{path}, row {reader.line_num}: {error}: expected CSV with commas') from error

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 
-GRID = 28  # the side of the aligned face's square, as of the region template
+from data_prep.landmarks import template
+
+GRID = template.GRID  # the side of the aligned face's square
 
 
 @dataclasses.dataclass(frozen=True)

@@ -20,8 +20,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
-from data_prep import challenge_list, processes, protocols
+from data_prep import apex, challenge_list, processes, protocols
 from data_prep.clip import Clip
+from data_prep.landmarks import file as landmark_file
 from data_prep.synthetic import action_units, dirt, sheets
 from data_prep.synthetic.layout import Layout, Listed, Row
 from data_prep.synthetic.layouts import casme2, casme3, deception, samm, smic
@@ -34,9 +35,6 @@ COMPOSITE = 'megc2019_cd'
 RELEASES = (*LAYOUTS, COMPOSITE)
 
 FRAMES = 9  # of a clip
-
-_KEYS = (schema.DATABASE, schema.SUBJECT, schema.CLIP)
-_LANDMARKS = (*_KEYS, *(f'{axis}{point}' for point in range(68) for axis in 'xy'))
 
 Progress = Callable[[Iterable, int], Iterable]
 
@@ -197,13 +195,13 @@ def _write_tables(
     for part in parts:
         lines = [[*part.key(row), *np.round(next(found).ravel(), 3).tolist()] for row in part.rows]
         everything += lines
-        sheets.write(part.truth / 'landmarks.csv', [_LANDMARKS, *lines])
+        sheets.write(part.truth / 'landmarks.csv', [landmark_file.COLUMNS, *lines])
         frames = [[row.subject, row.clip, row.onset, row.apex, row.offset] for row in part.rows]
-        sheets.write(part.truth / 'apex.csv', [[*_KEYS[1:], 'onset', 'apex', 'offset'], *frames])
+        sheets.write(part.truth / 'apex.csv', [apex.COLUMNS, *frames])
     if composite:
         labels = [(part.key(row), part.label(row)) for part in parts for row in part.rows]
         used = [[*key, schema.LABELS.index(label)] for key, label in labels if label]
-        sheets.write(folder / 'landmarks.csv', [_LANDMARKS, *everything])
+        sheets.write(folder / 'landmarks.csv', [landmark_file.COLUMNS, *everything])
         sheets.write(folder / 'list.csv', used)
 
 

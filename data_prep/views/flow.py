@@ -95,9 +95,9 @@ class FlowView:
             'flow': flow.recipe(self._solver()),
         }
         boxes = prepared.boxes(self.face_size)
-        whole = cache.arrays('flow', key, lambda: self._compute(prepared, ''))['flow']
+        whole = cache.arrays('flow', key, lambda: self._compute(prepared, 'full'))['flow']
         channels = flow.channels(whole, self.strain, smoothing=self.smoothing)
-        if self.puzzled == 'computed':
+        if self.puzzled == 'computed' and self.pair != 'full':
             key |= {'pair': self.pair, 'boxes': boxes}
             stacked = cache.arrays('flow', key, lambda: self._compute(prepared, self.pair))['flow']
             seam = regions.seam(self.face_size, self.pair)
@@ -110,9 +110,8 @@ class FlowView:
         return flow.solver(self.algorithm, **self.settings)
 
     def _compute(self, prepared: Prepared, pair: str) -> dict[str, np.ndarray]:
-        frames = [images.grey(face) for face in prepared.pair(self.face_size)]
-        if pair:
-            frames = [regions.puzzle(frame, pair, prepared.boxes(self.face_size)) for frame in frames]
+        boxes = prepared.boxes(self.face_size)
+        frames = [regions.puzzle(images.grey(face), pair, boxes) for face in prepared.pair(self.face_size)]
         return {'flow': flow.optical_flow(self._solver(), *frames)}
 
     def _encode(self, channels: np.ndarray) -> bytes | np.ndarray:
