@@ -1,0 +1,408 @@
+"""Leave-one-subject-out training: ours against a PyTorch loop over the folds, on the same machine, in turns.
+
+    python -m benchmarks.loso [--folds N] [--epochs N] [--rounds N] [--dataset DIR]
+                              [--json FILE] [--plot FILE]
+
+Both sides train the same folds of Dual-ATME (`configs/cd.py`: variant `paper`, batch 128, Adam, focal and
+cosine loss) from data in memory: ours side by side (`training.engine`), PyTorch's one fold after another
+(`benchmarks.pytorch`). Every round runs one and then the other, each in a process of its own, so that the
+thread pools and the memory of the two do not meet.
+
+It is measured as HFTA (Wang et al., arXiv 2102.02344) does: samples over wall time, after a warm-up epoch,
+which takes the compilation. The wall time is that of a whole training: fresh networks, all epochs, and the
+probabilities of the held-out clips on the host. `ratio` is PyTorch's time over ours, a round; above 1, ours
+is faster. Compilation is the time of planning and warm-up less that of a usual epoch, and is reported beside
+it: in the first round without a cache, in the others with the one that the first has left.
+
+Without --dataset the clips are random, as many and as large as those of MEGC2019-CD: what is in them does not
+change the time. Nothing else should run on the machine: PyTorch's threads wait for each other actively, and
+lose more to a neighbour than ours.
+"""
+
+import argparse
+import dataclasses
+import importlib.util
+import json
+import os
+import pathlib
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dualatme_jax import dataset as dataset_lib
+from dualatme_jax import files, schema
+from dualatme_jax.dataset import Dataset
+from dualatme_jax.errors import InputError
+
+OURS, PYTORCH = 'ours', 'pytorch'
+
+# As in `main`: what allocates large arrays on a CPU gains from huge pages. Both sides get them.
+ENVIRONMENT = {'GLIBC_TUNABLES': 'glibc.malloc.hugetlb=1'}
+
+# Trials whose step is compiled to learn what one takes, where not all folds may fit the memory at once.
+PROBED_TRIALS = 16
+
+# Trains all folds of the work for a number of epochs.
+Run = Callable[[int], object]
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """What both sides train.
+
+    Attributes:
+      dataset: the clips.
+      folds: how many subjects are left out, the first ones.
+      epochs: of each.
+    """
+
+    dataset: Dataset
+    folds: int
+    epochs: int
+
+    @property
+    def subjects(self) -> pd.DataFrame:
+        """`database` and `subject` of each fold, in the order of the dataset."""
+        columns = {'database': self.dataset.database, 'subject': self.dataset.subject}
+        return pd.DataFrame(columns).drop_duplicates()[: self.folds]
+
+    @property
+    def held_out(self) -> list[np.ndarray]:
+        """The clips that each fold leaves out."""
+        return [
+            np.flatnonzero((self.dataset.database == database) & (self.dataset.subject == subject))
+            for database, subject in self.subjects.itertuples(index=False)
+        ]
+
+    @property
+    def samples(self) -> int:
+        """Clips trained on, of all folds and epochs."""
+        return self.epochs * sum(self.dataset.size - own.size for own in self.held_out)
+
+
+def random_clips() -> Dataset:
+    """Random flows in the shape of MEGC2019-CD: 442 clips of 68 subjects, 6 or 7 a subject."""
+    clips, subjects = schema.MEGC2019_CD[schema.FULL]
+    random = np.random.default_rng(0)
+    subject = np.sort(np.arange(clips) % subjects)
+    database = np.array(schema.COMPOSITE)[subject * len(schema.COMPOSITE) // subjects]
+    return Dataset(
+        flow=random.integers(0, 256, (clips, *schema.FLOW_SHAPE), np.uint8),
+        flow_puzzled=random.integers(0, 256, (clips, *schema.FLOW_SHAPE), np.uint8),
+        label=random.integers(0, len(schema.LABELS), clips).astype(np.int32),
+        database=database,
+        subject=np.array([f'{number:03d}' for number in subject]),
+        clip=np.array([f'clip{number:03d}' for number in range(clips)]),
+        labels=schema.LABELS,
+        metadata={'release': 'random'},
+    )
+
+
+def measure(prepare: Callable[[], Run], work: Work) -> dict[str, float]:
+    """Times the work, after `prepare` and one epoch to warm up.
+
+    Returns:
+      `seconds` of the work, `samples_per_second`, `seconds_per_fold_epoch`, and `compile_seconds`: of
+      `prepare` and the warm-up, less one epoch's.
+    """
+    began = time.perf_counter()
+    run = prepare()
+    run(1)
+    warm = time.perf_counter()
+    run(work.epochs)
+    seconds = time.perf_counter() - warm
+    return {
+        'seconds': seconds,
+        'samples_per_second': work.samples / seconds,
+        'seconds_per_fold_epoch': seconds / (work.folds * work.epochs),
+        'compile_seconds': max(0.0, warm - began - seconds / work.epochs),
+    }
+
+
+def ours(work: Work) -> dict[str, Any]:
+    """Our side: the engine on all folds, in as many waves as memory needs."""
+    import jax
+
+    from configs import cd
+    from dualatme_jax import experiment
+    from dualatme_jax.training import memory, trials
+    from dualatme_jax.training.checkpoint import WaveCheckpoints
+    from dualatme_jax.training.engine import Engine
+
+    config = cd.get_config()
+
+    def prepare() -> Run:
+        training = experiment.make_training(config, work.dataset.labels)
+        engine = Engine(training, work.dataset, batch_size=config.training.batch_size)
+        table = trials.table(
+            work.dataset,
+            seeds=config.seeds,
+            hyperparameters=experiment.hyperparameters(config),
+            allow_missing_class=True,
+        )
+        rows = table[: work.folds].to_dict('records')
+        size = memory.wave_size(
+            trials=len(rows),
+            bytes_per_trial=engine.bytes_per_trial(rows[:PROBED_TRIALS]),
+            budget_bytes=memory.budget(config.engine.memory_gib),
+            most=len(rows),
+        )
+
+        def run(epochs: int) -> None:
+            for first in range(0, len(rows), size):
+                with tempfile.TemporaryDirectory() as folder:
+                    engine.train_wave(
+                        rows[first : first + size],
+                        size=size,
+                        epochs=epochs,
+                        checkpoints=WaveCheckpoints(pathlib.Path(folder), {}),
+                        every=epochs,  # none is saved
+                        on_epoch=lambda done, losses: None,
+                    )
+
+        return run
+
+    found = measure(prepare, work)
+    device = jax.local_devices()[0]
+    return found | {
+        'gpu': device.platform == 'gpu',
+        'device': device.device_kind,
+        'versions': {'jax': jax.__version__},
+    }
+
+
+def pytorch(work: Work, *, compiled: bool, channels_last: bool) -> dict[str, Any]:
+    """PyTorch's side, one fold after another; `compiled`, `channels_last`: as the command's options."""
+    from benchmarks import pytorch as baseline
+
+    device = baseline.default_device()
+    options = baseline.Options(device=device, threads=cores(), channels_last=channels_last, compile=compiled)
+    data, held_out = work.dataset, work.held_out
+
+    def prepare() -> Run:
+        machine = baseline.Baseline(
+            data.flow, data.flow_puzzled, data.label, classes=len(data.labels), options=options
+        )
+        return lambda epochs: machine.train(held_out, epochs=epochs)
+
+    found = measure(prepare, work)
+    about = baseline.describe(device)
+    return found | {
+        'gpu': device == 'cuda',
+        'device': about.pop('device'),
+        'options': dataclasses.asdict(options),
+        'versions': about,
+    }
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
+
+
+def compare(options: argparse.Namespace) -> dict[str, Any]:
+    """Runs all rounds, each side in its own process, and returns what the JSON file holds."""
+    rounds = []
+    with tempfile.TemporaryDirectory() as cache:
+        for number in range(options.rounds):
+            found = {'load_before': os.getloadavg()[0]}
+            for side in (PYTORCH, OURS):
+                found[side] = _in_a_process(side, options, cache)
+            if found[PYTORCH]['gpu'] != found[OURS]['gpu']:
+                raise InputError(
+                    f'PyTorch ran on {found[PYTORCH]["device"]} and JAX on {found[OURS]["device"]}; expected '
+                    'both on a GPU or both on the CPU: install the CUDA wheels of both, or hide the GPU '
+                    'with CUDA_VISIBLE_DEVICES='
+                )
+            found['ratio'] = found[PYTORCH]['seconds'] / found[OURS]['seconds']
+            rounds.append(found)
+            print(
+                f'round {number + 1}: PyTorch {found[PYTORCH]["seconds"]:.2f} s, ours '
+                f'{found[OURS]["seconds"]:.2f} s (compiled in {found[OURS]["compile_seconds"]:.1f} s), '
+                f'ratio {found["ratio"]:.2f}',
+                flush=True,
+            )
+    return summary(rounds) | {
+        'folds': options.folds,
+        'epochs': options.epochs,
+        'dataset': options.dataset or 'random',
+        'machine': {
+            'processor': _processor(),
+            'cores': cores(),
+            'device': rounds[0][OURS]['device'],
+            'system': platform.platform(),
+        },
+        'versions': {'python': platform.python_version(), 'numpy': np.__version__}
+        | rounds[0][OURS]['versions']
+        | rounds[0][PYTORCH]['versions'],
+        'rounds': rounds,
+    }
+
+
+def summary(rounds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The median ratio, its spread, and each side's median time and compilation over all rounds."""
+    ratios = [found['ratio'] for found in rounds]
+    short = {'ratio': float(np.median(ratios)), 'ratio_min': min(ratios), 'ratio_max': max(ratios)}
+    for side in (PYTORCH, OURS):
+        for column in ('seconds', 'seconds_per_fold_epoch', 'samples_per_second'):
+            short[f'{side}_{column}'] = float(np.median([found[side][column] for found in rounds]))
+        compilations = [found[side]['compile_seconds'] for found in rounds]
+        short[f'{side}_compile_seconds_cold'] = compilations[0]
+        short[f'{side}_compile_seconds_cached'] = float(np.median(compilations[1:])) if rounds[1:] else None
+    return short
+
+
+def plot(found: Mapping[str, Any], path: pathlib.Path) -> None:
+    """Draws seconds per fold-epoch of both sides, a point a round."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5, 3.2), layout='constrained')
+    axes = figure.subplots()
+    for place, (side, title) in enumerate(((PYTORCH, 'PyTorch, one by one'), (OURS, 'dualatme_jax'))):
+        values = [each[side]['seconds_per_fold_epoch'] for each in found['rounds']]
+        axes.bar(place, np.median(values), width=0.5, label=title)
+        axes.plot([place] * len(values), values, 'k.', alpha=0.5)
+    axes.set_xticks([0, 1], ['PyTorch, one by one', 'dualatme_jax'])
+    axes.set_ylabel('seconds per fold-epoch')
+    axes.set_title(
+        f'{found["folds"]} folds x {found["epochs"]} epochs: {found["ratio"]:.2f} times as fast '
+        f'[{found["ratio_min"]:.2f}, {found["ratio_max"]:.2f}]\n{found["machine"]["device"]}, '
+        f'{found["machine"]["cores"]} cores',
+        fontsize=9,
+    )
+    with files.replacing(path) as temporary:
+        figure.savefig(temporary, dpi=150)
+
+
+def work_of(options: argparse.Namespace) -> Work:
+    """The work that the command names; raises InputError for a dataset that cannot be used."""
+    dataset = dataset_lib.load(options.dataset) if options.dataset else random_clips()
+    work = Work(dataset, options.folds, options.epochs)
+    if len(work.subjects) < options.folds:
+        raise InputError(
+            f'--folds {options.folds}: the dataset has {len(work.subjects)} subjects; '
+            'expected at most as many'
+        )
+    return work
+
+
+def check(options: argparse.Namespace) -> None:
+    """Raises InputError for what cannot be measured, before anything runs."""
+    for name in ('folds', 'epochs', 'rounds'):
+        if getattr(options, name) < 1:
+            raise InputError(f'--{name} is {getattr(options, name)}; expected 1 or more')
+    if not has_pytorch():
+        raise InputError(
+            "PyTorch is not installed; the benchmark's baseline needs it: pip install -e '.[bench]'"
+        )
+    for name in ('json', 'plot'):
+        path = getattr(options, name)
+        if path and not pathlib.Path(path).expanduser().absolute().parent.is_dir():
+            raise InputError(f'--{name} {path}: its folder does not exist; make it, or name another')
+    work_of(options)
+
+
+def has_pytorch() -> bool:
+    """Whether PyTorch is installed."""
+    return importlib.util.find_spec('torch') is not None
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The command's options."""
+    parser = argparse.ArgumentParser(prog='python -m benchmarks.loso', description=__doc__.splitlines()[0])
+    parser.add_argument('--folds', type=int, default=8, help='subjects left out (default: 8)')
+    parser.add_argument('--epochs', type=int, default=3, help='of each fold (default: 3)')
+    parser.add_argument('--rounds', type=int, default=3, help='both sides in turns (default: 3)')
+    parser.add_argument('--dataset', metavar='DIR', help='a built dataset (default: random clips)')
+    parser.add_argument('--json', metavar='FILE', help='write everything that was measured')
+    parser.add_argument('--plot', metavar='FILE', help='write a plot')
+    parser.add_argument(
+        '--torch-compile',
+        action='store_true',
+        help='compile the PyTorch side, which takes it a minute or more in every round',
+    )
+    parser.add_argument(
+        '--channels-last',
+        action='store_true',
+        help="PyTorch's images channel-last in memory, which was slower on 2 CPU cores",
+    )
+    # A side's own process: which, and where its result goes.
+    parser.add_argument('--side', choices=(OURS, PYTORCH), help=argparse.SUPPRESS)
+    parser.add_argument('--result', help=argparse.SUPPRESS)
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the benchmark, prints the ratio and writes files on request; returns the exit status."""
+    options = parse(arguments)
+    try:
+        if options.side:
+            _one_side(options)
+        else:
+            check(options)
+            _report(compare(options), options)
+    except InputError as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 2
+    return 0
+
+
+def _one_side(options: argparse.Namespace) -> None:
+    work = work_of(options)
+    if options.side == OURS:
+        found = ours(work)
+    else:
+        found = pytorch(work, compiled=options.torch_compile, channels_last=options.channels_last)
+    pathlib.Path(options.result).write_text(json.dumps(found))
+
+
+def _in_a_process(side: str, options: argparse.Namespace, cache: str) -> dict[str, Any]:
+    """Runs one side in a process of its own and returns what it measured."""
+    with tempfile.TemporaryDirectory() as folder:
+        result = pathlib.Path(folder, 'result.json')
+        command = [sys.executable, '-m', 'benchmarks.loso', '--side', side, '--result', str(result)]
+        command += ['--folds', str(options.folds), '--epochs', str(options.epochs)]
+        command += ['--dataset', options.dataset] if options.dataset else []
+        command += ['--torch-compile'] if options.torch_compile else []
+        command += ['--channels-last'] if options.channels_last else []
+        caches = {'JAX_COMPILATION_CACHE_DIR': f'{cache}/jax', 'TORCHINDUCTOR_CACHE_DIR': f'{cache}/torch'}
+        done = subprocess.run(
+            command, check=False, capture_output=True, text=True, env=os.environ | ENVIRONMENT | caches
+        )
+        if done.returncode:
+            said = done.stderr.strip() or 'it said nothing'
+            raise InputError(f"{side}'s process ended with status {done.returncode}:\n{said}")
+        return json.loads(result.read_text())
+
+
+def _report(found: Mapping[str, Any], options: argparse.Namespace) -> None:
+    print(
+        f'ratio {found["ratio"]:.2f} [{found["ratio_min"]:.2f}, {found["ratio_max"]:.2f}]: seconds per '
+        f'fold-epoch PyTorch {found["pytorch_seconds_per_fold_epoch"]:.3f}, '
+        f'ours {found["ours_seconds_per_fold_epoch"]:.3f} (medians of {options.rounds})'
+    )
+    if options.json:
+        with files.replacing(pathlib.Path(options.json).expanduser()) as temporary:
+            temporary.write_text(json.dumps(found, indent=1) + '\n')
+    if options.plot:
+        plot(found, pathlib.Path(options.plot).expanduser())
+
+
+def _processor() -> str:
+    """The processor's name; of Linux, where `platform` does not know it."""
+    try:
+        lines = pathlib.Path('/proc/cpuinfo').read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.split(':', 1)[1].strip() for line in lines if line.startswith('model name')), '')
+
+
+if __name__ == '__main__':
+    sys.exit(main())
