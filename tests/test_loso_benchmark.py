@@ -40,6 +40,7 @@ def test_both_sides_leave_out_the_same_clips():
 def test_the_ratio_is_the_median_of_rounds():
     short = loso.summary([sides(8, 4, 30), sides(9, 3, 5), sides(10, 10, 7)])
     assert (short['ratio'], short['ratio_min'], short['ratio_max']) == (2, 1, 3)
+    assert short['ratio_of_fastest'] == pytest.approx(8 / 3)
     assert short['ours_seconds'] == 4
     assert (short['ours_compile_seconds_cold'], short['ours_compile_seconds_cached']) == (30, 6)
 
