@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from rich.console import Console
+from scipy import stats
 from sklearn import metrics
 
 from dualatme_jax import schema
@@ -255,3 +256,104 @@ def test_missing_results_are_refused(tmp_path):
 
 def test_results_are_plain_json(tmp_path):
     json.dumps(scores.score_run(run(seeds=1), resamples=5), allow_nan=False)
+
+
+def paired_statistic(metric, a, b):
+    """The test's statistic for `scipy.stats.permutation_test`, which swaps whole subjects by their number."""
+
+    def statistic(of_a, of_b):
+        pooled = [pd.concat([(a, b)[system][subject] for system, subject in zip(*side, strict=True)])
+                  for side in (np.divmod(of_a, len(a)), np.divmod(of_b, len(a)))]  # fmt: skip
+        means = [np.mean([scores.score(rows)[metric] for _, rows in side.groupby('seed')]) for side in pooled]
+        return means[0] - means[1]
+
+    return statistic
+
+
+def subjects_of(table):
+    return [rows for _, rows in table.groupby(['database', 'subject'])]
+
+
+@pytest.mark.parametrize('metric', ['acc', 'uf1'])
+def test_the_paired_test_is_scipys_on_every_way_to_swap(metric):
+    truth = clips()[::40]
+    truth = truth.assign(database='casme2', subject=[f's{row % 4}' for row in range(len(truth))])
+    a, b = run(seeds=2, share_right=0.9, truth=truth), run(seeds=4, share_right=0.3, truth=truth)
+    b = b[b['seed'] >= 2].assign(seed=lambda rows: rows['seed'] - 2)  # other draws than a's
+    expected = stats.permutation_test(
+        (np.arange(4), 4 + np.arange(4)),
+        paired_statistic(metric, subjects_of(a), subjects_of(b)),
+        permutation_type='samples',
+        vectorized=False,
+    )
+    assert 0 < expected.pvalue < 1
+    found = scores.paired(a, b)[metric]
+    assert found['difference'] == pytest.approx(expected.statistic)
+    # Every way has its mirror image here, so that scipy's two-sided p is the share of ways as far from zero.
+    assert found['p'] == pytest.approx(expected.pvalue)
+
+
+def test_few_subjects_have_a_closed_form():
+    # a is right and b wrong on both clips of every subject: only 'swap none' and 'swap all' are as extreme.
+    subjects = ['1', '1', '2', '2', '3', '3']
+    a, b = small([0, 1] * 3, [0, 1] * 3, subjects), small([0, 1] * 3, [1, 0] * 3, subjects)
+    found = scores.paired(a, b)
+    for metric in scores.METRICS:
+        assert found[metric] == {'difference': 1, 'interval': [1, 1], 'p': 2 / 2**3}
+    assert scores.paired(b, a)['uf1'] == {'difference': -1, 'interval': [-1, -1], 'p': 2 / 2**3}
+
+
+def test_many_subjects_have_a_closed_form_up_to_the_draws():
+    # a is better by one clip in 14 of 20 subjects and worse by one in the others: a sign test.
+    size = 20
+    right = np.arange(size) < 14
+    subjects = [f'{number}' for number in range(size)]
+    a = small([0, 1] * 10, np.where(right, [0, 1] * 10, [1, 0] * 10), subjects)
+    b = small([0, 1] * 10, np.where(right, [1, 0] * 10, [0, 1] * 10), subjects)
+    expected = stats.binomtest(14, 20).pvalue
+    assert scores.paired(a, b)['acc']['p'] == pytest.approx(expected, abs=0.01)
+
+
+def test_equal_predictions_differ_by_nothing():
+    table = run(seeds=2)
+    for found in scores.paired(table, table.sample(frac=1, random_state=0)).values():
+        assert found == {'difference': 0, 'interval': [0, 0], 'p': 1}
+
+
+def test_the_difference_has_the_interval_of_resampled_subjects():
+    truth = clips()[::6]
+    a, b = run(seeds=2, truth=truth), run(seeds=2, share_right=0.4, truth=truth)
+    parts = [subjects_of(a), subjects_of(b)]
+    size = len(parts[0])
+    draws = np.random.default_rng(5).multinomial(size, np.full(size, 1 / size), size=30)
+    values = []
+    for draw in draws:
+        rows = [pd.concat([part[number] for number in np.repeat(range(size), draw)]) for part in parts]
+        of_a, of_b = ([scores.score(part)['uf1'] for _, part in side.groupby('seed')] for side in rows)
+        values.append(np.mean(of_a) - np.mean(of_b))
+    found = scores.paired(a, b, resamples=30, seed=5)['uf1']
+    assert found['interval'] == pytest.approx(np.percentile(values, [2.5, 97.5]))
+
+
+def test_the_test_keeps_its_level_on_systems_that_do_not_differ():
+    truth = clips()[::8]
+    p = []
+    for number in range(60):
+        both = run(seeds=1, truth=truth), run(seeds=1, truth=truth)
+        random = np.random.default_rng(number)
+        a, b = (table.assign(prediction=random.integers(3, size=len(table))) for table in both)
+        p.append(scores.paired(a, b, resamples=2)['uf1']['p'])
+    assert np.mean(np.array(p) < 0.2) == pytest.approx(0.2, abs=0.15)
+    assert np.mean(p) == pytest.approx(0.5, abs=0.12)
+
+
+def test_a_class_that_one_system_never_meets_is_compared():
+    found = scores.paired(small([0, 1], [0, 2], ['1', '2']), small([0, 1], [0, 1], ['1', '2']))
+    assert found['acc']['difference'] == -0.5
+
+
+def test_different_questions_are_not_compared():
+    table = run(seeds=2)
+    for other in (table[1:], table[table['seed'] == 0], table.assign(label=0), table.assign(subject='s00')):
+        with pytest.raises(ValueError, match='same clips in the same seeds'):
+            scores.paired(table, other)

@@ -9,6 +9,8 @@ A class that no clip has is left out of UAR; one that is neither had nor predict
 Axes: N seeds, S subjects, R resamples, K classes.
 """
 
+import itertools
+
 import numpy as np
 import pandas as pd
 from sklearn import metrics
@@ -18,6 +20,7 @@ from dualatme_jax.report import predictions
 
 METRICS = ('acc', 'uar', 'uf1')
 INTERVAL = 0.95
+SWAPS = 10_000  # draws of the randomisation test, unless all there are are fewer
 
 _SUBJECT_KEY = [schema.DATABASE, schema.SUBJECT]
 
@@ -67,15 +70,61 @@ def score_run(table: pd.DataFrame, *, resamples: int = 1000, seed: int = 0) -> d
     return {'scores': scores, 'per_seed': per_seed}
 
 
-def subject_confusions(table: pd.DataFrame) -> np.ndarray:
+def paired(a: pd.DataFrame, b: pd.DataFrame, *, resamples: int = 1000, seed: int = 0) -> dict[str, dict]:
+    """Compares two systems on the same clips: a's score minus b's, each the mean over seeds.
+
+    The interval is the bootstrap over subjects of the difference, with the same draws for both. The test
+    asks how often a difference as large, of either sign, comes about when for each subject it is left to
+    chance which system made which of the two sets of predictions (in all seeds at once, since a subject's
+    clips are not independent of each other): approximate randomisation, Noreen 1989, in all 2^S ways where
+    these are no more than `SWAPS`, in `SWAPS` random ones otherwise.
+
+    Args:
+      a: predictions of one hyperparameter point.
+      b: those of another, over the same clips and seeds.
+      resamples: draws of the bootstrap.
+      seed: of those draws and of the test's.
+
+    Returns:
+      metric -> `difference`, `interval` (95% percentile; None with fewer than two subjects) and `p`.
+
+    Raises:
+      ValueError: the two do not hold the same clips with the same ground truth in the same seeds.
+    """
+    keys = ['seed', *predictions.CLIP_KEY, schema.LABEL]
+    of_a, of_b = (table[keys].sort_values(keys, ignore_index=True) for table in (a, b))
+    if not of_a.equals(of_b):
+        raise ValueError('the two systems must be scored on the same clips in the same seeds')
+    classes = 1 + max(table[[schema.LABEL, 'prediction']].max(axis=None) for table in (a, b))
+    confusions = [subject_confusions(table, classes) for table in (a, b)]
+    subjects = confusions[0].shape[1]
+
+    observed = _difference(*(_resampled(np.ones((1, subjects)), each) for each in confusions))
+    swaps = _swaps(subjects, seed)
+    swapped = _difference(
+        _resampled(1 - swaps, confusions[0]) + _resampled(swaps, confusions[1]),
+        _resampled(swaps, confusions[0]) + _resampled(1 - swaps, confusions[1]),
+    )
+    drawn = _difference(*(_resampled(_draws(subjects, resamples, seed), each) for each in confusions))
+    return {
+        metric: {
+            'difference': float(observed[metric][0]),
+            'interval': _percentiles(drawn[metric]) if subjects > 1 else None,
+            'p': _p(swapped[metric], observed[metric][0]),
+        }
+        for metric in METRICS
+    }
+
+
+def subject_confusions(table: pd.DataFrame, classes: int | None = None) -> np.ndarray:
     """Each subject's confusion matrix in each seed: counts [N, S, K, K], rows the ground truth.
 
-    K goes as far as classes occur: further ones would change no metric.
+    K is `classes`; by default it goes as far as classes occur: further ones would change no metric.
     """
     seeds = table['seed'].rank(method='dense').astype(int) - 1
     subjects = table.groupby(_SUBJECT_KEY).ngroup()
     truth, prediction = table[schema.LABEL], table['prediction']
-    classes = max(truth.max(), prediction.max()) + 1
+    classes = classes or max(truth.max(), prediction.max()) + 1
     confusions = np.zeros((seeds.max() + 1, subjects.max() + 1, classes, classes), int)
     np.add.at(confusions, (seeds, subjects, truth, prediction), 1)
     return confusions
@@ -99,22 +148,49 @@ def _mean_ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
 
 
 def _intervals(table: pd.DataFrame, resamples: int, seed: int) -> dict[str, list[float] | None]:
-    """Percentile bootstrap over subjects of each metric's mean over seeds.
-
-    A draw takes S subjects with replacement and is the same for all seeds; it is held as the number of
-    times that each subject was drawn.
-    """
+    """Percentile bootstrap over subjects of each metric's mean over seeds."""
     confusions = subject_confusions(table)
     subjects = confusions.shape[1]
     if subjects < 2:
         return dict.fromkeys(METRICS)
-    draws = np.random.default_rng(seed).multinomial(subjects, np.full(subjects, 1 / subjects), size=resamples)
-    resampled = np.einsum('rs,nsij->rnij', draws, confusions)
+    drawn = score_confusions(_resampled(_draws(subjects, resamples, seed), confusions))
+    return {metric: _percentiles(values.mean(axis=1)) for metric, values in drawn.items()}
+
+
+def _draws(subjects: int, resamples: int, seed: int) -> np.ndarray:
+    """Draws of S subjects with replacement, as how often each was drawn: [R, S]; the same for all seeds."""
+    chances = np.full(subjects, 1 / subjects)
+    return np.random.default_rng(seed).multinomial(subjects, chances, size=resamples)
+
+
+def _resampled(weights: np.ndarray, confusions: np.ndarray) -> np.ndarray:
+    """Sums over subjects: weights [R, S], counts [N, S, K, K] -> [R, N, K, K], whole numbers as floats."""
+    # Floats, for which NumPy has a fast matrix product; their sums of whole numbers are exact.
+    return np.tensordot(weights.astype(float), confusions.astype(float), axes=(1, 1))
+
+
+def _percentiles(values: np.ndarray) -> list[float]:
     tail = 100 * (1 - INTERVAL) / 2
-    return {
-        metric: np.percentile(values.mean(axis=1), [tail, 100 - tail]).tolist()
-        for metric, values in score_confusions(resampled).items()
-    }
+    return np.percentile(values, [tail, 100 - tail]).tolist()
+
+
+def _difference(a: np.ndarray, b: np.ndarray) -> dict[str, np.ndarray]:
+    """Counts [R, N, K, K] of two systems -> metric -> [R], the difference of the means over seeds."""
+    of_a, of_b = score_confusions(a), score_confusions(b)
+    return {metric: of_a[metric].mean(axis=1) - of_b[metric].mean(axis=1) for metric in METRICS}
+
+
+def _swaps(subjects: int, seed: int) -> np.ndarray:
+    """[R, S], 1 where a subject's predictions change sides: every way but that of changing none, or draws."""
+    if 2**subjects <= SWAPS:
+        return np.array(list(itertools.product((0, 1), repeat=subjects)))[1:]
+    return np.random.default_rng(seed).integers(2, size=(SWAPS, subjects))
+
+
+def _p(swapped: np.ndarray, observed: float) -> float:
+    # Differences that are equal but for rounding count as equal.
+    as_large = np.count_nonzero(np.abs(swapped) >= abs(observed) - 1e-12)
+    return (1 + as_large) / (1 + len(swapped))
 
 
 def _spread(values: list[float]) -> dict[str, float | None]:
