@@ -20,6 +20,7 @@ from dualatme_jax.models.layers.batch_norm import BatchNorm
 from dualatme_jax.models.layers.cbam import CBAM
 from dualatme_jax.models.layers.conv import Dense
 from dualatme_jax.models.layers.inception import Inception
+from dualatme_jax.models.layers.maps import examples_last, flat
 from dualatme_jax.models.layers.pooling import max_pool_2x2
 from dualatme_jax.models.output import Output
 
@@ -45,7 +46,7 @@ VARIANTS = {
 
 
 class Branch(nn.Module):
-    """Inception 6, max pool, Inception 12, max pool: [B, 28, 28, 3] to [B, 7, 7, 48]."""
+    """Inception 6, max pool, Inception 12, max pool: [3, 28, 28, B] to [48, 7, 7, B]."""
 
     scheme: str
 
@@ -73,7 +74,7 @@ class DualATME(nn.Module):
           mask: [B], 1 for examples, 0 for padding, which no statistic sees.
           train: batch statistics and dropout (rng `dropout`), or running statistics and none.
         """
-        inputs = {'entire': flow, 'puzzled': flow_puzzled}
+        inputs = {'entire': examples_last(flow), 'puzzled': examples_last(flow_puzzled)}
         maps = {
             name: Branch(self.scheme, name=name)(inputs[name], mask=mask, train=train)
             for name in self.variant.branches
@@ -82,12 +83,12 @@ class DualATME(nn.Module):
             attend = CBAM(reduction=16, scheme=self.scheme, name='cbam')
             maps |= {name: attend(maps[name]) for name in self.variant.attention}
 
-        features = {name: x.reshape(x.shape[0], -1) for name, x in maps.items()}
-        fused = jnp.concatenate([*maps.values()], axis=-1)
-        x = Dense(1024, self.scheme, name='fusion')(fused.reshape(fused.shape[0], -1))
+        fused = flat(jnp.concatenate([*maps.values()]))
+        x = Dense(1024, self.scheme, name='fusion')(fused)
         x = nn.relu(BatchNorm(name='fusion_norm')(x, mask=mask, train=train))
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
-        return Output(Dense(self.classes, self.scheme, name='classifier')(x), **features)
+        logits = Dense(self.classes, self.scheme, name='classifier')(x)
+        return Output(logits.T, **{name: flat(x).T for name, x in maps.items()})
 
 
 def build(*, variant: str, classes: int, dropout: float, init: str) -> DualATME:

@@ -6,7 +6,7 @@ from flax import linen as nn
 
 
 class BatchNorm(nn.Module):
-    """Normalises over all axes but the last, as PyTorch's BatchNorm does (momentum 0.1, eps 1e-5).
+    """Normalises over all axes but the first, as PyTorch's BatchNorm does (momentum 0.1, eps 1e-5).
 
     The batch is normalised with its biased variance and the running variance takes the unbiased one,
     which Flax's own layer does not do. Running values start at 0 and 1.
@@ -17,31 +17,35 @@ class BatchNorm(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, *, mask: jax.Array, train: bool) -> jax.Array:
-        """Normalises `x` [B, ..., C]; only examples with mask [B] = 1 count towards the statistics."""
-        channels = x.shape[-1]
+        """Normalises `x` [C, ..., B]; only examples with mask [B] = 1 count towards the statistics."""
+        channels = x.shape[0]
         scale = self.param('scale', nn.initializers.ones, (channels,))
         bias = self.param('bias', nn.initializers.zeros, (channels,))
         running_mean = self.variable('batch_stats', 'mean', jnp.zeros, (channels,))
         running_var = self.variable('batch_stats', 'var', jnp.ones, (channels,))
-        if not train:
-            factor = scale * jax.lax.rsqrt(running_var.value + self.epsilon)
-            return x * factor + (bias - running_mean.value * factor)
-
-        mean, var, count = _masked_moments(x, mask)
-        if not self.is_initializing():
-            unbiased = var * count / jnp.maximum(count - 1, 1)
-            running_mean.value += self.momentum * (mean - running_mean.value)
-            running_var.value += self.momentum * (unbiased - running_var.value)
+        if train:
+            mean, var, count = _masked_moments(x, mask)
+            if not self.is_initializing():
+                unbiased = var * count / jnp.maximum(count - 1, 1)
+                running_mean.value += self.momentum * (mean - running_mean.value)
+                running_var.value += self.momentum * (unbiased - running_var.value)
+        else:
+            mean, var = running_mean.value, running_var.value
         factor = scale * jax.lax.rsqrt(var + self.epsilon)
-        return x * factor + (bias - mean * factor)
+        return x * _beside(factor, x) + _beside(bias - mean * factor, x)
+
+
+def _beside(values: jax.Array, x: jax.Array) -> jax.Array:
+    """Values [C] in the shape in which they broadcast against x [C, ..., B]."""
+    return values.reshape(-1, *[1] * (x.ndim - 1))
 
 
 def _masked_moments(x: jax.Array, mask: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Mean [C], biased variance [C] and number of values a channel, over the examples that count."""
-    weight = mask.reshape(-1, *[1] * (x.ndim - 1)).astype(x.dtype)
-    axes = tuple(range(x.ndim - 1))
+    mask = mask.astype(x.dtype)
+    axes = tuple(range(1, x.ndim))
     values_per_example = x[0, ..., 0].size
-    count = jnp.maximum(mask.sum().astype(x.dtype) * values_per_example, 1)
-    mean = (x * weight).sum(axes) / count
-    var = (jnp.square(x - mean) * weight).sum(axes) / count
+    count = jnp.maximum(mask.sum() * values_per_example, 1)
+    mean = (x * mask).sum(axes) / count
+    var = (jnp.square(x - _beside(mean, x)) * mask).sum(axes) / count
     return mean, var, count

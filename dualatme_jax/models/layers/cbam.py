@@ -8,7 +8,7 @@ from dualatme_jax.models.layers.conv import Conv, Dense
 
 
 class CBAM(nn.Module):
-    """Channel attention, then spatial attention: [B, H, W, C] to the same shape.
+    """Channel attention, then spatial attention: [C, H, W, B] to the same shape.
 
     Channel: sigmoid(MLP(mean) + MLP(max)) over the positions, one MLP C - C/reduction - C with ReLU.
     Spatial: sigmoid(conv3x3([mean, max])) over the channels.
@@ -19,12 +19,11 @@ class CBAM(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        channels = x.shape[-1]
+        channels = x.shape[0]
         squeeze = Dense(channels // self.reduction, self.scheme, name='mlp_squeeze')
         excite = Dense(channels, self.scheme, name='mlp_excite')
-        pooled = jnp.stack([x.mean((1, 2)), x.max((1, 2))])
-        channel_attention = nn.sigmoid(excite(nn.relu(squeeze(pooled))).sum(0))
-        x = x * channel_attention[:, None, None, :]
+        mean, most = (excite(nn.relu(squeeze(pooled))) for pooled in (x.mean((1, 2)), x.max((1, 2))))
+        x = x * nn.sigmoid(mean + most)[:, None, None, :]
 
-        pooled = jnp.stack([x.mean(-1), x.max(-1)], axis=-1)
+        pooled = jnp.stack([x.mean(0), x.max(0)])
         return x * nn.sigmoid(Conv(1, 3, self.scheme, name='spatial')(pooled))

@@ -25,7 +25,7 @@ class Unit(nn.Module):
 
 
 class Inception(nn.Module):
-    """Four branches of `width` channels on one input: [B, H, W, C] to [B, H, W, 4 * width].
+    """Four branches of `width` channels on one input: [C, H, W, B] to [4 * width, H, W, B].
 
     In this order: 1x1; 1x1 to 6, 3x3; 1x1 to 6, 5x5; 3x3 max pool, 1x1.
     """
@@ -44,6 +44,5 @@ class Inception(nn.Module):
                 unit(unit(x, REDUCED, 1, 'branch3x3_reduce'), self.width, 3, 'branch3x3'),
                 unit(unit(x, REDUCED, 1, 'branch5x5_reduce'), self.width, 5, 'branch5x5'),
                 unit(max_pool_3x3_same(x), self.width, 1, 'branch_pool'),
-            ],
-            axis=-1,
+            ]
         )

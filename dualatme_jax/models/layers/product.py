@@ -1,0 +1,34 @@
+"""Matrix products at the precision of the run, which is JAX's own setting, `jax.default_matmul_precision`."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def product(a: jax.Array, b: jax.Array, over_a: int = 1, over_b: int = 0) -> jax.Array:
+    """a times b, summed over axis `over_a` of a and `over_b` of b, in float32: [N, M] x [M, P] to [N, P].
+
+    A sum over another axis than the standard one is told by number, since a transposed factor would be copied;
+    the gradients are products of the same kind. Under the precision `bfloat16` both factors are rounded first,
+    here as in the gradients, which XLA by itself does on TPUs alone.
+    """
+    if jax.config.jax_default_matmul_precision == 'bfloat16':
+        a, b = a.astype(jnp.bfloat16), b.astype(jnp.bfloat16)
+    return lax.dot_general(a, b, (((over_a,), (over_b,)), ((), ())), preferred_element_type=jnp.float32)
+
+
+def _forward(a, b, over_a, over_b):
+    return product(a, b, over_a, over_b), (a, b)
+
+
+def _backward(over_a, over_b, factors, cotangent):
+    a, b = factors
+    for_a = product(cotangent, b, 1, 1 - over_b) if over_a else product(b, cotangent, 1 - over_b, 1)
+    for_b = product(cotangent, a, 0, 1 - over_a) if over_b else product(a, cotangent, 1 - over_a, 0)
+    return for_a, for_b
+
+
+product.defvjp(_forward, _backward)
