@@ -42,6 +42,9 @@ def get_config(dataset: str = '') -> ConfigDict:
     config.optimizer.name = 'adam'  # or 'sgd'
     config.optimizer.learning_rate = 1e-3
     config.optimizer.momentum = 0.9  # of 'sgd'
+    config.optimizer.beta1 = 0.9  # of 'adam'
+    config.optimizer.beta2 = 0.999
+    config.optimizer.weight_decay = 0.0  # decoupled from the gradient, as in AdamW
     # The published code declares StepLR(10, 0.5) and never steps it: 'constant', or 'step'.
     config.optimizer.schedule = 'constant'
     config.optimizer.step_epochs = 10
@@ -52,6 +55,16 @@ def get_config(dataset: str = '') -> ConfigDict:
     config.training.batch_size = 128
 
     config.seeds = (0,)
+
+    # Grids: mappings from a field to a value, or to several: ({'loss.cosine_weight': (0, 0.001, 0.01)},). A
+    # grid is the product of its fields; several grids stand one after the other.
+    config.sweep = ()
+
+    config.selection = ConfigDict()
+    # 'last' epoch of every point, or 'nested': for each left-out subject the sweep's best point by the others.
+    config.selection.name = 'last'
+    config.selection.parts = 5  # of the other subjects, each predicted by a training without it
+    config.selection.metric = 'uf1'  # or 'uar', 'acc'
 
     config.report = ConfigDict()
     config.report.resamples = 1000  # of the bootstrap over subjects
