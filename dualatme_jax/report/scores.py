@@ -189,7 +189,7 @@ def _swaps(subjects: int, seed: int) -> np.ndarray:
 
 def _p(swapped: np.ndarray, observed: float) -> float:
     # Differences that are equal but for rounding count as equal.
-    as_large = np.count_nonzero(np.abs(swapped) >= abs(observed) - 1e-12)
+    as_large = int(np.count_nonzero(np.abs(swapped) >= abs(observed) - 1e-12))
     return (1 + as_large) / (1 + len(swapped))
 
 

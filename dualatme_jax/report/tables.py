@@ -1,4 +1,6 @@
-"""The result as a table for the terminal, 80 columns wide."""
+"""The result as a table for the terminal, 80 columns wide, and the form that all tables share."""
+
+from collections.abc import Iterable, Sequence
 
 import pandas as pd
 from rich import box
@@ -8,7 +10,7 @@ from rich.text import Text
 from dualatme_jax.report import predictions
 from dualatme_jax.report.scores import METRICS
 
-_HEADINGS = {'acc': 'Acc', 'uar': 'UAR', 'uf1': 'UF1'}
+HEADINGS = {'acc': 'Acc', 'uar': 'UAR', 'uf1': 'UF1'}
 
 
 def scores_table(
@@ -23,24 +25,41 @@ def scores_table(
       title: stands above the table, e.g. a hyperparameter point.
     """
     seeds = len(result['per_seed'])
-    view = Table(
-        title=Text(title, style='bold') if title else None,
-        title_justify='left',
-        caption=Text(_caption(seeds, selection), style='dim'),
-        caption_justify='left',
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1),
-        pad_edge=False,
-        show_edge=False,
-    )
+    view = plain(title, _caption(seeds, selection))
     view.add_column('')
-    for heading in ('clips', 'subjects', *(_HEADINGS[metric] for metric in METRICS)):
+    for heading in ('clips', 'subjects', *(HEADINGS[metric] for metric in METRICS)):
         view.add_column(heading, justify='right', no_wrap=True)
     for name, (heading, rows) in predictions.titled_subsets(table).items():
         clips, subjects = predictions.count(rows)
         cells = [_cell(result['scores'][name][metric]) for metric in METRICS]
         view.add_row(Text(heading), str(clips), str(subjects), *cells)
     return view
+
+
+def plain(title: str | None, caption: str) -> Table:
+    """An empty table: lines below the head only, the caption in words below it all."""
+    return Table(
+        title=Text(title, style='bold') if title else None,
+        title_justify='left',
+        caption=Text(caption, style='dim'),
+        caption_justify='left',
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1),
+        pad_edge=False,
+        show_edge=False,
+    )
+
+
+def markdown(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown; the first column is words, the others are numbers."""
+    lines = [heads, ['---', *['---:'] * (len(heads) - 1)], *rows]
+    # A bar in a cell would begin another one.
+    return ''.join('| ' + ' | '.join(cell.replace('|', '\\|') for cell in line) + ' |\n' for line in lines)
+
+
+def short(value: float, digits: int = 3, *, sign: bool = False) -> str:
+    """`.680` for 0.68, `1.000` for 1, `+.012` with its sign."""
+    return f'{value:{"+" if sign else ""}.{digits}f}'.replace('0.', '.', 1 if abs(value) < 1 else 0)
 
 
 def _cell(spread: dict) -> Text:

@@ -1,0 +1,154 @@
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dualatme_jax.errors import InputError
+from dualatme_jax.report import nested, predictions, scores
+
+FIELD = 'loss.cosine_weight'
+PARTS = 3
+
+
+def clips(subjects=8, clips_each=6):
+    """Clips of subjects in two databases, two of which share a name."""
+    rows = [
+        (('casme2', 'samm')[subject % 2], f'{subject // 2:03d}', f'c{clip}', (subject + clip) % 3)
+        for subject in range(subjects)
+        for clip in range(clips_each)
+    ]
+    return pd.DataFrame(rows, columns=[*predictions.CLIP_KEY, 'label'])
+
+
+def sweep(truth, points, seeds=(0,), rate=lambda point: 1 / 3, random=None):
+    """Outer and inner predictions; `rate(point)` is the chance of being right, wrong else."""
+    random = random or np.random.default_rng(0)
+
+    def predicted(rows, point):
+        right = random.random(len(rows)) < rate(point)
+        wrong = (rows['label'] + random.integers(1, 3, len(rows))) % 3
+        return rows.assign(trial=0, prediction=np.where(right, rows['label'], wrong))
+
+    outer, inner = [], []
+    for seed in seeds:
+        for point in points:
+            columns = {'seed': seed, FIELD: point}
+            outer.append(predicted(truth, point).assign(**columns))
+            for (database, subject), _ in truth.groupby(['database', 'subject']):
+                others = truth[(truth['database'] != database) | (truth['subject'] != subject)]
+                part = others.groupby(['database', 'subject']).ngroup() % PARTS + 1
+                columns |= {'outer_database': database, 'outer_subject': subject, 'inner': part}
+                inner.append(predicted(others, point).assign(**columns))
+    return pd.concat(outer, ignore_index=True), pd.concat(inner, ignore_index=True)
+
+
+def test_the_best_point_on_the_inner_subjects_is_chosen():
+    outer, inner = sweep(clips(), (0.0, 0.1, 1.0), rate=lambda point: 0.9 if point == 0.1 else 0.2)
+    chosen = nested.choose(inner, [FIELD])
+    assert list(chosen) == ['seed', 'database', 'subject', FIELD, 'uf1']
+    assert len(chosen) == 8
+    assert set(chosen[FIELD]) == {0.1}
+    kept = nested.predictions(outer, chosen)
+    expected = outer[outer[FIELD] == 0.1].drop(columns=FIELD)
+    pd.testing.assert_frame_equal(kept.reset_index(drop=True), expected.reset_index(drop=True))
+    assert nested.times_chosen(chosen, [FIELD]).to_dict('list') == {FIELD: [0.1], 'times': [8]}
+
+
+@pytest.mark.parametrize('metric', scores.METRICS)
+def test_the_choice_is_scikit_learns(metric):
+    _, inner = sweep(clips(), (0.0, 0.1, 1.0), seeds=(0, 3))
+    chosen = nested.choose(inner, [FIELD], metric)
+    for row in chosen.to_dict('records'):
+        own = inner[
+            (inner['seed'] == row['seed'])
+            & (inner['outer_database'] == row['database'])
+            & (inner['outer_subject'] == row['subject'])
+        ]
+        of_points = {point: scores.score(rows)[metric] for point, rows in own.groupby(FIELD, sort=False)}
+        assert row[metric] == pytest.approx(max(of_points.values()))
+        assert row[FIELD] == max(of_points, key=lambda point: round(of_points[point], 12))
+
+
+def test_ties_go_to_the_point_that_appears_first():
+    _, inner = sweep(clips(), (1.0, 0.0, 0.1), rate=lambda _: 1)
+    assert set(nested.choose(inner, [FIELD])[FIELD]) == {1.0}
+    assert set(nested.choose(inner[::-1], [FIELD])[FIELD]) == {0.1}
+
+
+@settings(derandomize=True, max_examples=15, deadline=None)
+@given(st.data())
+def test_what_is_predicted_of_a_subject_never_changes_its_choice(data):
+    outer, inner = sweep(clips(), (0.0, 0.1, 1.0))
+    chosen = nested.choose(inner, [FIELD])
+    subject = chosen.iloc[data.draw(st.integers(0, len(chosen) - 1))]
+    where = 'database', 'subject'
+    # Every prediction of that subject's clips there is, outside and where it is another's inner subject.
+    for table in (outer, inner):
+        its = (table[list(where)] == subject[list(where)]).all(axis=1)
+        table.loc[its, 'prediction'] = data.draw(st.integers(0, 2))
+    again = nested.choose(inner, [FIELD])
+    same = (again[list(where)] == subject[list(where)]).all(axis=1)
+    pd.testing.assert_series_equal(again[same].iloc[0], subject)
+    kept = nested.predictions(outer, again)
+    points = dict(zip(again['database'] + again['subject'], again[FIELD], strict=True))
+    expected = outer[outer[FIELD] == (outer['database'] + outer['subject']).map(points)]
+    assert sorted(kept['prediction']) == sorted(expected['prediction'])
+
+
+def test_on_noise_the_best_point_is_above_chance_and_the_nested_choice_is_not():
+    truth = clips(subjects=10, clips_each=6)
+    outer = truth.merge(pd.DataFrame({FIELD: range(30)}), how='cross').assign(seed=0, trial=0)
+    left_out = truth[['database', 'subject']].drop_duplicates().add_prefix('outer_')
+    inner = outer.merge(left_out, how='cross')
+    inner = inner[
+        (inner['database'] != inner['outer_database']) | (inner['subject'] != inner['outer_subject'])
+    ]
+    best, honest = [], []
+    for repeat in range(12):
+        random = np.random.default_rng(repeat)
+        outer, inner = (
+            table.assign(prediction=random.integers(3, size=len(table))) for table in (outer, inner)
+        )
+        best.append(max(scores.score(rows)['uf1'] for _, rows in predictions.points(outer)))
+        honest.append(scores.score(nested.predictions(outer, nested.choose(inner, [FIELD])))['uf1'])
+    assert np.mean(honest) == pytest.approx(1 / 3, abs=0.04)
+    assert np.mean(best) > 1 / 3 + 0.1
+
+
+def test_several_fields_and_seeds():
+    outer, inner = sweep(clips(), (0.0, 0.1), seeds=(5, 7), rate=lambda point: 0.9 if point else 0.2)
+    tables = [
+        table.assign(**{'loss.name': np.where(table[FIELD], 'focal', 'ce')}) for table in (outer, inner)
+    ]
+    chosen = nested.choose(tables[1], [FIELD, 'loss.name'])
+    assert set(chosen['loss.name']) == {'focal'}
+    assert list(chosen['seed'].value_counts()) == [8, 8]
+    kept = nested.predictions(tables[0], chosen)
+    assert len(kept) == 2 * len(clips())
+    assert predictions.hyperparameters(kept) == []
+
+
+@pytest.mark.parametrize(
+    ('spoil', 'times'),
+    [
+        (lambda inner: inner[1:], '0 times'),
+        (lambda inner: inner[inner['inner'] > 1], '0 times'),
+        (lambda inner: pd.concat([inner, inner[:1]]), '2 times'),
+        # A subject who is left out outside stands among those who choose for it.
+        (lambda inner: inner.replace({'outer_subject': '001'}, '000'), '[12] times'),
+    ],
+)
+def test_incomplete_inner_predictions_are_refused(spoil, times):
+    _, inner = sweep(clips(), (0.0, 0.1))
+    with pytest.raises(InputError, match=times):
+        nested.choose(spoil(inner), [FIELD])
+
+
+def test_a_subject_without_a_choice_or_without_predictions_is_refused():
+    outer, inner = sweep(clips(), (0.0, 0.1))
+    chosen = nested.choose(inner, [FIELD])
+    with pytest.raises(InputError, match='seed 0, casme2/000 left out and 0 more'):
+        nested.predictions(outer, chosen[1:])
+    with pytest.raises(InputError, match='and 7 more'):
+        nested.predictions(outer, chosen.assign(**{FIELD: 3.0}))
