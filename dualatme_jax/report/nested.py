@@ -116,8 +116,8 @@ def _check_complete(
         raise InputError(
             f'{_named(groups.set_axis(_LEFT_OUT, axis=1).iloc[number])}: the inner predictions by {values} '
             f'hold the clip {"/".join(clips.iloc[of_clip])} {times[tuple(wrong[0])]} times; expected each '
-            "clip once, and none of the left-out subject's. Complete the run by the same command, or start it "
-            'anew in another --workdir'
+            "clip once, and none of the left-out subject's. Complete the run by the same command, or start "
+            'it anew in another --workdir'
         )
 
 

@@ -1,0 +1,204 @@
+"""A sweep's points side by side: scores, their spread, and a paired test against the reference.
+
+The rows are scored on the left-out subjects. To pick the best of them is to select on the test, and the
+tables say so; `nested` gives the score of a tuned system.
+"""
+
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from rich.table import Table
+from rich.text import Text
+
+from dualatme_jax import schema
+from dualatme_jax.files import replacing
+from dualatme_jax.report import predictions, scores, tables
+
+CSV, MARKDOWN = 'sweep.csv', 'sweep.md'
+
+COMPARED = 'uf1'  # what the paired test compares
+
+WARNING = (
+    'The rows are scored on the left-out subjects: picking the best row of this table is picking on the '
+    'test. For the honest score of a tuned system set config.selection.name=nested.'
+)
+_SHOWN = ('uar', 'uf1')  # of single databases
+_DIFFERENCE = [f'difference_{part}' for part in ('mean', 'low', 'high')]
+_TEST = [*_DIFFERENCE, 'p', 'p_holm', 'reference']
+_SPREAD = ('mean', 'sd', 'low', 'high')
+
+
+def compare(table: pd.DataFrame, reference: Mapping, *, resamples: int = 1000) -> pd.DataFrame:
+    """Scores every point of a sweep, and compares each with the reference.
+
+    Args:
+      table: the sweep's predictions, see `predictions.points`.
+      reference: the fields of the point that the others are compared with; the first point if it is absent.
+      resamples: draws of the bootstrap over subjects.
+
+    Returns:
+      A row a point in order of appearance, with NaN for what is unknown or has no meaning: the swept fields;
+      `seeds`, their number; for all clips `METRIC_mean`, `METRIC_sd` (over seeds), `METRIC_low` and
+      `METRIC_high` (95% bootstrap over subjects); the mean `DATABASE_uar` and `DATABASE_uf1` if there are
+      several databases; UF1 minus the reference's on the seeds that both have, `difference_mean`,
+      `difference_low`, `difference_high`, its `p` (see `scores.paired`) and `p_holm`, corrected by Holm
+      over the points; `reference`, whether the row is it.
+    """
+    points = predictions.points(table)
+    home = next((place for place, (values, _) in enumerate(points) if _equal(values, reference)), 0)
+    rows = []
+    for place, (values, own) in enumerate(points):
+        found = scores.score_run(own, resamples=resamples)['scores']
+        test = _against(own, points[home][1], resamples) if place != home else {}
+        rows.append(values | {'seeds': own['seed'].nunique()} | _scores(found) | test)
+    frame = pd.DataFrame(rows)
+    frame = frame.reindex(columns=[name for name in frame if name not in _TEST] + _TEST)
+    return frame.assign(p_holm=holm(frame['p']), reference=np.arange(len(points)) == home)
+
+
+def holm(p: Sequence[float]) -> np.ndarray:
+    """p corrected for that there are several, so that all are right at once (Holm 1979); NaN do not count."""
+    p = np.asarray(p, float)
+    order = np.argsort(p)[: np.count_nonzero(~np.isnan(p))]
+    corrected = np.full(p.shape, np.nan)
+    corrected[order] = np.minimum(1, np.maximum.accumulate(p[order] * np.arange(len(order), 0, -1)))
+    return corrected
+
+
+def write(frame: pd.DataFrame, folder: str | os.PathLike) -> None:
+    """Writes what `compare` returned as sweep.csv and, to be read, sweep.md, each whole or not at all."""
+    folder = pathlib.Path(folder)
+    with replacing(folder / CSV) as temporary:
+        frame.to_csv(temporary, index=False, lineterminator='\n')
+    with replacing(folder / MARKDOWN) as temporary:
+        temporary.write_text(_markdown(frame), encoding='utf-8', newline='\n')
+
+
+def rich_table(frame: pd.DataFrame) -> Table:
+    """The sweep for a terminal of 100 columns; single databases stand in the files only."""
+    view = tables.plain('Sweep', '\n' + ' '.join([*_notes(frame), WARNING]))
+    heads = [*map(tables.HEADINGS.get, scores.METRICS), 'UF1 - ref.', 'p', 'Holm']
+    view.add_column('\n'.join(_fields(frame)), overflow='fold', min_width=12)
+    for head in heads:
+        view.add_column(head, justify='right', no_wrap=True)
+    for row in frame.to_dict('records'):
+        cells = [_two_lines(row, metric) for metric in scores.METRICS]
+        if row['reference']:
+            test = ['reference', '', '']
+        else:
+            test = [_two_lines(row, 'difference', sign=True), _p(row['p']), _p(row['p_holm'])]
+        view.add_row(Text('\n'.join(_values(row, frame))), *cells, *test)
+    return view
+
+
+def _equal(values: Mapping, reference: Mapping) -> bool:
+    # Words that went through a file are text, a tuple too; numbers are numbers.
+    return all(
+        name in reference and (value == reference[name] or str(value) == str(reference[name]))
+        for name, value in values.items()
+    )
+
+
+def _against(own: pd.DataFrame, other: pd.DataFrame, resamples: int) -> dict[str, float]:
+    """The paired test of one point with the reference, on the seeds that both have."""
+    shared = set(own['seed']) & set(other['seed'])
+    if not shared:
+        return {}
+    parts = [rows[rows['seed'].isin(shared)] for rows in (own, other)]
+    found = scores.paired(*parts, resamples=resamples)[COMPARED]
+    low, high = found['interval'] or (np.nan, np.nan)
+    return dict(zip([*_DIFFERENCE, 'p'], [found['difference'], low, high, found['p']], strict=True))
+
+
+def _scores(found: Mapping) -> dict[str, float]:
+    cells = {}
+    for metric, spread in found[schema.FULL].items():
+        values = [spread['mean'], spread['sd'], *(spread['interval'] or (None, None))]
+        cells |= {f'{metric}_{part}': value for part, value in zip(_SPREAD, values, strict=True)}
+    single = [name for name in found if name != schema.FULL]
+    if len(single) > 1:
+        cells |= {f'{name}_{metric}': found[name][metric]['mean'] for name in single for metric in _SHOWN}
+    return {name: np.nan if value is None else value for name, value in cells.items()}
+
+
+def _fields(frame: pd.DataFrame) -> list[str]:
+    return list(frame.columns[: frame.columns.get_loc('seeds')])
+
+
+def _values(row: Mapping, frame: pd.DataFrame) -> list[str]:
+    return [f'{row[name]:g}' if isinstance(row[name], float) else str(row[name]) for name in _fields(frame)]
+
+
+def _databases(frame: pd.DataFrame) -> list[str]:
+    return [name.removesuffix('_uar') for name in frame if name.endswith('_uar')]
+
+
+def _notes(frame: pd.DataFrame) -> list[str]:
+    """What the columns are, in words."""
+    seeds = sorted(set(frame['seeds']))
+    spread = 'One seed' if seeds == [1] else f'Mean ± sd over {" to ".join(map(str, seeds))} seeds'
+    home = frame[frame['reference']].to_dict('records')[0]
+    named = ', '.join(
+        f'{name} = {value}' for name, value in zip(_fields(frame), _values(home, frame), strict=True)
+    )
+    return [
+        f'{spread}; [low, high]: 95% bootstrap over subjects.',
+        f'Reference: {named or "the only point"}.',
+        "UF1 - ref.: UF1 minus the reference's, on the same subjects and seeds; p: randomisation test that "
+        'swaps the two by subject; Holm: p corrected for the number of points.',
+    ]
+
+
+def _two_lines(row: Mapping, name: str, *, sign: bool = False) -> Text:
+    value, interval = _cell(row, name, sign=sign)
+    cell = Text(value)
+    if interval:
+        cell.append(f'\n{interval}', style='dim')
+    return cell
+
+
+def _cell(row: Mapping, name: str, *, sign: bool = False) -> tuple[str, str]:
+    """`.680 ± .012` and `[.62, .73]`, each as far as it is known."""
+    if np.isnan(row[f'{name}_mean']):
+        return '-', ''
+    value = tables.short(row[f'{name}_mean'], sign=sign)
+    if not np.isnan(row.get(f'{name}_sd', np.nan)):
+        value += f' ± {tables.short(row[f"{name}_sd"])}'
+    if np.isnan(row[f'{name}_low']):
+        return value, ''
+    low, high = (tables.short(row[f'{name}_{end}'], 2, sign=sign) for end in ('low', 'high'))
+    return value, f'[{low}, {high}]'
+
+
+def _p(value: float) -> str:
+    if np.isnan(value):
+        return '-'
+    return tables.short(value) if value >= 0.001 else '<.001'
+
+
+def _markdown(frame: pd.DataFrame) -> str:
+    databases = _databases(frame)
+    heads = [
+        *_fields(frame),
+        *map(tables.HEADINGS.get, scores.METRICS),
+        *(f'{schema.DATABASE_TITLES.get(name, name)} UAR / UF1' for name in databases),
+        'UF1 - ref.',
+        'p',
+        'Holm',
+    ]
+    rows = []
+    for row in frame.to_dict('records'):
+        cells = [' '.join(_cell(row, metric)).strip() for metric in scores.METRICS]
+        cells += [
+            ' / '.join(tables.short(row[f'{name}_{metric}']) for metric in _SHOWN) for name in databases
+        ]
+        if row['reference']:
+            cells += ['reference', '', '']
+        else:
+            cells += [' '.join(_cell(row, 'difference', sign=True)).strip(), _p(row['p']), _p(row['p_holm'])]
+        rows.append([*_values(row, frame), *cells])
+    notes = '\n'.join(f'- {note}' for note in _notes(frame))
+    return f'# Sweep\n\n{tables.markdown(heads, rows)}\n{notes}\n\n**{WARNING}**\n'

@@ -1,0 +1,152 @@
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from dualatme_jax.report import scores, sweep
+
+FIELD = 'loss.cosine_weight'
+
+
+def point(share_right, seeds=2, databases=('casme2', 'smic', 'samm'), **values):
+    """90 clips of 15 subjects; a given share of the predictions is right, in each seed other ones."""
+    rows = [(databases[number % len(databases)], f's{number % 15}', f'c{number}') for number in range(90)]
+    truth = pd.DataFrame(rows, columns=['database', 'subject', 'clip']).assign(
+        label=np.arange(90) % 3, trial=0
+    )
+    tables = []
+    for seed in range(seeds):
+        right = np.random.default_rng([seed, int(100 * share_right)]).random(90) < share_right
+        prediction = np.where(right, truth['label'], (truth['label'] + 1) % 3)
+        tables.append(truth.assign(seed=seed, prediction=prediction))
+    return pd.concat(tables).assign(**values)
+
+
+def points(field=FIELD, **options):
+    shares = {0.0: 0.5, 0.001: 0.95, 0.01: 0.6}
+    return {value: point(share, **{field: value}, **options) for value, share in shares.items()}
+
+
+def swept(**options):
+    return pd.concat(points(**options).values(), ignore_index=True)
+
+
+def shown(frame):
+    console = Console(width=100, file=io.StringIO())
+    console.print(sweep.rich_table(frame))
+    return console.file.getvalue()
+
+
+def test_a_row_holds_the_scores_of_its_point_and_the_test_against_the_reference():
+    frame = sweep.compare(swept(), {FIELD: 0.01}, resamples=50)
+    assert list(frame[FIELD]) == [0, 0.001, 0.01]
+    assert list(frame['reference']) == [False, False, True]
+    assert list(frame['seeds']) == [2, 2, 2]
+    of_points = points()
+    for row in frame.to_dict('records'):
+        own = of_points[row[FIELD]]
+        found = scores.score_run(own, resamples=50)['scores']
+        for metric in scores.METRICS:
+            spread = found['full'][metric]
+            expected = [spread['mean'], spread['sd'], *spread['interval']]
+            assert [row[f'{metric}_{part}'] for part in ('mean', 'sd', 'low', 'high')] == expected
+        for name in ('casme2', 'smic', 'samm'):
+            assert row[f'{name}_uf1'] == found[name]['uf1']['mean']
+        if not row['reference']:
+            test = scores.paired(own, of_points[0.01], resamples=50)['uf1']
+            assert [row['difference_low'], row['difference_high']] == test['interval']
+            assert (row['difference_mean'], row['p']) == (test['difference'], test['p'])
+    assert frame[frame['reference']][['difference_mean', 'p', 'p_holm']].isna().all(axis=None)
+    assert frame['p'][1] < 0.01 < frame['p'][0]
+
+
+@pytest.mark.parametrize(
+    ('p', 'corrected'),
+    [  # R: p.adjust(p, 'holm')
+        ([0.01, 0.02, 0.03, 0.04, 0.05], [0.05, 0.08, 0.09, 0.09, 0.09]),
+        ([0.04, 0.01, 0.03], [0.06, 0.03, 0.06]),
+        ([0.9, 0.5], [1, 1]),
+        ([np.nan, 0.01, np.nan, 0.04], [np.nan, 0.02, np.nan, 0.04]),
+        ([np.nan], [np.nan]),
+    ],
+)
+def test_holm(p, corrected):
+    assert sweep.holm(p) == pytest.approx(corrected, nan_ok=True)
+
+
+def test_the_reference_is_found_through_a_file_or_is_the_first_point():
+    table = pd.concat([point(0.5, field='(0.2, 0.3)'), point(0.6, field='(1.0, 2.0)')])
+    assert list(sweep.compare(table, {'field': (1.0, 2.0)}, resamples=5)['reference']) == [False, True]
+    assert list(sweep.compare(table, {'field': (3.0, 2.0)}, resamples=5)['reference']) == [True, False]
+
+
+def test_points_are_compared_on_the_seeds_that_both_have():
+    lacking = pd.concat([point(0.9, seeds=1, **{FIELD: 0.0}), point(0.5, seeds=3, **{FIELD: 1.0})])
+    frame = sweep.compare(lacking, {FIELD: 1.0}, resamples=5)
+    expected = scores.paired(point(0.9, seeds=1), point(0.5, seeds=1), resamples=5)['uf1']
+    assert frame['difference_mean'][0] == expected['difference']
+    assert '1 to 3 seeds' in shown(frame)
+    other = pd.concat([point(0.9, seeds=1, **{FIELD: 0.0}), point(0.5, **{FIELD: 1.0})[90:]])
+    frame = sweep.compare(other, {FIELD: 1.0}, resamples=5)
+    assert frame[['difference_mean', 'p', 'p_holm']].isna().all(axis=None)
+    assert shown(frame)
+
+
+def test_the_files_can_be_read(tmp_path):
+    frame = sweep.compare(swept(), {FIELD: 0.01}, resamples=50)
+    sweep.write(frame, tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['sweep.csv', 'sweep.md']
+    back = pd.read_csv(tmp_path / 'sweep.csv')
+    pd.testing.assert_frame_equal(back, frame, check_dtype=False, rtol=1e-12)
+
+    text = (tmp_path / 'sweep.md').read_text()
+    rows = [line for line in text.splitlines() if line.startswith('|')]
+    assert len(rows) == 2 + 3
+    assert len({row.count('|') for row in rows}) == 1
+    best = frame.iloc[1]
+    expected = (
+        f'{best["uf1_mean"]:.3f} ± {best["uf1_sd"]:.3f} [{best["uf1_low"]:.2f}, {best["uf1_high"]:.2f}]'
+    )
+    assert f'| {expected.replace("0.", ".")} |' in rows[3]
+    assert rows[4].endswith('| reference |  |  |')
+    for words in (
+        'Reference: loss.cosine_weight = 0.01',
+        'picking on the test',
+        'config.selection.name=nested',
+    ):
+        assert words in text
+
+
+def test_the_terminal_table_fits_100_columns_and_warns():
+    optimizers = ('adam', 'sgd', 'sgd')
+    tables = zip(points('loss.name_of_the_function').values(), optimizers, strict=True)
+    table = pd.concat([part.assign(**{'optimizer.name': name}) for part, name in tables])
+    frame = sweep.compare(table, {}, resamples=20)
+    text = shown(frame)
+    assert max(map(len, text.splitlines())) <= 100
+    assert '…' not in text
+    words = ' '.join(text.split())
+    assert 'picking the best row of this table is picking on the test' in words
+    assert 'config.selection.name=nested' in words
+    assert 'Mean ± sd over 2 seeds' in words
+
+
+def test_one_seed_one_database_and_one_subject_have_what_they_can():
+    frame = sweep.compare(swept(seeds=1, databases=('smic',)), {FIELD: 0.0}, resamples=5)
+    assert frame['uf1_sd'].isna().all()
+    assert not [name for name in frame if name.startswith('smic')]
+    assert 'One seed' in shown(frame)
+    alone = swept(seeds=1, databases=('smic',)).assign(subject='1')
+    frame = sweep.compare(alone, {FIELD: 0.0}, resamples=5)
+    assert frame['uf1_low'].isna().all()
+    assert list(frame['p'])[1:] == [1, 1]
+    assert '[' not in shown(frame).split('[low, high]')[0]
+
+
+def test_one_point_is_its_own_reference(tmp_path):
+    frame = sweep.compare(point(0.5), {}, resamples=5)
+    sweep.write(frame, tmp_path)
+    assert list(frame['reference']) == [True]
+    assert 'the only point' in shown(frame)
