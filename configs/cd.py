@@ -18,9 +18,10 @@ def get_config(dataset: str = '') -> ConfigDict:
     config = ConfigDict()
 
     config.data = ConfigDict()
-    # Folder of the TFDS dataset that `python -m data_prep build` wrote.
+    # Folder of the TFDS dataset that `python -m data_prep build` wrote; {regions} in it is filled in.
     config.data.path = 'data/synthetic' if dataset else 'data/megc2019_cd'
     config.data.build_synthetic = bool(dataset)  # build it there on first use
+    config.data.regions = ''  # what the puzzled face must be made of, such as 'EM'; '': of whatever it is
     config.data.databases = ('casme2', 'smic', 'samm')  # (): all that are in the dataset
     config.data.allow_missing_class = False  # train folds whose training side lacks a class
 
@@ -61,13 +62,15 @@ def get_config(dataset: str = '') -> ConfigDict:
     config.sweep = ()
 
     config.selection = ConfigDict()
-    # 'last' epoch of every point, or 'nested': for each left-out subject the sweep's best point by the others.
+    # 'last' epoch of every point, or 'nested': for each left-out subject the sweep's best point by others.
     config.selection.name = 'last'
     config.selection.parts = 5  # of the other subjects, each predicted by a training without it
     config.selection.metric = 'uf1'  # or 'uar', 'acc'
 
     config.report = ConfigDict()
     config.report.resamples = 1000  # of the bootstrap over subjects
+    # A table of the paper to show beside ours: 'modules', 'regions', 'lambda', 'loss' (configs/table_*.py).
+    config.report.paper = ''
 
     config.checkpoint = ConfigDict()
     config.checkpoint.every = 10  # epochs: what a killed run loses at the most
