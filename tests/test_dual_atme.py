@@ -148,7 +148,15 @@ def test_padding_changes_no_logits_in_training():
 
     @jax.jit
     def train(variables, flow, puzzled, mask):
-        return model.apply(variables, flow, puzzled, mask=mask, train=True, mutable=['batch_stats'])
+        return model.apply(
+            variables,
+            flow,
+            puzzled,
+            mask=mask,
+            train=True,
+            rngs={'dropout': jax.random.key(0)},  # of rate 0
+            mutable=['batch_stats'],
+        )
 
     short = flows(1, 3, 4)
     long = np.concatenate([short, 50 * flows(2, 2, 4)], axis=1)
@@ -205,8 +213,8 @@ def test_cbam_is_channel_then_spatial_attention():
         'spatial': {'kernel': kernel, 'bias': b3},
     }
     single = jax.tree.map(np.float32, {'params': params})
-    found = CBAM(reduction=16, scheme='torch').apply(single, np.float32(x))
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    found = CBAM(reduction=16, scheme='torch').apply(single, np.float32(x.transpose(3, 1, 2, 0)))
+    np.testing.assert_allclose(found.transpose(3, 1, 2, 0), expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -109,6 +109,7 @@ def apply_ours(params, *, train):
         puzzled,
         mask=np.ones(BATCH, np.float32),
         train=train,
+        rngs={'dropout': jax.random.key(0)},  # of rate 0
         mutable=['batch_stats'],
     )
 
