@@ -58,15 +58,36 @@ class Dataset:
     def origin(self) -> str:
         """What the input is, in words, to stand wherever a result is shown."""
         told = self.metadata
-        pair = told.get('regions', {}).get('pair', schema.UNKNOWN_TEXT)
         made = told.get('flow_puzzled', schema.UNKNOWN_TEXT)
-        return f'{told.get("release", schema.UNKNOWN_TEXT)}; puzzled flow ({pair}): {made}'
+        return f'{told.get("release", schema.UNKNOWN_TEXT)}; puzzled flow ({self.regions}): {made}'
+
+    @property
+    def regions(self) -> str:
+        """Which pair of regions the puzzled face is made of, such as `EM`."""
+        return self.metadata.get('regions', {}).get('pair', schema.UNKNOWN_TEXT)
 
     @property
     def subjects(self) -> np.ndarray:
         """[N] str, `database/subject`: the person, unique over all databases. LOSO leaves out one of them."""
         pairs = zip(self.database, self.subject, strict=True)
         return np.array([f'{database}/{subject}' for database, subject in pairs])
+
+
+def difference(one: Dataset, other: Dataset) -> str | None:
+    """How the clips or their labels differ between two datasets, in words; None if they do not."""
+    if one.labels != other.labels:
+        return f'its classes are {", ".join(other.labels)} and not {", ".join(one.labels)}'
+    here, there = (
+        {
+            f'{subject}/{clip}': dataset.labels[label]
+            for subject, clip, label in zip(dataset.subjects, dataset.clip, dataset.label, strict=True)
+        }
+        for dataset in (one, other)
+    )
+    for name in sorted(here.keys() | there.keys()):
+        if here.get(name) != there.get(name):
+            return f'{name} is {there.get(name, "absent")} and not {here.get(name, "absent")}'
+    return None
 
 
 def load(path: str | os.PathLike, *, databases: Sequence[str] = ()) -> Dataset:

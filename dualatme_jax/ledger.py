@@ -1,7 +1,6 @@
 """trials.csv: the table of trials, the wave of each, and what became of it."""
 
 import pathlib
-from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
@@ -11,6 +10,7 @@ from dualatme_jax.files import replacing
 from dualatme_jax.training.engine import Wave
 
 PENDING, DONE, FAILED = 'pending', 'done', 'failed'
+UNPLANNED = -1
 
 # What the ledger adds to the columns of the table of trials.
 OUTCOME = ('wave', 'status', 'failed_epoch', 'loss', 'seconds')
@@ -19,8 +19,9 @@ OUTCOME = ('wave', 'status', 'failed_epoch', 'loss', 'seconds')
 class Ledger:
     """The table of trials, a row a trial, kept in a file.
 
-    Beside the trial itself each row has `wave`, `status` (pending, done, failed), `failed_epoch` (from 1;
-    0 if none), `loss` (of the last epoch) and `seconds` (the wave's, for all its trials together).
+    Beside the trial itself each row has `wave` (-1 until it is planned), `status` (pending, done, failed),
+    `failed_epoch` (from 1; 0 if none), `loss` (of the last epoch) and `seconds` (the wave's, for all its
+    trials together). A wave holds trials of one group only.
     """
 
     def __init__(self, path: pathlib.Path, table: pd.DataFrame):
@@ -28,15 +29,10 @@ class Ledger:
         self.table = table
 
     @classmethod
-    def create(cls, path: pathlib.Path, trials: pd.DataFrame, *, wave_size: int) -> 'Ledger':
-        """A new ledger in which every trial is pending, `wave_size` of them a wave."""
-        waves = np.arange(len(trials)) // wave_size
-        ledger = cls(
-            path,
-            trials.assign(wave=waves, status=PENDING, failed_epoch=0, loss=np.nan, seconds=np.nan),
-        )
-        ledger._write()
-        return ledger
+    def create(cls, path: pathlib.Path, trials: pd.DataFrame) -> 'Ledger':
+        """A new ledger in which every trial is pending and none planned; it is kept once some are."""
+        outcome = {'status': PENDING, 'failed_epoch': 0, 'loss': np.nan, 'seconds': np.nan}
+        return cls(path, trials.assign(wave=UNPLANNED, **outcome))
 
     @classmethod
     def open(cls, path: pathlib.Path, trials: pd.DataFrame) -> 'Ledger':
@@ -44,7 +40,8 @@ class Ledger:
         try:
             # A subject may be called NA: only numbers can be missing.
             empty = {'loss': [''], 'seconds': ['']}
-            table = pd.read_csv(path, dtype={'subject': str}, keep_default_na=False, na_values=empty)
+            words = trials.select_dtypes('object').columns
+            table = pd.read_csv(path, dtype=dict.fromkeys(words, str), keep_default_na=False, na_values=empty)
             same = table[list(trials.columns)].astype(str).equals(trials.astype(str))
             table = table[[*trials.columns, *OUTCOME]]
         except (OSError, ValueError, KeyError) as error:
@@ -54,15 +51,9 @@ class Ledger:
         return cls(path, table)
 
     @property
-    def waves(self) -> int:
-        """How many waves there are."""
-        return int(self.table['wave'].max()) + 1
-
-    @property
-    def wave_size(self) -> int:
-        """Trials in the largest wave that is pending; 0 if none is."""
-        pending = self.table[self.table['status'] == PENDING]
-        return int(pending['wave'].value_counts().max()) if len(pending) else 0
+    def waves(self) -> list[int]:
+        """The numbers of the planned waves."""
+        return sorted(set(self.table['wave'].tolist()) - {UNPLANNED})
 
     @property
     def seconds(self) -> float:
@@ -74,17 +65,24 @@ class Ledger:
         """The rows of trials that diverged."""
         return self.table[self.table['status'] == FAILED]
 
-    def pending(self) -> Iterator[tuple[int, pd.DataFrame]]:
-        """Number and trials of each wave that is still to be trained."""
-        for wave, rows in self.table.groupby('wave'):
-            if (rows['status'] == PENDING).any():
-                yield int(wave), rows.drop(columns=list(OUTCOME))
+    def trials(self, group: int) -> pd.DataFrame:
+        """The rows of a group, without what became of them."""
+        return self.table[self.table['group'] == group].drop(columns=list(OUTCOME))
 
-    def plan_again(self, wave_size: int) -> None:
-        """Cuts what is pending into waves of `wave_size`, numbered after those that have ended."""
-        pending = self.table['status'] == PENDING
-        ended = self.table.loc[~pending, 'wave']
-        first = int(ended.max()) + 1 if len(ended) else 0
+    def wave_size(self, group: int) -> int:
+        """Trials in the group's largest wave that is pending; 0 if none is planned."""
+        planned = self.table[self._pending(group) & (self.table['wave'] != UNPLANNED)]
+        return int(planned['wave'].value_counts().max()) if len(planned) else 0
+
+    def pending(self, group: int) -> list[tuple[int, pd.DataFrame]]:
+        """Number and trials of each wave of a group that is still to be trained."""
+        waves = self.table[self._pending(group)].groupby('wave')
+        return [(int(number), rows.drop(columns=list(OUTCOME))) for number, rows in waves]
+
+    def plan(self, group: int, wave_size: int) -> None:
+        """Cuts what is pending of a group into waves, for the first time or again; others keep theirs."""
+        pending = self._pending(group)
+        first = self.table.loc[~pending, 'wave'].max() + 1 if (~pending).any() else 0
         self.table.loc[pending, 'wave'] = first + np.arange(pending.sum()) // wave_size
         self._write()
 
@@ -96,6 +94,9 @@ class Ledger:
         self.table.loc[rows, 'loss'] = wave.losses[-1]
         self.table.loc[rows, 'seconds'] = wave.seconds
         self._write()
+
+    def _pending(self, group: int) -> pd.Series:
+        return (self.table['group'] == group) & (self.table['status'] == PENDING)
 
     def _write(self) -> None:
         with replacing(self._path) as temporary:

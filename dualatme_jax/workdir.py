@@ -14,6 +14,7 @@ from dualatme_jax.files import replacing
 CONFIG = 'config.json'
 TRIALS = 'trials.csv'
 PREDICTIONS = 'predictions.csv'
+INNER_PREDICTIONS = 'inner_predictions.csv'
 RESULTS = 'results.json'
 CONFUSION = 'confusion.png'
 CHECKPOINTS = 'checkpoints'
@@ -23,7 +24,7 @@ TENSORBOARD = 'tensorboard'
 
 # Sections that decide what is trained. The others (where the data lies, how and how often it is saved or
 # reported) may change between a run and its continuation; `dataset` is the data's fingerprint.
-DECISIVE = ('dataset', 'loss', 'model', 'optimizer', 'seeds', 'training')
+DECISIVE = ('dataset', 'loss', 'model', 'optimizer', 'seeds', 'selection', 'sweep', 'training')
 
 
 def wave_name(number: int) -> str:

@@ -19,6 +19,7 @@ from dualatme_jax.models.layers import initializers
 from dualatme_jax.models.layers.batch_norm import BatchNorm
 from dualatme_jax.models.layers.cbam import CBAM
 from dualatme_jax.models.layers.conv import Dense
+from dualatme_jax.models.layers.dropout import Dropout
 from dualatme_jax.models.layers.inception import Inception
 from dualatme_jax.models.layers.maps import examples_last, flat
 from dualatme_jax.models.layers.pooling import max_pool_2x2
@@ -57,11 +58,11 @@ class Branch(nn.Module):
 
 
 class DualATME(nn.Module):
-    """The network; `variant` says which branches and where attention."""
+    """The network; `variant` says which branches and where attention. `dropout` may be traced."""
 
     variant: Variant
     classes: int
-    dropout: float
+    dropout: float | jax.Array
     scheme: str
 
     @nn.compact
@@ -86,7 +87,7 @@ class DualATME(nn.Module):
         fused = flat(jnp.concatenate([*maps.values()]))
         x = Dense(1024, self.scheme, name='fusion')(fused)
         x = nn.relu(BatchNorm(name='fusion_norm')(x, mask=mask, train=train))
-        x = nn.Dropout(self.dropout, deterministic=not train)(x)
+        x = Dropout(self.dropout)(x, train=train)
         logits = Dense(self.classes, self.scheme, name='classifier')(x)
         return Output(logits.T, **{name: flat(x).T for name, x in maps.items()})
 

@@ -3,32 +3,29 @@
 Axes: B examples, K classes, D features.
 """
 
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from dualatme_jax.errors import InputError
 
-Classification = Callable[..., tuple[jax.Array, jax.Array]]
-
-
-def cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
-    """-log p of the right class.
-
-    Args:
-      logits: [B, K].
-      labels: [B], integers in 0..K-1.
-    """
-    return -_log_probability(logits, labels)
+NAMES = ('focal', 'cross_entropy', 'weighted_cross_entropy')
 
 
 def focal(logits: jax.Array, labels: jax.Array, *, gamma: jax.Array, alpha: jax.Array) -> jax.Array:
     """-alpha (1 - p)^gamma log p of the right class (Lin et al., 2017, equation 5).
 
     With gamma 0 and alpha 1 it is the cross-entropy.
+
+    Args:
+      logits: [B, K].
+      labels: [B], integers in 0..K-1.
+      gamma: how much clips that are right already are held back, 0 or more.
+      alpha: a factor.
     """
-    log_p = _log_probability(logits, labels)
+    log_p = jnp.take_along_axis(jax.nn.log_softmax(logits), labels[:, None], axis=-1)[:, 0]
     # At p = 1 a power below 1 has an infinite gradient: the floor takes it away.
     miss = jnp.maximum(-jnp.expm1(log_p), jnp.finfo(log_p.dtype).tiny)
     return -alpha * miss**gamma * log_p
@@ -44,39 +41,52 @@ def cosine_distance(a: jax.Array, b: jax.Array) -> jax.Array:
     return 1 - (a * b).sum(-1) * jax.lax.rsqrt(jnp.maximum(squares, 1e-16))
 
 
-def _focal(logits, labels, hyperparameters, class_weights):
-    del class_weights
+def classification(
+    logits: jax.Array, labels: jax.Array, hyperparameters: Mapping[str, jax.Array]
+) -> tuple[jax.Array, jax.Array]:
+    """Values [B] and weights [B] of every loss by name: the batch's loss is their weighted mean.
+
+    As in PyTorch's weighted cross-entropy, the mean divides by the sum of the weights.
+
+    Args:
+      logits: [B, K].
+      labels: [B], integers in 0..K-1.
+      hyperparameters: of the trial, with those of `hyperparameters`; they may be traced.
+    """
     gamma, alpha = hyperparameters['focal_gamma'], hyperparameters['focal_alpha']
-    return focal(logits, labels, gamma=gamma, alpha=alpha), jnp.ones(labels.shape)
+    weights = [hyperparameters[f'class_weight_{k}'] for k in range(logits.shape[-1])]
+    return focal(logits, labels, gamma=gamma, alpha=alpha), jnp.stack(weights)[labels]
 
 
-def _cross_entropy(logits, labels, hyperparameters, class_weights):
-    del hyperparameters, class_weights
-    return cross_entropy(logits, labels), jnp.ones(labels.shape)
+def hyperparameters(loss: Mapping[str, Any], labels: Sequence[str]) -> dict[str, float]:
+    """A config's loss in the numbers of one formula, so that trials of all losses share a program.
 
+    The cross-entropy is the focal loss with gamma 0 and alpha 1; only the weighted one has class weights
+    other than 1.
 
-def _weighted_cross_entropy(logits, labels, hyperparameters, class_weights):
-    del hyperparameters
-    return cross_entropy(logits, labels), class_weights[labels]
+    Args:
+      loss: the section of the config: `name`, `focal_gamma`, `focal_alpha`, `class_weights`, `cosine_weight`.
+      labels: the classes.
 
-
-# Each takes logits, labels, hyperparameters and class weights, and returns values [B] and weights [B]. The
-# batch's loss is the weighted mean: as PyTorch's, `weighted_cross_entropy` divides by the sum of weights.
-CLASSIFICATION: dict[str, Classification] = {
-    'focal': _focal,
-    'cross_entropy': _cross_entropy,
-    'weighted_cross_entropy': _weighted_cross_entropy,
-}
-
-
-def classification(name: str) -> Classification:
-    """The classification loss called `name`; raises InputError if there is none."""
-    if name not in CLASSIFICATION:
+    Raises:
+      InputError: no loss of this name, or weights that do not fit the classes.
+    """
+    if loss['name'] not in NAMES:
         raise InputError(
-            f'unknown loss {name!r}: config.loss.name takes {", ".join(map(repr, CLASSIFICATION))}'
+            f'unknown loss {loss["name"]!r}: config.loss.name takes {", ".join(map(repr, NAMES))}'
         )
-    return CLASSIFICATION[name]
-
-
-def _log_probability(logits: jax.Array, labels: jax.Array) -> jax.Array:
-    return jnp.take_along_axis(jax.nn.log_softmax(logits), labels[:, None], axis=-1)[:, 0]
+    weighted = loss['name'] == 'weighted_cross_entropy'
+    gamma, alpha = (loss['focal_gamma'], loss['focal_alpha']) if loss['name'] == 'focal' else (0.0, 1.0)
+    weights = tuple(loss['class_weights']) if weighted else (1.0,) * len(labels)
+    fit = len(weights) == len(labels) and all(isinstance(w, int | float) and w >= 0 for w in weights)
+    if not fit:
+        raise InputError(
+            f'config.loss.class_weights is {weights}; '
+            f'expected one, not negative, for each of {", ".join(labels)}'
+        )
+    return {
+        'cosine_weight': loss['cosine_weight'],
+        'focal_gamma': gamma,
+        'focal_alpha': alpha,
+        **{f'class_weight_{k}': float(weight) for k, weight in enumerate(weights)},
+    }

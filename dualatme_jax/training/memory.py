@@ -34,18 +34,22 @@ def budget(limit_gib: float) -> int:
     return int((stats['bytes_limit'] - stats['bytes_in_use']) * USABLE)
 
 
+class OutOfMemoryError(InputError):
+    """The device ran out of memory in a wave; fewer trials side by side may do."""
+
+
 @contextlib.contextmanager
 def explained(trials: int) -> Iterator[None]:
-    """Turns the device's running out of memory with `trials` side by side into an InputError."""
+    """Turns the device's running out of memory with `trials` side by side into OutOfMemoryError."""
     try:
         yield
     except jax.errors.JaxRuntimeError as error:
         if 'RESOURCE_EXHAUSTED' not in str(error):
             raise
-        raise InputError(
+        raise OutOfMemoryError(
             f'the device ran out of memory with {trials} trials side by side: {str(error).splitlines()[0]}\n'
-            f'what has ended is kept: give the same command with '
-            f'--config.engine.max_trials={max(1, trials // 2)}'
+            'what has ended is kept: free memory and give the same command, '
+            'or lower config.training.batch_size'
         ) from error
 
 

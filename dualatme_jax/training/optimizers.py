@@ -1,25 +1,30 @@
-"""Optimizers and learning-rate schedules, by name."""
+"""Optimizers and learning-rate schedules: a config's names, and the numbers that may differ by trial."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 import optax
 
 from dualatme_jax.errors import InputError
 
-Schedule = Callable[[jax.Array], jax.Array]
+Hyperparameters = Mapping[str, jax.Array]
 
-# The direction of a step, before the learning rate. Hyperparameters may be traced: they differ by trial.
-OPTIMIZERS: dict[str, Callable[[Mapping[str, jax.Array]], optax.GradientTransformation]] = {
-    'adam': lambda hyperparameters: optax.scale_by_adam(),
-    'sgd': lambda hyperparameters: optax.trace(decay=hyperparameters['momentum']),
+# The direction of a step, before weight decay and the learning rate. Hyperparameters may be traced.
+OPTIMIZERS: dict[str, Callable[[Hyperparameters], optax.GradientTransformation]] = {
+    'adam': lambda given: optax.scale_by_adam(b1=given['beta1'], b2=given['beta2']),
+    'sgd': lambda given: optax.trace(decay=given['momentum']),
 }
 
+# The schedule that is constant.
+NO_STEPS = {'step_epochs': 1, 'step_factor': 1.0}
 
-def optimizer(name: str) -> Callable[[Mapping[str, jax.Array]], optax.GradientTransformation]:
+
+def optimizer(name: str) -> Callable[[Hyperparameters], optax.GradientTransformation]:
     """From a trial's hyperparameters to its optimizer; raises InputError if none is called `name`.
 
-    `adam` has PyTorch's (and Optax's) defaults: moments 0.9 and 0.999, eps 1e-8. `sgd` has `momentum`.
+    `adam` has `beta1` and `beta2`, and PyTorch's (and Optax's) eps of 1e-8; `sgd` has `momentum`.
     """
     if name not in OPTIMIZERS:
         raise InputError(
@@ -28,16 +33,33 @@ def optimizer(name: str) -> Callable[[Mapping[str, jax.Array]], optax.GradientTr
     return OPTIMIZERS[name]
 
 
-def schedule(name: str, *, step_epochs: int, step_factor: float) -> Schedule:
-    """From an epoch to the factor on the learning rate.
+def hyperparameters(section: Mapping[str, Any]) -> dict[str, float]:
+    """The numbers of a config's `optimizer` section; raises InputError for an unknown schedule.
 
-    `constant` is what the published code of Dual-ATME does; `step` is the StepLR(10, 0.5) that it declares
-    and never steps: `step_factor` once every `step_epochs` epochs.
+    The schedule `constant` is what the published code of Dual-ATME does; `step` is the StepLR(10, 0.5) that
+    it declares and never steps: `step_factor` once every `step_epochs` epochs. Constant is a factor of 1.
     """
-    if name == 'constant':
-        return lambda epoch: 1.0
-    if name == 'step':
-        if step_epochs < 1:
-            raise InputError(f'config.optimizer.step_epochs is {step_epochs}; expected 1 or more')
-        return lambda epoch: step_factor ** (epoch // step_epochs)
-    raise InputError(f"unknown schedule {name!r}: config.optimizer.schedule takes 'constant', 'step'")
+    schedule, every, factor = section['schedule'], section['step_epochs'], section['step_factor']
+    if schedule not in ('constant', 'step'):
+        raise InputError(f"unknown schedule {schedule!r}: config.optimizer.schedule takes 'constant', 'step'")
+    if schedule == 'step' and every < 1:
+        raise InputError(f'config.optimizer.step_epochs is {every}; expected 1 or more')
+    names = ('learning_rate', 'momentum', 'beta1', 'beta2', 'weight_decay')
+    steps = {'step_epochs': every, 'step_factor': factor} if schedule == 'step' else NO_STEPS
+    return {name: section[name] for name in names} | steps
+
+
+def rate(hyperparameters: Hyperparameters, epoch: jax.Array) -> jax.Array:
+    """The learning rate in an epoch, from 0."""
+    steps = jnp.floor(epoch / hyperparameters['step_epochs'])
+    return hyperparameters['learning_rate'] * hyperparameters['step_factor'] ** steps
+
+
+def update(params: Any, direction: Any, hyperparameters: Hyperparameters, epoch: jax.Array) -> Any:
+    """Parameters after a step along an optimizer's direction.
+
+    Weight decay is decoupled from the gradient, as in AdamW (Loshchilov and Hutter, 2019, algorithm 2, with
+    the learning rate as the factor, as PyTorch has it): every parameter p also loses rate * weight_decay * p.
+    """
+    step, decay = rate(hyperparameters, epoch), hyperparameters['weight_decay']
+    return jax.tree.map(lambda p, d: p - step * (d + decay * p), params, direction)

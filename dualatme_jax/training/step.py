@@ -5,7 +5,7 @@ Axes: N clips of the dataset, B examples of a batch, K classes, T the held-out c
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import jax
 import jax.numpy as jnp
@@ -25,23 +25,17 @@ class Training:
     """What all trials of a run have in common.
 
     Attributes:
-      model: the network.
-      classification: one of `losses.CLASSIFICATION`.
-      class_weights: [K], for the weighted cross-entropy, which alone reads them.
+      model: from hyperparameters, which may be traced, to the network.
       optimizer: from hyperparameters to the optimizer.
-      schedule: from epoch to the factor on the learning rate.
     """
 
-    model: nn.Module
-    classification: losses.Classification
-    class_weights: tuple[float, ...]
-    optimizer: Callable[..., optax.GradientTransformation]
-    schedule: optimizers.Schedule
+    model: Callable[[Mapping[str, jax.Array]], nn.Module]
+    optimizer: Callable[[Mapping[str, jax.Array]], optax.GradientTransformation]
 
     def init(self, trial: Trial, clips: Clips) -> State:
         """A fresh network."""
         one = jax.tree.map(lambda x: x[:1], clips)
-        variables = self.model.init(
+        variables = self.model(trial.hyperparameters).init(
             jax.random.fold_in(trial.key, INIT), one.flow, one.flow_puzzled, mask=jnp.ones(1), train=False
         )
         params, batch_stats = variables['params'], variables.get('batch_stats', {})
@@ -77,8 +71,10 @@ class Training:
         batch = jax.tree.map(lambda x: x[index], clips)
         key = jax.random.fold_in(jax.random.fold_in(trial.key, DROPOUT), epoch)
 
+        model = self.model(trial.hyperparameters)
+
         def loss_fn(params):
-            output, updated = self.model.apply(
+            output, updated = model.apply(
                 {'params': params, 'batch_stats': state.batch_stats},
                 batch.flow,
                 batch.flow_puzzled,
@@ -92,8 +88,7 @@ class Training:
         (loss, batch_stats), gradients = jax.value_and_grad(loss_fn, has_aux=True)(state.params)
         optimizer = self.optimizer(trial.hyperparameters)
         direction, moments = optimizer.update(gradients, state.moments, state.params)
-        rate = trial.hyperparameters['learning_rate'] * self.schedule(epoch)
-        params = jax.tree.map(lambda p, d: p - rate * d, state.params, direction)
+        params = optimizers.update(state.params, direction, trial.hyperparameters, epoch)
         new = State(params, batch_stats, moments)
         some = mask.sum() > 0
         new = jax.tree.map(lambda a, b: jnp.where(some, a, b), new, state)
@@ -104,9 +99,7 @@ class Training:
 
         A network with one branch has the first term alone.
         """
-        values, weights = self.classification(
-            output.logits, labels, trial.hyperparameters, jnp.asarray(self.class_weights, jnp.float32)
-        )
+        values, weights = losses.classification(output.logits, labels, trial.hyperparameters)
         loss = _mean(values, weights * mask)
         if output.entire is None or output.puzzled is None:
             return loss
@@ -117,7 +110,8 @@ class Training:
         """[T, K]: class probabilities of the held-out clips, by the running statistics."""
         test = jax.tree.map(lambda x: x[trial.held_out], clips)
         mask = jnp.ones(trial.held_out.shape)
-        output = self.model.apply(state.variables, test.flow, test.flow_puzzled, mask=mask, train=False)
+        model = self.model(trial.hyperparameters)
+        output = model.apply(state.variables, test.flow, test.flow_puzzled, mask=mask, train=False)
         return jax.nn.softmax(output.logits)
 
 

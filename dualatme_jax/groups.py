@@ -1,0 +1,82 @@
+"""From a config to programs: what trials have in common, and which trials share it."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import pandas as pd
+from ml_collections import ConfigDict
+
+from dualatme_jax import models
+from dualatme_jax import sweep as sweep_lib
+from dualatme_jax.dataset import Dataset
+from dualatme_jax.sweep import Sweep
+from dualatme_jax.training import losses, optimizers, trials
+from dualatme_jax.training.engine import Engine
+from dualatme_jax.training.step import Training
+
+
+def make_training(config: ConfigDict, labels: Sequence[str]) -> Training:
+    """What all trials of one program have in common; `labels` are the classes.
+
+    Raises:
+      InputError: a name or a number that cannot be.
+    """
+    network = models.build(classes=len(labels), **config.model)
+    return Training(
+        model=lambda given: network.clone(dropout=given['dropout']),
+        optimizer=optimizers.optimizer(config.optimizer.name),
+    )
+
+
+def hyperparameters(config: ConfigDict, labels: Sequence[str]) -> dict[str, float]:
+    """The numbers that may differ from trial to trial within one compiled program.
+
+    Raises:
+      InputError: a name that does not exist, or class weights that do not fit `labels`.
+    """
+    return {
+        **optimizers.hyperparameters(config.optimizer),
+        **losses.hyperparameters(config.loss, labels),
+        'dropout': config.model.dropout,
+    }
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """The points of a sweep that share one compiled program.
+
+    Attributes:
+      number: as the table of trials has it.
+      config: of one of its points; they differ in hyperparameters only.
+      dataset: the clips.
+      training: of each of its trials.
+      prefix: of lines on the console: what tells this group from others; empty if there is one.
+    """
+
+    number: int
+    config: ConfigDict
+    dataset: Dataset
+    training: Training
+    prefix: str
+
+
+def make_groups(swept: Sweep, datasets: Sequence[Dataset]) -> list[Group]:
+    """The groups of a sweep, in the order of their numbers; see `make_training` for what is refused."""
+    found = {}
+    for point in swept.points:
+        dataset = datasets[point.group]
+        training = make_training(point.config, dataset.labels)
+        program = {field: value for field, value in point.values.items() if not sweep_lib.is_column(field)}
+        prefix = f'{sweep_lib.named(program)}: ' if program else ''
+        found.setdefault(point.group, Group(point.group, point.config, dataset, training, prefix))
+    return list(found.values())
+
+
+def make_engine(group: Group, table: pd.DataFrame) -> Engine:
+    """The engine of a group; `table` are all its trials."""
+    return Engine(
+        group.training,
+        group.dataset,
+        batch_size=group.config.training.batch_size,
+        held_out=trials.most_held_out(table, group.dataset),
+    )

@@ -1,0 +1,62 @@
+"""What a config may hold: refused before anything is read, built or trained."""
+
+import math
+
+from ml_collections import ConfigDict
+
+from dualatme_jax import sweep
+from dualatme_jax.errors import InputError
+from dualatme_jax.report import scores
+
+# How a result is selected: every trial by its last epoch, no point by its score; or a point for each left-out
+# subject by the other subjects. Nothing is ever selected on the left-out subject.
+LAST, NESTED = 'last', 'nested'
+
+# What numbers of the config may be: (section, field, least, most).
+RANGES = [
+    ('training', 'epochs', 1, math.inf),
+    ('training', 'batch_size', 1, math.inf),
+    ('checkpoint', 'every', 1, math.inf),
+    ('report', 'resamples', 1, math.inf),
+    ('engine', 'max_trials', 0, math.inf),
+    ('optimizer', 'learning_rate', 0, math.inf),
+    ('optimizer', 'momentum', 0, 1),
+    ('optimizer', 'weight_decay', 0, math.inf),
+    ('optimizer', 'step_factor', 0, 1),
+    ('loss', 'focal_gamma', 0, math.inf),
+    ('loss', 'focal_alpha', 0, math.inf),
+    ('loss', 'cosine_weight', 0, math.inf),
+]
+
+# Those that must stay below 1, since 1 minus them is divided by.
+FRACTIONS = [('optimizer', 'beta1'), ('optimizer', 'beta2'), ('model', 'dropout')]
+
+
+def check_ranges(config: ConfigDict) -> None:
+    """Raises InputError for a number that is out of its range, before anything is read or built."""
+    for section, field, low, high in RANGES:
+        if not low <= config[section][field] <= high:
+            upwards = f'to {high}' if high < math.inf else 'or more'
+            raise InputError(
+                f'config.{section}.{field} is {config[section][field]}; expected {low} {upwards}'
+            )
+    for section, field in FRACTIONS:
+        if not 0 <= config[section][field] < 1:
+            raise InputError(
+                f'config.{section}.{field} is {config[section][field]}; expected a fraction in [0, 1)'
+            )
+
+
+def check_selection(config: ConfigDict, swept: sweep.Sweep) -> None:
+    """Raises InputError for a selection that does not exist, or has nothing to choose from."""
+    for field, choices in (('name', (LAST, NESTED)), ('metric', scores.METRICS)):
+        if config.selection[field] not in choices:
+            raise InputError(
+                f'unknown selection {config.selection[field]!r}: '
+                f'config.selection.{field} takes {", ".join(map(repr, choices))}'
+            )
+    if config.selection.name == NESTED and len(swept.points) < 2:
+        raise InputError(
+            f'config.selection.name is {NESTED!r} and there is one point to choose from; '
+            f'expected a sweep of two or more, such as {sweep.EXAMPLE}'
+        )

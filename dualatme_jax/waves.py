@@ -1,0 +1,182 @@
+"""Trains what of a run is not trained yet: group by group, wave by wave, kept as it ends."""
+
+import contextlib
+import gc
+import pathlib
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+import tensorboardX
+from rich.console import Console
+
+from dualatme_jax import disk
+from dualatme_jax import workdir as workdir_lib
+from dualatme_jax.groups import Group, make_engine
+from dualatme_jax.ledger import Ledger
+from dualatme_jax.progress import Reporter, reporting
+from dualatme_jax.report import predictions
+from dualatme_jax.training import memory
+from dualatme_jax.training.checkpoint import WaveCheckpoints, save_weights
+from dualatme_jax.training.engine import Engine, OnEpoch
+
+# Trials whose step is compiled to learn what one takes: a small run trains with the program that this gives.
+PROBED_TRIALS = 16
+
+
+def train(
+    ledger: Ledger,
+    group: Group,
+    to_come: Sequence[Group],
+    folder: pathlib.Path,
+    identity: Mapping[str, Any],
+    console: Console,
+) -> None:
+    """Trains what is pending of a group; a wave that is too large for the device is cut in two, and so on.
+
+    Args:
+      ledger: of the run.
+      group: whose trials are trained.
+      to_come: the groups that are not trained yet, this one among them.
+      folder: the workdir.
+      identity: the config, for the checkpoints.
+      console: where it is told.
+    """
+    if not ledger.pending(group.number):
+        return
+    engine = make_engine(group, ledger.trials(group.number))
+    size = planned_size(ledger, group, engine, console)
+    check_disk(ledger, group, to_come, size, folder, console)
+    if size != ledger.wave_size(group.number):
+        plan(ledger, group, size, folder)
+    while size := ledger.wave_size(group.number):
+        try:
+            train_waves(ledger, group, engine, size, folder, identity, console)
+        except memory.OutOfMemoryError as error:
+            if size == 1:
+                raise
+            reason = str(error).splitlines()[0]
+        else:
+            return
+        gc.collect()  # the error, which is gone now, held the wave's networks
+        console.print(f'{reason}\ngoing on with {size // 2} side by side', soft_wrap=True)
+        plan(ledger, group, size // 2, folder)
+
+
+def plan(ledger: Ledger, group: Group, size: int, folder: pathlib.Path) -> None:
+    """Cuts what is pending of a group into waves of `size`, anew."""
+    ledger.plan(group.number, size)
+    shutil.rmtree(folder / workdir_lib.CHECKPOINTS, ignore_errors=True)  # of other waves
+
+
+def planned_size(ledger: Ledger, group: Group, engine: Engine, console: Console) -> int:
+    """Trials a wave of a group: as it was planned before, if that is allowed, else by memory."""
+    rows = ledger.trials(group.number)
+    settings = group.config.engine
+    most = settings.max_trials or len(rows)
+    if size := ledger.wave_size(group.number):
+        return min(size, most)
+    console.print(f'{group.prefix}{len(rows)} trials; planning, which compiles the training', soft_wrap=True)
+    budget = memory.budget(settings.memory_gib)
+    probe = rows[: min(most, PROBED_TRIALS)].to_dict('records')
+    with memory.explained(len(probe)):
+        bytes_per_trial = engine.bytes_per_trial(probe)
+    return memory.wave_size(trials=len(rows), bytes_per_trial=bytes_per_trial, budget_bytes=budget, most=most)
+
+
+def check_disk(
+    ledger: Ledger,
+    group: Group,
+    to_come: Sequence[Group],
+    size: int,
+    folder: pathlib.Path,
+    console: Console,
+) -> None:
+    """Tells what the disk will have to hold; raises InputError if it cannot.
+
+    That is a checkpoint of a wave of `size` trials of `group`, and the weights of all that is pending of all
+    groups `to_come`.
+    """
+    weights = checkpoint = 0
+    for other in to_come:
+        waves = [rows for _, rows in ledger.pending(other.number)]
+        state = disk.state_of(other.training, other.dataset, waves[0].iloc[0].to_dict())
+        if other.config.checkpoint.keep_weights:
+            weights += disk.size(state.variables) * sum(map(len, waves))
+        if other is group and group.config.checkpoint.every < group.config.training.epochs:
+            checkpoint = disk.size(state) * size
+    told = disk.check(folder, weights=weights, checkpoint=checkpoint, reused=folder / workdir_lib.CHECKPOINTS)
+    console.print(f'on the disk: {told}', soft_wrap=True)
+
+
+def train_waves(
+    ledger: Ledger,
+    group: Group,
+    engine: Engine,
+    size: int,
+    folder: pathlib.Path,
+    identity: Mapping[str, Any],
+    console: Console,
+) -> None:
+    """Trains a group's pending waves, each from its checkpoint if there is one, and keeps what they give."""
+    decisive = {section: identity[section] for section in workdir_lib.DECISIVE}
+    pending = ledger.pending(group.number)
+    epochs = group.config.training.epochs
+    device = jax.local_devices()[0].device_kind
+    rows = ledger.table[ledger.table['group'] == group.number]
+    console.print(f'{group.prefix}{len(rows)} trials, {size} side by side, on {device}', soft_wrap=True)
+    first, waves = int(rows['wave'].min()), rows['wave'].nunique()
+    with reporting(console, epochs=epochs, waves=waves) as reporter:
+        for number, rows in pending:
+            name = workdir_lib.wave_name(number)
+            tensorboard = folder / workdir_lib.TENSORBOARD / name
+            with (
+                contextlib.closing(
+                    WaveCheckpoints(
+                        folder / workdir_lib.CHECKPOINTS / name,
+                        decisive | {'trials': rows['trial'].tolist()},
+                    )
+                ) as checkpoints,
+                memory.explained(size),
+                listening(number - first, reporter, tensorboard) as on_epoch,
+            ):
+                wave = engine.train_wave(
+                    rows.to_dict('records'),
+                    size=size,
+                    epochs=epochs,
+                    checkpoints=checkpoints,
+                    every=group.config.checkpoint.every,
+                    on_epoch=on_epoch,
+                )
+            kept = folder / workdir_lib.WAVES / name
+            kept.mkdir(parents=True, exist_ok=True)
+            predictions.write(wave.predictions, kept / workdir_lib.PREDICTIONS)
+            if group.config.checkpoint.keep_weights:
+                save_weights(kept / workdir_lib.WEIGHTS, wave.variables)
+            # Only now is the wave over: a process that dies before this line continues from the checkpoint.
+            ledger.close_wave(number, wave)
+            checkpoints.delete()
+            del wave  # its networks make room for the next ones
+
+
+@contextlib.contextmanager
+def listening(wave: int, reporter: Reporter, folder: pathlib.Path) -> Iterator[OnEpoch]:
+    """Yields what tells the progress bar and TensorBoard of each epoch of a group's wave, from 0."""
+    with contextlib.ExitStack() as stack:
+        writer = None
+
+        def on_epoch(done: int, epoch_losses: np.ndarray) -> None:
+            nonlocal writer
+            reporter.epoch(wave, done, epoch_losses)
+            if writer is None:  # what an earlier process wrote from this epoch on is trained again
+                writer = stack.enter_context(tensorboardX.SummaryWriter(str(folder), purge_step=done))
+            finite = epoch_losses[np.isfinite(epoch_losses)]
+            if finite.size:
+                writer.add_scalar('loss/mean', finite.mean(), done)
+                writer.add_scalar('loss/max', finite.max(), done)
+            writer.add_scalar('trials/failed', epoch_losses.size - finite.size, done)
+            writer.flush()
+
+        yield on_epoch
