@@ -5,6 +5,7 @@ import pathlib
 import shutil
 import tempfile
 
+import jax
 import numpy as np
 import pytest
 
@@ -18,6 +19,9 @@ os.environ['JAX_PERSISTENT_COMPILATION_CACHE_MIN_COMPILE_TIME_SECS'] = '0.5'
 
 def pytest_unconfigure():
     shutil.rmtree(_CACHE, ignore_errors=True)
+
+# Tests of several devices need several: the CPU passes as four.
+jax.config.update('jax_num_cpu_devices', 4)
 
 
 @pytest.fixture(scope='session')

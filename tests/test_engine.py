@@ -34,7 +34,12 @@ def config():
 @pytest.fixture(scope='module')
 def trainer(dataset, config):
     # 20 to 22 training clips: two batches of 11, the second partly padding where a subject has more clips.
-    return engine.Engine(experiment.make_training(config, dataset.labels), dataset, batch_size=11)
+    return make_engine(config, dataset)
+
+
+def make_engine(config, dataset):
+    training = experiment.make_training(config, dataset.labels)
+    return engine.Engine(training, dataset, batch_size=11, devices=jax.devices()[:1])
 
 
 @pytest.fixture(scope='module')
@@ -122,7 +127,7 @@ def test_the_left_out_subject_s_clips_change_nothing_in_training(dataset, config
         flow_puzzled=np.where(own[:, None, None, None], 0, dataset.flow_puzzled),
         label=np.where(own, 2 - dataset.label, dataset.label),
     )
-    other = engine.Engine(experiment.make_training(config, changed.labels), changed, batch_size=11)
+    other = make_engine(config, changed)
     one, two = (
         train(machine, rows[place : place + 1], tmp_path / name).variables
         for machine, name in ((trainer, 'one'), (other, 'two'))

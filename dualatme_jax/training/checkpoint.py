@@ -6,7 +6,6 @@ import shutil
 from collections.abc import Mapping
 from typing import Any
 
-import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
@@ -48,7 +47,7 @@ class WaveCheckpoints:
         """The latest save as (epochs, states, losses, seconds), or None.
 
         Args:
-          like: shapes and types of the states.
+          like: shapes, types and places of the states.
 
         Raises:
           InputError: the checkpoint is of another config or of other trials.
@@ -67,8 +66,6 @@ class WaveCheckpoints:
                 f'{self._directory}: this checkpoint is of another run (other {", ".join(differs)}); '
                 'give another --workdir, or delete this one to start anew'
             )
-        device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-        like = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device), like)
         states = self._manager.restore(
             epochs, args=ocp.args.Composite(states=ocp.args.StandardRestore(like))
         ).states

@@ -18,8 +18,8 @@ from dualatme_jax.dataset import Dataset
 from dualatme_jax.errors import InputError
 from dualatme_jax.training import trials as trials_lib
 from dualatme_jax.training.checkpoint import WaveCheckpoints
-from dualatme_jax.training.parallel import Parallel, stack
-from dualatme_jax.training.state import Clips
+from dualatme_jax.training.parallel import Parallel, on_host, stack
+from dualatme_jax.training.state import Clips, State
 from dualatme_jax.training.step import Training
 
 Row = Mapping[str, Any]  # of the table of trials
@@ -37,14 +37,20 @@ class Wave:
       losses: [E, F], joint loss, averaged over each epoch's clips.
       failed_epoch: [F], the first epoch (from 1) whose loss was not finite, 0 where none was.
       seconds: training time, of all processes that worked on it.
-      variables: of the trained networks, `params` and `batch_stats`.
+      states: of the trained networks, on the devices, [F or more, ...].
     """
 
     predictions: pd.DataFrame
     losses: np.ndarray
     failed_epoch: np.ndarray
     seconds: float
-    variables: dict[str, Any]
+    states: State
+
+    @property
+    def variables(self) -> dict[str, Any]:
+        """What the trained networks predict with, `params` and `batch_stats`, [F, ...] in NumPy."""
+        own = self.losses.shape[1]
+        return jax.tree.map(lambda x: x[:own], on_host(self.states.variables))
 
 
 class Engine:
@@ -54,24 +60,36 @@ class Engine:
       training: the training of one trial.
       dataset: the clips.
       batch_size: clips a step; an epoch's last batch has what is left.
+      held_out: T, by default the most clips of one subject.
+      options: how trials share the devices, as `Parallel` takes them.
 
     Raises:
       InputError: a batch size below 1.
     """
 
-    def __init__(self, training: Training, dataset: Dataset, *, batch_size: int):
-        self._dataset = dataset
-        self._parallel = Parallel(training, batches(dataset, batch_size))
-        self._clips = Clips(
-            _scaled(dataset.flow), _scaled(dataset.flow_puzzled), jax.numpy.asarray(dataset.label)
+    def __init__(
+        self, training: Training, dataset: Dataset, *, batch_size: int, held_out: int | None = None, **options
+    ):
+        self._dataset, self._held_out = dataset, held_out
+        self.parallel = Parallel(training, batches(dataset, batch_size), **options)
+        self._clips = self.parallel.place_clips(
+            Clips(_scaled(dataset.flow), _scaled(dataset.flow_puzzled), dataset.label)
         )
 
     def bytes_per_trial(self, rows: Sequence[Row]) -> int:
-        """What each of some trials, side by side, takes of the device at its peak.
+        """What each of some trials, side by side, takes of its device at the peak.
 
         Compiles their step; if they then train as one wave, it is not compiled again.
         """
-        return self._parallel.memory(self._stack(rows), self._clips) // len(rows)
+        return self.parallel.memory(self._stack(rows), self._clips) // self._filled(len(rows))
+
+    def compiled_step(self, rows: Sequence[Row]) -> jax.stages.Compiled:
+        """The program that trains some trials side by side, see `Parallel.compiled_step`."""
+        return self.parallel.compiled_step(self._stack(rows), self._clips)
+
+    def shapes(self, rows: Sequence[Row]) -> State:
+        """Shapes, types and places of the networks of some trials in training."""
+        return self.parallel.shapes(self._stack(rows), self._clips)
 
     def train_wave(
         self,
@@ -88,7 +106,7 @@ class Engine:
         Args:
           rows: the wave's rows of the table of trials, F of them.
           size: F or more; a shorter wave is filled up with its last trial again, so that all waves share one
-            compiled program. What fills is dropped.
+            compiled program and all devices have equally many. What fills is dropped.
           epochs: how many to train; the last one's weights predict, no selection.
           checkpoints: of this wave.
           every: epochs between checkpoints.
@@ -96,26 +114,22 @@ class Engine:
         """
         own = len(rows)
         trials = self._stack([*rows, *[rows[-1]] * (size - own)])
-        saved = checkpoints.restore(self._parallel.shapes(trials, self._clips))
+        saved = checkpoints.restore(self.parallel.shapes(trials, self._clips))
         if saved is None:
-            done, states, losses, seconds = (
-                0,
-                self._parallel.init(trials, self._clips),
-                np.zeros((0, own)),
-                0.0,
-            )
+            states = self.parallel.init(trials, self._clips)
+            done, losses, seconds = 0, np.zeros((0, own)), 0.0
         else:
             done, states, losses, seconds = saved
 
         began = time.monotonic() - seconds
         for epoch in range(done, epochs):
-            states, loss = self._parallel.epoch(states, trials, self._clips, epoch)
-            losses = np.vstack([losses, np.asarray(loss)[:own]])
+            states, loss = self.parallel.epoch(states, trials, self._clips, epoch)
+            losses = np.vstack([losses, on_host(loss)[:own]])
             on_epoch(epoch + 1, losses[-1])
             if (epoch + 1) % every == 0 and epoch + 1 < epochs:
                 checkpoints.save(epoch + 1, states, losses, time.monotonic() - began)
 
-        probabilities = np.asarray(self._parallel.predict(states, trials, self._clips))[:own]
+        probabilities = on_host(self.parallel.predict(states, trials, self._clips))[:own]
         failed = failed_epochs(losses, probabilities)
         well = [(row, part) for row, part, bad in zip(rows, probabilities, failed, strict=True) if not bad]
         return Wave(
@@ -123,11 +137,19 @@ class Engine:
             losses=losses,
             failed_epoch=failed,
             seconds=time.monotonic() - began,
-            variables=jax.tree.map(lambda x: x[:own], states.variables),
+            states=states,
         )
 
     def _stack(self, rows: Sequence[Row]) -> trials_lib.Trial:
-        return stack([trials_lib.device_trial(row, self._dataset) for row in rows])
+        filled = [*rows, *[rows[-1]] * (self._filled(len(rows)) - len(rows))]
+        return self.parallel.place_trials(
+            stack([trials_lib.device_trial(row, self._dataset, self._held_out) for row in filled])
+        )
+
+    def _filled(self, trials: int) -> int:
+        """The next number of trials of which each device has as many."""
+        devices = len(self.parallel.devices)
+        return -(-trials // devices) * devices
 
 
 def batches(dataset: Dataset, batch_size: int) -> list[tuple[int, int]]:
@@ -153,9 +175,9 @@ def failed_epochs(losses: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     return np.where(bad.any(0), bad.argmax(0) + 1, 0)
 
 
-def _scaled(flow: np.ndarray) -> jax.Array:
+def _scaled(flow: np.ndarray) -> np.ndarray:
     """Bytes to -1..1 as the paper scales them: (x / 255 - 0.5) / 0.5."""
-    return jax.numpy.asarray((flow / 255 - 0.5) / 0.5, jax.numpy.float32)
+    return ((flow / 255 - 0.5) / 0.5).astype(np.float32)
 
 
 def _predictions(trained: Sequence[tuple[Row, np.ndarray]], dataset: Dataset) -> pd.DataFrame:

@@ -1,21 +1,29 @@
-"""The one file that stacks trials: every function of `step`, over a leading axis of trials.
+"""The one file that stacks trials: every function of `step`, over a leading axis of trials, over devices.
 
-`vmap` turns one trial's training into all of a wave's, `jit` compiles it, and the state is donated, so that a
-wave needs the memory of one state. Steps are dispatched from Python and not by a loop inside the program,
-since a loop body runs on one thread on a CPU.
+`vmap` turns one trial's training into that of several, `shard_map` (or `pmap`) gives each device its share of
+them, and `jit` compiles it. Trials share nothing but the clips, so no device waits for another: the program
+holds no collective. The state is donated, so that a wave needs the memory of one state.
 
-Axes: F trials, N clips of the dataset, T held-out clips, K classes.
+Axes: F trials, a multiple of the D devices, N clips of the dataset, T held-out clips, K classes.
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.experimental import multihost_utils
+from jax.sharding import NamedSharding, PartitionSpec
 
+from dualatme_jax.models.layers import lowering as lowerings
+from dualatme_jax.training import devices as devices_lib
 from dualatme_jax.training.state import Clips, State
 from dualatme_jax.training.step import Training
 from dualatme_jax.training.trials import Trial
+
+TRIAL = 'trial'  # the mesh's only axis
 
 
 def stack(trials: Sequence[Trial]) -> Trial:
@@ -29,33 +37,83 @@ class Parallel:
     Args:
       training: the training of one trial.
       batches: (start, width) of the batches of an epoch, as `engine.batches` has them.
+      devices: which share the trials, those of other processes too; all, unless told.
+      mapping: `shard_map`, or `pmap`.
+      dispatch: `epoch`, one program an epoch, or `step`, one a batch, as a CPU wants it: there a loop's body
+        runs on one thread, and takes longer to compile; `auto`.
+      precision: of products, see `devices.PRECISIONS`.
+      lowering: of convolutions, see `lowering.LOWERINGS`.
     """
 
-    def __init__(self, training: Training, batches: Sequence[tuple[int, int]]):
+    def __init__(
+        self,
+        training: Training,
+        batches: Sequence[tuple[int, int]],
+        *,
+        devices: Sequence[jax.Device] | None = None,
+        mapping: str = 'shard_map',
+        dispatch: str = 'auto',
+        precision: str = 'float32',
+        lowering: str = lowerings.DEFAULT,
+    ):
+        self.devices = tuple(devices or jax.devices())
         self._batches = batches
-        self._init = jax.jit(
-            jax.vmap(training.init, in_axes=(0, None)),
-            # Random numbers for each parameter are much code to run once: optimised, it compiles for 12 s, so
-            # for 4, and draws the same numbers.
-            compiler_options={'xla_backend_optimization_level': 1},
-        )
-        self._shuffle = jax.jit(jax.vmap(training.shuffle, in_axes=(0, None)))
-        self._predict = jax.jit(jax.vmap(training.predict, in_axes=(0, 0, None)))
+        self._mapping = mapping
+        on_cpu = self.devices[0].platform == 'cpu'
+        self._whole_epochs = dispatch == 'epoch' or (dispatch == 'auto' and not on_cpu)
+        self._mesh = jax.sharding.Mesh(np.array(self.devices), (TRIAL,))
+        self._by_trial = NamedSharding(self._mesh, PartitionSpec(TRIAL))
+        self._everywhere = NamedSharding(self._mesh, PartitionSpec())
+
+        def over_trials(function: Callable, in_axes: Sequence, donate: Sequence[int] = (), **options):
+            @functools.wraps(function)
+            def traced(*arguments):
+                with jax.default_matmul_precision(devices_lib.PRECISIONS[precision]), lowerings.use(lowering):
+                    return function(*arguments)
+
+            return self._mapped(jax.vmap(traced, in_axes), in_axes, donate, options)
+
+        # Random numbers for each parameter are much code to run once: optimised, it compiles for 12 s, so for
+        # 4, and draws the same numbers.
+        quick = {'compiler_options': {'xla_backend_optimization_level': 1}} if on_cpu else {}
+        self._init = over_trials(training.init, (0, None), **quick)
+        self._predict = over_trials(training.predict, (0, 0, None))
+        self._shuffle = over_trials(training.shuffle, (0, None))
         self._steps = {
-            width: jax.jit(
-                jax.vmap(functools.partial(training.step, width=width), in_axes=(0, 0, None, 0, None, None)),
-                donate_argnums=0,
-            )
+            width: over_trials(_step(training, width), (0, 0, None, 0, None, None), donate=(0,))
             for _, width in batches
         }
+        self._epoch = over_trials(_epoch(training, batches), (0, 0, None, None), donate=(0,))
+
+    def _mapped(self, stacked: Callable, in_axes: Sequence, donate: Sequence[int], options: dict) -> Callable:
+        """`stacked` over the devices and compiled; arguments without a trial axis are the same on all."""
+        if self._mapping == 'pmap':
+            return _Pmapped(stacked, in_axes, donate, self.devices)
+        specs = tuple(PartitionSpec() if axis is None else PartitionSpec(TRIAL) for axis in in_axes)
+        # Without trials in common there is nothing for the check of replication to find.
+        shared = jax.shard_map(
+            stacked, mesh=self._mesh, in_specs=specs, out_specs=PartitionSpec(TRIAL), check_vma=False
+        )
+        return jax.jit(shared, donate_argnums=tuple(donate), **options)
+
+    def place_trials(self, trials: Trial) -> Trial:
+        """Trials [F] of this process's memory, each at its device."""
+        return jax.tree.map(lambda leaf: _placed(leaf, self._by_trial), trials)
+
+    def place_clips(self, clips: Clips) -> Clips:
+        """The dataset, at every device."""
+        return jax.tree.map(lambda leaf: _placed(leaf, self._everywhere), clips)
 
     def init(self, trials: Trial, clips: Clips) -> State:
         """Fresh networks."""
         return self._init(trials, clips)
 
     def shapes(self, trials: Trial, clips: Clips) -> State:
-        """Shapes and types of the states."""
-        return jax.eval_shape(self._init, trials, clips)
+        """Shapes, types and places of the states."""
+        return jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=self._by_trial),
+            jax.eval_shape(self._init, trials, clips),
+        )
 
     def epoch(self, states: State, trials: Trial, clips: Clips, epoch: int) -> tuple[State, jax.Array]:
         """One epoch of every trial; `states` are given away.
@@ -63,11 +121,13 @@ class Parallel:
         Returns:
           The new states, and the joint loss [F], averaged over the epoch's clips.
         """
-        epoch = jnp.int32(epoch)
-        order = self._shuffle(trials, epoch)
+        number = self._number(epoch)
+        if self._whole_epochs:
+            return self._epoch(states, trials, clips, number)
+        order = self._shuffle(trials, number)
         total = 0.0
         for start, width in self._batches:
-            states, loss = self._steps[width](states, trials, clips, order, epoch, jnp.int32(start))
+            states, loss = self._steps[width](states, trials, clips, order, number, self._number(start))
             total += loss
         return states, total / trials.train.sum(-1)
 
@@ -76,15 +136,100 @@ class Parallel:
         return self._predict(states, trials, clips)
 
     def memory(self, trials: Trial, clips: Clips) -> int:
-        """Bytes that a step of these trials needs at its peak, as the compiler planned it."""
-        epoch, (start, width) = jnp.int32(0), max(self._batches, key=lambda batch: batch[1])
-        states = self.shapes(trials, clips)
-        order = jax.eval_shape(self._shuffle, trials, epoch)
-        step = self._steps[width].lower(states, trials, clips, order, epoch, jnp.int32(start))
-        plan = step.compile().memory_analysis()
-        return (
+        """Bytes that a step of these trials needs at its peak on all devices, as the compiler planned it."""
+        plan = self.compiled_step(trials, clips).memory_analysis()
+        each = (
             plan.argument_size_in_bytes
             + plan.output_size_in_bytes
             + plan.temp_size_in_bytes
             - plan.alias_size_in_bytes
         )
+        return each * len(self.devices)
+
+    def compiled_step(self, trials: Trial, clips: Clips) -> jax.stages.Compiled:
+        """The program that trains: of an epoch, or of its widest batch."""
+        number, states = self._number(0), self.shapes(trials, clips)
+        if self._whole_epochs:
+            return self._epoch.lower(states, trials, clips, number).compile()
+        width = max(width for _, width in self._batches)
+        order = jax.eval_shape(self._shuffle, trials, number)
+        return self._steps[width].lower(states, trials, clips, order, number, number).compile()
+
+    def _number(self, value: int) -> jax.Array:
+        return _placed(jnp.int32(value), self._everywhere)
+
+
+def on_host(tree: Any) -> Any:
+    """Arrays as NumPy arrays, also those whose parts lie with other processes."""
+    return jax.tree.map(
+        lambda x: (
+            np.asarray(x) if x.is_fully_addressable else multihost_utils.process_allgather(x, tiled=True)
+        ),
+        tree,
+    )
+
+
+def _step(training: Training, width: int) -> Callable:
+    return functools.partial(training.step, width=width)
+
+
+def _epoch(training: Training, batches: Sequence[tuple[int, int]]) -> Callable:
+    """From state, trial, clips and number of an epoch to the state after it and the mean loss."""
+
+    def epoch(state: State, trial: Trial, clips: Clips, number: jax.Array) -> tuple[State, jax.Array]:
+        order = training.shuffle(trial, number)
+        total = 0.0
+        for width in dict.fromkeys(width for _, width in batches):
+            starts = jnp.array([start for start, w in batches if w == width], jnp.int32)
+
+            def body(state, start, width=width):
+                return training.step(state, trial, clips, order, number, start, width=width)
+
+            state, losses = jax.lax.scan(body, state, starts)
+            total += losses.sum()
+        return state, total / trial.train.sum()
+
+    return epoch
+
+
+class _Pmapped:
+    """A stacked function under `jax.pmap`, called as the one under `shard_map` is: with arrays [F, ...]."""
+
+    def __init__(self, stacked: Callable, in_axes: Sequence, donate: Sequence[int], devices: Sequence):
+        self._in_axes = in_axes
+        self._devices = len(devices)
+        mapped = jax.pmap(stacked, in_axes=tuple(in_axes), devices=devices, donate_argnums=tuple(donate))
+        self._call = mapped
+
+    def __call__(self, *arguments):
+        return jax.tree.map(self._merged, self._call(*self._split(arguments)))
+
+    def lower(self, *arguments):
+        return self._call.lower(*self._split(arguments))
+
+    def _split(self, arguments):
+        def split(x):
+            shape = (self._devices, x.shape[0] // self._devices, *x.shape[1:])
+            if isinstance(x, jax.ShapeDtypeStruct):
+                return jax.ShapeDtypeStruct(shape, x.dtype)
+            return x.reshape(shape)
+
+        return [
+            argument if axis is None else jax.tree.map(split, argument)
+            for argument, axis in zip(arguments, self._in_axes, strict=True)
+        ]
+
+    @staticmethod
+    def _merged(x):
+        return x.reshape(-1, *x.shape[2:])
+
+
+def _placed(x: jax.Array | np.ndarray, sharding: NamedSharding) -> jax.Array:
+    """An array that this process has, where `sharding` wants it; each process has the same."""
+    if sharding.is_fully_addressable:
+        return jax.device_put(x, sharding)
+    if jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
+        data = _placed(jax.random.key_data(x), sharding)
+        return jax.jit(jax.random.wrap_key_data, out_shardings=sharding)(data)
+    x = np.asarray(x)
+    return jax.make_array_from_callback(x.shape, sharding, lambda part: x[part])

@@ -1,0 +1,47 @@
+"""Which devices train, and how exactly they multiply."""
+
+from collections.abc import Sequence
+
+import jax
+
+from dualatme_jax.errors import InputError
+
+# Names of `config.engine.precision` -> what JAX calls them. `tf32` rounds factors to 10 bits where a GPU has
+# such units, `bfloat16` to 7 bits everywhere; sums are float32 always.
+PRECISIONS = {'float32': 'highest', 'tf32': 'tensorfloat32', 'bfloat16': 'bfloat16'}
+
+MAPPINGS = ('shard_map', 'pmap')
+DISPATCHES = ('auto', 'epoch', 'step')
+
+
+def choose(number: int) -> Sequence[jax.Device]:
+    """The first `number` devices of all processes; 0: all.
+
+    Raises:
+      InputError: there are fewer, or they cannot be divided among the processes.
+    """
+    found = jax.devices()
+    if number < 0 or number > len(found):
+        raise InputError(
+            f'config.engine.devices is {number}, but there are {len(found)} ({found[0].device_kind}); '
+            'expected a number up to that, or 0 for all'
+        )
+    if number and jax.process_count() > 1 and number != len(found):
+        raise InputError(
+            f'config.engine.devices is {number}; with {jax.process_count()} processes every one trains on '
+            f'all of its devices, {len(found)} in all: expected 0'
+        )
+    return found[: number or None]
+
+
+def check(*, mapping: str, dispatch: str, precision: str) -> None:
+    """Raises InputError for a word that is none of those that `config.engine` takes."""
+    for field, value, known in (
+        ('mapping', mapping, MAPPINGS),
+        ('dispatch', dispatch, DISPATCHES),
+        ('precision', precision, PRECISIONS),
+    ):
+        if value not in known:
+            raise InputError(
+                f'unknown {field} {value!r}: config.engine.{field} takes {", ".join(map(repr, known))}'
+            )
