@@ -1,13 +1,19 @@
 """The config files: complete, locked, the paper's."""
 
 import importlib
+import subprocess
 
 import pytest
 
-from dualatme_jax import experiment
+from data_prep.regions import PAIRS
+from dualatme_jax import experiment, groups, sweep
+from dualatme_jax.errors import InputError
+from dualatme_jax.report import paper
 from dualatme_jax.schema import COMPOSITE, LABELS
 
+TABLES = ('modules', 'regions', 'lambda', 'loss')
 SYNTHETIC = {'cd': COMPOSITE, 'casme2': ('casme2',), 'smic': ('smic',), 'samm': ('samm',)}
+SYNTHETIC |= dict.fromkeys((f'table_{name}' for name in TABLES), COMPOSITE)
 DATABASES_OF = SYNTHETIC | {'casme3': ('casme3',)}
 
 
@@ -21,10 +27,10 @@ def test_a_config_is_locked_and_can_be_used(module):
     with pytest.raises((AttributeError, KeyError)):
         config.training.epoch = 3
     assert config.data.databases == DATABASES_OF[module.__name__.split('.')[1]]
-    experiment.make_training(config, LABELS)
-    assert set(experiment.hyperparameters(config)) == {
-        'learning_rate', 'momentum', 'cosine_weight', 'focal_gamma', 'focal_alpha'
-    }  # fmt: skip
+    groups.make_training(config, LABELS)
+    numbers = groups.hyperparameters(config, LABELS)
+    assert numbers['learning_rate'] == 1e-3
+    assert numbers['cosine_weight'] == 0.01
 
 
 @pytest.mark.parametrize('module', SYNTHETIC, indirect=True)
@@ -55,3 +61,53 @@ def test_the_defaults_are_the_papers():
     assert config.loss.cosine_weight == 0.01
     assert config.loss.class_weights == (0.2857, 0.1329, 0.1695)
     assert (config.model.variant, config.model.dropout, config.model.init) == ('paper', 0.5, 'torch')
+
+
+@pytest.mark.parametrize('name', TABLES)
+@pytest.mark.parametrize('dataset', ['', 'synthetic'])
+def test_a_table_of_the_paper_is_swept_row_by_row(name, dataset):
+    config = importlib.import_module(f'configs.table_{name}').get_config(dataset)
+    swept = sweep.points(config)
+    table = paper.TABLES[name]
+    assert {tuple(point.values[field] for field in table.fields) for point in swept.points} == {
+        values for _, values, _ in table.rows
+    }
+    assert not swept.repeated
+    paper.check(config.report.paper, swept.fields)
+    # The reference is the paper's best run, which all its tables share, and configs/cd.py is.
+    own = tuple(swept.reference.values[field] for field in table.fields)
+    assert {values: cells for _, values, cells in table.rows}[own] == paper.BEST
+    cd = importlib.import_module('configs.cd').get_config(dataset).to_dict()
+    found = swept.reference.config.to_dict()
+    differing = {section for section in cd if cd[section] != found[section]}
+    assert differing == {'sweep', 'report'} | ({'data'} if name == 'regions' else set())
+
+
+def test_each_regions_dataset_lies_in_its_own_folder():
+    swept = sweep.points(importlib.import_module('configs.table_regions').get_config())
+    paths = [str(experiment.data_path(point.config.data)) for point in swept.points]
+    assert paths == [f'data/regions/{pair}' for pair in ('EN', 'EM', 'FN', 'FM', 'full')]
+    assert all(pair in PAIRS for pair in ('EN', 'EM', 'FN', 'FM', 'full'))
+
+
+def test_a_synthetic_dataset_is_built_with_its_regions(monkeypatch, tmp_path):
+    data = importlib.import_module('configs.table_regions').get_config('synthetic').data
+    data.path, data.regions = str(tmp_path / '{regions}'), 'FM'
+    commands = []
+
+    def run(command, **_):
+        commands.append(command)
+        return subprocess.CompletedProcess(command, 2)
+
+    monkeypatch.setattr(subprocess, 'run', run)
+    with pytest.raises(InputError, match='could not be built in'):
+        experiment.load_dataset(data)
+    out = ['--out', str(tmp_path / 'FM')]
+    assert commands[0][1:] == ['-m', 'data_prep', 'build', '--release', 'synthetic', *out, '--regions', 'FM']
+
+
+def test_a_dataset_of_other_regions_is_refused(small_dataset_dir):
+    data = importlib.import_module('configs.cd').get_config().data
+    data.path, data.regions = str(small_dataset_dir), 'EN'
+    with pytest.raises(InputError, match=r"data\.regions is 'EN', but .* made of 'unknown'.*--regions EN"):
+        experiment.load_dataset(data)

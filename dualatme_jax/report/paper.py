@@ -128,21 +128,20 @@ def show(table: pd.DataFrame, name: str, console: Console, folder: str | os.Path
     Args:
       table: predictions of a sweep over the fields of that table.
       name: of the table, one of `TABLES`; nothing is shown for an empty one.
-      console: where it is printed, up to 100 columns wide.
+      console: where it is printed, 80 columns wide.
       folder: where the file goes.
       origin: what our input is, in words, see `Dataset.origin`.
     """
     if not name:
         return
     source = f'The paper, {TABLES[name].source}, beside ours'
-    heads = ['', 'UAR / UF1', *(schema.DATABASE_TITLES.get(part, 'MEGC2019-CD') for part in SETS)]
+    heads = ['UAR/UF1', '', *(schema.DATABASE_TITLES.get(part, 'MEGC2019-CD') for part in SETS)]
     rows = list(_rows(table, TABLES[name]))
     notes = _notes(table, origin)
 
     view = tables.plain(source, '\n' + ' '.join(notes))
-    view.add_column('', max_width=16)
-    view.add_column(heads[1])
-    for head in heads[2:]:
+    view.add_column(heads[0], max_width=16)
+    for head in heads[1:]:
         view.add_column(head, justify='right', no_wrap=True)
     for title, *lines in rows:
         cells = zip(*lines, strict=True)
@@ -174,7 +173,7 @@ def _rows(table: pd.DataFrame, paper: PaperTable) -> Iterator[tuple]:
             title,
             ['paper', *(_text(theirs.get(name)) for name in SETS)],
             ['ours', *(_text(own.get(name)) for name in SETS)],
-            ['difference', *(_difference(own.get(name), theirs.get(name)) for name in SETS)],
+            ['diff.', *(_difference(own.get(name), theirs.get(name)) for name in SETS)],
         )
 
 
@@ -191,7 +190,7 @@ def _score(rows: pd.DataFrame) -> Mapping[str, Cell]:
 
 
 def _text(cell: Cell | None, *, sign: bool = False) -> str:
-    return ' / '.join(tables.short(value, sign=sign) for value in cell) if cell else '-'
+    return '/'.join(tables.short(value, sign=sign) for value in cell) if cell else '-'
 
 
 def _difference(ours: Cell | None, theirs: Cell | None) -> str:
@@ -204,10 +203,11 @@ def _notes(table: pd.DataFrame, origin: str) -> list[str]:
     """What keeps the two from being compared one to one."""
     clips, subjects = predictions.count(table)
     seeds = table['seed'].nunique()
+    at_reference = ' (at the reference)' if 'data.regions' in table else ''
     notes = [
         'Source: Zhou et al., Dual-ATME, Entropy 25(3):460, 2023.',
-        f'Our input: {origin}. The paper computed its own optical flow from the frames of the releases, once '
-        'of the face and once of the puzzled face.',
+        f'Our input{at_reference}: {origin}. The paper computed its own optical flow from the frames of the '
+        'releases, once of the face and once of the puzzled face.',
     ]
     if (clips, subjects) != schema.MEGC2019_CD[schema.FULL]:
         notes.append(

@@ -25,7 +25,7 @@ WARNING = (
     'The rows are scored on the left-out subjects: picking the best row of this table is picking on the '
     'test. For the honest score of a tuned system set config.selection.name=nested.'
 )
-_SHOWN = ('uar', 'uf1')  # of single databases
+_SHOWN = ('uar', 'uf1')  # where there is no room for all metrics
 _DIFFERENCE = [f'difference_{part}' for part in ('mean', 'low', 'high')]
 _TEST = [*_DIFFERENCE, 'p', 'p_holm', 'reference']
 _SPREAD = ('mean', 'sd', 'low', 'high')
@@ -78,18 +78,18 @@ def write(frame: pd.DataFrame, folder: str | os.PathLike) -> None:
 
 
 def rich_table(frame: pd.DataFrame) -> Table:
-    """The sweep for a terminal of 100 columns; single databases stand in the files only."""
+    """The sweep for a terminal of 80 columns; Acc and single databases stand in the files only."""
     view = tables.plain('Sweep', '\n' + ' '.join([*_notes(frame), WARNING]))
-    heads = [*map(tables.HEADINGS.get, scores.METRICS), 'UF1 - ref.', 'p', 'Holm']
+    heads = [*map(tables.HEADINGS.get, _SHOWN), 'UF1 - ref.', 'p\nHolm']
     view.add_column('\n'.join(_fields(frame)), overflow='fold', min_width=12)
     for head in heads:
         view.add_column(head, justify='right', no_wrap=True)
     for row in frame.to_dict('records'):
-        cells = [_two_lines(row, metric) for metric in scores.METRICS]
+        cells = [_two_lines(row, metric) for metric in _SHOWN]
         if row['reference']:
-            test = ['reference', '', '']
+            test = ['reference', '']
         else:
-            test = [_two_lines(row, 'difference', sign=True), _p(row['p']), _p(row['p_holm'])]
+            test = [_two_lines(row, 'difference', sign=True), f'{_p(row["p"])}\n{_p(row["p_holm"])}']
         view.add_row(Text('\n'.join(_values(row, frame))), *cells, *test)
     return view
 
@@ -184,7 +184,7 @@ def _markdown(frame: pd.DataFrame) -> str:
     heads = [
         *_fields(frame),
         *map(tables.HEADINGS.get, scores.METRICS),
-        *(f'{schema.DATABASE_TITLES.get(name, name)} UAR / UF1' for name in databases),
+        *(f'{schema.DATABASE_TITLES.get(name, name)} UAR/UF1' for name in databases),
         'UF1 - ref.',
         'p',
         'Holm',
@@ -192,9 +192,7 @@ def _markdown(frame: pd.DataFrame) -> str:
     rows = []
     for row in frame.to_dict('records'):
         cells = [' '.join(_cell(row, metric)).strip() for metric in scores.METRICS]
-        cells += [
-            ' / '.join(tables.short(row[f'{name}_{metric}']) for metric in _SHOWN) for name in databases
-        ]
+        cells += ['/'.join(tables.short(row[f'{name}_{metric}']) for metric in _SHOWN) for name in databases]
         if row['reference']:
             cells += ['reference', '', '']
         else:
