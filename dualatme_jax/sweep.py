@@ -20,7 +20,7 @@ from dualatme_jax.errors import InputError
 SECTIONS = ('model', 'loss', 'optimizer', 'training')
 FIELDS = ('data.path', 'data.regions')
 
-EXAMPLE = '''--config.sweep="{'loss.cosine_weight': (0, 0.001, 0.01)}"'''
+EXAMPLE = '''--config.sweep="[{'loss.cosine_weight': (0, 0.001, 0.01)}]"'''
 
 
 @dataclasses.dataclass(frozen=True)
