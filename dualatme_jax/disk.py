@@ -24,7 +24,7 @@ def state_of(training: Training, dataset: Dataset, row: Mapping[str, Any]) -> St
     """Shapes and types of the state of one trial, a row of the table; nothing is computed."""
     one = jax.ShapeDtypeStruct((1, *dataset.flow.shape[1:]), 'float32')
     clips = Clips(one, one, jax.ShapeDtypeStruct((1,), 'int32'))
-    return jax.eval_shape(training.init, trials.device_trial(row, dataset), clips)
+    return jax.eval_shape(training.init, trials.device_trial(row, dataset, dataset.size), clips)
 
 
 def size(tree: Any) -> int:

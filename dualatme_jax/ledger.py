@@ -40,7 +40,7 @@ class Ledger:
         try:
             # A subject may be called NA: only numbers can be missing.
             empty = {'loss': [''], 'seconds': ['']}
-            words = trials.select_dtypes('object').columns
+            words = trials.select_dtypes(exclude='number').columns
             table = pd.read_csv(path, dtype=dict.fromkeys(words, str), keep_default_na=False, na_values=empty)
             same = table[list(trials.columns)].astype(str).equals(trials.astype(str))
             table = table[[*trials.columns, *OUTCOME]]

@@ -2,7 +2,10 @@
 
 import io
 import json
+import re
+import types
 
+import jax
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,25 +13,13 @@ from rich.console import Console
 from sklearn import metrics
 
 from configs import cd
-from dualatme_jax import experiment, schema, score
+from dualatme_jax import disk, experiment, outcome, schema, score, sweep
 from dualatme_jax.dataset import Dataset
 from dualatme_jax.errors import InputError
 from dualatme_jax.ledger import Ledger
 from dualatme_jax.report import predictions
 from dualatme_jax.report.predictions import CLIP_KEY
-from dualatme_jax.training.engine import Wave
-
-
-@pytest.mark.parametrize('weights', [(1.0, 2.0), (1.0, 2.0, -1.0), ()])
-def test_the_weighted_loss_alone_needs_a_weight_a_class(weights):
-    config = cd.get_config()
-    config.loss.class_weights = weights
-    experiment.make_training(config, schema.LABELS)
-    config.loss.name = 'weighted_cross_entropy'
-    with pytest.raises(InputError, match='one, not negative, for each of negative, positive, surprise'):
-        experiment.make_training(config, schema.LABELS)
-    config.loss.class_weights = (0.5, 0.5)
-    assert experiment.make_training(config, ('truthful', 'deceptive')).class_weights == (0.5, 0.5)
+from dualatme_jax.training.engine import Engine, Wave
 
 
 @pytest.mark.parametrize(
@@ -43,6 +34,15 @@ def test_the_weighted_loss_alone_needs_a_weight_a_class(weights):
         ('loss.name', 'hinge', 'config.loss.name takes'),
         ('optimizer.learning_rate', -1.0, 'config.optimizer.learning_rate is -1.0; expected 0 or more'),
         ('loss.focal_gamma', float('nan'), 'config.loss.focal_gamma is nan'),
+        ('optimizer.beta2', 1.0, 'config.optimizer.beta2 is 1.0; expected a fraction'),
+        ('optimizer.weight_decay', -0.1, 'config.optimizer.weight_decay is -0.1; expected 0 or more'),
+        ('selection.name', 'best', "config.selection.name takes 'last', 'nested'"),
+        ('selection.metric', 'auc', "config.selection.metric takes 'acc', 'uar', 'uf1'"),
+        ('selection.name', 'nested', 'there is one point to choose from; expected a sweep of two or more'),
+        ('sweep', ({'loss.gamma': (1, 2)},), 'there is no such field'),
+        ('sweep', ({'optimizer.learning_rate': (0.1, -0.1)},), 'config.optimizer.learning_rate is -0.1'),
+        ('sweep', ({'loss.name': ('focal', 'hinge')},), "unknown loss 'hinge'"),
+        ('sweep', ({'model.variant': ('hars', 'best')},), 'config.model.variant takes'),
         ('optimizer.name', 'lion', 'config.optimizer.name takes'),
         ('optimizer.schedule', 'cosine', "takes 'constant', 'step'"),
         ('training.batch_size', 0, 'config.training.batch_size is 0'),
@@ -51,7 +51,7 @@ def test_the_weighted_loss_alone_needs_a_weight_a_class(weights):
         ('report.resamples', 0, 'config.report.resamples is 0'),
         ('engine.max_trials', -1, 'config.engine.max_trials is -1'),
         ('engine.memory_gib', -1.0, 'config.engine.memory_gib is -1'),
-        ('engine.memory_gib', 0.01, 'no memory for one trial: it needs 0.'),
+        ('engine.memory_gib', 0.01, 'no memory for one trial'),
         ('seeds', (0, 0), r'config.seeds is \(0, 0\)'),
         ('seeds', ('a',), 'whole numbers'),
         ('seeds', (), 'one or more'),
@@ -81,6 +81,10 @@ TRIALS = pd.DataFrame(
         'database': [clip[0] for clip in CLIPS] * 2,
         'subject': [clip[1] for clip in CLIPS] * 2,
         'seed': [0] * 4 + [1] * 4,
+        'point': 0,
+        'group': 0,
+        'inner': 0,
+        'parts': 0,
     }
 )
 METADATA = {'release': 'test', 'regions': {'pair': 'EM'}, 'flow_puzzled': 'cut'}
@@ -89,9 +93,13 @@ DATASET = Dataset(
 )
 
 
+SINGLE = sweep.points(cd.get_config())
+
+
 def trained(folder, *, failed):
     """A run of one trial a wave that has ended, as `experiment.train` leaves it."""
-    ledger = Ledger.create(folder / 'trials.csv', TRIALS, wave_size=1)
+    ledger = Ledger.create(folder / 'trials.csv', TRIALS)
+    ledger.plan(0, 1)
     for trial, row in TRIALS.iterrows():
         database, subject, clip = CLIPS[row['fold']]
         label = row['fold'] % 3
@@ -106,13 +114,13 @@ def trained(folder, *, failed):
         kept.mkdir(parents=True)
         predictions.write(wave.predictions, kept / 'predictions.csv')
         ledger.close_wave(trial, wave)
-    experiment.collect(ledger, folder)
+    outcome.collect(ledger, SINGLE, folder)
     return ledger
 
 
 def report(ledger, folder):
     console = Console(file=io.StringIO(), width=200, markup=False)
-    complete = experiment.report(ledger, DATASET, cd.get_config(), folder, console)
+    complete = outcome.report(ledger, DATASET, SINGLE, folder, console)
     return complete, json.loads((folder / 'results.json').read_text()), console.file.getvalue()
 
 
@@ -188,3 +196,193 @@ def test_five_classes_of_other_databases_from_dataset_to_scores(five_class_datas
     )
     assert not list((tmp_path / 'run').glob('challenge_log*'))
     assert (tmp_path / 'run' / 'confusion.png').exists()
+
+
+def small(dataset_dir, **fields):
+    """A config that trains in seconds: one branch, two epochs, eight subjects."""
+    config = cd.get_config()
+    config.data.path = str(dataset_dir)
+    short = {
+        'model.variant': 'hars',
+        'training.epochs': 2,
+        'training.batch_size': 11,
+        'report.resamples': 20,
+        'checkpoint.keep_weights': False,
+        'engine.devices': 1,
+    }
+    config.update_from_flattened_dict(short | fields)
+    return config
+
+
+def run(config, folder):
+    console = Console(file=io.StringIO(), width=200, markup=False, highlight=False)
+    complete = experiment.run(config, folder, console)
+    results = json.loads((folder / 'results.json').read_text())
+    return complete, results, console.file.getvalue()
+
+
+GRID = {'optimizer.learning_rate': (1e-3, 0.01), 'loss.name': ('focal', 'cross_entropy')}
+
+
+@pytest.fixture(scope='module')
+def swept(small_dataset_dir, tmp_path_factory):
+    """A sweep of four points and one program, one of them given twice."""
+    folder = tmp_path_factory.mktemp('runs') / 'swept'
+    return folder, *run(small(small_dataset_dir, sweep=(GRID, {'loss.name': 'focal'})), folder)
+
+
+def test_a_sweep_s_points_train_in_one_table(swept):
+    folder, complete, results, printed = swept
+    assert complete
+    assert results['trials'] == 32
+    assert '32 trials, 32 side by side' in printed
+    assert printed.count('planning') == 1
+    told = 'the sweep has optimizer.learning_rate = 0.001, loss.name = focal twice; it is trained once'
+    assert told in printed
+    table = pd.read_csv(folder / 'predictions.csv')
+    assert table.groupby(list(GRID)).size().tolist() == [24] * 4
+    assert not (folder / 'inner_predictions.csv').exists()
+
+
+def test_a_sweep_s_scores_are_scikit_learn_s_and_the_reference_is_the_config_s_own(swept):
+    folder, _, results, _ = swept
+    table = pd.read_csv(folder / 'predictions.csv')
+    for row in results['sweep']:
+        own = table[(table[list(GRID)] == [row[name] for name in GRID]).all(axis=1)]
+        expected = metrics.f1_score(own['label'], own['prediction'], average='macro')
+        assert row['uf1_mean'] == pytest.approx(expected)
+        home = (row['optimizer.learning_rate'], row['loss.name']) == (1e-3, 'focal')
+        assert row['reference'] == home
+        if home:
+            assert results['scores']['full']['uf1']['mean'] == pytest.approx(expected)
+    assert results['selection'] == 'last'
+    assert len(results['sweep']) == 4
+    assert (folder / 'sweep.csv').exists()
+    assert 'Reference' in (folder / 'sweep.md').read_text()
+
+
+def test_a_point_of_a_sweep_is_the_run_of_that_config(swept, small_dataset_dir, tmp_path):
+    fields = {'optimizer.learning_rate': 0.01, 'loss.name': 'cross_entropy'}
+    assert run(small(small_dataset_dir, **fields), tmp_path / 'alone')[0]
+    alone = pd.read_csv(tmp_path / 'alone' / 'predictions.csv')
+    table = pd.read_csv(swept[0] / 'predictions.csv')
+    own = table[(table[list(fields)] == list(fields.values())).all(axis=1)]
+    assert own['clip'].tolist() == alone['clip'].tolist()
+    chances = [name for name in alone if name.startswith('prob_')]
+    np.testing.assert_allclose(own[chances], alone[chances], atol=2e-3)
+
+
+def test_a_finished_sweep_is_reported_again_and_another_one_refused(swept, small_dataset_dir):
+    folder, _, results, printed = swept
+    config = small(small_dataset_dir, sweep=(GRID, {'loss.name': 'focal'}))
+    _, again, told = run(config, folder)
+    assert again == results
+    assert 'nothing is trained again' in told
+    config.sweep = (GRID,)
+    with pytest.raises(InputError, match='holds another run:\n  sweep is'):
+        run(config, folder)
+
+
+def test_fields_that_change_the_program_split_the_table_and_nested_selection_chooses(
+    small_dataset_dir, tmp_path
+):
+    fields = {
+        'sweep': ({'model.dropout': (0.2, 0.5)}, {'training.epochs': 1}),
+        'selection.name': 'nested',
+        'selection.parts': 2,
+        'optimizer.learning_rate': 0.01,
+    }
+    complete, results, printed = run(small(small_dataset_dir, **fields), tmp_path)
+    assert complete
+    trials = pd.read_csv(tmp_path / 'trials.csv')
+    # A point has 8 subjects, each left out alone and with either half of the others.
+    assert trials.groupby(['group', 'point']).size().to_dict() == {(0, 0): 24, (0, 1): 24, (1, 2): 24}
+    assert trials.groupby('wave')['group'].nunique().eq(1).all()
+    assert 'training.epochs = 1: 24 trials, 24 side by side' in printed
+
+    names = ['model.dropout', 'training.epochs']
+    inner = pd.read_csv(tmp_path / 'inner_predictions.csv', dtype={'subject': str, 'outer_subject': str})
+    outer = pd.read_csv(tmp_path / 'predictions.csv', dtype={'subject': str})
+    assert (inner['subject'] != inner['outer_subject']).all()
+    assert set(inner['inner']) == {1, 2}
+    assert len(outer) == 3 * 24
+    assert results['selection'] == 'nested'
+    assert len(results['chosen']) == 8
+    right = total = 0
+    for choice in results['chosen']:
+        seen = inner[inner['outer_subject'] == choice['subject']]
+        uf1 = seen.groupby(names)[['label', 'prediction']].apply(
+            lambda rows: metrics.f1_score(rows['label'], rows['prediction'], average='macro')
+        )
+        assert uf1[tuple(choice[name] for name in names)] == pytest.approx(uf1.max())
+        own = outer[outer['subject'] == choice['subject']]
+        own = own[(own[names] == [choice[name] for name in names]).all(axis=1)]
+        right, total = right + (own['label'] == own['prediction']).sum(), total + len(own)
+    assert total == 24
+    assert results['scores']['full']['acc']['mean'] == pytest.approx(right / total)
+    assert sum(row['reference'] for row in results['sweep']) == 1
+
+
+def test_a_failed_trial_fails_its_seed_and_point_alone(small_dataset_dir, tmp_path):
+    config = small(small_dataset_dir, sweep=({'optimizer.learning_rate': (1e-3, 1e30, 0.01)},))
+    complete, results, printed = run(config, tmp_path)
+    assert not complete
+    assert len(results['failed']) == 8
+    assert {row['optimizer.learning_rate'] for row in results['failed']} == {1e30}
+    assert 'optimizer.learning_rate = 1e+30: not finite' in printed
+    assert 'its seed is not scored at this point' in printed
+    assert [row['optimizer.learning_rate'] for row in results['sweep']] == [0.001, 0.01]
+    assert results['scores']['full']['uf1']['mean'] is not None
+
+
+def test_a_wave_that_is_too_large_is_halved_and_told(small_dataset_dir, tmp_path, monkeypatch):
+    sizes = []
+    train_wave = Engine.train_wave
+
+    def tight(self, rows, *, size, **options):
+        sizes.append(size)
+        if size > 3:
+            raise jax.errors.JaxRuntimeError('RESOURCE_EXHAUSTED: Out of memory allocating 1 bytes.')
+        return train_wave(self, rows, size=size, **options)
+
+    monkeypatch.setattr(Engine, 'train_wave', tight)
+    complete, results, printed = run(small(small_dataset_dir), tmp_path)
+    assert complete
+    assert sizes == [8, 4, 2, 2, 2, 2]
+    assert 'ran out of memory with 8 trials side by side: RESOURCE_EXHAUSTED' in printed
+    assert 'going on with 4 side by side' in printed
+    assert pd.read_csv(tmp_path / 'trials.csv')['wave'].tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert len(pd.read_csv(tmp_path / 'predictions.csv')) == 24
+
+
+def test_one_trial_that_is_too_large_is_an_error(small_dataset_dir, tmp_path, monkeypatch):
+    def none(self, rows, **options):
+        raise jax.errors.JaxRuntimeError('RESOURCE_EXHAUSTED: Out of memory')
+
+    monkeypatch.setattr(Engine, 'train_wave', none)
+    with pytest.raises(InputError, match='ran out of memory with 1 trials side by side'):
+        run(small(small_dataset_dir), tmp_path)
+
+
+def test_a_disk_that_is_too_small_is_told_before_training(small_dataset_dir, tmp_path, monkeypatch):
+    monkeypatch.setattr(disk.shutil, 'disk_usage', lambda folder: types.SimpleNamespace(free=10**8))
+    fields = {'checkpoint.keep_weights': True, 'checkpoint.every': 1}
+    with pytest.raises(InputError, match='free, and the run needs') as error:
+        run(small(small_dataset_dir, **fields), tmp_path)
+    # 8 networks of the one-branch variant, of 2,417,415 parameters and some statistics, and two checkpoints
+    # of them with Adam's moments.
+    parameters = 4896 + 2352 * 1024 + 3 * 1024 + 1024 * 3 + 3
+    weights, checkpoints = (8 * 4 * times * parameters / 2**30 for times in (1, 6))
+    told = re.search(r'needs ([0-9.]+) GiB: ([0-9.]+) GiB of weights and ([0-9.]+) GiB', str(error.value))
+    found = [float(number) for number in told.groups()]
+    assert found == pytest.approx([weights + checkpoints, weights, checkpoints], abs=0.01)
+    assert 'keep_weights=False' in str(error.value)
+    assert not (tmp_path / 'trials.csv').exists(), 'the folder is not bound to this config'
+
+
+def test_a_sweep_over_datasets_needs_the_same_clips(small_dataset_dir, synthetic_dataset_dir, tmp_path):
+    paths = (str(small_dataset_dir), str(synthetic_dataset_dir))
+    with pytest.raises(
+        InputError, match='the points of a sweep need the same clips, but .*synthetic differs'
+    ):
+        run(small(small_dataset_dir, sweep=({'data.path': paths},)), tmp_path)

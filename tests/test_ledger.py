@@ -17,10 +17,18 @@ TRIALS = pd.DataFrame(
         'database': ['casme2', 'smic', 'samm', 'samm', 'samm'],
         'subject': ['01', '1', '006', '007', '1e3'],
         'seed': 0,
+        'group': 0,
         'learning_rate': [1e-3 / 3, 0.1 + 0.2, 1e-3, 1e-3, 1e-3],
         'focal_gamma': 2.0,
     }
 )
+
+
+def planned(path, trials=TRIALS, *, wave_size=2):
+    ledger = Ledger.create(path, trials)
+    for group in sorted(set(trials['group'])):
+        ledger.plan(group, wave_size)
+    return ledger
 
 
 def outcome(failed_epoch, *, losses, seconds=1.5):
@@ -29,7 +37,7 @@ def outcome(failed_epoch, *, losses, seconds=1.5):
         losses=np.array(losses, float),
         failed_epoch=np.array(failed_epoch),
         seconds=seconds,
-        variables={},
+        states={},
     )
 
 
@@ -39,23 +47,23 @@ def path(tmp_path):
 
 
 def test_a_new_ledger_reads_back_as_it_was_made(path):
-    made = Ledger.create(path, TRIALS, wave_size=2)
+    made = planned(path)
     found = Ledger.open(path, TRIALS)
     pd.testing.assert_frame_equal(found.table, made.table)
     pd.testing.assert_frame_equal(found.table[TRIALS.columns], TRIALS, check_exact=True)
     assert found.table['subject'].tolist() == ['01', '1', '006', '007', '1e3']
-    assert (found.waves, found.wave_size, found.seconds, len(found.failed)) == (3, 2, 0, 0)
+    assert (found.waves, found.wave_size(0), found.seconds, len(found.failed)) == ([0, 1, 2], 2, 0, 0)
 
 
 @pytest.mark.parametrize('subject', ['NA', 'nan', 'None'])
 def test_a_subject_may_be_called_as_a_missing_value(path, subject):
-    Ledger.create(path, TRIALS.assign(subject=subject), wave_size=2)
+    planned(path, TRIALS.assign(subject=subject))
     assert set(Ledger.open(path, TRIALS.assign(subject=subject)).table['subject']) == {subject}
 
 
 def test_every_trial_is_pending_at_first_in_its_order(path):
-    Ledger.create(path, TRIALS, wave_size=2)
-    pending = list(Ledger.open(path, TRIALS).pending())
+    planned(path)
+    pending = list(Ledger.open(path, TRIALS).pending(0))
     found = {number: rows['trial'].tolist() for number, rows in pending}
     assert found == {0: [0, 1], 1: [2, 3], 2: [4]}
     for _, rows in pending:
@@ -63,10 +71,10 @@ def test_every_trial_is_pending_at_first_in_its_order(path):
 
 
 def test_a_closed_wave_is_done_and_its_diverged_trials_failed(path):
-    ledger = Ledger.create(path, TRIALS, wave_size=2)
+    ledger = planned(path)
     ledger.close_wave(1, outcome([0, 2], losses=[[0.7, 0.8], [0.5, np.nan]], seconds=3.0))
     for found in (ledger, Ledger.open(path, TRIALS)):
-        assert [number for number, _ in found.pending()] == [0, 2]
+        assert [number for number, _ in found.pending(0)] == [0, 2]
         assert found.table['status'].tolist() == ['pending', 'pending', 'done', 'failed', 'pending']
         assert found.table['failed_epoch'].tolist() == [0, 0, 0, 2, 0]
         np.testing.assert_array_equal(found.table['loss'], [np.nan, np.nan, 0.5, np.nan, np.nan])
@@ -74,23 +82,49 @@ def test_a_closed_wave_is_done_and_its_diverged_trials_failed(path):
 
 
 def test_a_reopened_ledger_goes_on_to_its_end(path):
-    Ledger.create(path, TRIALS, wave_size=2).close_wave(0, outcome([0, 0], losses=[[1, 2]], seconds=1.5))
+    planned(path).close_wave(0, outcome([0, 0], losses=[[1, 2]], seconds=1.5))
     Ledger.open(path, TRIALS).close_wave(1, outcome([0, 0], losses=[[3, 4]], seconds=2.0))
     Ledger.open(path, TRIALS).close_wave(2, outcome([0], losses=[[5]], seconds=0.25))
     ledger = Ledger.open(path, TRIALS)
-    assert not list(ledger.pending())
+    assert not list(ledger.pending(0))
     assert ledger.table['loss'].tolist() == [1, 2, 3, 4, 5]
     assert ledger.seconds == 3.75, 'the time of each wave, not of each trial'
 
 
 def test_what_is_pending_can_be_planned_again(path):
-    ledger = Ledger.create(path, TRIALS, wave_size=2)
+    ledger = planned(path)
     ledger.close_wave(0, outcome([0, 0], losses=[[1, 2]]))
-    ledger.plan_again(1)
+    ledger.plan(0, 1)
     found = Ledger.open(path, TRIALS)
     assert found.table['wave'].tolist() == [0, 0, 1, 2, 3]
-    assert found.wave_size == 1
-    assert [number for number, _ in found.pending()] == [1, 2, 3]
+    assert found.wave_size(0) == 1
+    assert [number for number, _ in found.pending(0)] == [1, 2, 3]
+
+
+def test_what_is_not_planned_is_not_kept(path):
+    ledger = Ledger.create(path, TRIALS)
+    assert not path.exists()
+    assert (ledger.waves, ledger.wave_size(0)) == ([], 0)
+
+
+GROUPS = TRIALS.assign(group=[0, 1, 0, 1, 1], **{'model.variant': ['01', '1e3', '01', '1e3', '1e3']})
+
+
+def test_a_wave_never_mixes_groups_and_each_group_is_planned_by_itself(path):
+    ledger = Ledger.create(path, GROUPS)
+    ledger.plan(0, 5)
+    found = Ledger.open(path, GROUPS)
+    assert found.table['wave'].tolist() == [0, -1, 0, -1, -1]
+    assert (found.waves, found.wave_size(0), found.wave_size(1)) == ([0], 2, 0)
+    assert [rows['trial'].tolist() for _, rows in found.pending(0)] == [[0, 2]]
+    found.close_wave(0, outcome([0, 0], losses=[[1, 2]]))
+    found.plan(1, 3)
+    found.plan(1, 2)
+    found = Ledger.open(path, GROUPS)
+    assert found.table['wave'].tolist() == [0, 1, 0, 1, 2]
+    assert found.pending(0) == []
+    assert {number: rows['trial'].tolist() for number, rows in found.pending(1)} == {1: [1, 3], 2: [4]}
+    assert found.trials(1)['model.variant'].tolist() == ['1e3'] * 3, 'words that look like numbers'
 
 
 @pytest.mark.parametrize('content', ['', 'trial,fold\n0,0\n', '\x00\xff'])
@@ -101,7 +135,7 @@ def test_a_file_that_is_no_ledger_is_named(path, content):
 
 
 def test_a_ledger_of_other_trials_is_refused(path):
-    Ledger.create(path, TRIALS, wave_size=2)
+    planned(path)
     with pytest.raises(InputError, match='other trials'):
         Ledger.open(path, TRIALS.assign(seed=1))
 
@@ -132,7 +166,7 @@ def test_an_error_leaves_what_was_there_and_no_temporary_file(path, old):
 
 
 def test_a_ledger_that_cannot_be_written_keeps_the_one_before(path, monkeypatch):
-    ledger = Ledger.create(path, TRIALS, wave_size=2)
+    ledger = planned(path)
 
     def half_written(self, file, **options):
         file.write_text('trial,fo')
@@ -141,5 +175,5 @@ def test_a_ledger_that_cannot_be_written_keeps_the_one_before(path, monkeypatch)
     monkeypatch.setattr(pd.DataFrame, 'to_csv', half_written)
     with pytest.raises(OSError, match='No space'):
         ledger.close_wave(0, outcome([0, 0], losses=[[1, 2]]))
-    assert len(list(Ledger.open(path, TRIALS).pending())) == 3
+    assert len(list(Ledger.open(path, TRIALS).pending(0))) == 3
     assert list(path.parent.iterdir()) == [path]

@@ -8,6 +8,8 @@ import optax
 import pytest
 from sklearn.metrics.pairwise import paired_cosine_distances
 
+from configs import cd
+from dualatme_jax import schema
 from dualatme_jax.errors import InputError
 from dualatme_jax.models.output import Output
 from dualatme_jax.training import losses
@@ -21,14 +23,17 @@ CROSS_ENTROPY = np.asarray(optax.softmax_cross_entropy_with_integer_labels(LOGIT
 GAMMAS = (0.0, 0.5, 2.0)
 
 
-def test_cross_entropy_is_optax_s():
-    np.testing.assert_allclose(losses.cross_entropy(LOGITS, LABELS), CROSS_ENTROPY, rtol=1e-5)
+def test_focal_loss_without_gamma_is_optax_s_cross_entropy():
+    np.testing.assert_allclose(losses.focal(LOGITS, LABELS, gamma=0.0, alpha=1.0), CROSS_ENTROPY, rtol=1e-5)
 
 
-def test_focal_loss_without_gamma_is_the_cross_entropy():
-    np.testing.assert_array_equal(
-        losses.focal(LOGITS, LABELS, gamma=0.0, alpha=1.0), losses.cross_entropy(LOGITS, LABELS)
-    )
+CLASS_WEIGHTS = (0.2857, 0.1329, 0.1695)
+
+
+def hyperparameters(name, labels=schema.LABELS, class_weights=CLASS_WEIGHTS, **fields):
+    """Those of a loss section; a focal loss of gamma 2 and no cosine loss, unless told."""
+    section = cd.get_config().loss.to_dict() | {'cosine_weight': 0.0}
+    return losses.hyperparameters(section | {'name': name, 'class_weights': class_weights} | fields, labels)
 
 
 @pytest.mark.parametrize('classes', [2, 5, 7])
@@ -36,9 +41,10 @@ def test_any_number_of_classes(classes):
     rng = np.random.default_rng(classes)
     logits, labels = rng.normal(0, 3, (16, classes)).astype(np.float32), np.arange(16) % classes
     expected = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
-    np.testing.assert_allclose(losses.cross_entropy(logits, labels), expected, rtol=1e-4, atol=1e-6)
     weights = rng.uniform(size=classes).astype(np.float32)
-    _, found = losses.classification('weighted_cross_entropy')(logits, labels, {}, weights)
+    numbers = hyperparameters('weighted_cross_entropy', [str(k) for k in range(classes)], weights.tolist())
+    values, found = losses.classification(logits, labels, numbers)
+    np.testing.assert_allclose(values, expected, rtol=1e-4, atol=1e-6)
     np.testing.assert_array_equal(found, [weights[label] for label in labels])
 
 
@@ -92,20 +98,9 @@ def test_features_of_zero_have_distance_one_and_a_finite_gradient(a, b):
     assert np.isfinite(gradients).all()
 
 
-CLASS_WEIGHTS = (0.2857, 0.1329, 0.1695)
-
-
-def joint_loss(name, output, mask, **hyperparameters):
-    training = Training(
-        model=None,
-        classification=losses.classification(name),
-        class_weights=CLASS_WEIGHTS,
-        optimizer=None,
-        schedule=None,
-    )
-    values = {'focal_gamma': 2.0, 'focal_alpha': 1.0, 'cosine_weight': 0.0} | hyperparameters
-    trial = types.SimpleNamespace(hyperparameters=values)
-    return training.joint_loss(output, LABELS, np.float32(mask), trial)
+def joint_loss(name, output, mask, **fields):
+    trial = types.SimpleNamespace(hyperparameters=hyperparameters(name, **fields))
+    return Training(model=None, optimizer=None).joint_loss(output, LABELS, np.float32(mask), trial)
 
 
 PADDED = np.array([1, 0, 1, 1, 1, 0, 0, 1])
@@ -113,7 +108,7 @@ MASKS = pytest.mark.parametrize('mask', [np.ones(8), PADDED], ids=['full', 'padd
 
 
 @MASKS
-@pytest.mark.parametrize('name', losses.CLASSIFICATION)
+@pytest.mark.parametrize('name', losses.NAMES)
 def test_a_batch_s_loss_is_the_mean_over_its_examples_weighted_as_pytorch_does(name, mask):
     values = CROSS_ENTROPY * (1 - np.exp(-CROSS_ENTROPY)) ** (2 if name == 'focal' else 0)
     weights = np.array(CLASS_WEIGHTS)[LABELS] if name == 'weighted_cross_entropy' else np.ones(8)
@@ -158,6 +153,22 @@ def test_a_batch_of_padding_alone_is_finite():
     assert not gradient.any()
 
 
+def test_losses_by_any_name_share_one_program():
+    numbers = [hyperparameters(name) for name in losses.NAMES]
+    stacked = jax.tree.map(lambda *values: np.float32(values), *numbers)
+    found = jax.jit(jax.vmap(losses.classification, (None, None, 0)))(LOGITS, LABELS, stacked)
+    for place, expected in enumerate(numbers):
+        for one, other in zip(found, losses.classification(LOGITS, LABELS, expected), strict=True):
+            np.testing.assert_allclose(one[place], other, rtol=1e-5)
+
+
 def test_an_unknown_loss_is_refused_with_those_there_are():
     with pytest.raises(InputError, match=r"unknown loss 'hinge': config\.loss\.name takes 'focal', "):
-        losses.classification('hinge')
+        hyperparameters('hinge')
+
+
+@pytest.mark.parametrize('weights', [(1.0, 2.0), (1.0, 2.0, -1.0), (), (1.0, 2.0, 'x'), (1.0, 2.0, np.nan)])
+def test_the_weighted_loss_alone_needs_a_weight_a_class(weights):
+    assert hyperparameters('focal', class_weights=weights)['class_weight_2'] == 1
+    with pytest.raises(InputError, match='one, not negative, for each of negative, positive, surprise'):
+        hyperparameters('weighted_cross_entropy', class_weights=weights)

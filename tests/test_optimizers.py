@@ -5,6 +5,7 @@ import numpy as np
 import optax
 import pytest
 
+from configs import cd
 from dualatme_jax.errors import InputError
 from dualatme_jax.training import optimizers
 
@@ -14,25 +15,57 @@ BEGIN = np.array([1, -2, 3], np.float32)
 STEPS = 5
 
 
-def path(name, rate, **hyperparameters):
+CONFIG = cd.get_config().optimizer
+
+
+def given(**fields):
+    """Hyperparameters of an optimizer section."""
+    return {
+        name: np.float32(value) for name, value in optimizers.hyperparameters({**CONFIG, **fields}).items()
+    }
+
+
+def path(name, rate, **fields):
     """Parameters after each of some steps, as `Training.step` takes them."""
+    hyperparameters = given(learning_rate=rate, **fields)
     transformation = optimizers.optimizer(name)(hyperparameters)
     x, moments, found = BEGIN, transformation.init(BEGIN), []
     for _ in range(STEPS):
         direction, moments = transformation.update(CURVATURE * x, moments, x)
-        x = x - rate * direction
+        x = optimizers.update(x, direction, hyperparameters, epoch=0)
         found.append(x)
     return np.stack(found)
 
 
-def test_adam_takes_optax_s_steps():
-    reference = optax.adam(0.1)
+def reference_path(reference):
     x, state, expected = BEGIN, reference.init(BEGIN), []
     for _ in range(STEPS):
-        updates, state = reference.update(CURVATURE * x, state)
+        updates, state = reference.update(CURVATURE * x, state, x)
         x = optax.apply_updates(x, updates)
         expected.append(x)
-    np.testing.assert_allclose(path('adam', 0.1), expected, rtol=1e-5)
+    return np.stack(expected)
+
+
+@pytest.mark.parametrize(('beta1', 'beta2'), [(0.9, 0.999), (0.0, 0.5), (0.5, 0.0)])
+def test_adam_takes_optax_s_steps(beta1, beta2):
+    expected = reference_path(optax.adam(0.1, b1=beta1, b2=beta2))
+    np.testing.assert_allclose(path('adam', 0.1, beta1=beta1, beta2=beta2), expected, rtol=1e-4)
+
+
+def test_weight_decay_is_adamw_s():
+    expected = reference_path(optax.adamw(0.1, weight_decay=0.3))
+    np.testing.assert_allclose(path('adam', 0.1, weight_decay=0.3), expected, rtol=1e-4)
+    assert not np.allclose(path('adam', 0.1), expected, rtol=1e-2)
+
+
+def test_weight_decay_is_decoupled_from_the_momentum_of_sgd():
+    rate, decay, momentum = 0.05, 0.2, 0.9
+    x, velocity, expected = BEGIN.astype(float), 0, []
+    for _ in range(STEPS):
+        velocity = momentum * velocity + CURVATURE * x
+        x = x - rate * velocity - rate * decay * x
+        expected.append(x)
+    np.testing.assert_allclose(path('sgd', rate, weight_decay=decay), expected, rtol=1e-5)
 
 
 def test_adam_begins_with_a_step_of_the_rate_against_the_sign():
@@ -62,23 +95,26 @@ def test_momentum_may_differ_between_stacked_trials():
     np.testing.assert_allclose(second_direction(momenta), (1 + momenta[:, None]) * BEGIN, rtol=1e-6)
 
 
-def factors(name, epochs, **options):
-    factor = jax.jit(optimizers.schedule(name, **{'step_epochs': 10, 'step_factor': 0.5} | options))
-    return [float(factor(np.int32(epoch))) for epoch in epochs]
+def rates(epochs, **fields):
+    rate = jax.jit(optimizers.rate)
+    return [float(rate(given(learning_rate=1.0, **fields), np.int32(epoch))) for epoch in epochs]
 
 
 def test_the_constant_schedule_is_one():
-    assert factors('constant', [0, 9, 10, 59]) == [1, 1, 1, 1]
+    assert rates([0, 9, 10, 59], schedule='constant') == [1, 1, 1, 1]
+    assert rates([0, 1], schedule='constant', step_epochs=0) == [1, 1]
 
 
 def test_the_step_schedule_is_pytorch_s_step_lr():
     expected = [0.5 ** (epoch // 10) for epoch in range(60)]
-    assert factors('step', range(60)) == pytest.approx(expected, rel=1e-6)
+    assert rates(range(60), schedule='step') == pytest.approx(expected, rel=1e-6)
 
 
-def test_the_step_schedule_takes_its_numbers():
-    assert factors('step', range(7), step_epochs=3, step_factor=0.1) == pytest.approx(
-        [1, 1, 1, 0.1, 0.1, 0.1, 0.01]
+@pytest.mark.parametrize('step_epochs', [1, 3, 7])
+def test_the_step_schedule_takes_its_numbers(step_epochs):
+    expected = [0.1 ** (epoch // step_epochs) for epoch in range(30)]
+    assert rates(range(30), schedule='step', step_epochs=step_epochs, step_factor=0.1) == pytest.approx(
+        expected, rel=1e-4
     )
 
 
@@ -86,10 +122,10 @@ def test_unknown_names_are_refused_with_those_there_are():
     with pytest.raises(InputError, match=r"unknown optimizer 'lion': .* takes 'adam', 'sgd'"):
         optimizers.optimizer('lion')
     with pytest.raises(InputError, match=r"unknown schedule 'cosine': .* takes 'constant', 'step'"):
-        optimizers.schedule('cosine', step_epochs=10, step_factor=0.5)
+        given(schedule='cosine')
 
 
 @pytest.mark.parametrize('step_epochs', [0, -1])
 def test_steps_of_no_epochs_are_refused(step_epochs):
     with pytest.raises(InputError, match=f'step_epochs is {step_epochs}; expected 1 or more'):
-        optimizers.schedule('step', step_epochs=step_epochs, step_factor=0.5)
+        given(schedule='step', step_epochs=step_epochs)

@@ -52,7 +52,7 @@ SMALL = make_dataset(
 
 
 def table(dataset, **options):
-    options = {'seeds': (0,), 'hyperparameters': HYPERPARAMETERS, 'allow_missing_class': True} | options
+    options = {'seeds': (0,), 'points': [HYPERPARAMETERS], 'allow_missing_class': True} | options
     return trials.table(dataset, **options)
 
 
@@ -128,15 +128,108 @@ def test_the_classes_are_the_dataset_s(labels):
 def test_the_table_s_columns_and_order():
     found = table(SMALL, seeds=(3, 0))
     identity = ['trial', 'fold', 'database', 'subject', 'seed']
-    assert list(found.columns) == [*identity, 'learning_rate', 'focal_gamma']
+    sweep = ['point', 'group', 'inner', 'parts']
+    assert list(found.columns) == [*identity, *sweep, 'learning_rate', 'focal_gamma']
     assert found.to_numpy().tolist() == [
-        [0, 0, 'casme2', '1', 3, 1e-3, 2],
-        [1, 1, 'smic', '1', 3, 1e-3, 2],
-        [2, 2, 'smic', '2', 3, 1e-3, 2],
-        [3, 0, 'casme2', '1', 0, 1e-3, 2],
-        [4, 1, 'smic', '1', 0, 1e-3, 2],
-        [5, 2, 'smic', '2', 0, 1e-3, 2],
+        [0, 0, 'casme2', '1', 3, 0, 0, 0, 0, 1e-3, 2],
+        [1, 1, 'smic', '1', 3, 0, 0, 0, 0, 1e-3, 2],
+        [2, 2, 'smic', '2', 3, 0, 0, 0, 0, 1e-3, 2],
+        [3, 0, 'casme2', '1', 0, 0, 0, 0, 0, 1e-3, 2],
+        [4, 1, 'smic', '1', 0, 0, 0, 0, 0, 1e-3, 2],
+        [5, 2, 'smic', '2', 0, 0, 0, 0, 0, 1e-3, 2],
     ]
+
+
+def test_the_points_of_a_sweep_follow_one_another_and_are_paired():
+    points = [
+        {'group': 0, 'loss.class_weights': (1, 2), 'model.variant': 'a', 'learning_rate': 0.1},
+        {'group': 1, 'loss.class_weights': (1, 3), 'model.variant': 'b', 'learning_rate': 0.2},
+    ]
+    found = table(SMALL, seeds=(0, 1), points=points)
+    assert found['trial'].tolist() == list(range(12))
+    assert found['point'].tolist() == found['group'].tolist() == [0] * 6 + [1] * 6
+    assert set(found['loss.class_weights']) == {'(1, 2)', '(1, 3)'}
+    one, other = (found[found['point'] == point].to_dict('records') for point in (0, 1))
+    for left, right in zip(one, other, strict=True):
+        a, b = (trials.device_trial(row, SMALL) for row in (left, right))
+        assert bits(a.key) == bits(b.key)
+        assert (a.hyperparameters, b.hyperparameters) == ({'learning_rate': 0.1}, {'learning_rate': 0.2})
+
+
+# Five to nine people of three classes, with all classes among any four.
+NESTED = st.lists(st.integers(3, 6), min_size=5, max_size=9).map(
+    lambda sizes: make_dataset(
+        [('smic', f's{person}', k % 3) for person, clips in enumerate(sizes) for k in range(clips)]
+    )
+)
+
+
+@settings(max_examples=30, deadline=None, derandomize=True)
+@given(dataset=NESTED, seed=st.integers(0, 99), parts=st.integers(2, 4))
+def test_inner_trials_see_neither_their_subject_nor_their_part(dataset, seed, parts):
+    found = rows(dataset, seeds=(seed,), parts=parts)
+    assert {row['inner'] for row in found} >= {0, 1}
+    predicted = collections.Counter()
+    for row in found:
+        train = trials.device_trial(row, dataset, dataset.size).train
+        held_out = trials.held_out_clips(row, dataset)
+        own = np.flatnonzero(dataset.subject == row['subject'])
+        people, tested = set(dataset.subject[train]), set(dataset.subject[held_out])
+        assert row['subject'] not in people
+        assert not people & tested
+        assert people | tested | {row['subject']} == set(dataset.subject)
+        if row['inner']:
+            assert not set(held_out) & set(own)
+            predicted.update((row['subject'], k) for k in held_out)
+        else:
+            assert held_out.tolist() == own.tolist()
+    clips = range(dataset.size)
+    assert predicted == {(s, k): 1 for s in set(dataset.subject) for k in clips if dataset.subject[k] != s}
+
+
+def test_parts_are_spread_over_classes_and_the_same_for_all_points():
+    dataset = make_dataset([('smic', f's{k // 3:02}', k % 3) for k in range(48)])
+    found = table(dataset, points=[{'learning_rate': 0.1}, {'learning_rate': 0.2}], parts=5)
+    assert found['inner'].value_counts().to_dict() == dict.fromkeys(range(6), 32)
+    for row in found[(found['fold'] == 3) & (found['inner'] > 0)].to_dict('records'):
+        counts = np.bincount(dataset.label[trials.held_out_clips(row, dataset)])
+        assert counts.tolist() == [3, 3, 3]
+    one, other = (found[found['point'] == point].to_dict('records') for point in (0, 1))
+    for left, right in zip(one, other, strict=True):
+        np.testing.assert_array_equal(*(trials.held_out_clips(row, dataset) for row in (left, right)))
+    assert trials.most_held_out(found, dataset) == 9
+    assert trials.most_held_out(found[found['inner'] == 0], dataset) == trials.most_clips(dataset) == 3
+
+
+def test_outer_trials_of_a_nested_run_are_those_of_a_plain_one():
+    dataset = make_dataset([('smic', f's{k // 3}', k % 3) for k in range(18)])
+    nested = [row for row in rows(dataset, parts=2) if not row['inner']]
+    keys = set()
+    for plain, row in zip(rows(dataset), nested, strict=True):
+        one, other = trials.device_trial(plain, dataset), trials.device_trial(row, dataset)
+        jax.tree.map(
+            np.testing.assert_array_equal, jax.random.key_data(one.key), jax.random.key_data(other.key)
+        )
+        np.testing.assert_array_equal(one.train, other.train)
+        np.testing.assert_array_equal(one.held_out, other.held_out)
+        keys.add(bits(one.key))
+    inner = {
+        bits(trials.device_trial(row, dataset, 18).key) for row in rows(dataset, parts=2) if row['inner']
+    }
+    assert len(inner) == 12
+    assert not inner & keys
+
+
+@pytest.mark.parametrize('parts', [1, 3, -1])
+def test_more_parts_than_subjects_are_refused(parts):
+    with pytest.raises(InputError, match=rf'config\.selection\.parts is {parts}; expected 2 to 2'):
+        table(SMALL, parts=parts)
+
+
+def test_an_inner_trial_without_a_class_is_named():
+    lone = make_dataset([('smic', f's{k}', int(k == 3)) for k in range(6)], labels=('a', 'b'))
+    with pytest.raises(InputError, match=r'smic/s0, seed 0, inner part [12]: no b clip is left'):
+        table(lone, parts=2, allow_missing_class=False)
 
 
 @pytest.mark.parametrize('seeds', [(), (1, 2, 1), (0, -1), (0, 2**32), (0.5,), ('1',)])
@@ -170,14 +263,14 @@ def test_a_key_depends_on_seed_and_subject_alone():
     here = rows(SMALL, seeds=(5,))[2]
     there = next(
         row
-        for row in rows(more, seeds=(1, 5), hyperparameters={'learning_rate': 0.1})
+        for row in rows(more, seeds=(1, 5), points=[{'learning_rate': 0.1}])
         if (row['database'], row['subject'], row['seed']) == ('smic', '2', 5)
     )
     assert (here['trial'], here['fold']) != (there['trial'], there['fold'])
     assert bits(trials.device_trial(here, SMALL).key) == bits(trials.device_trial(there, more).key)
 
 
-RECIPE = Training(model=None, classification=None, class_weights=(), optimizer=None, schedule=None)
+RECIPE = Training(model=None, optimizer=None)
 shuffle = jax.jit(RECIPE.shuffle)
 
 
@@ -250,14 +343,14 @@ def test_waves_fit_are_as_few_as_can_be_and_even(count, bytes_per_trial, budget_
 
 def test_a_trial_that_does_not_fit_is_refused_with_what_it_needs():
     gib = 2**30
-    with pytest.raises(InputError, match=r'it needs 2\.50 GiB and 1\.25 GiB may be used'):
+    with pytest.raises(InputError, match=r'one needs 2\.50 GiB and 1\.25 GiB may be used'):
         memory.wave_size(trials=68, bytes_per_trial=5 * gib // 2, budget_bytes=5 * gib // 4, most=68)
 
 
 def test_the_budget_is_the_limit_given():
-    assert memory.budget(1.5) == 3 * 2**29
+    assert memory.budget(1.5, jax.devices()) == 3 * 2**29
     with pytest.raises(InputError, match=r'config\.engine\.memory_gib is -1'):
-        memory.budget(-1)
+        memory.budget(-1, jax.devices())
 
 
 @pytest.mark.parametrize(
@@ -265,17 +358,17 @@ def test_the_budget_is_the_limit_given():
     [('gpu', {'bytes_limit': 1000, 'bytes_in_use': 500}, 400), ('cpu', None, 160)],
 )
 def test_without_a_limit_the_budget_is_most_of_what_is_free(monkeypatch, platform, stats, expected):
-    device = types.SimpleNamespace(platform=platform, memory_stats=lambda: stats)
-    monkeypatch.setattr(memory.jax, 'local_devices', lambda: [device])
+    device = types.SimpleNamespace(platform=platform, process_index=0, memory_stats=lambda: stats)
     monkeypatch.setattr(memory.psutil, 'virtual_memory', lambda: types.SimpleNamespace(available=200))
-    assert memory.budget(0.0) == expected
+    assert memory.budget(0.0, [device]) == expected
 
 
-def test_a_device_that_does_not_tell_its_memory_needs_a_limit(monkeypatch):
-    device = types.SimpleNamespace(platform='gpu', device_kind='Toy', memory_stats=lambda: None)
-    monkeypatch.setattr(memory.jax, 'local_devices', lambda: [device])
+def test_a_device_that_does_not_tell_its_memory_needs_a_limit():
+    device = types.SimpleNamespace(
+        platform='gpu', device_kind='Toy', process_index=0, memory_stats=lambda: None
+    )
     with pytest.raises(InputError, match=r'Toy does not tell its memory; set config\.engine\.memory_gib'):
-        memory.budget(0.0)
+        memory.budget(0.0, [device])
 
 
 def raise_of_device(message):
@@ -284,7 +377,9 @@ def raise_of_device(message):
 
 
 def test_running_out_of_memory_is_explained_and_other_errors_are_not():
-    with pytest.raises(InputError, match=r'with 68 trials side by side(.|\n)*max_trials=34'):
+    with pytest.raises(
+        InputError, match=r'with 68 trials side by side: RESOURCE_EXHAUSTED: Out of memory\n.*free memory'
+    ):
         raise_of_device('RESOURCE_EXHAUSTED: Out of memory\nlong list')
     with pytest.raises(jax.errors.JaxRuntimeError, match='INTERNAL'):
         raise_of_device('INTERNAL: cuDNN')

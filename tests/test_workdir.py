@@ -20,6 +20,8 @@ CONFIG = {
     'optimizer': {'name': 'adam', 'learning_rate': 1e-3},
     'report': {'resamples': 1000},
     'seeds': (0, 1),
+    'selection': {'name': 'last'},
+    'sweep': (),
     'training': {'epochs': 60},
 }
 
@@ -81,6 +83,8 @@ def test_what_does_not_decide_the_result_may_change_and_is_kept(folder, section)
         (changed('model', variant='code'), "model.variant is 'paper' there and 'code' here"),
         (changed('model', width=6), 'model.width is None there and 6 here'),
         (changed('optimizer', learning_rate=0.1), 'optimizer.learning_rate is 0.001 there and 0.1 here'),
+        (CONFIG | {'sweep': ({'a.b': (1,)},)}, "sweep is [] there and ({'a.b': (1,)},) here"),
+        (changed('selection', name='nested'), "selection.name is 'last' there and 'nested' here"),
         (CONFIG | {'seeds': (0,)}, 'seeds is [0, 1] there and (0,) here'),
         (changed('training', epochs=61), 'training.epochs is 60 there and 61 here'),
     ],
