@@ -26,7 +26,6 @@ import importlib.util
 import json
 import os
 import pathlib
-import platform
 import subprocess
 import sys
 import tempfile
@@ -37,15 +36,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from benchmarks import machine, workload
 from dualatme_jax import dataset as dataset_lib
-from dualatme_jax import files, schema
 from dualatme_jax.dataset import Dataset
 from dualatme_jax.errors import InputError
 
 OURS, PYTORCH = 'ours', 'pytorch'
-
-# As in `main`: what allocates large arrays on a CPU gains from huge pages. Both sides get them.
-ENVIRONMENT = {'GLIBC_TUNABLES': 'glibc.malloc.hugetlb=1'}
 
 # Trials whose step is compiled to learn what one takes, where not all folds may fit the memory at once.
 PROBED_TRIALS = 16
@@ -88,24 +84,6 @@ class Work:
         return self.epochs * sum(self.dataset.size - own.size for own in self.held_out)
 
 
-def random_clips() -> Dataset:
-    """Random flows in the shape of MEGC2019-CD: 442 clips of 68 subjects, 6 or 7 a subject."""
-    clips, subjects = schema.MEGC2019_CD[schema.FULL]
-    random = np.random.default_rng(0)
-    subject = np.sort(np.arange(clips) % subjects)
-    database = np.array(schema.COMPOSITE)[subject * len(schema.COMPOSITE) // subjects]
-    return Dataset(
-        flow=random.integers(0, 256, (clips, *schema.FLOW_SHAPE), np.uint8),
-        flow_puzzled=random.integers(0, 256, (clips, *schema.FLOW_SHAPE), np.uint8),
-        label=random.integers(0, len(schema.LABELS), clips).astype(np.int32),
-        database=database,
-        subject=np.array([f'{number:03d}' for number in subject]),
-        clip=np.array([f'clip{number:03d}' for number in range(clips)]),
-        labels=schema.LABELS,
-        metadata={'release': 'random'},
-    )
-
-
 def measure(prepare: Callable[[], Run], work: Work) -> dict[str, float]:
     """Times the work, after `prepare` and one epoch to warm up.
 
@@ -131,29 +109,22 @@ def ours(work: Work) -> dict[str, Any]:
     """Our side: the engine on all folds, in as many waves as memory needs."""
     import jax
 
-    from configs import cd
-    from dualatme_jax import experiment
-    from dualatme_jax.training import memory, trials
+    from dualatme_jax.training import devices, memory
     from dualatme_jax.training.checkpoint import WaveCheckpoints
     from dualatme_jax.training.engine import Engine
 
-    config = cd.get_config()
+    devices.one_a_core()
 
     def prepare() -> Run:
-        training = experiment.make_training(config, work.dataset.labels)
-        engine = Engine(training, work.dataset, batch_size=config.training.batch_size)
-        table = trials.table(
-            work.dataset,
-            seeds=config.seeds,
-            hyperparameters=experiment.hyperparameters(config),
-            allow_missing_class=True,
-        )
-        rows = table[: work.folds].to_dict('records')
+        training = workload.training(work.dataset)
+        engine = Engine(training, work.dataset, batch_size=workload.BATCH_SIZE)
+        rows = workload.rows(work.dataset, work.folds)
         size = memory.wave_size(
             trials=len(rows),
             bytes_per_trial=engine.bytes_per_trial(rows[:PROBED_TRIALS]),
-            budget_bytes=memory.budget(config.engine.memory_gib),
+            budget_bytes=memory.budget(0, jax.devices()),
             most=len(rows),
+            devices=len(jax.devices()),
         )
 
         def run(epochs: int) -> None:
@@ -184,14 +155,16 @@ def pytorch(work: Work, *, compiled: bool, channels_last: bool) -> dict[str, Any
     from benchmarks import pytorch as baseline
 
     device = baseline.default_device()
-    options = baseline.Options(device=device, threads=cores(), channels_last=channels_last, compile=compiled)
+    options = baseline.Options(
+        device=device, threads=machine.cores(), channels_last=channels_last, compile=compiled
+    )
     data, held_out = work.dataset, work.held_out
 
     def prepare() -> Run:
-        machine = baseline.Baseline(
+        sequential = baseline.Baseline(
             data.flow, data.flow_puzzled, data.label, classes=len(data.labels), options=options
         )
-        return lambda epochs: machine.train(held_out, epochs=epochs)
+        return lambda epochs: sequential.train(held_out, epochs=epochs)
 
     found = measure(prepare, work)
     about = baseline.describe(device)
@@ -201,11 +174,6 @@ def pytorch(work: Work, *, compiled: bool, channels_last: bool) -> dict[str, Any
         'options': dataclasses.asdict(options),
         'versions': about,
     }
-
-
-def cores() -> int:
-    """Processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
 
 
 def compare(options: argparse.Namespace) -> dict[str, Any]:
@@ -234,15 +202,8 @@ def compare(options: argparse.Namespace) -> dict[str, Any]:
         'folds': options.folds,
         'epochs': options.epochs,
         'dataset': options.dataset or 'random',
-        'machine': {
-            'processor': _processor(),
-            'cores': cores(),
-            'device': rounds[0][OURS]['device'],
-            'system': platform.platform(),
-        },
-        'versions': {'python': platform.python_version(), 'numpy': np.__version__}
-        | rounds[0][OURS]['versions']
-        | rounds[0][PYTORCH]['versions'],
+        'machine': machine.describe(rounds[0][OURS]['device']),
+        'versions': machine.versions('numpy') | rounds[0][OURS]['versions'] | rounds[0][PYTORCH]['versions'],
         'rounds': rounds,
     }
 
@@ -269,8 +230,8 @@ def summary(rounds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return short
 
 
-def plot(found: Mapping[str, Any], path: pathlib.Path) -> None:
-    """Draws seconds per fold-epoch of both sides, a point a round."""
+def plot(found: Mapping[str, Any]) -> Any:
+    """Draws seconds per fold-epoch of both sides, a point a round; returns the figure."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(5, 3.2), layout='constrained')
@@ -287,13 +248,12 @@ def plot(found: Mapping[str, Any], path: pathlib.Path) -> None:
         f'{found["machine"]["cores"]} cores',
         fontsize=9,
     )
-    with files.replacing(path) as temporary:
-        figure.savefig(temporary, dpi=150)
+    return figure
 
 
 def work_of(options: argparse.Namespace) -> Work:
     """The work that the command names; raises InputError for a dataset that cannot be used."""
-    dataset = dataset_lib.load(options.dataset) if options.dataset else random_clips()
+    dataset = dataset_lib.load(options.dataset) if options.dataset else workload.random_clips()
     work = Work(dataset, options.folds, options.epochs)
     if len(work.subjects) < options.folds:
         raise InputError(
@@ -305,17 +265,12 @@ def work_of(options: argparse.Namespace) -> Work:
 
 def check(options: argparse.Namespace) -> None:
     """Raises InputError for what cannot be measured, before anything runs."""
-    for name in ('folds', 'epochs', 'rounds'):
-        if getattr(options, name) < 1:
-            raise InputError(f'--{name} is {getattr(options, name)}; expected 1 or more')
+    machine.check_at_least_one(options, 'folds', 'epochs', 'rounds')
     if not has_pytorch():
         raise InputError(
             "PyTorch is not installed; the benchmark's baseline needs it: pip install -e '.[bench]'"
         )
-    for name in ('json', 'plot'):
-        path = getattr(options, name)
-        if path and not pathlib.Path(path).expanduser().absolute().parent.is_dir():
-            raise InputError(f'--{name} {path}: its folder does not exist; make it, or name another')
+    machine.check_outputs(options)
     work_of(options)
 
 
@@ -331,8 +286,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument('--epochs', type=int, default=3, help='of each fold (default: 3)')
     parser.add_argument('--rounds', type=int, default=3, help='both sides in turns (default: 3)')
     parser.add_argument('--dataset', metavar='DIR', help='a built dataset (default: random clips)')
-    parser.add_argument('--json', metavar='FILE', help='write everything that was measured')
-    parser.add_argument('--plot', metavar='FILE', help='write a plot')
+    machine.add_outputs(parser)
     parser.add_argument(
         '--torch-compile',
         action='store_true',
@@ -384,7 +338,7 @@ def _in_a_process(side: str, options: argparse.Namespace, cache: str) -> dict[st
         command += ['--channels-last'] if options.channels_last else []
         caches = {'JAX_COMPILATION_CACHE_DIR': f'{cache}/jax', 'TORCHINDUCTOR_CACHE_DIR': f'{cache}/torch'}
         done = subprocess.run(
-            command, check=False, capture_output=True, text=True, env=os.environ | ENVIRONMENT | caches
+            command, check=False, capture_output=True, text=True, env=os.environ | machine.HUGE_PAGES | caches
         )
         if done.returncode:
             said = done.stderr.strip() or 'it said nothing'
@@ -399,20 +353,7 @@ def _report(found: Mapping[str, Any], options: argparse.Namespace) -> None:
         f'ours {found["ours_seconds_per_fold_epoch"]:.3f} (medians of {options.rounds}); '
         f'ratio of the fastest rounds {found["ratio_of_fastest"]:.2f}'
     )
-    if options.json:
-        with files.replacing(pathlib.Path(options.json).expanduser()) as temporary:
-            temporary.write_text(json.dumps(found, indent=1) + '\n')
-    if options.plot:
-        plot(found, pathlib.Path(options.plot).expanduser())
-
-
-def _processor() -> str:
-    """The processor's name; of Linux, where `platform` does not know it."""
-    try:
-        lines = pathlib.Path('/proc/cpuinfo').read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.split(':', 1)[1].strip() for line in lines if line.startswith('model name')), '')
+    machine.write_outputs(found, options, plot)
 
 
 if __name__ == '__main__':

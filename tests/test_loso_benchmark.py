@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks import loso
+from benchmarks import loso, workload
 from dualatme_jax import schema
 from dualatme_jax.training import trials
 
@@ -23,16 +23,15 @@ def sides(pytorch, ours, compilation):
 
 
 def test_random_clips_are_as_many_as_the_composite_s():
-    data = loso.random_clips()
+    data = workload.random_clips()
     assert (data.size, len(np.unique(data.subjects))) == schema.MEGC2019_CD[schema.FULL]
     assert set(trials.clips_by_subject(data)) == {6, 7}
     assert set(data.database) == set(schema.COMPOSITE)
 
 
 def test_both_sides_leave_out_the_same_clips():
-    work = loso.Work(loso.random_clips(), folds=3, epochs=2)
-    table = trials.table(work.dataset, seeds=(0,), hyperparameters={})
-    for row, held_out in zip(table[:3].to_dict('records'), work.held_out, strict=True):
+    work = loso.Work(workload.random_clips(), folds=3, epochs=2)
+    for row, held_out in zip(workload.rows(work.dataset, 3), work.held_out, strict=True):
         np.testing.assert_array_equal(held_out, trials.held_out_clips(row, work.dataset))
     assert work.samples == 2 * (3 * 442 - sum(len(own) for own in work.held_out))
 
@@ -47,7 +46,7 @@ def test_the_ratio_is_the_median_of_rounds():
 
 def test_the_warm_up_is_not_timed():
     epochs = []
-    found = loso.measure(lambda: epochs.append, loso.Work(loso.random_clips(), folds=2, epochs=3))
+    found = loso.measure(lambda: epochs.append, loso.Work(workload.random_clips(), folds=2, epochs=3))
     assert epochs == [1, 3]
     assert found['samples_per_second'] * found['seconds'] == pytest.approx(3 * (2 * 442 - 14))
 

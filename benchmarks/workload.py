@@ -1,0 +1,56 @@
+"""What benchmarks train: Dual-ATME as `configs/cd.py` has it, on random clips in the shape of MEGC2019-CD."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from configs import cd
+from dualatme_jax import schema
+from dualatme_jax.dataset import Dataset
+
+if TYPE_CHECKING:
+    from dualatme_jax.training.step import Training
+
+CONFIG = cd.get_config()
+BATCH_SIZE = CONFIG.training.batch_size
+
+
+def random_clips() -> Dataset:
+    """Random flows in the shape of MEGC2019-CD: 442 clips of 68 subjects, 6 or 7 a subject."""
+    clips, subjects = schema.MEGC2019_CD[schema.FULL]
+    random = np.random.default_rng(0)
+    subject = np.sort(np.arange(clips) % subjects)
+    database = np.array(schema.COMPOSITE)[subject * len(schema.COMPOSITE) // subjects]
+    return Dataset(
+        flow=random.integers(0, 256, (clips, *schema.FLOW_SHAPE), np.uint8),
+        flow_puzzled=random.integers(0, 256, (clips, *schema.FLOW_SHAPE), np.uint8),
+        label=random.integers(0, len(schema.LABELS), clips).astype(np.int32),
+        database=database,
+        subject=np.array([f'{number:03d}' for number in subject]),
+        clip=np.array([f'clip{number:03d}' for number in range(clips)]),
+        labels=schema.LABELS,
+        metadata={'release': 'random'},
+    )
+
+
+def training(dataset: Dataset) -> 'Training':
+    """The training of one trial."""
+    from dualatme_jax import groups  # loads JAX, which the other side of a comparison does without
+
+    return groups.make_training(CONFIG, dataset.labels)
+
+
+def rows(dataset: Dataset, number: int) -> list[Mapping[str, Any]]:
+    """The first rows of the table of trials: every subject left out, with as many seeds as it takes."""
+    from dualatme_jax import groups
+    from dualatme_jax.training import trials
+
+    subjects = len(np.unique(dataset.subjects))
+    table = trials.table(
+        dataset,
+        seeds=range(-(-number // subjects)),
+        points=[groups.hyperparameters(CONFIG, dataset.labels)],
+        allow_missing_class=True,
+    )
+    return table[:number].to_dict('records')
