@@ -78,6 +78,16 @@ def get_config(dataset: str = '') -> ConfigDict:
 
     config.engine = ConfigDict()
     config.engine.max_trials = 0  # trials side by side at the most; 0: as memory takes
-    config.engine.memory_gib = 0.0  # what they may use; 0: most of what is free
+    config.engine.memory_gib = 0.0  # what they may use, on all devices; 0: most of what is free
+    config.engine.devices = 0  # how many share the trials; 0: all. A CPU passes as one device a core
+    config.engine.mapping = 'shard_map'  # or 'pmap'
+    # One program an 'epoch', or a 'step'; 'auto': a step on CPUs, an epoch elsewhere.
+    config.engine.dispatch = 'auto'
+    # Of products: 'float32', or for speed 'tf32' (GPUs) or 'bfloat16'; sums are float32 always.
+    config.engine.precision = 'float32'
+    # Of convolutions: 'tile', 'im2col', 'row', 'unrolled', 'grouped'; see `python -m benchmarks.lowering`.
+    config.engine.lowering = 'tile'
+    # Compiled programs are kept here for the next run; '': nowhere. JAX_COMPILATION_CACHE_DIR comes first.
+    config.engine.cache = '~/.cache/dualatme_jax'
 
     return config.lock()

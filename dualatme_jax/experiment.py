@@ -21,7 +21,7 @@ from dualatme_jax.groups import hyperparameters, make_groups
 from dualatme_jax.ledger import Ledger
 from dualatme_jax.report import paper
 from dualatme_jax.sweep import Sweep
-from dualatme_jax.training import trials
+from dualatme_jax.training import devices, trials
 
 
 def run(config: ConfigDict, workdir: str | os.PathLike, console: Console | None = None) -> bool:
@@ -45,6 +45,9 @@ def run(config: ConfigDict, workdir: str | os.PathLike, console: Console | None 
     for point in swept.points:
         settings.check_ranges(point.config)
     settings.check_selection(config, swept)
+    settings.check_engine(config.engine)
+    if not_kept := devices.keep_programs(config.engine.cache):
+        console.print(not_kept, soft_wrap=True)
     paper.check(config.report.paper, swept.fields)
     datasets = load_datasets(swept)
     labels = datasets[0].labels
@@ -78,17 +81,19 @@ def load_datasets(swept: Sweep) -> list[Dataset]:
     Raises:
       InputError: a dataset cannot be read, or has other clips or labels than the first.
     """
-    configs = {point.group: point.config.data for point in swept.points}
-    loaded = {data_path(data): load_dataset(data) for data in configs.values()}
-    first_path, first = next(iter(loaded.items()))
-    for path, other in loaded.items():
-        difference = dataset_lib.difference(first, other)
+    sources = {point.group: (point.config.data.path, point.config.data.regions) for point in swept.points}
+    configs = {sources[point.group]: point.config.data for point in swept.points}
+    loaded = {source: load_dataset(data) for source, data in configs.items()}
+    first, *others = loaded
+    for source in others:
+        difference = dataset_lib.difference(loaded[first], loaded[source])
         if difference:
             raise InputError(
-                f'the points of a sweep need the same clips, but {path} differs from {first_path}: '
+                f'the points of a sweep need the same clips, but {data_path(configs[source])} differs '
+                f'from {data_path(configs[first])}: '
                 f'{difference}; build both from the same release, or run them one by one'
             )
-    return [loaded[data_path(data)] for data in configs.values()]
+    return [loaded[source] for source in sources.values()]
 
 
 def data_path(data: ConfigDict) -> pathlib.Path:
@@ -113,8 +118,8 @@ def load_dataset(data: ConfigDict) -> Dataset:
     if data.regions not in ('', dataset.regions):
         raise InputError(
             f'config.data.regions is {data.regions!r}, but the puzzled face of the dataset {path} is made of '
-            f'{dataset.regions!r}; build it by `python -m data_prep build --regions {data.regions}` in another '
-            'folder, and give that as config.data.path'
+            f'{dataset.regions!r}; build one by `python -m data_prep build --regions {data.regions} ...` in '
+            'another folder, and give that as config.data.path'
         )
     return dataset
 

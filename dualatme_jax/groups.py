@@ -10,7 +10,7 @@ from dualatme_jax import models
 from dualatme_jax import sweep as sweep_lib
 from dualatme_jax.dataset import Dataset
 from dualatme_jax.sweep import Sweep
-from dualatme_jax.training import losses, optimizers, trials
+from dualatme_jax.training import devices, losses, optimizers, trials
 from dualatme_jax.training.engine import Engine
 from dualatme_jax.training.step import Training
 
@@ -74,9 +74,15 @@ def make_groups(swept: Sweep, datasets: Sequence[Dataset]) -> list[Group]:
 
 def make_engine(group: Group, table: pd.DataFrame) -> Engine:
     """The engine of a group; `table` are all its trials."""
+    settings = group.config.engine
     return Engine(
         group.training,
         group.dataset,
         batch_size=group.config.training.batch_size,
         held_out=trials.most_held_out(table, group.dataset),
+        devices=devices.choose(settings.devices),
+        mapping=settings.mapping,
+        dispatch=settings.dispatch,
+        precision=settings.precision,
+        lowering=settings.lowering,
     )

@@ -32,7 +32,9 @@ def main(argv: list[str]) -> None:
         raise app.UsageError(f'unexpected arguments: {" ".join(argv[1:])}')
     logging.set_verbosity(logging.WARNING)
     from dualatme_jax import experiment  # takes seconds, which --help need not wait for
+    from dualatme_jax.training import devices
 
+    devices.one_a_core()
     try:
         complete = experiment.run(CONFIG.value, WORKDIR.value or default_workdir())
     except InputError as error:

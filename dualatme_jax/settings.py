@@ -6,7 +6,9 @@ from ml_collections import ConfigDict
 
 from dualatme_jax import sweep
 from dualatme_jax.errors import InputError
+from dualatme_jax.models.layers import lowering
 from dualatme_jax.report import scores
+from dualatme_jax.training import devices
 
 # How a result is selected: every trial by its last epoch, no point by its score; or a point for each left-out
 # subject by the other subjects. Nothing is ever selected on the left-out subject.
@@ -45,6 +47,13 @@ def check_ranges(config: ConfigDict) -> None:
             raise InputError(
                 f'config.{section}.{field} is {config[section][field]}; expected a fraction in [0, 1)'
             )
+
+
+def check_engine(engine: ConfigDict) -> None:
+    """Raises InputError for devices that are not there, or a way to train that does not exist."""
+    devices.check(mapping=engine.mapping, dispatch=engine.dispatch, precision=engine.precision)
+    lowering.check(engine.lowering)
+    devices.choose(engine.devices)
 
 
 def check_selection(config: ConfigDict, swept: sweep.Sweep) -> None:

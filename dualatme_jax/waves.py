@@ -7,8 +7,8 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import jax
 import numpy as np
+import pandas as pd
 import tensorboardX
 from rich.console import Console
 
@@ -55,7 +55,7 @@ def train(
         try:
             train_waves(ledger, group, engine, size, folder, identity, console)
         except memory.OutOfMemoryError as error:
-            if size == 1:
+            if size <= len(engine.parallel.devices):  # each has one trial already
                 raise
             reason = str(error).splitlines()[0]
         else:
@@ -79,11 +79,18 @@ def planned_size(ledger: Ledger, group: Group, engine: Engine, console: Console)
     if size := ledger.wave_size(group.number):
         return min(size, most)
     console.print(f'{group.prefix}{len(rows)} trials; planning, which compiles the training', soft_wrap=True)
-    budget = memory.budget(settings.memory_gib)
+    devices = engine.parallel.devices
+    budget = memory.budget(settings.memory_gib, devices)
     probe = rows[: min(most, PROBED_TRIALS)].to_dict('records')
     with memory.explained(len(probe)):
         bytes_per_trial = engine.bytes_per_trial(probe)
-    return memory.wave_size(trials=len(rows), bytes_per_trial=bytes_per_trial, budget_bytes=budget, most=most)
+    return memory.wave_size(
+        trials=len(rows),
+        bytes_per_trial=bytes_per_trial,
+        budget_bytes=budget,
+        most=most,
+        devices=len(devices),
+    )
 
 
 def check_disk(
@@ -101,10 +108,10 @@ def check_disk(
     """
     weights = checkpoint = 0
     for other in to_come:
-        waves = [rows for _, rows in ledger.pending(other.number)]
-        state = disk.state_of(other.training, other.dataset, waves[0].iloc[0].to_dict())
+        rows = pd.concat([rows for _, rows in ledger.pending(other.number)])
+        state = disk.state_of(other.training, other.dataset, rows.iloc[0].to_dict())
         if other.config.checkpoint.keep_weights:
-            weights += disk.size(state.variables) * sum(map(len, waves))
+            weights += disk.size(state.variables) * len(rows)
         if other is group and group.config.checkpoint.every < group.config.training.epochs:
             checkpoint = disk.size(state) * size
     told = disk.check(folder, weights=weights, checkpoint=checkpoint, reused=folder / workdir_lib.CHECKPOINTS)
@@ -124,9 +131,10 @@ def train_waves(
     decisive = {section: identity[section] for section in workdir_lib.DECISIVE}
     pending = ledger.pending(group.number)
     epochs = group.config.training.epochs
-    device = jax.local_devices()[0].device_kind
+    devices = engine.parallel.devices
+    on = f'{len(devices)} x {devices[0].device_kind}'
     rows = ledger.table[ledger.table['group'] == group.number]
-    console.print(f'{group.prefix}{len(rows)} trials, {size} side by side, on {device}', soft_wrap=True)
+    console.print(f'{group.prefix}{len(rows)} trials, {size} side by side, on {on}', soft_wrap=True)
     first, waves = int(rows['wave'].min()), rows['wave'].nunique()
     with reporting(console, epochs=epochs, waves=waves) as reporter:
         for number, rows in pending:

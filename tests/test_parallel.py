@@ -74,9 +74,7 @@ def train(dataset, tmp_path_factory):
             rows,
             size=len(rows),
             epochs=epochs,
-            checkpoints=WaveCheckpoints(
-                folder / ('resumed' if resume else f'{number}{options}{len(rows)}'), {}
-            ),
+            checkpoints=WaveCheckpoints(folder / name, {}),
             every=1 if resume else EPOCHS,
             on_epoch=lambda done, losses: None,
         )
@@ -180,3 +178,17 @@ def test_unknown_words_name_those_that_are_known(field, known):
 def test_without_being_told_all_devices_share(dataset):
     training = Training(model=lambda hyperparameters: Small(), optimizer=optimizers.optimizer('sgd'))
     assert len(Parallel(training, [(0, 4)]).devices) == jax.device_count() == 4
+
+
+def test_compiled_programs_are_kept_or_it_is_told_why_not(tmp_path, monkeypatch):
+    monkeypatch.delenv('JAX_COMPILATION_CACHE_DIR')
+    before = jax.config.jax_compilation_cache_dir
+    (tmp_path / 'file').touch()
+    assert 'cannot be written' in devices.keep_programs(str(tmp_path / 'file' / 'cache'))
+    assert devices.keep_programs('') is None
+    assert jax.config.jax_compilation_cache_dir == before
+    try:
+        assert devices.keep_programs(str(tmp_path / 'cache')) is None
+        assert jax.config.jax_compilation_cache_dir == str(tmp_path / 'cache')
+    finally:
+        jax.config.update('jax_compilation_cache_dir', before)

@@ -1,5 +1,8 @@
-"""Which devices train, and how exactly they multiply."""
+"""Which devices train, how exactly they multiply, and where their programs are kept."""
 
+import os
+import pathlib
+import tempfile
 from collections.abc import Sequence
 
 import jax
@@ -12,6 +15,34 @@ PRECISIONS = {'float32': 'highest', 'tf32': 'tensorfloat32', 'bfloat16': 'bfloat
 
 MAPPINGS = ('shard_map', 'pmap')
 DISPATCHES = ('auto', 'epoch', 'step')
+
+
+def one_a_core() -> None:
+    """Lets the CPU pass as one device a core; to be called before JAX is used.
+
+    Trials need not wait for each other then: on 2 cores a step takes a fifth less than with both cores on one
+    device. `JAX_NUM_CPU_DEVICES`, or XLA's own flag, comes first.
+    """
+    told = 'JAX_NUM_CPU_DEVICES' in os.environ or 'device_count' in os.environ.get('XLA_FLAGS', '')
+    if not told:
+        jax.config.update('jax_num_cpu_devices', len(os.sched_getaffinity(0)))
+
+
+def keep_programs(folder: str) -> str | None:
+    """Keeps compiled programs in `folder` from run to run; returns why not, if it cannot be.
+
+    The folder of `JAX_COMPILATION_CACHE_DIR` comes first; none named: programs are not kept.
+    """
+    if not folder or 'JAX_COMPILATION_CACHE_DIR' in os.environ:
+        return None
+    try:
+        path = pathlib.Path(folder).expanduser()
+        path.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=path).close()
+    except (OSError, RuntimeError) as error:
+        return f'compiled programs are not kept: {folder} cannot be written ({error})'
+    jax.config.update('jax_compilation_cache_dir', str(path))
+    return None
 
 
 def choose(number: int) -> Sequence[jax.Device]:

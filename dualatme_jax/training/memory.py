@@ -3,7 +3,7 @@
 import contextlib
 import math
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import jax
 import psutil
@@ -19,19 +19,22 @@ _CGROUP = ('memory.max', 'memory.current')
 USABLE = 0.8
 
 
-def budget(limit_gib: float) -> int:
-    """Bytes that a wave may use: `limit_gib` if it is not zero, else most of what the device has free."""
+def budget(limit_gib: float, devices: Sequence[jax.Device]) -> int:
+    """Bytes that a wave may use on all devices: `limit_gib` if it is not zero, else most of what is free."""
     if limit_gib < 0:
         raise InputError(f'config.engine.memory_gib is {limit_gib}; expected a size in GiB, or 0 for all')
     if limit_gib:
         return int(limit_gib * GIB)
-    device = jax.local_devices()[0]
-    if device.platform == 'cpu':  # a CPU device reports no memory of its own
+    if devices[0].platform == 'cpu':  # CPU devices report no memory, and share that of the machine
         return int(min(psutil.virtual_memory().available, _container_free()) * USABLE)
-    stats = device.memory_stats()
-    if not stats:
-        raise InputError(f'{device.device_kind} does not tell its memory; set config.engine.memory_gib')
-    return int((stats['bytes_limit'] - stats['bytes_in_use']) * USABLE)
+    here = [device for device in devices if device.process_index == jax.process_index()]
+    free = []
+    for device in here:
+        stats = device.memory_stats()
+        if not stats:
+            raise InputError(f'{device.device_kind} does not tell its memory; set config.engine.memory_gib')
+        free.append(stats['bytes_limit'] - stats['bytes_in_use'])
+    return int(min(free) * len(devices) * USABLE)
 
 
 class OutOfMemoryError(InputError):
@@ -62,24 +65,26 @@ def _container_free() -> float:
         return math.inf
 
 
-def wave_size(*, trials: int, bytes_per_trial: int, budget_bytes: int, most: int) -> int:
+def wave_size(*, trials: int, bytes_per_trial: int, budget_bytes: int, most: int, devices: int = 1) -> int:
     """Trials a wave: as many as fit, then evened out so that the waves are of one size.
 
     Args:
       trials: how many there are in all.
       bytes_per_trial: what one needs at its peak.
-      budget_bytes: what there is.
+      budget_bytes: what there is, on all devices together.
       most: how many a wave may have at all.
+      devices: which have equally many; what fills a wave up takes memory too.
 
     Raises:
-      InputError: not even one trial fits.
+      InputError: not even one trial a device fits.
     """
-    fit = budget_bytes // bytes_per_trial
+    fit = budget_bytes // bytes_per_trial // devices * devices
     if fit < 1:
+        fewer = ', or fewer devices by config.engine.devices' if devices > 1 else ''
         raise InputError(
-            f'no memory for one trial: it needs {bytes_per_trial / GIB:.2f} GiB and '
-            f'{budget_bytes / GIB:.2f} GiB may be used; lower config.training.batch_size, '
-            'free memory, or raise config.engine.memory_gib if it was set'
+            f'no memory for one trial on each of {devices} devices: one needs '
+            f'{bytes_per_trial / GIB:.2f} GiB and {budget_bytes / GIB:.2f} GiB may be used in all; lower config.training.batch_size, '
+            f'free memory, or raise config.engine.memory_gib if it was set{fewer}'
         )
     fit = min(fit, most, trials)
     waves = -(-trials // fit)

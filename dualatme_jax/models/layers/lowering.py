@@ -253,14 +253,19 @@ DEFAULT = 'tile'
 _chosen = contextvars.ContextVar('lowering', default=DEFAULT)
 
 
-@contextlib.contextmanager
-def use(name: str) -> Iterator[None]:
-    """Within the block, convolutions that are traced take the way `name` of `LOWERINGS`."""
+def check(name: str) -> str:
+    """Returns `name`; raises InputError if it is none of `LOWERINGS`."""
     if name not in LOWERINGS:
         raise InputError(
             f'unknown lowering {name!r}: config.engine.lowering takes {", ".join(map(repr, LOWERINGS))}'
         )
-    token = _chosen.set(name)
+    return name
+
+
+@contextlib.contextmanager
+def use(name: str) -> Iterator[None]:
+    """Within the block, convolutions that are traced take the way `name` of `LOWERINGS`."""
+    token = _chosen.set(check(name))
     try:
         yield
     finally:
