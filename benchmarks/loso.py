@@ -244,8 +244,7 @@ def plot(found: Mapping[str, Any]) -> Any:
     axes.set_ylabel('seconds per fold-epoch')
     axes.set_title(
         f'{found["folds"]} folds x {found["epochs"]} epochs: {found["ratio"]:.2f} times as fast '
-        f'[{found["ratio_min"]:.2f}, {found["ratio_max"]:.2f}]\n{found["machine"]["device"]}, '
-        f'{found["machine"]["cores"]} cores',
+        f'[{found["ratio_min"]:.2f}, {found["ratio_max"]:.2f}]\n{machine.named(found["machine"])}',
         fontsize=9,
     )
     return figure

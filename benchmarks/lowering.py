@@ -166,12 +166,8 @@ def plot(found: Mapping[str, Any]) -> Any:
         axes.set_xticks(range(len(convolutions)), [name.replace(', ', '\n') for name in convolutions])
         axes.set_title(f'{trials} stacked' if trials > 1 else 'one trial', fontsize=9)
     axes.legend(fontsize=7, ncols=4)
-    about = found['machine']
-    figure.suptitle(
-        f'Output and gradients of {rows[0]["batch"]} examples; {about["processor"]}, {about["cores"]} cores, '
-        f'on {about["device"]}',
-        fontsize=10,
-    )
+    title = f'Output and gradients of {rows[0]["batch"]} examples; {machine.named(found["machine"])}'
+    figure.suptitle(title, fontsize=10)
     return figure
 
 

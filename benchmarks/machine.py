@@ -40,6 +40,13 @@ def describe(device: str) -> dict[str, Any]:
     }
 
 
+def named(about: Mapping[str, Any]) -> str:
+    """Processor, cores and device of what `describe` returned, for a title."""
+    return (
+        f'{about["processor"]}, {about["cores"]} core{"s" if about["cores"] > 1 else ""}, {about["device"]}'
+    )
+
+
 def versions(*packages: str) -> dict[str, str]:
     """Of Python and of the installed packages."""
     found = {name: importlib.metadata.version(name) for name in packages}

@@ -129,12 +129,9 @@ def plot(found: Mapping[str, Any]) -> Any:
     axes.set_ylabel('ms')
     axes.grid(which='both', alpha=0.3)
     axes.legend()
-    about, slope = found['machine'], found['milliseconds_per_trial']
+    slope = found['milliseconds_per_trial']
     grows = '' if slope is None else f'{slope:.2f} ms for each further trial\n'
-    axes.set_title(
-        f'{grows}{about["processor"]}, {about["cores"]} cores, {found["devices"]} x {about["device"]}',
-        fontsize=9,
-    )
+    axes.set_title(f'{grows}{machine.named(found["machine"])}, devices: {found["devices"]}', fontsize=9)
     return figure
 
 

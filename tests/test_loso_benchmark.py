@@ -76,7 +76,7 @@ def test_without_pytorch_the_extra_is_named(capsys, monkeypatch):
 def test_the_files_hold_all_rounds(tmp_path):
     rounds = [sides(8, 4, 30), sides(9, 3, 5)]
     found = loso.summary(rounds) | {'rounds': rounds, 'folds': 2, 'epochs': 4}
-    found['machine'] = {'device': 'cpu', 'cores': 2}
+    found['machine'] = {'processor': 'some', 'device': 'cpu', 'cores': 2}
     options = loso.parse([f'--json={tmp_path / "a.json"}', f'--plot={tmp_path / "a.png"}'])
     loso._report(found, options)
     assert json.loads((tmp_path / 'a.json').read_text()) == found

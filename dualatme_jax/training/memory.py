@@ -83,7 +83,8 @@ def wave_size(*, trials: int, bytes_per_trial: int, budget_bytes: int, most: int
         fewer = ', or fewer devices by config.engine.devices' if devices > 1 else ''
         raise InputError(
             f'no memory for one trial on each of {devices} devices: one needs '
-            f'{bytes_per_trial / GIB:.2f} GiB and {budget_bytes / GIB:.2f} GiB may be used in all; lower config.training.batch_size, '
+            f'{bytes_per_trial / GIB:.2f} GiB and {budget_bytes / GIB:.2f} GiB may be used in all; '
+            'lower config.training.batch_size, '
             f'free memory, or raise config.engine.memory_gib if it was set{fewer}'
         )
     fit = min(fit, most, trials)
