@@ -83,12 +83,12 @@ class Axis:
 
 Axes = tuple[Axis, ...]
 
-# Forward and both gradients of 128 examples on one CPU core, in ms, by `python -m benchmarks.lowering`:
+# Output and both gradients of 128 examples on one CPU core, in ms, by `python -m benchmarks.lowering`:
 #                     1 (im2col)    2     4     7   whole row
-#   28x28, 6-6, 3x3          19    11    14              31
-#   28x28, 6-6, 5x5          68    30    23    33        52
-#   14x14, 6-12, 3x3          5     4     8    12         8
-#   14x14, 6-12, 5x5         15     9    14    18        15
+#   28x28, 6-6, 3x3          22    11    12    22        26
+#   28x28, 6-6, 5x5          48    24    22    31        46
+#   14x14, 6-12, 3x3          5     4     6    10         7
+#   14x14, 6-12, 5x5         16     8    11    16        14
 _EDGE_OF_WIDE_OUTPUTS = 28
 
 
