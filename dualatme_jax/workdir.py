@@ -94,7 +94,7 @@ def _differences(name: str, there: Any, here: Any) -> list[str]:
     if isinstance(there, dict) and isinstance(here, dict):
         keys = sorted(there.keys() | here.keys())
         return [line for key in keys for line in _differences(f'{name}.{key}', there.get(key), here.get(key))]
-    # Through JSON, since a tuple comes back from the file as a list.
-    if json.dumps(there) == json.dumps(here):
+    # Through JSON, since a tuple comes back from the file as a list, and a mapping with its keys sorted.
+    if json.dumps(there, sort_keys=True) == json.dumps(here, sort_keys=True):
         return []
     return [f'  {name} is {there!r} there and {here!r} here']

@@ -105,7 +105,8 @@ def test_a_field_of_one_value_is_set_and_does_not_vary():
 
 
 def test_a_flag_is_a_sweep(monkeypatch):
-    text = "{'loss.cosine_weight': (0, 0.001, 0.01)}"
+    text = "[{'loss.cosine_weight': (0, 0.001, 0.01)}]"
+    assert text in sweep.EXAMPLE
     command = ['program', f'--config={Path(cd.__file__)}', f'--config.sweep={text}']
     monkeypatch.setattr('sys.argv', command)  # where ml_collections looks for fields
     values = flags.FlagValues()

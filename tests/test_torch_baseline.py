@@ -11,7 +11,7 @@ torch = pytest.importorskip('torch')
 
 from benchmarks import pytorch as baseline  # noqa: E402
 from configs import cd  # noqa: E402
-from dualatme_jax import experiment, models, schema  # noqa: E402
+from dualatme_jax import groups, models, schema  # noqa: E402
 from dualatme_jax.errors import InputError  # noqa: E402
 
 BATCH = 5
@@ -132,8 +132,9 @@ def test_its_logits_and_features_are_ours(network):
 def test_a_training_step_has_our_loss_gradients_and_statistics(network):
     labels = batch()[2]
     config = cd.get_config()
-    training = experiment.make_training(config, schema.LABELS)
-    trial = _Trial({name: np.float32(value) for name, value in experiment.hyperparameters(config).items()})
+    training = groups.make_training(config, schema.LABELS)
+    numbers = groups.hyperparameters(config, schema.LABELS)
+    trial = _Trial({name: np.float32(value) for name, value in numbers.items()})
 
     @jax.jit
     @functools.partial(jax.value_and_grad, has_aux=True)

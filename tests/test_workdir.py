@@ -55,6 +55,13 @@ def test_a_new_folder_is_made_and_holds_its_config(tmp_path):
     assert json.loads((path / 'config.json').read_text()) == json.loads(json.dumps(CONFIG))
 
 
+def test_a_sweep_is_the_same_when_it_comes_back_from_the_file(tmp_path):
+    config = CONFIG | {'sweep': ({'b.c': (1, 2), 'a.d': ('x', 'y')},)}
+    claim(tmp_path, config)
+    (tmp_path / 'trials.csv').touch()
+    assert claim(tmp_path, config) == tmp_path
+
+
 def test_an_empty_folder_or_a_text_for_its_path_will_do(tmp_path):
     assert claim(str(tmp_path)) == tmp_path
 
