@@ -66,11 +66,11 @@ class Parallel:
         self._everywhere = NamedSharding(self._mesh, PartitionSpec())
 
         def over_trials(function: Callable, in_axes: Sequence, donate: Sequence[int] = (), **options):
-            @functools.wraps(function)
             def traced(*arguments):
                 with jax.default_matmul_precision(devices_lib.PRECISIONS[precision]), lowerings.use(lowering):
                     return function(*arguments)
 
+            traced.__name__ = getattr(function, '__name__', 'step')  # a partial has none
             return self._mapped(jax.vmap(traced, in_axes), in_axes, donate, options)
 
         # Random numbers for each parameter are much code to run once: optimised, it compiles for 12 s, so for
@@ -110,10 +110,7 @@ class Parallel:
 
     def shapes(self, trials: Trial, clips: Clips) -> State:
         """Shapes, types and places of the states."""
-        return jax.tree.map(
-            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=self._by_trial),
-            jax.eval_shape(self._init, trials, clips),
-        )
+        return self._shapes(self._init, trials, clips)
 
     def epoch(self, states: State, trials: Trial, clips: Clips, epoch: int) -> tuple[State, jax.Array]:
         """One epoch of every trial; `states` are given away.
@@ -152,8 +149,15 @@ class Parallel:
         if self._whole_epochs:
             return self._epoch.lower(states, trials, clips, number).compile()
         width = max(width for _, width in self._batches)
-        order = jax.eval_shape(self._shuffle, trials, number)
+        order = self._shapes(self._shuffle, trials, number)
         return self._steps[width].lower(states, trials, clips, order, number, number).compile()
+
+    def _shapes(self, function: Callable, *arguments) -> Any:
+        """Shapes, types and places of what `function` returns; with other places it would be compiled anew."""
+        return jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=self._by_trial),
+            jax.eval_shape(function, *arguments),
+        )
 
     def _number(self, value: int) -> jax.Array:
         return _placed(jnp.int32(value), self._everywhere)
