@@ -149,11 +149,11 @@ class Parallel:
         if self._whole_epochs:
             return self._epoch.lower(states, trials, clips, number).compile()
         width = max(width for _, width in self._batches)
-        order = self._shapes(self._shuffle, trials, number)
+        order = self._shapes(self._shuffle, trials, number)  # in another place it would be another program
         return self._steps[width].lower(states, trials, clips, order, number, number).compile()
 
     def _shapes(self, function: Callable, *arguments) -> Any:
-        """Shapes, types and places of what `function` returns; with other places it would be compiled anew."""
+        """Shapes, types and places of what `function` returns."""
         return jax.tree.map(
             lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=self._by_trial),
             jax.eval_shape(function, *arguments),
