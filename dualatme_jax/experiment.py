@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 from rich.console import Console
 
 from dualatme_jax import dataset as dataset_lib
-from dualatme_jax import outcome, settings, waves
+from dualatme_jax import outcome, processes, settings, waves
 from dualatme_jax import sweep as sweep_lib
 from dualatme_jax import workdir as workdir_lib
 from dualatme_jax.dataset import Dataset
@@ -38,7 +38,7 @@ def run(config: ConfigDict, workdir: str | os.PathLike, console: Console | None 
     Raises:
       InputError: the config, the dataset or the workdir cannot be used.
     """
-    console = console or Console(markup=False, highlight=False)
+    console = console or Console(markup=False, highlight=False, quiet=not processes.is_first())
     swept = sweep_lib.points(config)
     for values in swept.repeated:
         console.print(f'the sweep has {sweep_lib.named(values)} twice; it is trained once', soft_wrap=True)
@@ -65,14 +65,20 @@ def run(config: ConfigDict, workdir: str | os.PathLike, console: Console | None 
     identity = json.loads(config.to_json()) | {'dataset': fingerprint(*datasets)}
     with workdir_lib.claim(workdir, identity) as folder:
         path = folder / workdir_lib.TRIALS
-        ledger = Ledger.open(path, table) if path.exists() else Ledger.create(path, table)
-        if (folder / workdir_lib.RESULTS).exists():
+        begun, finished = processes.agreed([path.exists(), (folder / workdir_lib.RESULTS).exists()])
+        ledger = Ledger.open(path, table) if begun else Ledger.create(path, table)
+        processes.check_same(workdir_lib.TRIALS, ledger.table.to_csv())
+        if finished:
             console.print(f'{folder} holds this run, finished; nothing is trained again', soft_wrap=True)
         else:
             for place, group in enumerate(groups):
                 waves.train(ledger, group, groups[place:], folder, identity, console)
+        if not processes.is_first():
+            return processes.agreed(None)
+        if not finished:
             outcome.collect(ledger, swept, folder)
-        return outcome.report(ledger, datasets[swept.reference.group], swept, folder, console)
+        complete = outcome.report(ledger, datasets[swept.reference.group], swept, folder, console)
+        return processes.agreed(complete)
 
 
 def load_datasets(swept: Sweep) -> list[Dataset]:
@@ -108,12 +114,10 @@ def load_dataset(data: ConfigDict) -> Dataset:
       InputError: it cannot be built or read, or its puzzled face is made of other regions.
     """
     path = data_path(data)
-    if data.build_synthetic and not path.exists():
-        # In a process of its own: training does not import OpenCV, nor building JAX.
-        command = [sys.executable, '-m', 'data_prep', 'build', '--release', 'synthetic', '--out', str(path)]
-        command += ['--regions', data.regions] if data.regions else []
-        if subprocess.run(command, check=False).returncode:
-            raise InputError(f'the synthetic release could not be built in {path}: see the message above')
+    if data.build_synthetic:
+        with processes.first_before_others():
+            if not path.exists():
+                build_synthetic(path, data.regions)
     dataset = dataset_lib.load(path, databases=tuple(data.databases))
     if data.regions not in ('', dataset.regions):
         raise InputError(
@@ -122,6 +126,15 @@ def load_dataset(data: ConfigDict) -> Dataset:
             'another folder, and give that as config.data.path'
         )
     return dataset
+
+
+def build_synthetic(path: pathlib.Path, regions: str) -> None:
+    """Builds the synthetic release; raises InputError if that fails."""
+    # In a process of its own: training does not import OpenCV, nor building JAX.
+    command = [sys.executable, '-m', 'data_prep', 'build', '--release', 'synthetic', '--out', str(path)]
+    command += ['--regions', regions] if regions else []
+    if subprocess.run(command, check=False).returncode:
+        raise InputError(f'the synthetic release could not be built in {path}: see the message above')
 
 
 def fingerprint(*datasets: Dataset) -> dict[str, Any]:

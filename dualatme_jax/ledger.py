@@ -5,6 +5,7 @@ import pathlib
 import numpy as np
 import pandas as pd
 
+from dualatme_jax import processes
 from dualatme_jax.errors import InputError
 from dualatme_jax.files import replacing
 from dualatme_jax.training.engine import Wave
@@ -99,5 +100,7 @@ class Ledger:
         return (self.table['group'] == group) & (self.table['status'] == PENDING)
 
     def _write(self) -> None:
+        if not processes.is_first():
+            return
         with replacing(self._path) as temporary:
             self.table.to_csv(temporary, index=False)

@@ -9,6 +9,7 @@ can be set: --config.training.epochs=30 --config.seeds='(0,1,2)'.
 import os
 import pathlib
 import sys
+import traceback
 
 from absl import app, flags, logging
 from ml_collections import config_flags
@@ -23,26 +24,40 @@ WORKDIR = flags.DEFINE_string(
     None,
     'Where the run is kept: checkpoints, predictions, results. Default: runs/NAME of the config.',
 )
+COORDINATOR = flags.DEFINE_string(
+    'coordinator', None, 'Of several processes: HOST:PORT of the first, free there; see docs/devices.md.'
+)
+PROCESSES = flags.DEFINE_integer('processes', None, 'Of several processes: how many there are.')
+PROCESS = flags.DEFINE_integer('process', None, 'Of several processes: the number of this one, from 0.')
+DISTRIBUTED = flags.DEFINE_boolean(
+    'distributed', False, 'Of several processes: JAX finds them (TPU pods, Slurm, Open MPI).'
+)
 flags.mark_flag_as_required('config')
 
 
 def main(argv: list[str]) -> None:
-    """Runs the experiment; exit status 0: all well, 1: a trial failed, 2: bad input."""
+    """Runs the experiment.
+
+    Exit status 0: all well, 1: a trial failed, 2: bad input, 3: another process of the run ended.
+    """
     if len(argv) > 1:
         raise app.UsageError(f'unexpected arguments: {" ".join(argv[1:])}')
     logging.set_verbosity(logging.WARNING)
-    from dualatme_jax import experiment  # takes seconds, which --help need not wait for
+    from dualatme_jax import experiment, processes  # takes seconds, which --help need not wait for
     from dualatme_jax.training import devices
 
     devices.one_a_core()
     try:
+        processes.start(COORDINATOR.value, PROCESSES.value, PROCESS.value, distributed=DISTRIBUTED.value)
         complete = experiment.run(CONFIG.value, WORKDIR.value or default_workdir())
+        processes.finish()
     except InputError as error:
-        print(f'error: {error}', file=sys.stderr)
-        sys.exit(2)
+        processes.leave(f'error: {error}', 2)
     except KeyboardInterrupt:
-        print('stopped; the same command continues from the last checkpoint', file=sys.stderr)
-        sys.exit(130)
+        processes.leave('stopped; the same command continues from the last checkpoint', 130)
+    except Exception:
+        processes.await_verdict()
+        processes.leave(traceback.format_exc(), 1)
     sys.exit(0 if complete else 1)
 
 

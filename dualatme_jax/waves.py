@@ -12,7 +12,7 @@ import pandas as pd
 import tensorboardX
 from rich.console import Console
 
-from dualatme_jax import disk
+from dualatme_jax import disk, processes
 from dualatme_jax import workdir as workdir_lib
 from dualatme_jax.groups import Group, make_engine
 from dualatme_jax.ledger import Ledger
@@ -47,8 +47,9 @@ def train(
     if not ledger.pending(group.number):
         return
     engine = make_engine(group, ledger.trials(group.number))
-    size = planned_size(ledger, group, engine, console)
-    check_disk(ledger, group, to_come, size, folder, console)
+    size = processes.agreed(planned_size(ledger, group, engine, console))
+    if processes.is_first():
+        check_disk(ledger, group, to_come, size, folder, console)
     if size != ledger.wave_size(group.number):
         plan(ledger, group, size, folder)
     while size := ledger.wave_size(group.number):
@@ -68,7 +69,8 @@ def train(
 def plan(ledger: Ledger, group: Group, size: int, folder: pathlib.Path) -> None:
     """Cuts what is pending of a group into waves of `size`, anew."""
     ledger.plan(group.number, size)
-    shutil.rmtree(folder / workdir_lib.CHECKPOINTS, ignore_errors=True)  # of other waves
+    if processes.is_first():
+        shutil.rmtree(folder / workdir_lib.CHECKPOINTS, ignore_errors=True)  # of other waves
 
 
 def planned_size(ledger: Ledger, group: Group, engine: Engine, console: Console) -> int:
@@ -160,7 +162,8 @@ def train_waves(
                 )
             kept = folder / workdir_lib.WAVES / name
             kept.mkdir(parents=True, exist_ok=True)
-            predictions.write(wave.predictions, kept / workdir_lib.PREDICTIONS)
+            if processes.is_first():
+                predictions.write(wave.predictions, kept / workdir_lib.PREDICTIONS)
             if group.config.checkpoint.keep_weights:
                 save_weights(kept / workdir_lib.WEIGHTS, wave.variables)
             # Only now is the wave over: a process that dies before this line continues from the checkpoint.
@@ -177,6 +180,8 @@ def listening(wave: int, reporter: Reporter, folder: pathlib.Path) -> Iterator[O
 
         def on_epoch(done: int, epoch_losses: np.ndarray) -> None:
             nonlocal writer
+            if not processes.is_first():
+                return
             reporter.epoch(wave, done, epoch_losses)
             if writer is None:  # what an earlier process wrote from this epoch on is trained again
                 writer = stack.enter_context(tensorboardX.SummaryWriter(str(folder), purge_step=done))

@@ -1,4 +1,4 @@
-"""The folder of one run: claimed for one config, by one process at a time."""
+"""The folder of one run: claimed for one config, by one run at a time."""
 
 import contextlib
 import fcntl
@@ -8,6 +8,7 @@ import pathlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from dualatme_jax import processes
 from dualatme_jax.errors import InputError
 from dualatme_jax.files import replacing
 
@@ -36,10 +37,22 @@ def wave_name(number: int) -> str:
 def claim(path: str | os.PathLike, config: Mapping[str, Any]) -> Iterator[pathlib.Path]:
     """Yields the folder `path`, made if absent, with `config` as its config.json.
 
+    Of several processes of one run the first claims it for all.
+
     Raises:
-      InputError: it cannot be written, another process runs there, or it holds a run of another config.
+      InputError: it cannot be written, another run goes on there, or it holds a run of another config; or the
+        processes of this run do not share it, or were given different configs.
     """
     path = pathlib.Path(path).expanduser()
+    with _locked(path, config) if processes.is_first() else contextlib.nullcontext():
+        processes.check_shared(path)
+        for section in sorted(config.keys() - {'data'}):  # the dataset may lie elsewhere on each machine
+            processes.check_same(f'config.{section}' if section != 'dataset' else section, config[section])
+        yield path
+
+
+@contextlib.contextmanager
+def _locked(path: pathlib.Path, config: Mapping[str, Any]) -> Iterator[None]:
     try:
         path.mkdir(parents=True, exist_ok=True)
         lock = (path / '.lock').open('w')
@@ -57,7 +70,7 @@ def claim(path: str | os.PathLike, config: Mapping[str, Any]) -> Iterator[pathli
         _check_config(path, config)
         with replacing(path / CONFIG) as temporary:
             temporary.write_text(json.dumps(config, indent=2, sort_keys=True) + '\n')
-        yield path
+        yield
 
 
 def _check_config(path: pathlib.Path, config: Mapping[str, Any]) -> None:

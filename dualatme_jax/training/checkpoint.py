@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import orbax.checkpoint as ocp
 
+from dualatme_jax import processes
 from dualatme_jax.errors import InputError
 from dualatme_jax.training.state import State
 
@@ -78,7 +79,8 @@ class WaveCheckpoints:
     def delete(self) -> None:
         """Removes the checkpoint of a wave that has ended."""
         self.close()
-        shutil.rmtree(self._directory)
+        if processes.is_first():
+            shutil.rmtree(self._directory)
 
 
 def save_weights(directory: pathlib.Path, variables: Mapping[str, Any]) -> None:

@@ -13,7 +13,7 @@ import jax
 import numpy as np
 import pandas as pd
 
-from dualatme_jax import schema
+from dualatme_jax import processes, schema
 from dualatme_jax.dataset import Dataset
 from dualatme_jax.errors import InputError
 from dualatme_jax.training import trials as trials_lib
@@ -116,20 +116,24 @@ class Engine:
         trials = self._stack([*rows, *[rows[-1]] * (size - own)])
         saved = checkpoints.restore(self.parallel.shapes(trials, self._clips))
         if saved is None:
-            states = self.parallel.init(trials, self._clips)
+            with processes.failing_together():
+                states = jax.block_until_ready(self.parallel.init(trials, self._clips))
             done, losses, seconds = 0, np.zeros((0, own)), 0.0
         else:
             done, states, losses, seconds = saved
 
         began = time.monotonic() - seconds
         for epoch in range(done, epochs):
-            states, loss = self.parallel.epoch(states, trials, self._clips, epoch)
+            with processes.failing_together():
+                states, loss = jax.block_until_ready(self.parallel.epoch(states, trials, self._clips, epoch))
             losses = np.vstack([losses, on_host(loss)[:own]])
             on_epoch(epoch + 1, losses[-1])
             if (epoch + 1) % every == 0 and epoch + 1 < epochs:
                 checkpoints.save(epoch + 1, states, losses, time.monotonic() - began)
 
-        probabilities = on_host(self.parallel.predict(states, trials, self._clips))[:own]
+        with processes.failing_together():
+            probabilities = jax.block_until_ready(self.parallel.predict(states, trials, self._clips))
+        probabilities = on_host(probabilities)[:own]
         failed = failed_epochs(losses, probabilities)
         well = [(row, part) for row, part, bad in zip(rows, probabilities, failed, strict=True) if not bad]
         return Wave(
