@@ -15,13 +15,15 @@ from dualatme_jax import schema
 _CACHE = tempfile.mkdtemp(prefix='dualatme_jax_tests_')
 os.environ['JAX_COMPILATION_CACHE_DIR'] = _CACHE
 os.environ['JAX_PERSISTENT_COMPILATION_CACHE_MIN_COMPILE_TIME_SECS'] = '0.5'
+# JAX reads the environment when it is imported, which has been: the commands find it there, the tests here.
+jax.config.update('jax_compilation_cache_dir', _CACHE)
+jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.5)
+# Tests of several devices need several: the CPU passes as four.
+jax.config.update('jax_num_cpu_devices', 4)
 
 
 def pytest_unconfigure():
     shutil.rmtree(_CACHE, ignore_errors=True)
-
-# Tests of several devices need several: the CPU passes as four.
-jax.config.update('jax_num_cpu_devices', 4)
 
 
 @pytest.fixture(scope='session')
