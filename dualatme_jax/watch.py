@@ -1,8 +1,8 @@
 """Lines held open between the processes of a run, so that none outlives another without knowing which it was.
 
 Each process but the first holds one line to the first. A line carries a beat now and then, and at the end
-the reason why a process ends; a line that closes without a reason, or falls silent, means that a process died.
-JAX would notice too, but tell no name, and end the process by abort.
+the reason why a process ends; a line that closes without a reason, or falls silent, means that a process
+died. JAX would notice too, but tell no name, and end the process by abort.
 """
 
 import contextlib
@@ -13,12 +13,13 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from typing import NoReturn
 
 BEAT = b'\0'
 BEAT_SECONDS = 5
 # Longer than any stretch of Python code that keeps the beat from being sent.
 SILENT_SECONDS = 30
-# Time for the others to read the reason before they find a process gone.
+# Time for the others to read the reason before JAX finds the first process gone, and aborts them.
 FAREWELL_SECONDS = 1
 
 # Exit status of a process that ends because another did.
@@ -45,16 +46,18 @@ class Watch:
         """All ends well from here on: whoever goes, goes with reason."""
         self._ending.acquire()
 
-    def leave(self, reason: str, status: int) -> None:
-        """Ends this process, which the others are told; does not return."""
+    def leave(self, reason: str, status: int, *, gone: int | None = None) -> NoReturn:
+        """Ends this process, which the others are told, but for the one that is `gone`."""
         if not self._ending.acquire(blocking=False):
             threading.Event().wait()  # another thread is doing so
         print(reason, file=sys.stderr, flush=True)
-        for line in self._lines.values():
-            with contextlib.suppress(OSError):  # it is gone, and needs no telling
+        others = [line for number, line in self._lines.items() if number != gone]
+        for line in others:
+            with contextlib.suppress(OSError):  # it went too
                 line.sendall(reason.encode())
                 line.shutdown(socket.SHUT_WR)
-        time.sleep(FAREWELL_SECONDS)
+        if others and 0 not in self._lines:
+            time.sleep(FAREWELL_SECONDS)
         sys.stdout.flush()
         os._exit(status)  # not sys.exit: other threads are within collectives, which nobody will join
 
@@ -83,6 +86,7 @@ class Watch:
             f'error: {self._names[number]} {how}\n'
             'what was kept stays; the same command continues from the last checkpoint',
             OTHER_ENDED,
+            gone=number,
         )
 
 
