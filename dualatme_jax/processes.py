@@ -5,6 +5,7 @@ talks. Alone, a process is the first, agrees with itself, and nothing here does 
 """
 
 import contextlib
+import hashlib
 import json
 import os
 import pathlib
@@ -139,8 +140,9 @@ def failing_together() -> Iterator[None]:
 
 
 def check_same(what: str, value: Any) -> None:
-    """Raises InputError in each process that has another `value`, such as a digest, than the first."""
-    if value != agreed(value):
+    """Raises InputError in each process that has another `value`, which JSON can hold, than the first."""
+    digest = hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+    if digest != agreed(digest):
         raise InputError(
             f'process {_state().process_id} ({socket.gethostname()}) has another {what} than process 0; '
             'expected the same program, command, dataset and workdir for all processes of a run'

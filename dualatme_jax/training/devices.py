@@ -66,7 +66,7 @@ def choose(number: int) -> Sequence[jax.Device]:
 
 
 def check(*, mapping: str, dispatch: str, precision: str) -> None:
-    """Raises InputError for a word that is none of those that `config.engine` takes."""
+    """Raises InputError for a word that is none of those that `config.engine` takes, or not here."""
     for field, value, known in (
         ('mapping', mapping, MAPPINGS),
         ('dispatch', dispatch, DISPATCHES),
@@ -76,3 +76,5 @@ def check(*, mapping: str, dispatch: str, precision: str) -> None:
             raise InputError(
                 f'unknown {field} {value!r}: config.engine.{field} takes {", ".join(map(repr, known))}'
             )
+    if mapping == 'pmap' and jax.process_count() > 1:
+        raise InputError("config.engine.mapping is 'pmap'; several processes need 'shard_map'")
