@@ -67,8 +67,10 @@ class WaveCheckpoints:
                 f'{self._directory}: this checkpoint is of another run (other {", ".join(differs)}); '
                 'give another --workdir, or delete this one to start anew'
             )
+        # Not strict: another number of devices fills the wave up to another length, with trials that are
+        # dropped.
         states = self._manager.restore(
-            epochs, args=ocp.args.Composite(states=ocp.args.StandardRestore(like))
+            epochs, args=ocp.args.Composite(states=ocp.args.StandardRestore(like, strict=False))
         ).states
         return epochs, states, np.asarray(progress['losses'], float), progress['seconds']
 
