@@ -69,7 +69,7 @@ def train(dataset, tmp_path_factory):
 
     def call(rows, number=4, *, epochs=EPOCHS, resume=False, **options):
         trainer = machine(dataset, number, **options)
-        name = 'resumed' if resume else f'{number}{options}{len(rows)}'
+        name = f'resumed{len(rows)}' if resume else f'{number}{options}{len(rows)}'
         return trainer.train_wave(
             rows,
             size=len(rows),
@@ -192,3 +192,8 @@ def test_compiled_programs_are_kept_or_it_is_told_why_not(tmp_path, monkeypatch)
         assert jax.config.jax_compilation_cache_dir == str(tmp_path / 'cache')
     finally:
         jax.config.update('jax_compilation_cache_dir', before)
+
+
+def test_a_wave_continues_where_it_is_filled_up_to_another_length(train, rows):
+    train(rows[:7], 4, epochs=2, resume=True)
+    assert_same(train(rows[:7], 1, resume=True), train(rows[:7], 1))
