@@ -17,7 +17,7 @@ from dualatme_jax import sweep as sweep_lib
 from dualatme_jax import workdir as workdir_lib
 from dualatme_jax.dataset import Dataset
 from dualatme_jax.errors import InputError
-from dualatme_jax.groups import hyperparameters, make_groups
+from dualatme_jax.groups import hyperparameters, make_groups, without_difference
 from dualatme_jax.ledger import Ledger
 from dualatme_jax.report import paper
 from dualatme_jax.sweep import Sweep
@@ -62,6 +62,12 @@ def run(config: ConfigDict, workdir: str | os.PathLike, console: Console | None 
         allow_missing_class=config.data.allow_missing_class,
     )
     groups = make_groups(swept, datasets)
+    for point, same in without_difference(swept, labels):
+        console.print(
+            f'{sweep_lib.named(point.values)} trains the same networks as {sweep_lib.named(same.values)}: '
+            'what differs is not read there',
+            soft_wrap=True,
+        )
     identity = json.loads(config.to_json()) | {'dataset': fingerprint(*datasets)}
     with workdir_lib.claim(workdir, identity) as folder:
         path = folder / workdir_lib.TRIALS

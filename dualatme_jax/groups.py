@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 from dualatme_jax import models
 from dualatme_jax import sweep as sweep_lib
 from dualatme_jax.dataset import Dataset
-from dualatme_jax.sweep import Sweep
+from dualatme_jax.sweep import Point, Sweep
 from dualatme_jax.training import devices, losses, optimizers, trials
 from dualatme_jax.training.engine import Engine
 from dualatme_jax.training.step import Training
@@ -39,6 +39,20 @@ def hyperparameters(config: ConfigDict, labels: Sequence[str]) -> dict[str, floa
         **losses.hyperparameters(config.loss, labels),
         'dropout': config.model.dropout,
     }
+
+
+def without_difference(swept: Sweep, labels: Sequence[str]) -> list[tuple[Point, Point]]:
+    """Points that train the same networks as one before them, whatever their fields say, with that one."""
+    first: dict[tuple, Point] = {}
+    found = []
+    for point in swept.points:
+        numbers = hyperparameters(point.config, labels)
+        for name in optimizers.UNREAD[point.config.optimizer.name]:
+            del numbers[name]
+        same = first.setdefault((point.group, *sorted(numbers.items())), point)
+        if same is not point:
+            found.append((point, same))
+    return found
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +94,7 @@ def make_engine(group: Group, table: pd.DataFrame) -> Engine:
         group.dataset,
         batch_size=group.config.training.batch_size,
         held_out=trials.most_held_out(table, group.dataset),
-        devices=devices.choose(settings.devices),
+        devices=devices.choose(settings.devices, trials=len(table)),
         mapping=settings.mapping,
         dispatch=settings.dispatch,
         precision=settings.precision,

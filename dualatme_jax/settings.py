@@ -37,7 +37,8 @@ FRACTIONS = [('optimizer', 'beta1'), ('optimizer', 'beta2'), ('model', 'dropout'
 def check_ranges(config: ConfigDict) -> None:
     """Raises InputError for a number that is out of its range, before anything is read or built."""
     for section, field, low, high in RANGES:
-        if not low <= config[section][field] <= high:
+        value = config[section][field]
+        if not (low <= value <= high and math.isfinite(value)):
             upwards = f'to {high}' if high < math.inf else 'or more'
             raise InputError(
                 f'config.{section}.{field} is {config[section][field]}; expected {low} {upwards}'

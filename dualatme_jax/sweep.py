@@ -100,6 +100,11 @@ def named(values: Mapping[str, Any]) -> str:
 def _grids(sweep: Any) -> list[Mapping]:
     grids = [sweep] if isinstance(sweep, Mapping) else list(sweep)
     for number, grid in enumerate(grids, start=1):
+        if isinstance(grid, str):
+            raise InputError(
+                f'config.sweep holds the name {grid!r} where a grid belongs: '
+                f'put brackets around the mapping, as in {EXAMPLE}'
+            )
         if not isinstance(grid, Mapping) or not grid:
             raise InputError(
                 f'grid {number} of config.sweep is {grid!r}; expected a mapping from fields to values, '

@@ -62,8 +62,10 @@ def train(
         else:
             return
         gc.collect()  # the error, which is gone now, held the wave's networks
-        console.print(f'{reason}\ngoing on with {size // 2} side by side', soft_wrap=True)
-        plan(ledger, group, size // 2, folder)
+        devices = len(engine.parallel.devices)
+        half = max(size // 2 // devices, 1) * devices
+        console.print(f'{reason}\ngoing on with {half} side by side', soft_wrap=True)
+        plan(ledger, group, half, folder)
 
 
 def plan(ledger: Ledger, group: Group, size: int, folder: pathlib.Path) -> None:
@@ -130,7 +132,7 @@ def train_waves(
     console: Console,
 ) -> None:
     """Trains a group's pending waves, each from its checkpoint if there is one, and keeps what they give."""
-    decisive = {section: identity[section] for section in workdir_lib.DECISIVE}
+    decisive = workdir_lib.decisive(identity)
     pending = ledger.pending(group.number)
     epochs = group.config.training.epochs
     devices = engine.parallel.devices

@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import functools
 import json
 import os
 import pathlib
@@ -23,9 +24,29 @@ WAVES = 'waves'
 WEIGHTS = 'weights'
 TENSORBOARD = 'tensorboard'
 
-# Sections that decide what is trained. The others (where the data lies, how and how often it is saved or
-# reported) may change between a run and its continuation; `dataset` is the data's fingerprint.
-DECISIVE = ('dataset', 'loss', 'model', 'optimizer', 'seeds', 'selection', 'sweep', 'training')
+# Sections, and a field, that decide what is trained. The others (where the data lies, on which devices it is
+# trained, how often it is saved) may change between a run and its continuation; `dataset` is the data's
+# fingerprint.
+DECISIVE = (
+    'dataset',
+    'engine.precision',
+    'loss',
+    'model',
+    'optimizer',
+    'seeds',
+    'selection',
+    'sweep',
+    'training',
+)
+
+
+def decisive(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a config decides what is trained, by name; None where a config does not say."""
+
+    def within(part: Any, key: str) -> Any:
+        return part.get(key) if isinstance(part, Mapping) else None
+
+    return {name: functools.reduce(within, name.split('.'), config) for name in DECISIVE}
 
 
 def wave_name(number: int) -> str:
@@ -92,7 +113,9 @@ def _check_config(path: pathlib.Path, config: Mapping[str, Any]) -> None:
             f'{file} is not the config of a run ({error}); give another --workdir, or delete this one'
         ) from error
     differences = [
-        line for section in DECISIVE for line in _differences(section, there.get(section), config[section])
+        line
+        for name, value in decisive(config).items()
+        for line in _differences(name, decisive(there)[name], value)
     ]
     if differences:
         raise InputError(

@@ -136,7 +136,7 @@ def test_a_flag_is_a_sweep(monkeypatch):
         ),
         ({'loss.class_weights': ()}, 'no value for loss.class_weights'),
         ({}, r'grid 1 of config.sweep is \{\}; expected a mapping'),
-        ('loss.name', "grid 1 of config.sweep is 'loss.name'"),
+        ('loss.name', "the name 'loss.name' where a grid belongs"),
         ({'training.epochs': 1.5}, '1.5 for training.epochs; expected type int, such as 60'),
         ({'training.epochs': True}, 'True for training.epochs; expected type int'),
         ({'loss.cosine_weight': '0.1'}, "'0.1' for loss.cosine_weight; expected type float"),

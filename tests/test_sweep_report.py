@@ -76,10 +76,20 @@ def test_holm(p, corrected):
     assert sweep.holm(p) == pytest.approx(corrected, nan_ok=True)
 
 
-def test_the_reference_is_found_through_a_file_or_is_the_first_point():
+def test_the_reference_is_found_through_a_file_or_nothing_is_compared():
     table = pd.concat([point(0.5, field='(0.2, 0.3)'), point(0.6, field='(1.0, 2.0)')])
     assert list(sweep.compare(table, {'field': (1.0, 2.0)}, resamples=5)['reference']) == [False, True]
-    assert list(sweep.compare(table, {'field': (3.0, 2.0)}, resamples=5)['reference']) == [True, False]
+    absent = sweep.compare(table, {'field': (3.0, 2.0)}, resamples=5)
+    assert not absent['reference'].any()
+    assert absent[['difference_mean', 'p', 'p_holm']].isna().all(axis=None)
+    assert 'nothing is compared' in ' '.join(shown(absent).split())
+
+
+def test_a_field_of_which_one_value_is_left_still_tells_the_points():
+    left = pd.concat([point(0.5, rate=0.01, loss='focal'), point(0.6, rate=0.01, loss='ce')])
+    frame = sweep.compare(left, {'rate': 0.001, 'loss': 'focal'}, resamples=5)
+    assert list(frame['rate']) == [0.01, 0.01]
+    assert not frame['reference'].any()
 
 
 def test_points_are_compared_on_the_seeds_that_both_have():
@@ -145,8 +155,6 @@ def test_one_seed_one_database_and_one_subject_have_what_they_can():
     assert '[' not in shown(frame).split('[low, high]')[0]
 
 
-def test_one_point_is_its_own_reference(tmp_path):
-    frame = sweep.compare(point(0.5), {}, resamples=5)
-    sweep.write(frame, tmp_path)
+def test_one_point_is_its_own_reference():
+    frame = sweep.compare(point(0.5, **{FIELD: 0.0}), {FIELD: 0.0}, resamples=5)
     assert list(frame['reference']) == [True]
-    assert 'the only point' in shown(frame)

@@ -391,3 +391,29 @@ def test_a_trial_failed_in_its_first_epoch_that_is_not_finite():
     probabilities = np.full((5, 2, 3), 1 / 3)
     probabilities[[1, 3], 1, 2] = nan
     assert engine.failed_epochs(losses, probabilities).tolist() == [0, 1, 2, 3, 3]
+
+
+def test_waves_are_whole_on_all_devices():
+    sizes = [
+        memory.wave_size(trials=68, bytes_per_trial=10, budget_bytes=budget, most=68, devices=4)
+        for budget in (40, 79, 239, 10_000)
+    ]
+    assert sizes == [4, 4, 17, 68]  # 17 are filled up to 20, which 239 has room for
+    with pytest.raises(InputError, match=r'one trial on each of 4 devices[^$]*config\.engine\.devices'):
+        memory.wave_size(trials=68, bytes_per_trial=10, budget_bytes=39, most=68, devices=4)
+
+
+def test_an_inner_trial_draws_from_a_stream_of_its_own():
+    rows_of = trials.table(many_clips(), seeds=(0,), points=[{}], parts=2, allow_missing_class=True)
+    keys = {
+        inner: trials.device_trial(rows_of[rows_of['inner'] == inner].iloc[0].to_dict(), many_clips(), 40).key
+        for inner in (0, 1, 2)
+    }
+    streams = {bits(jax.random.fold_in(keys[0], stream)) for stream in range(4)}
+    assert len(streams | {bits(keys[inner]) for inner in keys}) == 7
+
+
+def test_parts_that_cannot_be_cut_are_told():
+    rare = make_dataset([('smic', str(k), k % 3) for k in range(9)])
+    with pytest.raises(InputError, match=r'cannot be cut into 5 parts[^$]*config\.selection\.parts'):
+        trials.table(rare, seeds=(0,), points=[{}], parts=5)

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from dualatme_jax import schema
 from dualatme_jax.files import replacing
-from dualatme_jax.report import predictions, scores, tables
+from dualatme_jax.report import scores, tables
 
 CSV, MARKDOWN = 'sweep.csv', 'sweep.md'
 
@@ -36,7 +36,8 @@ def compare(table: pd.DataFrame, reference: Mapping, *, resamples: int = 1000) -
 
     Args:
       table: the sweep's predictions, see `predictions.points`.
-      reference: the fields of the point that the others are compared with; the first point if it is absent.
+      reference: the swept fields of the point that the others are compared with; if its trials failed, so
+        that it is absent, nothing is compared.
       resamples: draws of the bootstrap over subjects.
 
     Returns:
@@ -47,12 +48,14 @@ def compare(table: pd.DataFrame, reference: Mapping, *, resamples: int = 1000) -
       `difference_low`, `difference_high`, its `p` (see `scores.paired`) and `p_holm`, corrected by Holm
       over the points; `reference`, whether the row is it.
     """
-    points = predictions.points(table)
-    home = next((place for place, (values, _) in enumerate(points) if _equal(values, reference)), 0)
+    fields = list(reference)
+    groups = table.groupby(fields, sort=False, dropna=False)
+    points = [(dict(zip(fields, values, strict=True)), rows) for values, rows in groups]
+    home = next((place for place, (values, _) in enumerate(points) if _equal(values, reference)), None)
     rows = []
     for place, (values, own) in enumerate(points):
         found = scores.score_run(own, resamples=resamples)['scores']
-        test = _against(own, points[home][1], resamples) if place != home else {}
+        test = _against(own, points[home][1], resamples) if home not in (None, place) else {}
         rows.append(values | {'seeds': own['seed'].nunique()} | _scores(found) | test)
     frame = pd.DataFrame(rows)
     frame = frame.reindex(columns=[name for name in frame if name not in _TEST] + _TEST)
@@ -140,13 +143,13 @@ def _notes(frame: pd.DataFrame) -> list[str]:
     """What the columns are, in words."""
     seeds = sorted(set(frame['seeds']))
     spread = 'One seed' if seeds == [1] else f'Mean ± sd over {" to ".join(map(str, seeds))} seeds'
-    home = frame[frame['reference']].to_dict('records')[0]
-    named = ', '.join(
-        f'{name} = {value}' for name, value in zip(_fields(frame), _values(home, frame), strict=True)
-    )
+    told = 'none: its trials failed, so nothing is compared'
+    for home in frame[frame['reference']].to_dict('records'):
+        pairs = zip(_fields(frame), _values(home, frame), strict=True)
+        told = ', '.join(f'{name} = {value}' for name, value in pairs)
     return [
         f'{spread}; [low, high]: 95% bootstrap over subjects.',
-        f'Reference: {named or "the only point"}.',
+        f'Reference: {told}.',
         "UF1 - ref.: UF1 minus the reference's, on the same subjects and seeds; p: randomisation test that "
         'swaps the two by subject; Holm: p corrected for the number of points.',
     ]

@@ -10,7 +10,8 @@ import jax
 from dualatme_jax.errors import InputError
 
 # Names of `config.engine.precision` -> what JAX calls them. `tf32` rounds factors to 10 bits where a GPU has
-# such units, `bfloat16` to 7 bits everywhere; sums are float32 always.
+# such units, `bfloat16` to 7 bits everywhere (XLA's own convolutions, which the lowerings `unrolled` and
+# `grouped` take, on TPUs alone); sums are float32 always.
 PRECISIONS = {'float32': 'highest', 'tf32': 'tensorfloat32', 'bfloat16': 'bfloat16'}
 
 MAPPINGS = ('shard_map', 'pmap')
@@ -45,8 +46,8 @@ def keep_programs(folder: str) -> str | None:
     return None
 
 
-def choose(number: int) -> Sequence[jax.Device]:
-    """The first `number` devices of all processes; 0: all.
+def choose(number: int, *, trials: int | None = None) -> Sequence[jax.Device]:
+    """The first `number` devices of all processes; 0: all, of one process no more than there are `trials`.
 
     Raises:
       InputError: there are fewer, or they cannot be divided among the processes.
@@ -55,13 +56,15 @@ def choose(number: int) -> Sequence[jax.Device]:
     if number < 0 or number > len(found):
         raise InputError(
             f'config.engine.devices is {number}, but there are {len(found)} ({found[0].device_kind}); '
-            'expected a number up to that, or 0 for all'
+            'expected 1 to {len(found)}, or 0 for all'
         )
     if number and jax.process_count() > 1 and number != len(found):
         raise InputError(
             f'config.engine.devices is {number}; with {jax.process_count()} processes every one trains on '
             f'all of its devices, {len(found)} in all: expected 0'
         )
+    if not number and jax.process_count() == 1:
+        number = trials
     return found[: number or None]
 
 

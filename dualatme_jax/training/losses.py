@@ -3,6 +3,7 @@
 Axes: B examples, K classes, D features.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -78,7 +79,9 @@ def hyperparameters(loss: Mapping[str, Any], labels: Sequence[str]) -> dict[str,
     weighted = loss['name'] == 'weighted_cross_entropy'
     gamma, alpha = (loss['focal_gamma'], loss['focal_alpha']) if loss['name'] == 'focal' else (0.0, 1.0)
     weights = tuple(loss['class_weights']) if weighted else (1.0,) * len(labels)
-    fit = len(weights) == len(labels) and all(isinstance(w, int | float) and w >= 0 for w in weights)
+    fit = len(weights) == len(labels) and all(
+        isinstance(w, int | float) and 0 <= w < math.inf for w in weights
+    )
     if not fit:
         raise InputError(
             f'config.loss.class_weights is {weights}; '

@@ -17,6 +17,9 @@ OPTIMIZERS: dict[str, Callable[[Hyperparameters], optax.GradientTransformation]]
     'sgd': lambda given: optax.trace(decay=given['momentum']),
 }
 
+# The hyperparameters that an optimizer does not read.
+UNREAD = {'adam': ('momentum',), 'sgd': ('beta1', 'beta2')}
+
 # The schedule that is constant.
 NO_STEPS = {'step_epochs': 1, 'step_factor': 1.0}
 

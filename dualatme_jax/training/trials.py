@@ -33,6 +33,10 @@ from dualatme_jax.errors import InputError
 IDENTITY = ('trial', 'fold', 'database', 'subject', 'seed', 'point', 'group', 'inner', 'parts')
 
 
+# The stream of randomness that inner trials take their keys from; `step` splits a key into those before it.
+INNER = 3
+
+
 @struct.dataclass
 class Trial:
     """One trial on the device. N clips in the dataset, T the most clips that any trial predicts.
@@ -116,7 +120,7 @@ def device_trial(row: Mapping, dataset: Dataset, width: int | None = None) -> Tr
     padding = np.repeat(held_out[-1:], (width or most_clips(dataset)) - held_out.size)
     key = trial_key(row['seed'], row['database'], row['subject'])
     if row['inner']:
-        key = jax.random.fold_in(key, row['inner'])
+        key = jax.random.fold_in(jax.random.fold_in(key, INNER), row['inner'])
     names = [name for name in row if name not in IDENTITY and '.' not in name]
     return Trial(
         key=key,
@@ -176,8 +180,14 @@ def _parts(labels: tuple[int, ...], subjects: tuple[str, ...], *, parts: int, se
     part = np.zeros(len(labels), int)
     with warnings.catch_warnings():
         warnings.simplefilter('ignore', UserWarning)  # of a class that is rarer than parts
-        for number, (_, index) in enumerate(split.split(labels, labels, subjects), start=1):
-            part[index] = number
+        try:
+            for number, (_, index) in enumerate(split.split(labels, labels, subjects), start=1):
+                part[index] = number
+        except ValueError as error:
+            raise InputError(
+                f'the training subjects cannot be cut into {parts} parts ({error}); '
+                'expected a smaller config.selection.parts, or more clips'
+            ) from error
     return part
 
 
