@@ -56,7 +56,7 @@ def choose(number: int, *, trials: int | None = None) -> Sequence[jax.Device]:
     if number < 0 or number > len(found):
         raise InputError(
             f'config.engine.devices is {number}, but there are {len(found)} ({found[0].device_kind}); '
-            'expected 1 to {len(found)}, or 0 for all'
+            f'expected 1 to {len(found)}, or 0 for all'
         )
     if number and jax.process_count() > 1 and number != len(found):
         raise InputError(
