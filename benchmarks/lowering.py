@@ -25,7 +25,6 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import machine
-from dualatme_jax.errors import InputError
 from dualatme_jax.models.layers import lowering
 from dualatme_jax.training import devices
 
@@ -210,13 +209,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the benchmark, prints its tables and writes files on request; returns the exit status."""
-    options = parse(arguments)
-    try:
-        machine.write_outputs(run(options), options, plot)
-    except InputError as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 2
-    return 0
+    return machine.command(run, plot, parse(arguments))
 
 
 if __name__ == '__main__':

@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import platform
+import sys
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -100,6 +101,20 @@ def write_outputs(
     if options.plot:
         with files.replacing(pathlib.Path(options.plot).expanduser()) as temporary:
             plot(found).savefig(temporary, dpi=150)
+
+
+def command(
+    run: Callable[[argparse.Namespace], Mapping[str, Any]],
+    plot: Callable[[Mapping[str, Any]], Any],
+    options: argparse.Namespace,
+) -> int:
+    """Runs a benchmark and writes the files that were asked for; returns the exit status, 2 for bad input."""
+    try:
+        write_outputs(run(options), options, plot)
+    except InputError as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 2
+    return 0
 
 
 def _processor() -> str:

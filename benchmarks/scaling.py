@@ -195,13 +195,7 @@ def numbers_of(text: str) -> list[int]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the benchmark, prints its table and writes files on request; returns the exit status."""
-    options = parse(arguments)
-    try:
-        machine.write_outputs(run(options), options, plot)
-    except InputError as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 2
-    return 0
+    return machine.command(run, plot, parse(arguments))
 
 
 if __name__ == '__main__':

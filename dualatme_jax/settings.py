@@ -40,9 +40,7 @@ def check_ranges(config: ConfigDict) -> None:
         value = config[section][field]
         if not (low <= value <= high and math.isfinite(value)):
             upwards = f'to {high}' if high < math.inf else 'or more'
-            raise InputError(
-                f'config.{section}.{field} is {config[section][field]}; expected {low} {upwards}'
-            )
+            raise InputError(f'config.{section}.{field} is {value}; expected {low} {upwards}')
     for section, field in FRACTIONS:
         if not 0 <= config[section][field] < 1:
             raise InputError(

@@ -52,17 +52,17 @@ def train(
         check_disk(ledger, group, to_come, size, folder, console)
     if size != ledger.wave_size(group.number):
         plan(ledger, group, size, folder)
+    devices = len(engine.parallel.devices)
     while size := ledger.wave_size(group.number):
         try:
             train_waves(ledger, group, engine, size, folder, identity, console)
         except memory.OutOfMemoryError as error:
-            if size <= len(engine.parallel.devices):  # each has one trial already
+            if size <= devices:  # each has one trial already
                 raise
             reason = str(error).splitlines()[0]
         else:
             return
         gc.collect()  # the error, which is gone now, held the wave's networks
-        devices = len(engine.parallel.devices)
         half = max(size // 2 // devices, 1) * devices
         console.print(f'{reason}\ngoing on with {half} side by side', soft_wrap=True)
         plan(ledger, group, half, folder)

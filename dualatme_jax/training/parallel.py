@@ -202,8 +202,7 @@ class _Pmapped:
     def __init__(self, stacked: Callable, in_axes: Sequence, donate: Sequence[int], devices: Sequence):
         self._in_axes = in_axes
         self._devices = len(devices)
-        mapped = jax.pmap(stacked, in_axes=tuple(in_axes), devices=devices, donate_argnums=tuple(donate))
-        self._call = mapped
+        self._call = jax.pmap(stacked, in_axes=tuple(in_axes), devices=devices, donate_argnums=tuple(donate))
 
     def __call__(self, *arguments):
         return jax.tree.map(self._merged, self._call(*self._split(arguments)))
