@@ -35,6 +35,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from rich.console import Console
 
 from benchmarks import machine, workload
 from dualatme_jax import dataset as dataset_lib
@@ -42,9 +43,6 @@ from dualatme_jax.dataset import Dataset
 from dualatme_jax.errors import InputError
 
 OURS, PYTORCH = 'ours', 'pytorch'
-
-# Trials whose step is compiled to learn what one takes, where not all folds may fit the memory at once.
-PROBED_TRIALS = 16
 
 # Trains all folds of the work for a number of epochs.
 Run = Callable[[int], object]
@@ -106,10 +104,11 @@ def measure(prepare: Callable[[], Run], work: Work) -> dict[str, float]:
 
 
 def ours(work: Work) -> dict[str, Any]:
-    """Our side: the engine on all folds, in as many waves as memory needs."""
+    """Our side: the engine on all folds, in waves of the size that a run would choose."""
     import jax
 
-    from dualatme_jax.training import devices, memory
+    from dualatme_jax import waves
+    from dualatme_jax.training import devices
     from dualatme_jax.training.checkpoint import WaveCheckpoints
     from dualatme_jax.training.engine import Engine
 
@@ -119,13 +118,7 @@ def ours(work: Work) -> dict[str, Any]:
         training = workload.training(work.dataset)
         engine = Engine(training, work.dataset, batch_size=workload.BATCH_SIZE)
         rows = workload.rows(work.dataset, work.folds)
-        size = memory.wave_size(
-            trials=len(rows),
-            bytes_per_trial=engine.bytes_per_trial(rows[:PROBED_TRIALS]),
-            budget_bytes=memory.budget(0, jax.devices()),
-            most=len(rows),
-            devices=len(jax.devices()),
-        )
+        size = waves.fitting_size(engine, rows, console=Console(stderr=True))
 
         def run(epochs: int) -> None:
             for first in range(0, len(rows), size):
@@ -335,7 +328,11 @@ def _in_a_process(side: str, options: argparse.Namespace, cache: str) -> dict[st
         command += ['--dataset', options.dataset] if options.dataset else []
         command += ['--torch-compile'] if options.torch_compile else []
         command += ['--channels-last'] if options.channels_last else []
-        caches = {'JAX_COMPILATION_CACHE_DIR': f'{cache}/jax', 'TORCHINDUCTOR_CACHE_DIR': f'{cache}/torch'}
+        caches = {
+            'JAX_COMPILATION_CACHE_DIR': f'{cache}/jax',
+            'JAX_PERSISTENT_COMPILATION_CACHE_MIN_COMPILE_TIME_SECS': '0',  # as a run has it
+            'TORCHINDUCTOR_CACHE_DIR': f'{cache}/torch',
+        }
         done = subprocess.run(
             command, check=False, capture_output=True, text=True, env=os.environ | machine.HUGE_PAGES | caches
         )

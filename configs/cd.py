@@ -77,7 +77,8 @@ def get_config(dataset: str = '') -> ConfigDict:
     config.checkpoint.keep_weights = True  # 19 MB a trial
 
     config.engine = ConfigDict()
-    config.engine.max_trials = 0  # trials side by side at the most; 0: as memory takes
+    # Trials side by side at the most; 0: as memory takes, or on CPUs, which are fastest so, one a core.
+    config.engine.max_trials = 0
     config.engine.memory_gib = 0.0  # what they may use, on all devices; 0: most of what is free
     config.engine.devices = 0  # how many share the trials; 0: all. A CPU passes as one device a core
     config.engine.mapping = 'shard_map'  # or 'pmap'

@@ -63,7 +63,7 @@ def train(
         else:
             return
         gc.collect()  # the error, which is gone now, held the wave's networks
-        half = max(size // 2 // devices, 1) * devices
+        half = memory.halved(size, devices)
         console.print(f'{reason}\ngoing on with {half} side by side', soft_wrap=True)
         plan(ledger, group, half, folder)
 
@@ -79,22 +79,53 @@ def planned_size(ledger: Ledger, group: Group, engine: Engine, console: Console)
     """Trials a wave of a group: as it was planned before, if that is allowed, else by memory."""
     rows = ledger.trials(group.number)
     settings = group.config.engine
-    most = settings.max_trials or len(rows)
     if size := ledger.wave_size(group.number):
-        return min(size, most)
+        return min(size, settings.max_trials or size)
     console.print(f'{group.prefix}{len(rows)} trials; planning, which compiles the training', soft_wrap=True)
+    return fitting_size(
+        engine,
+        rows.to_dict('records'),
+        max_trials=settings.max_trials,
+        memory_gib=settings.memory_gib,
+        console=console,
+    )
+
+
+def fitting_size(
+    engine: Engine,
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    max_trials: int = 0,
+    memory_gib: float = 0.0,
+    console: Console,
+) -> int:
+    """Trials a wave of `rows`, by memory and by what is fastest; limits are as in `config.engine`."""
     devices = engine.parallel.devices
-    budget = memory.budget(settings.memory_gib, devices)
-    probe = rows[: min(most, PROBED_TRIALS)].to_dict('records')
-    with memory.explained(len(probe)):
-        bytes_per_trial = engine.bytes_per_trial(probe)
+    most = memory.most_at_once(max_trials, devices, len(rows))
+    budget = memory.budget(memory_gib, devices)
     return memory.wave_size(
         trials=len(rows),
-        bytes_per_trial=bytes_per_trial,
+        bytes_per_trial=bytes_per_trial(engine, rows[: min(most, PROBED_TRIALS)], console),
         budget_bytes=budget,
         most=most,
         devices=len(devices),
     )
+
+
+def bytes_per_trial(engine: Engine, rows: Sequence[Mapping[str, Any]], console: Console) -> int:
+    """What a trial takes at the peak, learnt from some; from half as many where these are too many to try."""
+    devices = len(engine.parallel.devices)
+    while True:
+        try:
+            with memory.explained(len(rows)):
+                return engine.bytes_per_trial(rows)
+        except memory.OutOfMemoryError as error:
+            if len(rows) <= devices:
+                raise
+            reason = str(error).splitlines()[0]
+        gc.collect()  # the error, which is gone now, held what lay on the device
+        rows = rows[: memory.halved(len(rows), devices)]
+        console.print(f'{reason}\nplanning with {len(rows)}', soft_wrap=True)
 
 
 def check_disk(

@@ -348,7 +348,7 @@ def test_a_wave_that_is_too_large_is_halved_and_told(small_dataset_dir, tmp_path
 
     monkeypatch.setattr(Engine, 'train_wave', tight)
     monkeypatch.setattr(Engine, 'bytes_per_trial', lambda self, rows: 1000)
-    config = small(small_dataset_dir, **{'seeds': (0, 1), 'engine.max_trials': 0})
+    config = small(small_dataset_dir, **{'seeds': (0, 1), 'engine.max_trials': 16})
     complete, _, printed = run(config, tmp_path)
     assert complete
     assert sizes == [16, 8, 8]
@@ -356,6 +356,26 @@ def test_a_wave_that_is_too_large_is_halved_and_told(small_dataset_dir, tmp_path
     assert 'going on with 8 side by side' in printed
     assert pd.read_csv(tmp_path / 'trials.csv')['wave'].tolist() == sorted([0, 1] * 8)
     assert len(pd.read_csv(tmp_path / 'predictions.csv')) == 2 * 24
+
+
+def test_a_plan_that_is_too_large_to_try_is_halved_and_told(small_dataset_dir, tmp_path, monkeypatch):
+    tried = []
+
+    def tight(self, rows):
+        tried.append(len(rows))
+        if len(rows) > 5:
+            raise jax.errors.JaxRuntimeError('RESOURCE_EXHAUSTED: Out of memory while trying.')
+        return 1000
+
+    monkeypatch.setattr(Engine, 'bytes_per_trial', tight)
+    complete, _, printed = run(
+        small(small_dataset_dir, **{'seeds': (0, 1), 'engine.max_trials': 8}), tmp_path
+    )
+    assert complete
+    assert tried == [8, 4]
+    assert 'ran out of memory with 8 trials side by side: RESOURCE_EXHAUSTED' in printed
+    assert 'planning with 4' in printed
+    assert '16 trials, 8 side by side' in printed, 'what the plan says fits is tried'
 
 
 def test_one_trial_that_is_too_large_is_an_error(small_dataset_dir, tmp_path, monkeypatch):

@@ -29,6 +29,7 @@ FIELDS = {
     'training.batch_size': 11,
     'report.resamples': 20,
     'checkpoint.every': 1,
+    'engine.max_trials': 8,
 }
 
 

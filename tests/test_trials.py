@@ -201,6 +201,26 @@ def test_parts_are_spread_over_classes_and_the_same_for_all_points():
     assert trials.most_held_out(found[found['inner'] == 0], dataset) == trials.most_clips(dataset) == 3
 
 
+def test_parts_hold_every_class_where_a_person_has_one():
+    # By chance alone a part of 5 of 14 people would often lack a class.
+    dataset = make_dataset([('smic', f's{person:02}', person % 3) for person in range(15) for _ in range(4)])
+    for row in rows(dataset, parts=3):
+        if row['inner']:
+            counts = np.bincount(dataset.label[trials.held_out_clips(row, dataset)], minlength=3)
+            assert counts.min() >= 4
+            assert counts.max() <= 8
+
+
+def test_another_seed_cuts_other_parts():
+    dataset = make_dataset([('smic', f's{k // 3:02}', k % 3) for k in range(48)])
+    first, second = (
+        [trials.held_out_clips(row, dataset).tolist() for row in rows(dataset, seeds=(seed,), parts=5)]
+        for seed in (0, 1)
+    )
+    same = [one == other for one, other in zip(first, second, strict=True)]
+    assert sum(same) == 16, 'those that leave out their subject alone'
+
+
 def test_outer_trials_of_a_nested_run_are_those_of_a_plain_one():
     dataset = make_dataset([('smic', f's{k // 3}', k % 3) for k in range(18)])
     nested = [row for row in rows(dataset, parts=2) if not row['inner']]
@@ -391,6 +411,22 @@ def test_a_trial_failed_in_its_first_epoch_that_is_not_finite():
     probabilities = np.full((5, 2, 3), 1 / 3)
     probabilities[[1, 3], 1, 2] = nan
     assert engine.failed_epochs(losses, probabilities).tolist() == [0, 1, 2, 3, 3]
+
+
+@pytest.mark.parametrize(
+    ('size', 'devices', 'expected'), [(16, 1, 8), (3, 1, 1), (20, 4, 8), (12, 4, 4), (7, 4, 4), (8, 4, 4)]
+)
+def test_half_a_wave_has_as_many_trials_on_each_device(size, devices, expected):
+    assert memory.halved(size, devices) == expected
+
+
+@pytest.mark.parametrize(
+    ('platform', 'limit', 'expected'), [('cpu', 0, 4), ('cpu', 30, 30), ('gpu', 0, 68), ('gpu', 30, 30)]
+)
+def test_a_cpu_is_given_a_trial_a_core_unless_it_is_told_more(platform, limit, expected):
+    devices = [types.SimpleNamespace(platform=platform)] * 4
+    assert memory.most_at_once(limit, devices, 68) == expected
+    assert memory.most_at_once(limit, devices, 2) == 2
 
 
 def test_waves_are_whole_on_all_devices():

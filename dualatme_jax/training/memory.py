@@ -65,6 +65,21 @@ def _container_free() -> float:
         return math.inf
 
 
+def most_at_once(limit: int, devices: Sequence[jax.Device], trials: int) -> int:
+    """Trials that a wave should have at the most: `limit` if it is not zero, else what is fastest.
+
+    An accelerator is the better used the more trials it has. A CPU is busy with one a core; the maps of more
+    only drive each other out of its caches (`python -m benchmarks.scaling`).
+    """
+    fastest = len(devices) if devices[0].platform == 'cpu' else trials
+    return min(limit or fastest, trials)
+
+
+def halved(size: int, devices: int) -> int:
+    """Half as many trials, of which each device has as many, and one at least."""
+    return max(size // 2 // devices, 1) * devices
+
+
 def wave_size(*, trials: int, bytes_per_trial: int, budget_bytes: int, most: int, devices: int = 1) -> int:
     """Trials a wave: as many as fit, then evened out so that the waves are of one size.
 
