@@ -43,6 +43,7 @@ def keep_programs(folder: str) -> str | None:
     except (OSError, RuntimeError) as error:
         return f'compiled programs are not kept: {folder} cannot be written ({error})'
     jax.config.update('jax_compilation_cache_dir', str(path))
+    jax.config.update('jax_persistent_cache_min_compile_time_secs', 0)  # many small ones take a second too
     return None
 
 

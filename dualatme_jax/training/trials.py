@@ -16,7 +16,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 from flax import struct
@@ -39,7 +38,7 @@ INNER = 3
 
 @struct.dataclass
 class Trial:
-    """One trial on the device. N clips in the dataset, T the most clips that any trial predicts.
+    """One trial as its training takes it. N clips in the dataset, T the most clips that any trial predicts.
 
     Attributes:
       key: random key, from seed, subject and part alone: no other trial, no place in a stack changes it, and
@@ -124,9 +123,9 @@ def device_trial(row: Mapping, dataset: Dataset, width: int | None = None) -> Tr
     names = [name for name in row if name not in IDENTITY and '.' not in name]
     return Trial(
         key=key,
-        train=jnp.asarray(train),
-        held_out=jnp.asarray(np.concatenate([held_out, padding]), jnp.int32),
-        hyperparameters={name: jnp.float32(row[name]) for name in names},
+        train=train,
+        held_out=np.concatenate([held_out, padding]).astype(np.int32),
+        hyperparameters={name: np.float32(row[name]) for name in names},
     )
 
 
