@@ -77,11 +77,12 @@ class Group:
 def make_groups(swept: Sweep, datasets: Sequence[Dataset]) -> list[Group]:
     """The groups of a sweep, in the order of their numbers; see `make_training` for what is refused."""
     found = {}
+    count = len({point.group for point in swept.points})
     for point in swept.points:
         dataset = datasets[point.group]
         training = make_training(point.config, dataset.labels)
         program = {field: value for field, value in point.values.items() if not sweep_lib.is_column(field)}
-        prefix = f'{sweep_lib.named(program)}: ' if program else ''
+        prefix = f'group {point.group + 1} of {count}, {sweep_lib.named(program)}: ' if program else ''
         found.setdefault(point.group, Group(point.group, point.config, dataset, training, prefix))
     return list(found.values())
 

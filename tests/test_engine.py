@@ -1,9 +1,11 @@
 """Trials side by side: what neighbours, interruptions and failures may not change."""
 
 import dataclasses
+import signal
 
 import jax
 import numpy as np
+import orbax.checkpoint as ocp
 import pytest
 
 from configs import cd
@@ -164,6 +166,26 @@ def test_a_checkpoint_of_another_config_is_refused(trainer, rows, tmp_path):
     train(trainer, rows, tmp_path, identity={'config': 'one', 'trials': [0]})
     with pytest.raises(InputError, match=r'another run \(other config\)'):
         train(trainer, rows, tmp_path, identity={'config': 'two', 'trials': [0]})
+
+
+def test_ctrl_c_waits_until_a_checkpoint_is_whole(trainer, rows, stacked, tmp_path, monkeypatch):
+    saved = []
+    save = ocp.CheckpointManager.save
+
+    def interrupted(self, *arguments, **options):
+        signal.raise_signal(signal.SIGINT)
+        save(self, *arguments, **options)
+        saved.append(arguments[0])
+
+    monkeypatch.setattr(ocp.CheckpointManager, 'save', interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train(trainer, rows, tmp_path)
+    assert saved == [2]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    trained = []
+    resumed = train(trainer, rows, tmp_path, on_epoch=lambda done, losses: trained.append(done))
+    assert trained == [3]
+    np.testing.assert_array_equal(resumed.losses, stacked.losses)
 
 
 def test_kept_weights_are_those_that_predicted(stacked, tmp_path):

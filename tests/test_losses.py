@@ -162,6 +162,17 @@ def test_losses_by_any_name_share_one_program():
             np.testing.assert_allclose(one[place], other, rtol=1e-5)
 
 
+@pytest.mark.parametrize('name', ['cross_entropy', 'weighted_cross_entropy'])
+def test_only_the_focal_loss_reads_gamma_and_alpha(name):
+    found, other = (
+        joint_loss(name, Output(LOGITS), np.ones(8), focal_gamma=gamma, focal_alpha=alpha)
+        for gamma, alpha in ((2.0, 1.0), (0.5, 0.25))
+    )
+    assert found == other
+    focal, less = (joint_loss('focal', Output(LOGITS), np.ones(8), focal_alpha=alpha) for alpha in (1.0, 0.5))
+    assert less == pytest.approx(focal / 2)
+
+
 def test_an_unknown_loss_is_refused_with_those_there_are():
     with pytest.raises(InputError, match=r"unknown loss 'hinge': config\.loss\.name takes 'focal', "):
         hyperparameters('hinge')

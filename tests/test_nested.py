@@ -145,6 +145,17 @@ def test_incomplete_inner_predictions_are_refused(spoil, times):
         nested.choose(spoil(inner), [FIELD])
 
 
+def test_predictions_of_the_left_out_subject_itself_are_refused():
+    truth = clips()
+    outer, inner = sweep(truth, (0.0, 0.1))
+    own = outer[(outer['database'] == 'casme2') & (outer['subject'] == '000')]
+    leaked = own.assign(outer_database='casme2', outer_subject='000', inner=1)
+    with pytest.raises(
+        InputError, match=r"casme2/000 left out: .* 1 times; .* none of the left-out subject's"
+    ):
+        nested.choose(pd.concat([inner, leaked]), [FIELD])
+
+
 def test_a_subject_without_a_choice_or_without_predictions_is_refused():
     outer, inner = sweep(clips(), (0.0, 0.1))
     chosen = nested.choose(inner, [FIELD])

@@ -143,6 +143,34 @@ def test_every_lowering_trains_the_same_networks(train, rows, one, lowering, map
     assert_same(train(rows, 4, mapping=mapping, lowering=lowering), one)
 
 
+@pytest.mark.parametrize('dispatch', ['step', 'epoch'])
+def test_batches_without_a_clip_are_left_out_and_change_nothing(dataset, train, dispatch, monkeypatch):
+    table = trials.table(dataset, seeds=(3,), points=[HYPERPARAMETERS], parts=2)
+    held_out = trials.most_held_out(table, dataset)
+    inner = [
+        row
+        for row in table[table['inner'] > 0].to_dict('records')
+        if trials.device_trial(row, dataset, held_out).train.sum() <= 11
+    ][:4]
+    counts = []
+    count = Parallel.batches_of
+
+    def counted(self, stacked):
+        counts.append(count(self, stacked))
+        return counts[-1]
+
+    monkeypatch.setattr(Parallel, 'batches_of', counted)
+    options = {'dispatch': dispatch, 'held_out': held_out}
+    found = train(inner, 2, **options)
+    monkeypatch.setattr(Parallel, 'batches_of', lambda self, stacked: len(self._batches))
+    whole = train(inner, 2, **options)
+    # A fold of 24 clips has two batches of 11 an epoch; half of one, with few enough clips, has one.
+    assert len(inner) == 4
+    assert counts == [1]
+    np.testing.assert_array_equal(found.losses, whole.losses)
+    jax.tree.map(np.testing.assert_array_equal, found.variables, whole.variables)
+
+
 def test_a_precision_changes_what_it_says_and_no_more(train, rows, one):
     rounded = train(rows, 1, precision='bfloat16')
     assert not np.allclose(one.losses, rounded.losses, rtol=1e-4)
@@ -183,6 +211,7 @@ def test_without_being_told_all_devices_share(dataset):
 def test_compiled_programs_are_kept_or_it_is_told_why_not(tmp_path, monkeypatch):
     monkeypatch.delenv('JAX_COMPILATION_CACHE_DIR')
     before = jax.config.jax_compilation_cache_dir
+    least = jax.config.jax_persistent_cache_min_compile_time_secs
     (tmp_path / 'file').touch()
     assert 'cannot be written' in devices.keep_programs(str(tmp_path / 'file' / 'cache'))
     assert devices.keep_programs('') is None
@@ -192,6 +221,7 @@ def test_compiled_programs_are_kept_or_it_is_told_why_not(tmp_path, monkeypatch)
         assert jax.config.jax_compilation_cache_dir == str(tmp_path / 'cache')
     finally:
         jax.config.update('jax_compilation_cache_dir', before)
+        jax.config.update('jax_persistent_cache_min_compile_time_secs', least)
 
 
 def test_a_wave_continues_where_it_is_filled_up_to_another_length(train, rows):

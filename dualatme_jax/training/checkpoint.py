@@ -1,9 +1,12 @@
 """Checkpoints of a wave in training, and the weights it leaves behind."""
 
+import contextlib
 import os
 import pathlib
 import shutil
-from collections.abc import Mapping
+import signal
+import threading
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -37,12 +40,13 @@ class WaveCheckpoints:
     def save(self, epochs: int, states: State, losses: np.ndarray, seconds: float) -> None:
         """Saves after `epochs` whole epochs; `losses` is [epochs, F]."""
         progress = {'identity': self._identity, 'losses': losses.tolist(), 'seconds': seconds}
-        self._manager.save(
-            epochs,
-            args=ocp.args.Composite(
-                states=ocp.args.StandardSave(states), progress=ocp.args.JsonSave(progress)
-            ),
-        )
+        with _uninterrupted():
+            self._manager.save(
+                epochs,
+                args=ocp.args.Composite(
+                    states=ocp.args.StandardSave(states), progress=ocp.args.JsonSave(progress)
+                ),
+            )
 
     def restore(self, like: State) -> tuple[int, State, np.ndarray, float] | None:
         """The latest save as (epochs, states, losses, seconds), or None.
@@ -87,8 +91,24 @@ class WaveCheckpoints:
 
 def save_weights(directory: pathlib.Path, variables: Mapping[str, Any]) -> None:
     """Writes what prediction needs, params and batch_stats, each leaf [F, ...], to `directory`."""
-    with ocp.StandardCheckpointer() as checkpointer:
+    with _uninterrupted(), ocp.StandardCheckpointer() as checkpointer:
         checkpointer.save(directory.absolute(), variables, force=True)
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Holds Ctrl-C back until the block has ended, since Orbax would tell of every thread it breaks off."""
+    if threading.current_thread() is not threading.main_thread():  # no other one is told of signals
+        yield
+        return
+    came = []
+    before = signal.signal(signal.SIGINT, lambda *_: came.append(True))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if came:
+        raise KeyboardInterrupt
 
 
 def load_weights(directory: str | os.PathLike) -> dict[str, Any]:

@@ -122,10 +122,13 @@ class Engine:
         else:
             done, states, losses, seconds = saved
 
+        batches = self.parallel.batches_of(trials)
         began = time.monotonic() - seconds
         for epoch in range(done, epochs):
             with processes.failing_together():
-                states, loss = jax.block_until_ready(self.parallel.epoch(states, trials, self._clips, epoch))
+                states, loss = jax.block_until_ready(
+                    self.parallel.epoch(states, trials, self._clips, epoch, batches)
+                )
             losses = np.vstack([losses, on_host(loss)[:own]])
             on_epoch(epoch + 1, losses[-1])
             if (epoch + 1) % every == 0 and epoch + 1 < epochs:

@@ -28,7 +28,10 @@ TRIAL = 'trial'  # the mesh's only axis
 
 def stack(trials: Sequence[Trial]) -> Trial:
     """Trials side by side, each leaf with a new leading axis F."""
-    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trials)
+    keys = jnp.stack([trial.key for trial in trials])
+    # The rest lies on the host: no program is compiled to stack it.
+    rest = jax.tree.map(lambda *leaves: np.stack(leaves), *(trial.replace(key=None) for trial in trials))
+    return rest.replace(key=keys)
 
 
 class Parallel:
@@ -83,7 +86,10 @@ class Parallel:
             width: over_trials(_step(training, width), (0, 0, None, 0, None, None), donate=(0,))
             for _, width in batches
         }
-        self._epoch = over_trials(_epoch(training, batches), (0, 0, None, None), donate=(0,))
+        # One program for each number of batches, of which a run has one, or with inner trials two.
+        self._epochs = functools.cache(
+            lambda number: over_trials(_epoch(training, batches[:number]), (0, 0, None, None), donate=(0,))
+        )
 
     def _mapped(self, stacked: Callable, in_axes: Sequence, donate: Sequence[int], options: dict) -> Callable:
         """`stacked` over the devices and compiled; arguments without a trial axis are the same on all."""
@@ -112,18 +118,28 @@ class Parallel:
         """Shapes, types and places of the states."""
         return self._shapes(self._init, trials, clips)
 
-    def epoch(self, states: State, trials: Trial, clips: Clips, epoch: int) -> tuple[State, jax.Array]:
+    def batches_of(self, trials: Trial) -> int:
+        """How many of an epoch's batches hold a clip of any of these trials."""
+        most = on_host(trials.train).sum(-1).max()
+        return int(sum(start < most for start, _ in self._batches))
+
+    def epoch(
+        self, states: State, trials: Trial, clips: Clips, epoch: int, batches: int | None = None
+    ) -> tuple[State, jax.Array]:
         """One epoch of every trial; `states` are given away.
+
+        Args:
+          batches: how many to take, all unless told; see `batches_of`.
 
         Returns:
           The new states, and the joint loss [F], averaged over the epoch's clips.
         """
         number = self._number(epoch)
         if self._whole_epochs:
-            return self._epoch(states, trials, clips, number)
+            return self._epochs(batches or len(self._batches))(states, trials, clips, number)
         order = self._shuffle(trials, number)
         total = 0.0
-        for start, width in self._batches:
+        for start, width in self._batches[:batches]:
             states, loss = self._steps[width](states, trials, clips, order, number, self._number(start))
             total += loss
         return states, total / trials.train.sum(-1)
@@ -147,7 +163,7 @@ class Parallel:
         """The program that trains: of an epoch, or of its widest batch."""
         number, states = self._number(0), self.shapes(trials, clips)
         if self._whole_epochs:
-            return self._epoch.lower(states, trials, clips, number).compile()
+            return self._epochs(len(self._batches)).lower(states, trials, clips, number).compile()
         width = max(width for _, width in self._batches)
         order = self._shapes(self._shuffle, trials, number)  # in another place it would be another program
         return self._steps[width].lower(states, trials, clips, order, number, number).compile()
