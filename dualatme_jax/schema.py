@@ -63,3 +63,6 @@ FULL = 'full'
 # then the hyperparameters that differ between trials.
 PREDICTION_COLUMNS = ('trial', 'seed', DATABASE, SUBJECT, CLIP, LABEL, 'prediction')
 PROBABILITY = 'prob_'
+
+# The column that tells predictions of one trial after several epochs, from 1, apart.
+EPOCH = 'epoch'

@@ -10,15 +10,16 @@ from dualatme_jax.models.layers import lowering
 from dualatme_jax.report import scores
 from dualatme_jax.training import devices
 
-# How a result is selected: every trial by its last epoch, no point by its score; or a point for each left-out
-# subject by the other subjects. Nothing is ever selected on the left-out subject.
-LAST, NESTED = 'last', 'nested'
+# How a result is selected: every trial by its last epoch, no point by its score; or point and epoch for each
+# left-out subject by the other subjects; or, which leaks, the epoch by the left-out subject itself.
+LAST, NESTED, BEST_ON_TEST = 'last', 'nested', 'best_on_test'
 
 # What numbers of the config may be: (section, field, least, most).
 RANGES = [
     ('training', 'epochs', 1, math.inf),
     ('training', 'batch_size', 1, math.inf),
     ('checkpoint', 'every', 1, math.inf),
+    ('selection', 'every', 0, math.inf),
     ('report', 'resamples', 1, math.inf),
     ('engine', 'max_trials', 0, math.inf),
     ('optimizer', 'learning_rate', 0, math.inf),
@@ -57,14 +58,21 @@ def check_engine(engine: ConfigDict) -> None:
 
 def check_selection(config: ConfigDict, swept: sweep.Sweep) -> None:
     """Raises InputError for a selection that does not exist, or has nothing to choose from."""
-    for field, choices in (('name', (LAST, NESTED)), ('metric', scores.METRICS)):
+    for field, choices in (('name', (LAST, NESTED, BEST_ON_TEST)), ('metric', scores.METRICS)):
         if config.selection[field] not in choices:
             raise InputError(
                 f'unknown selection {config.selection[field]!r}: '
                 f'config.selection.{field} takes {", ".join(map(repr, choices))}'
             )
-    if config.selection.name == NESTED and len(swept.points) < 2:
+    every = config.selection.every
+    if config.selection.name == NESTED and len(swept.points) < 2 and not every:
         raise InputError(
             f'config.selection.name is {NESTED!r} and there is one point to choose from; '
-            f'expected a sweep of two or more, such as {sweep.EXAMPLE}'
+            f'expected a sweep of two or more, such as {sweep.EXAMPLE}, or epochs to choose from, such as '
+            '--config.selection.every=5'
+        )
+    if config.selection.name == BEST_ON_TEST and not every:
+        raise InputError(
+            f'config.selection.name is {BEST_ON_TEST!r}, and no epoch but the last is kept; '
+            'expected epochs to choose from, such as --config.selection.every=1'
         )

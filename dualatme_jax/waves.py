@@ -192,6 +192,7 @@ def train_waves(
                     checkpoints=checkpoints,
                     every=group.config.checkpoint.every,
                     on_epoch=on_epoch,
+                    predict_every=group.config.selection.every,
                 )
             kept = folder / workdir_lib.WAVES / name
             kept.mkdir(parents=True, exist_ok=True)

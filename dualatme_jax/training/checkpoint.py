@@ -1,6 +1,7 @@
 """Checkpoints of a wave in training, and the weights it leaves behind."""
 
 import contextlib
+import dataclasses
 import os
 import pathlib
 import shutil
@@ -17,8 +18,27 @@ from dualatme_jax.errors import InputError
 from dualatme_jax.training.state import State
 
 
+@dataclasses.dataclass(frozen=True)
+class Progress:
+    """How far a wave of F trials is.
+
+    Attributes:
+      epochs: E, whole ones.
+      states: of the networks, on the devices.
+      losses: [E, F].
+      kept: the predictions of epochs that are kept, by epoch: [F, T, K] each.
+      seconds: of training.
+    """
+
+    epochs: int
+    states: State
+    losses: np.ndarray
+    kept: dict[int, np.ndarray]
+    seconds: float
+
+
 class WaveCheckpoints:
-    """The latest checkpoint of one wave: states, losses so far, seconds so far.
+    """The latest checkpoint of one wave.
 
     A save is whole or absent whenever the process dies; the one before goes only when the next is there.
 
@@ -37,19 +57,24 @@ class WaveCheckpoints:
             ),
         )
 
-    def save(self, epochs: int, states: State, losses: np.ndarray, seconds: float) -> None:
-        """Saves after `epochs` whole epochs; `losses` is [epochs, F]."""
-        progress = {'identity': self._identity, 'losses': losses.tolist(), 'seconds': seconds}
+    def save(self, progress: Progress) -> None:
+        """Saves after a whole epoch."""
+        rest = {
+            'identity': self._identity,
+            'losses': progress.losses.tolist(),
+            'kept': {str(epoch): chances.tolist() for epoch, chances in progress.kept.items()},
+            'seconds': progress.seconds,
+        }
         with _uninterrupted():
             self._manager.save(
-                epochs,
+                progress.epochs,
                 args=ocp.args.Composite(
-                    states=ocp.args.StandardSave(states), progress=ocp.args.JsonSave(progress)
+                    states=ocp.args.StandardSave(progress.states), progress=ocp.args.JsonSave(rest)
                 ),
             )
 
-    def restore(self, like: State) -> tuple[int, State, np.ndarray, float] | None:
-        """The latest save as (epochs, states, losses, seconds), or None.
+    def restore(self, like: State) -> Progress | None:
+        """The latest save, or None.
 
         Args:
           like: shapes, types and places of the states.
@@ -60,12 +85,12 @@ class WaveCheckpoints:
         epochs = self._manager.latest_step()
         if epochs is None:
             return None
-        progress = self._manager.restore(
+        rest = self._manager.restore(
             epochs, args=ocp.args.Composite(progress=ocp.args.JsonRestore())
         ).progress
-        if progress['identity'] != self._identity:
+        if rest['identity'] != self._identity:
             differs = sorted(
-                name for name, value in self._identity.items() if progress['identity'].get(name) != value
+                name for name, value in self._identity.items() if rest['identity'].get(name) != value
             )
             raise InputError(
                 f'{self._directory}: this checkpoint is of another run (other {", ".join(differs)}); '
@@ -76,7 +101,8 @@ class WaveCheckpoints:
         states = self._manager.restore(
             epochs, args=ocp.args.Composite(states=ocp.args.StandardRestore(like, strict=False))
         ).states
-        return epochs, states, np.asarray(progress['losses'], float), progress['seconds']
+        kept = {int(epoch): np.asarray(chances, np.float32) for epoch, chances in rest.get('kept', {}).items()}
+        return Progress(epochs, states, np.asarray(rest['losses'], float), kept, rest['seconds'])
 
     def close(self) -> None:
         """Lets go of the directory."""

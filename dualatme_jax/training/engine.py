@@ -17,7 +17,7 @@ from dualatme_jax import processes, schema
 from dualatme_jax.dataset import Dataset
 from dualatme_jax.errors import InputError
 from dualatme_jax.training import trials as trials_lib
-from dualatme_jax.training.checkpoint import WaveCheckpoints
+from dualatme_jax.training.checkpoint import Progress, WaveCheckpoints
 from dualatme_jax.training.parallel import Parallel, on_host, stack
 from dualatme_jax.training.state import Clips, State
 from dualatme_jax.training.step import Training
@@ -33,7 +33,8 @@ class Wave:
     """A wave that has been trained.
 
     Attributes:
-      predictions: a row a held-out clip of each trial that did not fail, as `report.predictions` has them.
+      predictions: a row a held-out clip and kept epoch of each trial that did not fail, as
+        `report.predictions` has them, with the further column `epoch`, from 1.
       losses: [E, F], joint loss, averaged over each epoch's clips.
       failed_epoch: [F], the first epoch (from 1) whose loss was not finite, 0 where none was.
       seconds: training time, of all processes that worked on it.
@@ -100,6 +101,7 @@ class Engine:
         checkpoints: WaveCheckpoints,
         every: int,
         on_epoch: OnEpoch,
+        predict_every: int = 0,
     ) -> Wave:
         """Trains the trials of one wave side by side, from its latest checkpoint if there is one.
 
@@ -107,10 +109,11 @@ class Engine:
           rows: the wave's rows of the table of trials, F of them.
           size: F or more; a shorter wave is filled up with its last trial again, so that all waves share one
             compiled program and all devices have equally many. What fills is dropped.
-          epochs: how many to train; the last one's weights predict, no selection.
+          epochs: how many to train.
           checkpoints: of this wave.
           every: epochs between checkpoints.
           on_epoch: told after each epoch.
+          predict_every: epochs from one whose predictions are kept to the next; the last one's always are.
         """
         own = len(rows)
         trials = self._stack([*rows, *[rows[-1]] * (size - own)])
@@ -118,27 +121,31 @@ class Engine:
         if saved is None:
             with processes.failing_together():
                 states = jax.block_until_ready(self.parallel.init(trials, self._clips))
-            done, losses, seconds = 0, np.zeros((0, own)), 0.0
-        else:
-            done, states, losses, seconds = saved
+            saved = Progress(0, states, np.zeros((0, own)), {}, 0.0)
+        done, states, losses, kept = saved.epochs, saved.states, saved.losses, saved.kept
+        began = time.monotonic() - saved.seconds
+        del saved  # its states are given away
 
         batches = self.parallel.batches_of(trials)
-        began = time.monotonic() - seconds
-        for epoch in range(done, epochs):
+        for epoch in range(done + 1, epochs + 1):
             with processes.failing_together():
                 states, loss = jax.block_until_ready(
-                    self.parallel.epoch(states, trials, self._clips, epoch, batches)
+                    self.parallel.epoch(states, trials, self._clips, epoch - 1, batches)
                 )
             losses = np.vstack([losses, on_host(loss)[:own]])
-            on_epoch(epoch + 1, losses[-1])
-            if (epoch + 1) % every == 0 and epoch + 1 < epochs:
-                checkpoints.save(epoch + 1, states, losses, time.monotonic() - began)
+            if epoch == epochs or (predict_every and epoch % predict_every == 0):
+                kept[epoch] = self._predict(states, trials)[:own]
+            on_epoch(epoch, losses[-1])
+            if epoch % every == 0 and epoch < epochs:
+                checkpoints.save(Progress(epoch, states, losses, kept, time.monotonic() - began))
 
-        with processes.failing_together():
-            probabilities = jax.block_until_ready(self.parallel.predict(states, trials, self._clips))
-        probabilities = on_host(probabilities)[:own]
-        failed = failed_epochs(losses, probabilities)
-        well = [(row, part) for row, part, bad in zip(rows, probabilities, failed, strict=True) if not bad]
+        failed = failed_epochs(losses, kept[epochs])
+        well = [
+            (row, epoch, chances[place])
+            for epoch, chances in sorted(kept.items())
+            for place, row in enumerate(rows)
+            if not failed[place]
+        ]
         return Wave(
             predictions=_predictions(well, self._dataset),
             losses=losses,
@@ -146,6 +153,11 @@ class Engine:
             seconds=time.monotonic() - began,
             states=states,
         )
+
+    def _predict(self, states: State, trials: trials_lib.Trial) -> np.ndarray:
+        """[F, T, K]: class probabilities of the held-out clips, on the host."""
+        with processes.failing_together():
+            return on_host(jax.block_until_ready(self.parallel.predict(states, trials, self._clips)))
 
     def _stack(self, rows: Sequence[Row]) -> trials_lib.Trial:
         filled = [*rows, *[rows[-1]] * (self._filled(len(rows)) - len(rows))]
@@ -187,11 +199,11 @@ def _scaled(flow: np.ndarray) -> np.ndarray:
     return ((flow / 255 - 0.5) / 0.5).astype(np.float32)
 
 
-def _predictions(trained: Sequence[tuple[Row, np.ndarray]], dataset: Dataset) -> pd.DataFrame:
-    """A row a held-out clip of each trial, from its row of the table and its probabilities [T, K]."""
+def _predictions(trained: Sequence[tuple[Row, int, np.ndarray]], dataset: Dataset) -> pd.DataFrame:
+    """A row a held-out clip, from rows of the table of trials, epochs and probabilities [T, K]."""
     names = [f'{schema.PROBABILITY}{label}' for label in dataset.labels]
-    tables = [pd.DataFrame(columns=[*schema.PREDICTION_COLUMNS, *names])]
-    for row, probability in trained:
+    tables = [pd.DataFrame(columns=[*schema.PREDICTION_COLUMNS, schema.EPOCH, *names])]
+    for row, epoch, probability in trained:
         index = trials_lib.held_out_clips(row, dataset)
         probability = probability[: index.size]
         columns = {
@@ -202,6 +214,7 @@ def _predictions(trained: Sequence[tuple[Row, np.ndarray]], dataset: Dataset) ->
             schema.CLIP: dataset.clip[index],
             schema.LABEL: dataset.label[index],
             'prediction': probability.argmax(-1),
+            schema.EPOCH: epoch,
         }
         columns |= dict(zip(names, probability.T, strict=True))
         tables.append(pd.DataFrame(columns))
