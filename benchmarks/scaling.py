@@ -1,14 +1,18 @@
-"""What a step of training takes, in time and memory, by the number of trials side by side.
+"""What a step of training takes, in time and memory, by the number of trials.
 
-    python -m benchmarks.scaling [--trials 1,2,4,...,680] [--steps N] [--rounds N] [--precision NAME]
-                                 [--json FILE] [--plot FILE]
+    python -m benchmarks.scaling [--trials 1,2,4,...,680] [--max-trials N] [--steps N] [--rounds N]
+                                 [--precision NAME] [--json FILE] [--plot FILE]
 
 Trials are those of Dual-ATME's leave-one-subject-out on random clips in the shape of MEGC2019-CD (68
-subjects; more trials are further seeds), on all devices, in full batches of 128. A program of N steps is
-timed several times after it ran once; the time of a step is that of the fastest, over N. Up to the device's
-capacity it should stay, and behind it grow by as much for every trial: the line through all points by least
-squares says how much (`milliseconds_per_trial`, `milliseconds_at_none`). Memory is what the compiler planned.
-More trials than fit what is free are not run, and the table says so: the engine would train them in waves.
+subjects; more trials are further seeds), on all devices, in full batches of 128. They are trained as a run
+would: as many side by side as memory takes, or on a CPU one a core, and the rest in further waves. With
+--max-trials 680 a CPU too has all side by side that memory takes.
+
+A program of N steps is timed several times after it ran once, as often in a row as there are waves; the time
+of a step is that of the fastest round, over N. Up to the device's capacity it should stay, and behind it grow
+by as much for every trial: the line through all points by least squares says how much
+(`milliseconds_per_trial`, `milliseconds_at_none`). What lies between two waves (new networks, files) is not
+in it. Memory is what the compiler planned for a wave.
 """
 
 import argparse
@@ -66,23 +70,50 @@ def side_by_side(number: int, steps: int, precision: str) -> tuple[int, Callable
     return parallel.memory(stacked, clips), start
 
 
-def measure(number: int, *, steps: int, rounds: int, precision: str) -> dict[str, Any]:
-    """Returns a number of trials' row: memory, and times unless that is more than there is."""
+def measure(number: int, *, max_trials: int, steps: int, rounds: int, precision: str) -> dict[str, Any]:
+    """Returns a number of trials' row.
+
+    Args:
+      number: of trials.
+      max_trials: side by side at the most; 0: as a run chooses.
+      steps: of one timed program.
+      rounds: how often it is timed.
+      precision: of products.
+
+    Raises:
+      InputError: not even one trial a device fits the memory.
+    """
     began = time.perf_counter()
-    needed, start = side_by_side(number, steps, precision)
-    free = memory.budget(0, jax.devices())
-    row = {'trials': number, 'gib': needed / memory.GIB, 'free_gib': free / memory.GIB}
+    found = jax.devices()
+    size = memory.most_at_once(max_trials, found, number)
+    needed, start = side_by_side(size, steps, precision)
+    free = memory.budget(0, found)
     if needed > free:
-        return row
-    try:
-        with memory.explained(number):
-            train = start()
-            train()
-            warm = time.perf_counter()
-            seconds = [duration / steps for duration in machine.in_turns({'': train}, rounds)['']]
-    except memory.OutOfMemoryError:
-        return row
-    return row | {
+        size = memory.wave_size(
+            trials=size,
+            bytes_per_trial=-(-needed // size),
+            budget_bytes=free,
+            most=size,
+            devices=len(found),
+        )
+        needed, start = side_by_side(size, steps, precision)
+    waves = -(-number // size)
+    with memory.explained(size):
+        train = start()
+        train()
+        warm = time.perf_counter()
+
+        def train_all() -> None:
+            for _ in range(waves):
+                train()
+
+        seconds = [duration / steps for duration in machine.in_turns({'': train_all}, rounds)['']]
+    return {
+        'trials': number,
+        'side_by_side': size,
+        'waves': waves,
+        'gib': needed / memory.GIB,
+        'free_gib': free / memory.GIB,
         'seconds_per_step': min(seconds),
         'seconds_per_step_median': float(np.median(seconds)),
         'seconds_per_trial': min(seconds) / number,
@@ -92,26 +123,23 @@ def measure(number: int, *, steps: int, rounds: int, precision: str) -> dict[str
 
 def line(rows: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
     """The straight line through milliseconds a step by trials, by least squares; of 2 points at least."""
-    ran = [row for row in rows if 'seconds_per_step' in row]
-    if len(ran) < 2:
+    if len(rows) < 2:
         return {'milliseconds_per_trial': None, 'milliseconds_at_none': None}
     slope, level = np.polyfit(
-        [row['trials'] for row in ran], [1e3 * row['seconds_per_step'] for row in ran], 1
+        [row['trials'] for row in rows], [1e3 * row['seconds_per_step'] for row in rows], 1
     )
     return {'milliseconds_per_trial': float(slope), 'milliseconds_at_none': float(level)}
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> Table:
     """A line a number of trials."""
-    shown = Table('trials', 'ms a step', 'median', 'ms a trial', 'GiB', 's to the first step')
+    heads = ('trials', 'side by side', 'ms a step', 'median', 'ms a trial', 'GiB', 's to the first step')
+    shown = Table(*heads)
     for row in rows:
-        size = f'{row["gib"]:.2f}'
-        if 'seconds_per_step' in row:
-            names = ('seconds_per_step', 'seconds_per_step_median', 'seconds_per_trial')
-            times = [f'{1e3 * row[name]:.1f}' for name in names]
-            shown.add_row(str(row['trials']), *times, size, f'{row["seconds_to_first_step"]:.1f}')
-        else:
-            shown.add_row(str(row['trials']), f'not run: {row["free_gib"]:.1f} GiB are free', '', '', size)
+        names = ('seconds_per_step', 'seconds_per_step_median', 'seconds_per_trial')
+        times = [f'{1e3 * row[name]:.1f}' for name in names]
+        counts = [str(row[name]) for name in ('trials', 'side_by_side')]
+        shown.add_row(*counts, *times, f'{row["gib"]:.2f}', f'{row["seconds_to_first_step"]:.1f}')
     return shown
 
 
@@ -119,13 +147,13 @@ def plot(found: Mapping[str, Any]) -> Any:
     """Draws the time of a step and of a trial's share of it, on logarithmic axes; returns the figure."""
     from matplotlib.figure import Figure
 
-    ran = [row for row in found['rows'] if 'seconds_per_step' in row]
-    numbers = [row['trials'] for row in ran]
+    rows = found['rows']
+    numbers = [row['trials'] for row in rows]
     figure = Figure(figsize=(5.5, 3.8), layout='constrained')
     axes = figure.subplots()
     for name, label in (('seconds_per_step', 'a step of all trials'), ('seconds_per_trial', 'a trial')):
-        axes.loglog(numbers, [1e3 * row[name] for row in ran], 'o-', label=label)
-    axes.set_xlabel('trials side by side')
+        axes.loglog(numbers, [1e3 * row[name] for row in rows], 'o-', label=label)
+    axes.set_xlabel('trials')
     axes.set_ylabel('ms')
     axes.grid(which='both', alpha=0.3)
     axes.legend()
@@ -139,7 +167,10 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command's options."""
     parser = argparse.ArgumentParser(prog='python -m benchmarks.scaling', description=__doc__.splitlines()[0])
     every = ','.join(map(str, TRIALS))
-    parser.add_argument('--trials', default=every, help=f'side by side, by commas (default: {every})')
+    parser.add_argument('--trials', default=every, help=f'numbers, by commas (default: {every})')
+    parser.add_argument(
+        '--max-trials', type=int, default=0, help='side by side at the most (default: as a run chooses)'
+    )
     parser.add_argument('--steps', type=int, default=3, help='of one timed program (default: 3)')
     parser.add_argument('--rounds', type=int, default=3, help='how often it is timed (default: 3)')
     parser.add_argument(
@@ -161,6 +192,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         'batch': workload.BATCH_SIZE,
         'steps': options.steps,
         'rounds': options.rounds,
+        'max_trials': options.max_trials,
         'precision': options.precision,
         'rows': [],
     }
@@ -169,7 +201,13 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         for number in numbers:
             status.update(f'{number} trials')
             found['rows'].append(
-                measure(number, steps=options.steps, rounds=options.rounds, precision=options.precision)
+                measure(
+                    number,
+                    max_trials=options.max_trials,
+                    steps=options.steps,
+                    rounds=options.rounds,
+                    precision=options.precision,
+                )
             )
             gc.collect()  # the networks, which would stand in the next one's way
     found |= line(found['rows'])

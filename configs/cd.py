@@ -62,8 +62,8 @@ def get_config(dataset: str = '') -> ConfigDict:
     config.sweep = ()
 
     config.selection = ConfigDict()
-    # 'last' epoch of every point; 'nested': for each left-out subject the best point and kept epoch by others;
-    # 'best_on_test': the best kept epoch on the left-out subject itself, which LEAKS, to reproduce such papers.
+    # 'last' epoch of every point; 'nested': for each left-out subject the best point and kept epoch by other
+    # subjects; 'best_on_test': the best kept epoch on that very subject, which LEAKS: to reproduce papers.
     config.selection.name = 'last'
     config.selection.every = 0  # keep the predictions of every such epoch; 0: of the last one alone
     config.selection.parts = 5  # of the other subjects, each predicted by a training without it

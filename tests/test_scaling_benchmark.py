@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import types
 
 import jax
 import pytest
@@ -33,7 +34,14 @@ def tiny(monkeypatch):
 @pytest.mark.usefixtures('tiny')
 def test_the_command_writes_a_row_a_number_of_trials(tmp_path):
     file, picture = tmp_path / 'found.json', tmp_path / 'found.png'
-    arguments = ['--trials=1,9', '--steps=4', '--rounds=2', f'--json={file}', f'--plot={picture}']
+    arguments = [
+        '--trials=1,9',
+        '--max-trials=9',
+        '--steps=4',
+        '--rounds=2',
+        f'--json={file}',
+        f'--plot={picture}',
+    ]
     assert scaling.main(arguments) == 0
     found = json.loads(file.read_text())
     assert [row['trials'] for row in found['rows']] == [1, 9]
@@ -47,29 +55,46 @@ def test_the_command_writes_a_row_a_number_of_trials(tmp_path):
     assert picture.read_bytes().startswith(b'\x89PNG')
 
 
-def test_what_memory_does_not_take_is_told_and_not_run(monkeypatch, capsys):
-    monkeypatch.setattr(memory, 'budget', lambda limit, devices: 10)
-    monkeypatch.setattr(scaling, 'side_by_side', lambda number, *options: (number, lambda: lambda: None))
-    found = scaling.run(scaling.parse(['--trials=1,64', '--steps=1', '--rounds=1']))
-    assert 'seconds_per_step' in found['rows'][0]
-    assert 'seconds_per_step' not in found['rows'][1]
-    assert found['milliseconds_per_trial'] is None
-    assert 'not run' in capsys.readouterr().out
+def fake(monkeypatch, free):
+    """One device that has room for `free` trials; returns the sizes of all waves that are trained."""
+    trained = []
+    monkeypatch.setattr(memory, 'budget', lambda limit, devices: free)
+    monkeypatch.setattr(jax, 'devices', lambda: [types.SimpleNamespace(platform='gpu', device_kind='Toy')])
+    monkeypatch.setattr(
+        scaling, 'side_by_side', lambda number, *options: (number, lambda: lambda: trained.append(number))
+    )
+    return trained
+
+
+def test_what_memory_does_not_take_at_once_is_trained_in_waves(monkeypatch, capsys):
+    trained = fake(monkeypatch, free=10)
+    found = scaling.run(scaling.parse(['--trials=8,64', '--steps=1', '--rounds=1']))
+    assert [(row['side_by_side'], row['waves']) for row in found['rows']] == [(8, 1), (10, 7)]
+    # Once to compile, then each wave in the untimed turn and in the timed one.
+    assert (trained.count(8), trained.count(10)) == (3, 15)
+    assert '64' in capsys.readouterr().out
     assert scaling.plot(found) is not None
 
 
-def test_running_out_of_memory_is_told_and_not_fatal(monkeypatch):
+def test_a_limit_makes_waves_smaller(monkeypatch):
+    fake(monkeypatch, free=100)
+    row = scaling.measure(9, max_trials=4, steps=1, rounds=1, precision='float32')
+    assert (row['side_by_side'], row['waves']) == (4, 3)
+
+
+def test_running_out_of_memory_is_told(monkeypatch):
+    fake(monkeypatch, free=100)
+
     def start():
         raise jax.errors.JaxRuntimeError('RESOURCE_EXHAUSTED: Out of memory')
 
     monkeypatch.setattr(scaling, 'side_by_side', lambda *arguments: (1, start))
-    row = scaling.measure(8, steps=1, rounds=1, precision='float32')
-    assert row['trials'] == 8
-    assert 'seconds_per_step' not in row
+    with pytest.raises(memory.OutOfMemoryError, match='with 8 trials side by side'):
+        scaling.measure(8, max_trials=0, steps=1, rounds=1, precision='float32')
 
 
 def test_the_line_is_that_of_least_squares():
-    rows = [{'trials': n, 'seconds_per_step': (5 + 2 * n) / 1e3} for n in (1, 2, 8)] + [{'trials': 16}]
+    rows = [{'trials': n, 'seconds_per_step': (5 + 2 * n) / 1e3} for n in (1, 2, 8)]
     assert scaling.line(rows) == pytest.approx({'milliseconds_per_trial': 2, 'milliseconds_at_none': 5})
 
 

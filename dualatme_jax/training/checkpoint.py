@@ -101,7 +101,9 @@ class WaveCheckpoints:
         states = self._manager.restore(
             epochs, args=ocp.args.Composite(states=ocp.args.StandardRestore(like, strict=False))
         ).states
-        kept = {int(epoch): np.asarray(chances, np.float32) for epoch, chances in rest.get('kept', {}).items()}
+        kept = {
+            int(epoch): np.asarray(chances, np.float32) for epoch, chances in rest.get('kept', {}).items()
+        }
         return Progress(epochs, states, np.asarray(rest['losses'], float), kept, rest['seconds'])
 
     def close(self) -> None:
