@@ -26,11 +26,11 @@ def assert_close(found, expected, tolerance=1e-5):
     )
 
 
-def test_features_are_in_the_order_row_column_channel():
+def test_features_are_in_the_order_channel_row_column():
     pictures = normal(0, 2, 3, 4, 5)
     maps = examples_last(pictures)
     assert maps.shape == (5, 3, 4, 2)
-    np.testing.assert_array_equal(flat(maps).T, pictures.reshape(2, -1))
+    np.testing.assert_array_equal(flat(maps).T, pictures.transpose(0, 3, 1, 2).reshape(2, -1))
 
 
 def xla_max_pool(x, *, window, stride):
@@ -41,12 +41,16 @@ def xla_max_pool(x, *, window, stride):
 HALF, THREE = (functools.partial(xla_max_pool, window=k, stride=s) for k, s in ((2, 2), (3, 1)))
 
 
+HALVED = functools.partial(pooling.max_pool, window=2)
+SAME = functools.partial(pooling.max_pool, window=3, stride=1, padding=1)
+
+
 @pytest.mark.parametrize(
     ('pool', 'reference', 'shape'),
     [
-        (pooling.max_pool_2x2, HALF, (3, 6, 4, 2)),
-        (pooling.max_pool_3x3_same, THREE, (3, 5, 7, 2)),
-        (pooling.max_pool_3x3_same, THREE, (3, 1, 2, 2)),
+        (HALVED, HALF, (3, 6, 4, 2)),
+        (SAME, THREE, (3, 5, 7, 2)),
+        (SAME, THREE, (3, 1, 2, 2)),
     ],
 )
 def test_pooling_and_its_gradient_are_xla_s(pool, reference, shape):
@@ -60,7 +64,7 @@ def test_pooling_and_its_gradient_are_xla_s(pool, reference, shape):
     assert_close(jax.jit(functools.partial(call, pool))(), jax.jit(functools.partial(call, reference))())
 
 
-@pytest.mark.parametrize(('pool', 'size'), [(pooling.max_pool_2x2, 2), (pooling.max_pool_3x3_same, 3)])
+@pytest.mark.parametrize(('pool', 'size'), [(HALVED, 2), (SAME, 3)])
 @pytest.mark.parametrize('maxima', [((0, 0), (0, 1)), ((0, 0), (1, 1)), ((0, 0), (0, 1), (1, 0), (1, 1))])
 def test_equal_maxima_share_the_whole_gradient_of_their_window(pool, size, maxima):
     x = np.zeros((1, size, size, 1), np.float32)

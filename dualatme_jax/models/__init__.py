@@ -1,24 +1,58 @@
 """The systems, one file each. `build` makes one by name."""
 
+import dataclasses
+from collections.abc import Callable, Mapping
+
 from flax import linen as nn
 
 from dualatme_jax.errors import InputError
-from dualatme_jax.models import dual_atme
+from dualatme_jax.models import dual_atme, ststnet
 
-MODELS = {'dual_atme': dual_atme.build}
+# What a network of one branch and without dropout does not read of a trial's hyperparameters.
+ONE_BRANCH = ('cosine_weight',)
+NO_DROPOUT = ('dropout',)
+
+
+@dataclasses.dataclass(frozen=True)
+class System:
+    """One row of `MODELS`.
+
+    Attributes:
+      build: makes the network from `variant`, `classes`, `dropout` and `init`.
+      torch_names: from the path of each layer that has parameters to the name of the same layer in the
+        published PyTorch code, or in a sensible one where none is published. Of all variants: a network has
+        some of them.
+      unread: the hyperparameters that no variant reads.
+    """
+
+    build: Callable[..., nn.Module]
+    torch_names: Mapping[str, str]
+    unread: tuple[str, ...] = ()
+
+
+MODELS = {
+    'dual_atme': System(dual_atme.build, dual_atme.TORCH_NAMES),
+    'ststnet': System(ststnet.build, ststnet.TORCH_NAMES, ONE_BRANCH),
+}
 
 
 def build(name: str, **options) -> nn.Module:
     """The network called `name`, made from its own options (see its `build`).
 
     Every network is called as `model.apply(variables, flow, flow_puzzled, mask=mask, train=bool)`
-    with flows [B, H, W, 3] and mask [B], and returns an `Output`.
+    with flows [B, H, W, 3] and mask [B], and returns an `Output`. It has a field `dropout`, which may be
+    traced.
 
     Raises:
       InputError: no such model, or a value that it cannot use.
     """
+    return system(name).build(**options)
+
+
+def system(name: str) -> System:
+    """The row of the system called `name`; raises InputError if there is none."""
     if name not in MODELS:
         raise InputError(
             f'unknown model {name!r}: config.model.name takes {", ".join(map(repr, sorted(MODELS)))}'
         )
-    return MODELS[name](**options)
+    return MODELS[name]

@@ -6,9 +6,24 @@ from flax import linen as nn
 
 from dualatme_jax.models.layers.batch_norm import BatchNorm
 from dualatme_jax.models.layers.conv import Conv
-from dualatme_jax.models.layers.pooling import max_pool_3x3_same
+from dualatme_jax.models.layers.pooling import max_pool
 
 REDUCED = 6  # channels after the 1x1 convolutions that precede the 3x3 and 5x5 ones, in every block
+
+# In the published code of Dual-ATME, which numbers the layers of a branch.
+_UNITS = {
+    'branch1x1': ('branch1x1', 0),
+    'branch3x3_reduce': ('branch3x3', 0),
+    'branch3x3': ('branch3x3', 3),
+    'branch5x5_reduce': ('branch5x5', 0),
+    'branch5x5': ('branch5x5', 3),
+    'branch_pool': ('branch_pool', 1),
+}
+TORCH_NAMES = {
+    f'{unit}/{layer}': f'{branch}.{first + place}'
+    for unit, (branch, first) in _UNITS.items()
+    for place, layer in enumerate(('conv', 'norm'))
+}
 
 
 class Unit(nn.Module):
@@ -43,6 +58,6 @@ class Inception(nn.Module):
                 unit(x, self.width, 1, 'branch1x1'),
                 unit(unit(x, REDUCED, 1, 'branch3x3_reduce'), self.width, 3, 'branch3x3'),
                 unit(unit(x, REDUCED, 1, 'branch5x5_reduce'), self.width, 5, 'branch5x5'),
-                unit(max_pool_3x3_same(x), self.width, 1, 'branch_pool'),
+                unit(max_pool(x, 3, stride=1, padding=1), self.width, 1, 'branch_pool'),
             ]
         )
