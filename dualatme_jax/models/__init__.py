@@ -1,16 +1,16 @@
 """The systems, one file each. `build` makes one by name."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping
 
 from flax import linen as nn
 
 from dualatme_jax.errors import InputError
-from dualatme_jax.models import dual_atme, ststnet
+from dualatme_jax.models import dual_atme, dual_inception, off_apexnet, rcn, resnet18, ststnet
 
-# What a network of one branch and without dropout does not read of a trial's hyperparameters.
-ONE_BRANCH = ('cosine_weight',)
-NO_DROPOUT = ('dropout',)
+# The hyperparameters that a network of one branch does not read, and one without dropout.
+ONE_BRANCH, NO_DROPOUT = ('cosine_weight',), ('dropout',)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +33,10 @@ class System:
 MODELS = {
     'dual_atme': System(dual_atme.build, dual_atme.TORCH_NAMES),
     'ststnet': System(ststnet.build, ststnet.TORCH_NAMES, ONE_BRANCH),
+    'off_apexnet': System(off_apexnet.build, off_apexnet.TORCH_NAMES, ONE_BRANCH + NO_DROPOUT),
+    'dual_inception': System(dual_inception.build, dual_inception.TORCH_NAMES, ONE_BRANCH + NO_DROPOUT),
+    **{name: System(functools.partial(rcn.build, name), rcn.TORCH_NAMES, ONE_BRANCH) for name in rcn.DESIGNS},
+    'resnet18': System(resnet18.build, resnet18.TORCH_NAMES, ONE_BRANCH + NO_DROPOUT),
 }
 
 

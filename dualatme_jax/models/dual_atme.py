@@ -19,9 +19,8 @@ from dualatme_jax.models.layers.batch_norm import BatchNorm
 from dualatme_jax.models.layers.cbam import CBAM
 from dualatme_jax.models.layers.conv import Dense
 from dualatme_jax.models.layers.dropout import Dropout
-from dualatme_jax.models.layers.inception import Inception
+from dualatme_jax.models.layers.inception import InceptionBranch
 from dualatme_jax.models.layers.maps import examples_last, flat
-from dualatme_jax.models.layers.pooling import max_pool
 from dualatme_jax.models.output import Output
 
 
@@ -45,13 +44,10 @@ VARIANTS = {
 }
 
 
-# Of the published code, in which 1 is the entire face and 2 the puzzled one.
+# In the published code the first branch is the entire face's.
 TORCH_NAMES = {
-    f'{branch}/inception{block}/{ours}': f'Inception{number}_{block}.{theirs}'
-    for number, branch in ((1, 'entire'), (2, 'puzzled'))
-    for block in (1, 2)
-    for ours, theirs in inception.TORCH_NAMES.items()
-} | {
+    **inception.torch_names('entire', 1),
+    **inception.torch_names('puzzled', 2),
     'cbam/mlp_squeeze': 'cbam.shared_MLP.0',
     'cbam/mlp_excite': 'cbam.shared_MLP.2',
     'cbam/spatial': 'cbam.conv2d',
@@ -59,17 +55,6 @@ TORCH_NAMES = {
     'fusion_norm': 'fc.1',
     'classifier': 'fc.4',
 }
-
-
-class Branch(nn.Module):
-    """Inception 6, max pool, Inception 12, max pool: [3, 28, 28, B] to [48, 7, 7, B]."""
-
-    scheme: str
-
-    @nn.compact
-    def __call__(self, x: jax.Array, *, mask: jax.Array, train: bool) -> jax.Array:
-        x = max_pool(Inception(6, self.scheme, name='inception1')(x, mask=mask, train=train), 2)
-        return max_pool(Inception(12, self.scheme, name='inception2')(x, mask=mask, train=train), 2)
 
 
 class DualATME(nn.Module):
@@ -92,7 +77,7 @@ class DualATME(nn.Module):
         """
         inputs = {'entire': examples_last(flow), 'puzzled': examples_last(flow_puzzled)}
         maps = {
-            name: Branch(self.scheme, name=name)(inputs[name], mask=mask, train=train)
+            name: InceptionBranch((6, 12), self.scheme, name=name)(inputs[name], mask=mask, train=train)
             for name in self.variant.branches
         }
         if self.variant.attention:
