@@ -1,7 +1,7 @@
 """The same numbers as our variables and as PyTorch's state_dict: other names, other layouts.
 
-A network's file says in TORCH_NAMES what PyTorch calls each of its layers; what a layer holds is renamed here.
-Kernels of ours have the axes height, width, in, out (of dense layers in, out), PyTorch's weights
+A network's file says in TORCH_NAMES what PyTorch calls each of its layers; what a layer holds is renamed
+here. Kernels of ours have the axes height, width, in, out (of dense layers in, out), PyTorch's weights
 out, in, height, width (out, in).
 """
 
@@ -143,14 +143,16 @@ def _problems(expected: Mapping[str, Tensor], state_dict: StateDict) -> Iterator
 
 
 def _owners(state_dict: StateDict) -> list[str]:
-    """The models that have all layers of a state_dict, and of these the ones with the fewest others."""
+    """The models, in the paper's variant, that a state_dict has all names of; else those with its layers."""
     layers = {name.rpartition('.')[0] for name in state_dict}
-    sizes = {
-        model: len(system.torch_names)
-        for model, system in models.MODELS.items()
-        if layers <= set(system.torch_names.values())
-    }
-    return [model for model, size in sizes.items() if size == min(sizes.values())]
+    able = [model for model, system in models.MODELS.items() if layers <= set(system.torch_names.values())]
+    return [model for model in able if _is_named_as(model, state_dict)] or able
+
+
+def _is_named_as(model: str, state_dict: StateDict) -> bool:
+    expected = tensors(model, 'paper', classes_of(model, state_dict))
+    needed = {name for name, tensor in expected.items() if not tensor.optional}
+    return needed <= state_dict.keys() <= expected.keys()
 
 
 def _name(model: str, path: Path) -> str:

@@ -1,6 +1,7 @@
 """Reads and writes `.pth` files, of which no code is ever run. The only place that needs PyTorch."""
 
 import collections
+import io
 import pathlib
 import re
 import warnings
@@ -26,14 +27,16 @@ def read(path: pathlib.Path) -> dict[str, np.ndarray]:
     """
     torch = _torch()
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore')  # it warns of what is an error below
-            found = torch.load(path, map_location='cpu', weights_only=True)
+        content = io.BytesIO(path.read_bytes())
     except OSError as error:
         raise InputError(f'{path}: cannot be read: {error.strerror or error}') from error
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')  # it warns of what is an error below
+            found = torch.load(content, map_location='cpu', weights_only=True)
     except Exception as error:  # a damaged file can raise anything
         # PyTorch's own message advises to load it unsafely.
-        if named := re.search(r'GLOBAL (\S+)', str(error)):
+        if named := re.search(r'GLOBAL ([\w.]+)', str(error)):
             raise InputError(
                 f'{path}: holds a pickled {named[1]}, and loading that would run code, so it was refused and '
                 'nothing of it was run; expected tensors only, as `torch.save(model.state_dict(), path)` '
@@ -41,7 +44,7 @@ def read(path: pathlib.Path) -> dict[str, np.ndarray]:
             ) from error
         raise InputError(
             f'{path}: truncated, damaged, or not a file that torch.save wrote '
-            f'({str(error).partition(chr(10))[0][:80] or type(error).__name__}); take it anew'
+            f'({str(error).partition(".")[0] or type(error).__name__}); take it anew'
         ) from error
     if not isinstance(found, Mapping) or not found:
         raise InputError(
@@ -63,9 +66,10 @@ def read(path: pathlib.Path) -> dict[str, np.ndarray]:
 def write(path: pathlib.Path, tensors: Mapping[str, np.ndarray]) -> None:
     """Writes a state_dict that `model.load_state_dict(torch.load(path))` takes."""
     torch = _torch()
-    torch.save(
-        collections.OrderedDict((name, torch.from_numpy(values)) for name, values in tensors.items()), path
-    )
+    state_dict = {name: torch.from_numpy(values) for name, values in tensors.items()}
+    content = io.BytesIO()
+    torch.save(collections.OrderedDict(state_dict), content)
+    path.write_bytes(content.getbuffer())
 
 
 def read_folds(source: pathlib.Path, model: str, variant: str) -> Folds:

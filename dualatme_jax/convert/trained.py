@@ -44,7 +44,7 @@ def networks(
         names = ', '.join(f'{row.database}/{row.subject} ({row.status})' for row in bad.itertuples())
         raise InputError(f'{workdir}: some folds have no weights that can be used: {names}')
 
-    names = _names(chosen)
+    names = names_of(chosen)
     for wave, rows in chosen.groupby('wave'):
         folder = workdir / workdir_lib.WAVES / workdir_lib.wave_name(wave) / workdir_lib.WEIGHTS
         try:
@@ -87,7 +87,7 @@ def _one(table: pd.DataFrame, column: str, wanted: int | None, workdir: pathlib.
     return table[table[column] == wanted]
 
 
-def _names(table: pd.DataFrame) -> dict[int, str]:
+def names_of(table: pd.DataFrame) -> dict[int, str]:
     """Trial -> what its file is called: the subject, with the database where another has its name too."""
     subjects = [released(row.database, row.subject) for row in table.itertuples()]
     count = collections.Counter(subjects)
