@@ -30,6 +30,7 @@ TENSORBOARD = 'tensorboard'
 DECISIVE = (
     'dataset',
     'engine.precision',
+    'input',
     'loss',
     'model',
     'optimizer',

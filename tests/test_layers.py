@@ -1,4 +1,7 @@
-"""The layers against XLA's own pooling, Flax's normalisation and closed forms. Examples are the last axis."""
+"""The layers against XLA's own pooling, Flax's normalisation and closed forms. Examples are the last axis.
+
+Against PyTorch they are in `test_torch_layers.py`.
+"""
 
 import functools
 
@@ -185,6 +188,17 @@ def test_lecun_start_has_variance_one_over_fan_in_and_no_bias(layer):
     params, deviation = started(layer, 'lecun')
     assert params['kernel'].std() == pytest.approx(deviation, rel=0.03)
     assert not params['bias'].any()
+
+
+def test_kaiming_start_is_normal_by_the_outputs_of_a_convolution_and_small_in_a_dense_layer():
+    conv, bound = started('conv', 'kaiming')
+    assert conv['kernel'].std() == pytest.approx((2 / (9 * 512)) ** 0.5, rel=0.03)
+    assert abs(conv['kernel']).max() > 3 * conv['kernel'].std(), 'not cut off'
+    assert -bound <= conv['bias'].min() < -0.98 * bound
+    assert 0.98 * bound < conv['bias'].max() <= bound
+    dense, _ = started('dense', 'kaiming')
+    assert dense['kernel'].std() == pytest.approx(0.01, rel=0.03)
+    assert not dense['bias'].any()
 
 
 @pytest.mark.parametrize('layer', LAYERS)
