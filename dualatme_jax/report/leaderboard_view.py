@@ -52,7 +52,7 @@ def rich_table(frame: pd.DataFrame) -> Table:
             _short(row['uar_mean']),
             '' if row['status'] == FAILED else leaking,
             '' if row['status'] == FLOOR else figure,
-            tables.estimate_lines(row, 'difference', sign=True) if _is_compared(row) else _unlike(row),
+            tables.estimate_lines(row, 'difference', sign=True) if _is_compared(row) else _role(row),
             f'{tables.p_value(row["p"])}\n{tables.p_value(row["p_holm"])}' if _is_compared(row) else '',
         )
     return view
@@ -62,7 +62,7 @@ def _is_compared(row: Mapping) -> bool:
     return row['status'] == SCORED and not row['reference']
 
 
-def _unlike(row: Mapping) -> str:
+def _role(row: Mapping) -> str:
     return 'reference' if row['reference'] else ''
 
 
@@ -175,7 +175,7 @@ def _markdown(frame: pd.DataFrame, origin: str) -> str:
                 _short(row['guesser_uf1']),
                 '' if row['status'] == FLOOR else _pair(row, 'published'),
                 row['published_selects'],
-                ' '.join(tables.estimate(row, 'difference', sign=True)).strip() if compared else _unlike(row),
+                ' '.join(tables.estimate(row, 'difference', sign=True)).strip() if compared else _role(row),
                 tables.p_value(row['p']) if compared else '',
                 tables.p_value(row['p_holm']) if compared else '',
             ]
