@@ -29,7 +29,7 @@ from rich.table import Table
 
 from benchmarks import machine, workload
 from dualatme_jax.errors import InputError
-from dualatme_jax.training import devices, memory, trials
+from dualatme_jax.training import devices, encoding, memory, trials
 from dualatme_jax.training.parallel import Parallel, stack
 from dualatme_jax.training.state import Clips
 
@@ -54,8 +54,8 @@ def side_by_side(number: int, steps: int, precision: str) -> tuple[int, Callable
     rows = workload.rows(dataset, number)
     rows += [rows[-1]] * (-number % len(parallel.devices))
     stacked = parallel.place_trials(stack([trials.device_trial(row, dataset) for row in rows]))
-    scaled = [(flow / 255).astype(np.float32) for flow in (dataset.flow, dataset.flow_puzzled)]
-    clips = parallel.place_clips(Clips(*scaled, dataset.label))
+    encode = encoding.encoder(**workload.CONFIG.input)
+    clips = parallel.place_clips(Clips(encode(dataset.flow), encode(dataset.flow_puzzled), dataset.label))
 
     def start() -> Callable[[], Any]:
         states = parallel.init(stacked, clips)

@@ -25,12 +25,19 @@ def get_config(dataset: str = '') -> ConfigDict:
     config.data.databases = ('casme2', 'smic', 'samm')  # (): all that are in the dataset
     config.data.allow_missing_class = False  # train folds whose training side lacks a class
 
+    config.input = ConfigDict()
+    config.input.scale = 'signed'  # flows to -1..1, or 'unit' to 0..1, 'byte' as they are, 0..255
+    config.input.channels = ('u', 'v', 'strain')  # in the order in which the network reads them
+
     config.model = ConfigDict()
+    # Or 'ststnet', 'off_apexnet', 'dual_inception', 'rcn_a', 'rcn_s', 'rcn_w', 'rcn_c', 'rcn_f', 'resnet18':
+    # the configs of these names have their papers' settings.
     config.model.name = 'dual_atme'
-    # 'paper', 'code' (one CBAM on both branches), or one branch: 'hars', 'hars+attention', 'aars'.
+    # 'paper'; of Dual-ATME 'code' (one CBAM on both branches), or one branch: 'hars', 'hars+attention',
+    # 'aars'; of ResNet-18 'small' (28x28 as it is).
     config.model.variant = 'paper'
-    config.model.dropout = 0.5
-    config.model.init = 'torch'  # PyTorch's defaults, or 'lecun'
+    config.model.dropout = 0.5  # of networks that have some
+    config.model.init = 'torch'  # PyTorch's defaults, or 'lecun', 'kaiming'
 
     config.loss = ConfigDict()
     config.loss.name = 'focal'  # or 'cross_entropy', 'weighted_cross_entropy'
@@ -54,6 +61,7 @@ def get_config(dataset: str = '') -> ConfigDict:
     config.training = ConfigDict()
     config.training.epochs = 60
     config.training.batch_size = 128
+    config.training.shuffle = True  # a new order every epoch; else that of the dataset
 
     config.seeds = (0,)
 

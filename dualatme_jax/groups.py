@@ -10,7 +10,7 @@ from dualatme_jax import models
 from dualatme_jax import sweep as sweep_lib
 from dualatme_jax.dataset import Dataset
 from dualatme_jax.sweep import Point, Sweep
-from dualatme_jax.training import devices, losses, optimizers, trials
+from dualatme_jax.training import devices, encoding, losses, optimizers, trials
 from dualatme_jax.training.engine import Engine
 from dualatme_jax.training.step import Training
 
@@ -25,6 +25,7 @@ def make_training(config: ConfigDict, labels: Sequence[str]) -> Training:
     return Training(
         model=lambda given: network.clone(dropout=given['dropout']),
         optimizer=optimizers.optimizer(config.optimizer.name),
+        shuffled=config.training.shuffle,
     )
 
 
@@ -47,7 +48,8 @@ def without_difference(swept: Sweep, labels: Sequence[str]) -> list[tuple[Point,
     found = []
     for point in swept.points:
         numbers = hyperparameters(point.config, labels)
-        for name in optimizers.UNREAD[point.config.optimizer.name]:
+        network = models.system(point.config.model.name)
+        for name in (*optimizers.UNREAD[point.config.optimizer.name], *network.unread):
             del numbers[name]
         same = first.setdefault((point.group, *sorted(numbers.items())), point)
         if same is not point:
@@ -95,6 +97,7 @@ def make_engine(group: Group, table: pd.DataFrame) -> Engine:
         group.dataset,
         batch_size=group.config.training.batch_size,
         held_out=trials.most_held_out(table, group.dataset),
+        encode=encoding.encoder(**group.config.input),
         devices=devices.choose(settings.devices, trials=len(table)),
         mapping=settings.mapping,
         dispatch=settings.dispatch,

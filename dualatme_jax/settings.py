@@ -8,7 +8,7 @@ from dualatme_jax import sweep
 from dualatme_jax.errors import InputError
 from dualatme_jax.models.layers import lowering
 from dualatme_jax.report import scores
-from dualatme_jax.training import devices
+from dualatme_jax.training import devices, encoding
 
 # How a result is selected: every trial by its last epoch, no point by its score; or point and epoch for each
 # left-out subject by the other subjects; or, which leaks, the epoch by the left-out subject itself.
@@ -36,7 +36,11 @@ FRACTIONS = [('optimizer', 'beta1'), ('optimizer', 'beta2'), ('model', 'dropout'
 
 
 def check_ranges(config: ConfigDict) -> None:
-    """Raises InputError for a number that is out of its range, before anything is read or built."""
+    """Raises InputError for a number out of its range, or an input that cannot be.
+
+    It is called before anything is read or built.
+    """
+    encoding.encoder(**config.input)
     for section, field, low, high in RANGES:
         value = config[section][field]
         if not (low <= value <= high and math.isfinite(value)):

@@ -17,7 +17,7 @@ from ml_collections import ConfigDict
 from dualatme_jax.errors import InputError
 
 # What a sweep may vary; the rest of a config says which trials there are and how they are run.
-SECTIONS = ('model', 'loss', 'optimizer', 'training')
+SECTIONS = ('input', 'model', 'loss', 'optimizer', 'training')
 FIELDS = ('data.path', 'data.regions')
 
 EXAMPLE = '''--config.sweep="[{'loss.cosine_weight': (0, 0.001, 0.01)}]"'''

@@ -31,6 +31,7 @@ TENSORBOARD = 'tensorboard'
 DECISIVE = (
     'dataset',
     'engine.precision',
+    'input',
     'loss',
     'model',
     'optimizer',

@@ -6,14 +6,23 @@ import subprocess
 import pytest
 
 from data_prep.regions import PAIRS
-from dualatme_jax import experiment, groups, sweep
+from dualatme_jax import experiment, groups, models, sweep
 from dualatme_jax.errors import InputError
 from dualatme_jax.report import paper
-from dualatme_jax.schema import COMPOSITE, LABELS
+from dualatme_jax.schema import COMPOSITE, FLOW_CHANNELS, LABELS
 
 TABLES = ('modules', 'regions', 'lambda', 'loss')
 SYNTHETIC = {'cd': COMPOSITE, 'casme2': ('casme2',), 'smic': ('smic',), 'samm': ('samm',)}
 SYNTHETIC |= dict.fromkeys((f'table_{name}' for name in TABLES), COMPOSITE)
+# Each paper's settings: optimizer, learning rate, epochs, batch, how parameters start, scale of the input.
+SYSTEMS = {
+    'ststnet': ('adam', 5e-5, 800, 256, 'torch', 'byte'),
+    'off_apexnet': ('adam', 1e-4, 3000, 128, 'torch', 'signed'),
+    'dual_inception': ('adam', 1e-3, 501, 128, 'torch', 'signed'),
+    **dict.fromkeys(('rcn_a', 'rcn_s', 'rcn_w', 'rcn_c', 'rcn_f'), ('sgd', 5e-4, 20, 64, 'kaiming', 'unit')),
+    'resnet18': ('adam', 1e-3, 60, 128, 'kaiming', 'signed'),
+}
+SYNTHETIC |= dict.fromkeys(SYSTEMS, COMPOSITE)
 DATABASES_OF = SYNTHETIC | {'casme3': ('casme3',)}
 
 
@@ -28,9 +37,32 @@ def test_a_config_is_locked_and_can_be_used(module):
         config.training.epoch = 3
     assert config.data.databases == DATABASES_OF[module.__name__.split('.')[1]]
     groups.make_training(config, LABELS)
+    name = module.__name__.split('.')[1]
     numbers = groups.hyperparameters(config, LABELS)
-    assert numbers['learning_rate'] == 1e-3
+    assert numbers['learning_rate'] == pytest.approx(SYSTEMS[name][1] if name in SYSTEMS else 1e-3)
     assert numbers['cosine_weight'] == 0.01
+
+
+@pytest.mark.parametrize('name', SYSTEMS)
+def test_a_system_is_trained_as_its_paper_has_it(name):
+    config = importlib.import_module(f'configs.{name}').get_config()
+    optimizer, training = config.optimizer, config.training
+    assert (config.model.name, config.model.variant, config.loss.name) == (name, 'paper', 'cross_entropy')
+    assert (
+        optimizer.name,
+        optimizer.learning_rate,
+        training.epochs,
+        training.batch_size,
+        config.model.init,
+        config.input.scale,
+    ) == SYSTEMS[name]
+    assert (optimizer.momentum, optimizer.schedule) == (0.9, 'constant')
+    assert training.shuffle == (name != 'ststnet')
+    assert config.input.channels == (('strain', 'v', 'u') if name == 'ststnet' else FLOW_CHANNELS)
+
+
+def test_every_system_has_a_config():
+    assert SYSTEMS.keys() == models.MODELS.keys() - {'dual_atme'}
 
 
 @pytest.mark.parametrize('module', SYNTHETIC, indirect=True)

@@ -1,4 +1,7 @@
-"""The layers against XLA's own pooling, Flax's normalisation and closed forms. Examples are the last axis."""
+"""The layers against XLA's own pooling, Flax's normalisation and closed forms. Examples are the last axis.
+
+Against PyTorch they are in `test_torch_layers.py`.
+"""
 
 import functools
 
@@ -26,11 +29,11 @@ def assert_close(found, expected, tolerance=1e-5):
     )
 
 
-def test_features_are_in_the_order_row_column_channel():
+def test_features_are_in_the_order_channel_row_column():
     pictures = normal(0, 2, 3, 4, 5)
     maps = examples_last(pictures)
     assert maps.shape == (5, 3, 4, 2)
-    np.testing.assert_array_equal(flat(maps).T, pictures.reshape(2, -1))
+    np.testing.assert_array_equal(flat(maps).T, pictures.transpose(0, 3, 1, 2).reshape(2, -1))
 
 
 def xla_max_pool(x, *, window, stride):
@@ -41,12 +44,16 @@ def xla_max_pool(x, *, window, stride):
 HALF, THREE = (functools.partial(xla_max_pool, window=k, stride=s) for k, s in ((2, 2), (3, 1)))
 
 
+HALVED = functools.partial(pooling.max_pool, window=2)
+SAME = functools.partial(pooling.max_pool, window=3, stride=1, padding=1)
+
+
 @pytest.mark.parametrize(
     ('pool', 'reference', 'shape'),
     [
-        (pooling.max_pool_2x2, HALF, (3, 6, 4, 2)),
-        (pooling.max_pool_3x3_same, THREE, (3, 5, 7, 2)),
-        (pooling.max_pool_3x3_same, THREE, (3, 1, 2, 2)),
+        (HALVED, HALF, (3, 6, 4, 2)),
+        (SAME, THREE, (3, 5, 7, 2)),
+        (SAME, THREE, (3, 1, 2, 2)),
     ],
 )
 def test_pooling_and_its_gradient_are_xla_s(pool, reference, shape):
@@ -60,7 +67,7 @@ def test_pooling_and_its_gradient_are_xla_s(pool, reference, shape):
     assert_close(jax.jit(functools.partial(call, pool))(), jax.jit(functools.partial(call, reference))())
 
 
-@pytest.mark.parametrize(('pool', 'size'), [(pooling.max_pool_2x2, 2), (pooling.max_pool_3x3_same, 3)])
+@pytest.mark.parametrize(('pool', 'size'), [(HALVED, 2), (SAME, 3)])
 @pytest.mark.parametrize('maxima', [((0, 0), (0, 1)), ((0, 0), (1, 1)), ((0, 0), (0, 1), (1, 0), (1, 1))])
 def test_equal_maxima_share_the_whole_gradient_of_their_window(pool, size, maxima):
     x = np.zeros((1, size, size, 1), np.float32)
@@ -181,6 +188,17 @@ def test_lecun_start_has_variance_one_over_fan_in_and_no_bias(layer):
     params, deviation = started(layer, 'lecun')
     assert params['kernel'].std() == pytest.approx(deviation, rel=0.03)
     assert not params['bias'].any()
+
+
+def test_kaiming_start_is_normal_by_the_outputs_of_a_convolution_and_small_in_a_dense_layer():
+    conv, bound = started('conv', 'kaiming')
+    assert conv['kernel'].std() == pytest.approx((2 / (9 * 512)) ** 0.5, rel=0.03)
+    assert abs(conv['kernel']).max() > 3 * conv['kernel'].std(), 'not cut off'
+    assert -bound <= conv['bias'].min() < -0.98 * bound
+    assert 0.98 * bound < conv['bias'].max() <= bound
+    dense, _ = started('dense', 'kaiming')
+    assert dense['kernel'].std() == pytest.approx(0.01, rel=0.03)
+    assert not dense['bias'].any()
 
 
 @pytest.mark.parametrize('layer', LAYERS)

@@ -18,7 +18,7 @@ from dualatme_jax.models.layers.conv import Conv, Dense
 from dualatme_jax.models.layers.dropout import Dropout
 from dualatme_jax.models.layers.lowering import LOWERINGS
 from dualatme_jax.models.layers.maps import examples_last, flat
-from dualatme_jax.models.layers.pooling import max_pool_2x2
+from dualatme_jax.models.layers.pooling import max_pool
 from dualatme_jax.models.output import Output
 from dualatme_jax.training import devices, engine, optimizers, trials
 from dualatme_jax.training.checkpoint import WaveCheckpoints
@@ -48,7 +48,7 @@ class Small(nn.Module):
     def __call__(self, flow, flow_puzzled, *, mask, train):
         del flow_puzzled
         x = Conv(2, 3, 'torch')(examples_last(flow))
-        x = max_pool_2x2(nn.relu(BatchNorm()(x, mask=mask, train=train)))
+        x = max_pool(nn.relu(BatchNorm()(x, mask=mask, train=train)), 2)
         x = Dropout(0.25)(flat(x), train=train)
         return Output(Dense(3, 'torch')(x).T)
 

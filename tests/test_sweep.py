@@ -124,9 +124,12 @@ def test_a_flag_is_a_sweep(monkeypatch):
     [
         ({'loss.cosine_wieght': 1}, 'no such field; .* did you mean loss.cosine_weight'),
         ({'cosine_weight': 1}, 'no such field; .* did you mean loss.cosine_weight'),
-        ({'qqq': 1}, 'no such field; expected a field of model, loss, optimizer, training, or data.path'),
+        (
+            {'qqq': 1},
+            'no such field; expected a field of input, model, loss, optimizer, training, or data.path',
+        ),
         ({3: 1}, 'names 3, and there is no such field'),
-        ({'seeds': (0, 1)}, "'seeds', which cannot be swept; expected a field of model"),
+        ({'seeds': (0, 1)}, "'seeds', which cannot be swept; expected a field of input"),
         ({'data.databases': ('smic',)}, "'data.databases', which cannot be swept"),
         ({'engine.max_trials': (1, 2)}, 'cannot be swept'),
         ({'loss': 1}, 'cannot be swept'),

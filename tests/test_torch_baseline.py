@@ -77,9 +77,7 @@ def as_torch(params, stats):
     dense('cbam.squeeze', params['cbam']['mlp_squeeze'])
     dense('cbam.excite', params['cbam']['mlp_excite'])
     conv('cbam.spatial', params['cbam']['spatial'])
-    # Ours flattens row, column, channel (both branches' channels); PyTorch's branch, channel, row, column.
-    kernel = params['fusion']['kernel'].reshape(7, 7, 2, 48, 1024).transpose(2, 3, 0, 1, 4)
-    dense('fusion', {'kernel': kernel.reshape(-1, 1024), 'bias': params['fusion']['bias']})
+    dense('fusion', params['fusion'])
     norm('fusion_norm', params['fusion_norm'], stats['fusion_norm'])
     dense('classifier', params['classifier'])
     return {name: torch.tensor(np.ascontiguousarray(value)) for name, value in state.items()}
@@ -125,7 +123,6 @@ def test_its_logits_and_features_are_ours(network):
         logits, entire, puzzled = network(*images())
     np.testing.assert_allclose(logits, expected.logits, rtol=1e-5, atol=1e-5)
     for found, ours in ((entire, expected.entire), (puzzled, expected.puzzled)):
-        found = found.reshape(BATCH, 48, 7, 7).permute(0, 2, 3, 1).reshape(BATCH, -1)
         np.testing.assert_allclose(found, ours, rtol=1e-5, atol=1e-5)
 
 

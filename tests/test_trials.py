@@ -321,6 +321,16 @@ def test_the_order_differs_by_epoch_and_seed_and_is_the_same_again():
     assert tuple(np.asarray(again).tolist()) == orders[1, 2]
 
 
+def test_without_shuffling_the_order_is_the_dataset_s_in_every_epoch():
+    dataset, in_order = many_clips(), Training(model=None, optimizer=None, shuffled=False)
+    for row in rows(dataset):
+        trial = trials.device_trial(row, dataset)
+        for epoch in (0, 1):
+            order = np.asarray(in_order.shuffle(trial, epoch))
+            np.testing.assert_array_equal(order[:32], np.flatnonzero(trial.train))
+            np.testing.assert_array_equal(order[32:], np.flatnonzero(~np.asarray(trial.train)))
+
+
 @settings(max_examples=100, deadline=None)
 @given(clips=CLIPS, batch_size=st.integers(1, 25))
 def test_batches_cover_every_training_clip_of_every_fold_once(clips, batch_size):

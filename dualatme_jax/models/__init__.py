@@ -1,24 +1,62 @@
 """The systems, one file each. `build` makes one by name."""
 
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping
+
 from flax import linen as nn
 
 from dualatme_jax.errors import InputError
-from dualatme_jax.models import dual_atme
+from dualatme_jax.models import dual_atme, dual_inception, off_apexnet, rcn, resnet18, ststnet
 
-MODELS = {'dual_atme': dual_atme.build}
+# The hyperparameters that a network of one branch does not read, and one without dropout.
+ONE_BRANCH, NO_DROPOUT = ('cosine_weight',), ('dropout',)
+
+
+@dataclasses.dataclass(frozen=True)
+class System:
+    """One row of `MODELS`.
+
+    Attributes:
+      build: makes the network from `variant`, `classes`, `dropout` and `init`.
+      torch_names: from the path of each layer that has parameters to the name of the same layer in the
+        published PyTorch code, or in a sensible one where none is published. Of all variants: a network has
+        some of them.
+      unread: the hyperparameters that no variant reads.
+    """
+
+    build: Callable[..., nn.Module]
+    torch_names: Mapping[str, str]
+    unread: tuple[str, ...] = ()
+
+
+MODELS = {
+    'dual_atme': System(dual_atme.build, dual_atme.TORCH_NAMES),
+    'ststnet': System(ststnet.build, ststnet.TORCH_NAMES, ONE_BRANCH),
+    'off_apexnet': System(off_apexnet.build, off_apexnet.TORCH_NAMES, ONE_BRANCH + NO_DROPOUT),
+    'dual_inception': System(dual_inception.build, dual_inception.TORCH_NAMES, ONE_BRANCH + NO_DROPOUT),
+    **{name: System(functools.partial(rcn.build, name), rcn.TORCH_NAMES, ONE_BRANCH) for name in rcn.DESIGNS},
+    'resnet18': System(resnet18.build, resnet18.TORCH_NAMES, ONE_BRANCH + NO_DROPOUT),
+}
 
 
 def build(name: str, **options) -> nn.Module:
     """The network called `name`, made from its own options (see its `build`).
 
     Every network is called as `model.apply(variables, flow, flow_puzzled, mask=mask, train=bool)`
-    with flows [B, H, W, 3] and mask [B], and returns an `Output`.
+    with flows [B, H, W, 3] and mask [B], and returns an `Output`. It has a field `dropout`, which may be
+    traced.
 
     Raises:
       InputError: no such model, or a value that it cannot use.
     """
+    return system(name).build(**options)
+
+
+def system(name: str) -> System:
+    """The row of the system called `name`; raises InputError if there is none."""
     if name not in MODELS:
         raise InputError(
             f'unknown model {name!r}: config.model.name takes {", ".join(map(repr, sorted(MODELS)))}'
         )
-    return MODELS[name](**options)
+    return MODELS[name]

@@ -2,8 +2,7 @@
 
 Two branches of two Inception blocks, one on the optical flow of the entire face, one on that of the puzzled
 face (two hand-picked regions, stacked); CBAM attention; both maps fused by a dense layer of 1024.
-Input [B, 28, 28, 3] twice, channels u, v, strain, scaled to -1..1; output [B, classes]. Maps are channel-last
-throughout, so the flattened features are in the order row, column, channel.
+Input [B, 28, 28, 3] twice, channels u, v, strain, scaled to -1..1; output [B, classes].
 
 The paper's figure and its published code differ in where the attention acts: see `VARIANTS`.
 """
@@ -14,15 +13,14 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from dualatme_jax.errors import InputError
-from dualatme_jax.models.layers import initializers
+from dualatme_jax.models import options
+from dualatme_jax.models.layers import inception
 from dualatme_jax.models.layers.batch_norm import BatchNorm
 from dualatme_jax.models.layers.cbam import CBAM
 from dualatme_jax.models.layers.conv import Dense
 from dualatme_jax.models.layers.dropout import Dropout
-from dualatme_jax.models.layers.inception import Inception
+from dualatme_jax.models.layers.inception import InceptionBranch
 from dualatme_jax.models.layers.maps import examples_last, flat
-from dualatme_jax.models.layers.pooling import max_pool_2x2
 from dualatme_jax.models.output import Output
 
 
@@ -46,15 +44,17 @@ VARIANTS = {
 }
 
 
-class Branch(nn.Module):
-    """Inception 6, max pool, Inception 12, max pool: [3, 28, 28, B] to [48, 7, 7, B]."""
-
-    scheme: str
-
-    @nn.compact
-    def __call__(self, x: jax.Array, *, mask: jax.Array, train: bool) -> jax.Array:
-        x = max_pool_2x2(Inception(6, self.scheme, name='inception1')(x, mask=mask, train=train))
-        return max_pool_2x2(Inception(12, self.scheme, name='inception2')(x, mask=mask, train=train))
+# In the published code the first branch is the entire face's.
+TORCH_NAMES = {
+    **inception.torch_names('entire', 1),
+    **inception.torch_names('puzzled', 2),
+    'cbam/mlp_squeeze': 'cbam.shared_MLP.0',
+    'cbam/mlp_excite': 'cbam.shared_MLP.2',
+    'cbam/spatial': 'cbam.conv2d',
+    'fusion': 'fc.0',
+    'fusion_norm': 'fc.1',
+    'classifier': 'fc.4',
+}
 
 
 class DualATME(nn.Module):
@@ -77,7 +77,7 @@ class DualATME(nn.Module):
         """
         inputs = {'entire': examples_last(flow), 'puzzled': examples_last(flow_puzzled)}
         maps = {
-            name: Branch(self.scheme, name=name)(inputs[name], mask=mask, train=train)
+            name: InceptionBranch((6, 12), self.scheme, name=name)(inputs[name], mask=mask, train=train)
             for name in self.variant.branches
         }
         if self.variant.attention:
@@ -99,13 +99,7 @@ def build(*, variant: str, classes: int, dropout: float, init: str) -> DualATME:
       variant: a key of `VARIANTS`.
       classes: number of classes.
       dropout: fraction dropped before the classifier, in [0, 1).
-      init: `torch` (the paper's) or `lecun`.
+      init: `torch` (the paper's), or another of `initializers.SCHEMES`.
     """
-    if variant not in VARIANTS:
-        raise InputError(
-            f'unknown Dual-ATME variant {variant!r}: config.model.variant takes '
-            f'{", ".join(map(repr, VARIANTS))}'
-        )
-    if not 0 <= dropout < 1:
-        raise InputError(f'config.model.dropout is {dropout}; expected a fraction in [0, 1)')
-    return DualATME(VARIANTS[variant], classes, dropout, initializers.check(init))
+    options.check('Dual-ATME', variants=VARIANTS, variant=variant, dropout=dropout, init=init)
+    return DualATME(VARIANTS[variant], classes, dropout, init)

@@ -55,8 +55,8 @@ def compare(table: pd.DataFrame, reference: Mapping, *, resamples: int = 1000) -
     rows = []
     for place, (values, own) in enumerate(points):
         found = scores.score_run(own, resamples=resamples)['scores']
-        test = _against(own, points[home][1], resamples) if home not in (None, place) else {}
-        rows.append(values | {'seeds': own['seed'].nunique()} | _scores(found) | test)
+        test = against(own, points[home][1], resamples) if home not in (None, place) else {}
+        rows.append(values | {'seeds': own['seed'].nunique()} | score_columns(found) | test)
     frame = pd.DataFrame(rows)
     frame = frame.reindex(columns=[name for name in frame if name not in _TEST] + _TEST)
     return frame.assign(p_holm=holm(frame['p']), reference=np.arange(len(points)) == home)
@@ -69,6 +69,33 @@ def holm(p: Sequence[float]) -> np.ndarray:
     corrected = np.full(p.shape, np.nan)
     corrected[order] = np.minimum(1, np.maximum.accumulate(p[order] * np.arange(len(order), 0, -1)))
     return corrected
+
+
+def against(own: pd.DataFrame, other: pd.DataFrame, resamples: int) -> dict[str, float]:
+    """The paired test of UF1 with the reference on the seeds that both have; nothing where there are none.
+
+    Returns:
+      `difference_mean`, `difference_low`, `difference_high` and `p`, see `scores.paired`.
+    """
+    shared = set(own['seed']) & set(other['seed'])
+    if not shared:
+        return {}
+    parts = [rows[rows['seed'].isin(shared)] for rows in (own, other)]
+    found = scores.paired(*parts, resamples=resamples)[COMPARED]
+    low, high = found['interval'] or (np.nan, np.nan)
+    return dict(zip([*_DIFFERENCE, 'p'], [found['difference'], low, high, found['p']], strict=True))
+
+
+def score_columns(found: Mapping) -> dict[str, float]:
+    """What `scores.score_run` found in columns: see `compare`."""
+    cells = {}
+    for metric, spread in found[schema.FULL].items():
+        values = [spread['mean'], spread['sd'], *(spread['interval'] or (None, None))]
+        cells |= {f'{metric}_{part}': value for part, value in zip(_SPREAD, values, strict=True)}
+    single = [name for name in found if name != schema.FULL]
+    if len(single) > 1:
+        cells |= {f'{name}_{metric}': found[name][metric]['mean'] for name in single for metric in _SHOWN}
+    return {name: np.nan if value is None else value for name, value in cells.items()}
 
 
 def write(frame: pd.DataFrame, folder: str | os.PathLike) -> None:
@@ -88,11 +115,14 @@ def rich_table(frame: pd.DataFrame) -> Table:
     for head in heads:
         view.add_column(head, justify='right', no_wrap=True)
     for row in frame.to_dict('records'):
-        cells = [_two_lines(row, metric) for metric in _SHOWN]
+        cells = [tables.estimate_lines(row, metric) for metric in _SHOWN]
         if row['reference']:
             test = ['reference', '']
         else:
-            test = [_two_lines(row, 'difference', sign=True), f'{_p(row["p"])}\n{_p(row["p_holm"])}']
+            test = [
+                tables.estimate_lines(row, 'difference', sign=True),
+                f'{tables.p_value(row["p"])}\n{tables.p_value(row["p_holm"])}',
+            ]
         view.add_row(Text('\n'.join(_values(row, frame))), *cells, *test)
     return view
 
@@ -103,28 +133,6 @@ def _equal(values: Mapping, reference: Mapping) -> bool:
         name in reference and (value == reference[name] or str(value) == str(reference[name]))
         for name, value in values.items()
     )
-
-
-def _against(own: pd.DataFrame, other: pd.DataFrame, resamples: int) -> dict[str, float]:
-    """The paired test of one point with the reference, on the seeds that both have."""
-    shared = set(own['seed']) & set(other['seed'])
-    if not shared:
-        return {}
-    parts = [rows[rows['seed'].isin(shared)] for rows in (own, other)]
-    found = scores.paired(*parts, resamples=resamples)[COMPARED]
-    low, high = found['interval'] or (np.nan, np.nan)
-    return dict(zip([*_DIFFERENCE, 'p'], [found['difference'], low, high, found['p']], strict=True))
-
-
-def _scores(found: Mapping) -> dict[str, float]:
-    cells = {}
-    for metric, spread in found[schema.FULL].items():
-        values = [spread['mean'], spread['sd'], *(spread['interval'] or (None, None))]
-        cells |= {f'{metric}_{part}': value for part, value in zip(_SPREAD, values, strict=True)}
-    single = [name for name in found if name != schema.FULL]
-    if len(single) > 1:
-        cells |= {f'{name}_{metric}': found[name][metric]['mean'] for name in single for metric in _SHOWN}
-    return {name: np.nan if value is None else value for name, value in cells.items()}
 
 
 def _fields(frame: pd.DataFrame) -> list[str]:
@@ -155,33 +163,6 @@ def _notes(frame: pd.DataFrame) -> list[str]:
     ]
 
 
-def _two_lines(row: Mapping, name: str, *, sign: bool = False) -> Text:
-    value, interval = _cell(row, name, sign=sign)
-    cell = Text(value)
-    if interval:
-        cell.append(f'\n{interval}', style='dim')
-    return cell
-
-
-def _cell(row: Mapping, name: str, *, sign: bool = False) -> tuple[str, str]:
-    """`.680 ± .012` and `[.62, .73]`, each as far as it is known."""
-    if np.isnan(row[f'{name}_mean']):
-        return '-', ''
-    value = tables.short(row[f'{name}_mean'], sign=sign)
-    if not np.isnan(row.get(f'{name}_sd', np.nan)):
-        value += f' ± {tables.short(row[f"{name}_sd"])}'
-    if np.isnan(row[f'{name}_low']):
-        return value, ''
-    low, high = (tables.short(row[f'{name}_{end}'], 2, sign=sign) for end in ('low', 'high'))
-    return value, f'[{low}, {high}]'
-
-
-def _p(value: float) -> str:
-    if np.isnan(value):
-        return '-'
-    return tables.short(value) if value >= 0.001 else '<.001'
-
-
 def _markdown(frame: pd.DataFrame) -> str:
     databases = _databases(frame)
     heads = [
@@ -194,12 +175,16 @@ def _markdown(frame: pd.DataFrame) -> str:
     ]
     rows = []
     for row in frame.to_dict('records'):
-        cells = [' '.join(_cell(row, metric)).strip() for metric in scores.METRICS]
+        cells = [' '.join(tables.estimate(row, metric)).strip() for metric in scores.METRICS]
         cells += ['/'.join(tables.short(row[f'{name}_{metric}']) for metric in _SHOWN) for name in databases]
         if row['reference']:
             cells += ['reference', '', '']
         else:
-            cells += [' '.join(_cell(row, 'difference', sign=True)).strip(), _p(row['p']), _p(row['p_holm'])]
+            cells += [
+                ' '.join(tables.estimate(row, 'difference', sign=True)).strip(),
+                tables.p_value(row['p']),
+                tables.p_value(row['p_holm']),
+            ]
         rows.append([*_values(row, frame), *cells])
     notes = '\n'.join(f'- {note}' for note in _notes(frame))
     return f'# Sweep\n\n{tables.markdown(heads, rows)}\n{notes}\n\n**{WARNING}**\n'

@@ -1,7 +1,8 @@
 """The result as a table for the terminal, 80 columns wide, and the form that all tables share."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 from rich import box
 from rich.table import Table
@@ -60,6 +61,41 @@ def markdown(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def short(value: float, digits: int = 3, *, sign: bool = False) -> str:
     """`.680` for 0.68, `1.000` for 1, `+.012` with its sign."""
     return f'{value:{"+" if sign else ""}.{digits}f}'.replace('0.', '.', 1 if abs(value) < 1 else 0)
+
+
+def estimate(row: Mapping, name: str, *, sign: bool = False) -> tuple[str, str]:
+    """`.680 ± .012` and `[.62, .73]`, each as far as it is known.
+
+    Args:
+      row: holds `NAME_mean`, `NAME_low`, `NAME_high` and perhaps `NAME_sd`; NaN is unknown.
+      name: of the estimate.
+      sign: whether numbers show their sign.
+    """
+    if np.isnan(row[f'{name}_mean']):
+        return '-', ''
+    value = short(row[f'{name}_mean'], sign=sign)
+    if not np.isnan(row.get(f'{name}_sd', np.nan)):
+        value += f' ± {short(row[f"{name}_sd"])}'
+    if np.isnan(row[f'{name}_low']):
+        return value, ''
+    low, high = (short(row[f'{name}_{end}'], 2, sign=sign) for end in ('low', 'high'))
+    return value, f'[{low}, {high}]'
+
+
+def estimate_lines(row: Mapping, name: str, *, sign: bool = False) -> Text:
+    """What `estimate` returns, the interval below the value."""
+    value, interval = estimate(row, name, sign=sign)
+    cell = Text(value)
+    if interval:
+        cell.append(f'\n{interval}', style='dim')
+    return cell
+
+
+def p_value(value: float) -> str:
+    """`.012`; `<.001` below that, `-` for what is unknown."""
+    if np.isnan(value):
+        return '-'
+    return short(value) if value >= 0.001 else '<.001'
 
 
 def _cell(spread: dict) -> Text:

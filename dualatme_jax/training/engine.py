@@ -16,6 +16,7 @@ import pandas as pd
 from dualatme_jax import processes, schema
 from dualatme_jax.dataset import Dataset
 from dualatme_jax.errors import InputError
+from dualatme_jax.training import encoding
 from dualatme_jax.training import trials as trials_lib
 from dualatme_jax.training.checkpoint import Progress, WaveCheckpoints
 from dualatme_jax.training.parallel import Parallel, on_host, stack
@@ -62,6 +63,7 @@ class Engine:
       dataset: the clips.
       batch_size: clips a step; an epoch's last batch has what is left.
       held_out: T, by default the most clips of one subject.
+      encode: from flows in bytes to what the network reads, see `encoding.encoder`.
       options: how trials share the devices, as `Parallel` takes them.
 
     Raises:
@@ -69,12 +71,19 @@ class Engine:
     """
 
     def __init__(
-        self, training: Training, dataset: Dataset, *, batch_size: int, held_out: int | None = None, **options
+        self,
+        training: Training,
+        dataset: Dataset,
+        *,
+        batch_size: int,
+        held_out: int | None = None,
+        encode: encoding.Encoder = encoding.PAPER,
+        **options,
     ):
         self._dataset, self._held_out = dataset, held_out
         self.parallel = Parallel(training, batches(dataset, batch_size), **options)
         self._clips = self.parallel.place_clips(
-            Clips(_scaled(dataset.flow), _scaled(dataset.flow_puzzled), dataset.label)
+            Clips(encode(dataset.flow), encode(dataset.flow_puzzled), dataset.label)
         )
 
     def bytes_per_trial(self, rows: Sequence[Row]) -> int:
@@ -192,11 +201,6 @@ def failed_epochs(losses: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     bad = ~np.isfinite(losses)
     bad[-1] |= ~np.isfinite(probabilities).all((1, 2))
     return np.where(bad.any(0), bad.argmax(0) + 1, 0)
-
-
-def _scaled(flow: np.ndarray) -> np.ndarray:
-    """Bytes to -1..1 as the paper scales them: (x / 255 - 0.5) / 0.5."""
-    return ((flow / 255 - 0.5) / 0.5).astype(np.float32)
 
 
 def _predictions(trained: Sequence[tuple[Row, int, np.ndarray]], dataset: Dataset) -> pd.DataFrame:

@@ -31,7 +31,7 @@ class Clips:
     """The whole dataset on the device; every trial reads it, none copies it. N clips.
 
     Attributes:
-      flow, flow_puzzled: [N, H, W, 3] float32 in -1..1.
+      flow, flow_puzzled: [N, H, W, 3] float32, as the network reads them, see `encoding`.
       label: [N] int32.
     """
 

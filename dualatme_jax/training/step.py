@@ -27,10 +27,12 @@ class Training:
     Attributes:
       model: from hyperparameters, which may be traced, to the network.
       optimizer: from hyperparameters to the optimizer.
+      shuffled: whether every epoch has an order of its own; else it is the dataset's.
     """
 
     model: Callable[[Mapping[str, jax.Array]], nn.Module]
     optimizer: Callable[[Mapping[str, jax.Array]], optax.GradientTransformation]
+    shuffled: bool = True
 
     def init(self, trial: Trial, clips: Clips) -> State:
         """A fresh network."""
@@ -43,6 +45,8 @@ class Training:
 
     def shuffle(self, trial: Trial, epoch: jax.Array) -> jax.Array:
         """[N]: the training clips in the order of this epoch, then the held-out ones, which no step takes."""
+        if not self.shuffled:
+            return jnp.argsort(~trial.train)  # stable
         key = jax.random.fold_in(jax.random.fold_in(trial.key, SHUFFLE), epoch)
         return jnp.argsort(jnp.where(trial.train, jax.random.uniform(key, trial.train.shape), jnp.inf))
 

@@ -8,20 +8,43 @@ from dualatme_jax.models.layers.product import product
 
 
 class Conv(nn.Module):
-    """Square convolution, stride 1, 'same' padding, with bias: [C, H, W, B] to [features, H, W, B]."""
+    """Square convolution: [C, H, W, B] to [features, H', W', B].
+
+    Attributes:
+      features: channels out.
+      size: of the kernel.
+      scheme: how it starts, see `initializers`.
+      stride: from output to output.
+      padding: zeros on each side; 'same': as many as keep H and W at stride 1.
+      dilation: from tap to tap.
+      use_bias: whether it adds one.
+    """
 
     features: int
     size: int
     scheme: str
+    stride: int = 1
+    padding: int | str = 'same'
+    dilation: int = 1
+    use_bias: bool = True
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        channels = x.shape[0]
-        fan_in = self.size**2 * channels
-        shape = (self.size, self.size, channels, self.features)
-        kernel = self.param('kernel', initializers.kernel(self.scheme, fan_in), shape)
-        bias = self.param('bias', initializers.bias(self.scheme, fan_in), (self.features,))
-        return lowering.convolve(x, kernel) + bias[:, None, None, None]
+        channels, places = x.shape[0], self.size**2
+        of_kernel, of_bias = initializers.conv(
+            self.scheme, fan_in=places * channels, fan_out=places * self.features
+        )
+        kernel = self.param('kernel', of_kernel, (self.size, self.size, channels, self.features))
+        x = lowering.convolve(
+            x,
+            kernel,
+            strides=(self.stride,) * 2,
+            padding=() if self.padding == 'same' else ((self.padding,) * 2,) * 2,
+            dilation=(self.dilation,) * 2,
+        )
+        if not self.use_bias:
+            return x
+        return x + self.param('bias', of_bias, (self.features,))[:, None, None, None]
 
 
 class Dense(nn.Module):
@@ -33,7 +56,8 @@ class Dense(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         fan_in = x.shape[0]
-        kernel = self.param('kernel', initializers.kernel(self.scheme, fan_in), (fan_in, self.features))
-        bias = self.param('bias', initializers.bias(self.scheme, fan_in), (self.features,))
+        of_kernel, of_bias = initializers.dense(self.scheme, fan_in=fan_in)
+        kernel = self.param('kernel', of_kernel, (fan_in, self.features))
+        bias = self.param('bias', of_bias, (self.features,))
         # Of the two factors to transpose, the examples are by far the smaller one.
         return product(x.T, kernel).T + bias[:, None]

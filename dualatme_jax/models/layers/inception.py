@@ -4,24 +4,20 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from dualatme_jax.models.layers.batch_norm import BatchNorm
-from dualatme_jax.models.layers.conv import Conv
-from dualatme_jax.models.layers.pooling import max_pool_3x3_same
+from dualatme_jax.models.layers.pooling import max_pool
+from dualatme_jax.models.layers.unit import Unit
 
 REDUCED = 6  # channels after the 1x1 convolutions that precede the 3x3 and 5x5 ones, in every block
 
-
-class Unit(nn.Module):
-    """Convolution, batch normalisation, ReLU."""
-
-    features: int
-    size: int
-    scheme: str
-
-    @nn.compact
-    def __call__(self, x: jax.Array, *, mask: jax.Array, train: bool) -> jax.Array:
-        x = Conv(self.features, self.size, self.scheme, name='conv')(x)
-        return nn.relu(BatchNorm(name='norm')(x, mask=mask, train=train))
+# Where a unit's convolution lies in the published code of Dual-ATME; its normalisation is the next.
+_UNITS = {
+    'branch1x1': ('branch1x1', 0),
+    'branch3x3_reduce': ('branch3x3', 0),
+    'branch3x3': ('branch3x3', 3),
+    'branch5x5_reduce': ('branch5x5', 0),
+    'branch5x5': ('branch5x5', 3),
+    'branch_pool': ('branch_pool', 1),
+}
 
 
 class Inception(nn.Module):
@@ -43,6 +39,33 @@ class Inception(nn.Module):
                 unit(x, self.width, 1, 'branch1x1'),
                 unit(unit(x, REDUCED, 1, 'branch3x3_reduce'), self.width, 3, 'branch3x3'),
                 unit(unit(x, REDUCED, 1, 'branch5x5_reduce'), self.width, 5, 'branch5x5'),
-                unit(max_pool_3x3_same(x), self.width, 1, 'branch_pool'),
+                unit(max_pool(x, 3, stride=1, padding=1), self.width, 1, 'branch_pool'),
             ]
         )
+
+
+class InceptionBranch(nn.Module):
+    """Two Inception blocks of `widths`, a max pool after each: [C, H, W, B] to [4 * width, H/4, W/4, B]."""
+
+    widths: tuple[int, int]
+    scheme: str
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, mask: jax.Array, train: bool) -> jax.Array:
+        for number, width in enumerate(self.widths, start=1):
+            block = Inception(width, self.scheme, name=f'inception{number}')
+            x = max_pool(block(x, mask=mask, train=train), 2)
+        return x
+
+
+def torch_names(branch: str, number: int) -> dict[str, str]:
+    """The layers of the InceptionBranch named `branch`, as the published code of Dual-ATME calls them.
+
+    `number` is the branch's there.
+    """
+    return {
+        f'{branch}/inception{block}/{unit}/{layer}': f'Inception{number}_{block}.{theirs}.{first + place}'
+        for block in (1, 2)
+        for unit, (theirs, first) in _UNITS.items()
+        for place, layer in enumerate(('conv', 'norm'))
+    }

@@ -1,6 +1,7 @@
-"""From pictures to maps, and from maps to features."""
+"""From pictures to maps, from maps to others, and from maps to features."""
 
 import jax
+import jax.numpy as jnp
 
 
 def examples_last(pictures: jax.Array) -> jax.Array:
@@ -9,5 +10,28 @@ def examples_last(pictures: jax.Array) -> jax.Array:
 
 
 def flat(maps: jax.Array) -> jax.Array:
-    """Maps [C, H, W, B] as features [H * W * C, B], in the order row, column, channel."""
-    return maps.transpose(1, 2, 0, 3).reshape(-1, maps.shape[-1])
+    """Maps [C, H, W, B] as features [C * H * W, B], in the order channel, row, column.
+
+    The order of PyTorch's `flatten`, so that its dense layers' weights are ours.
+    """
+    return maps.reshape(-1, maps.shape[-1])
+
+
+def nearest(maps: jax.Array, size: int) -> jax.Array:
+    """Maps [C, H, W, B] as [C, size, size, B], each place with the value at floor(place * H / size).
+
+    As PyTorch's `interpolate(mode='nearest')`.
+    """
+    for axis in (1, 2):
+        places = [k * maps.shape[axis] // size for k in range(size)]
+        maps = jnp.stack([jax.lax.index_in_dim(maps, k, axis, keepdims=False) for k in places], axis)
+    return maps
+
+
+def bilinear(maps: jax.Array, size: int) -> jax.Array:
+    """Maps [C, H, W, B] enlarged to [C, size, size, B].
+
+    As PyTorch's `interpolate(mode='bilinear', align_corners=False)`: pixels are areas, and behind the centres
+    of the outermost ones the value stays.
+    """
+    return jax.image.resize(maps, (maps.shape[0], size, size, maps.shape[-1]), 'bilinear')

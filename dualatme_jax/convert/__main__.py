@@ -1,0 +1,92 @@
+"""Brings weights from PyTorch, one `.pth` a subject, and back.
+
+    python -m dualatme_jax.convert --model ststnet --source STSTNet_Weights --out weights/ststnet
+    python -m dualatme_jax.convert --model ststnet --to-torch --source weights/ststnet --out DIR
+    python -m dualatme_jax.convert --model ststnet --to-torch --source runs/ststnet --out DIR
+
+No code of a file is run. The libraries are imported late: they take seconds, and `--help` should not.
+"""
+
+import argparse
+import sys
+
+from dualatme_jax.errors import InputError
+
+_VARIANT = 'paper'
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command; returns its exit status: 0, or 2 for input that cannot be converted."""
+    options = _parser().parse_args(arguments)
+    try:
+        told = _to_torch(options) if options.to_torch else _from_torch(options)
+    except InputError as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 2
+    print(told)
+    return 0
+
+
+def _from_torch(options: argparse.Namespace) -> str:
+    _refuse(options, 'seed', 'point', reason='chooses from a trained run, with --to-torch')
+    from dualatme_jax.convert import folds, pth
+    from dualatme_jax.files import expanded
+
+    source, out = expanded(options.source, '--source'), expanded(options.out, '--out')
+    with folds.new_folder(out) as folder:
+        found = pth.read_folds(source, options.model, options.variant or _VARIANT)
+        folds.save(found, folder)
+    return (
+        f'wrote {len(found.subjects)} folds of {found.model}, variant {found.variant}, with '
+        f'{found.classes} classes to {out}'
+    )
+
+
+def _to_torch(options: argparse.Namespace) -> str:
+    _refuse(options, 'variant', reason='is known from --source, with --to-torch')
+    from dualatme_jax.convert import folds, names, pth, trained
+    from dualatme_jax.files import expanded
+
+    source, out = expanded(options.source, '--source'), expanded(options.out, '--out')
+    if folds.is_one(source):
+        _refuse(options, 'seed', 'point', reason='chooses from a trained run, which --source is not')
+        networks = folds.networks(source, options.model)
+    else:
+        networks = trained.networks(source, options.model, seed=options.seed, point=options.point)
+    written = []
+    with folds.new_folder(out) as folder:
+        for subject, variables in networks:
+            written.append(f'{subject}.pth')
+            pth.write(folder / written[-1], names.to_torch(options.model, variables))
+    return f'wrote {len(written)} files of {options.model} to {out}, such as {written[0]}'
+
+
+def _refuse(options: argparse.Namespace, *given: str, reason: str) -> None:
+    for option in given:
+        if getattr(options, option) is not None:
+            raise InputError(f'--{option} {reason}; leave it out')
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog='python -m dualatme_jax.convert',
+        description='Weights from PyTorch, one .pth a subject, as the weights of all folds in one; and back.',
+    )
+    parser.add_argument('--model', required=True, metavar='NAME', help='as config.model.name: ststnet, ...')
+    parser.add_argument('--variant', metavar='NAME', help=f'as config.model.variant (default: {_VARIANT})')
+    parser.add_argument(
+        '--source',
+        required=True,
+        metavar='DIR',
+        help='the folder with a state_dict for each left-out subject, SUBJECT.pth; with --to-torch a folder '
+        'that this command wrote, or the workdir of a trained run',
+    )
+    parser.add_argument('--out', required=True, metavar='DIR', help='a folder that is new or empty')
+    parser.add_argument('--to-torch', action='store_true', help='from ours to PyTorch')
+    parser.add_argument('--seed', type=int, metavar='N', help='of a trained run that has several')
+    parser.add_argument('--point', type=int, metavar='N', help='of a trained sweep, as its trials.csv has it')
+    return parser
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,160 @@
+"""The folder of converted weights: the networks of all folds, stacked, and whose each is."""
+
+import collections
+import contextlib
+import csv
+import dataclasses
+import json
+import pathlib
+import tempfile
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import jax
+
+from dualatme_jax.errors import InputError
+from dualatme_jax.training.checkpoint import load_weights, save_weights
+
+ABOUT = 'convert.json'
+FOLDS = 'folds.csv'
+WEIGHTS = 'weights'
+_COLUMNS = ['subject', 'file']
+
+
+@dataclasses.dataclass(frozen=True)
+class Folds:
+    """The networks of F folds.
+
+    Attributes:
+      model: a key of `models.MODELS`.
+      variant: one that the model has.
+      classes: how many.
+      subjects: [F], whom each network was not trained on, as its file was called.
+      variables: `params` and `batch_stats`, and what PyTorch counts; each leaf [F, ...].
+    """
+
+    model: str
+    variant: str
+    classes: int
+    subjects: tuple[str, ...]
+    variables: dict[str, Any]
+
+
+def save(folds: Folds, folder: pathlib.Path) -> None:
+    """Fills a new folder."""
+    about = {'model': folds.model, 'variant': folds.variant, 'classes': folds.classes}
+    (folder / ABOUT).write_text(json.dumps(about, indent=2) + '\n')
+    with (folder / FOLDS).open('w', newline='', encoding='utf-8') as file:
+        rows = [[subject, f'{subject}.pth'] for subject in folds.subjects]
+        csv.writer(file, lineterminator='\n').writerows([_COLUMNS, *rows])
+    save_weights(folder / WEIGHTS, folds.variables)
+
+
+def is_one(folder: pathlib.Path) -> bool:
+    """Whether a folder holds converted weights."""
+    return (folder / ABOUT).is_file()
+
+
+def load(folder: pathlib.Path) -> Folds:
+    """Reads what `save` wrote.
+
+    Raises:
+      InputError: the folder is none of these, or is not whole.
+    """
+    if not is_one(folder):
+        raise InputError(
+            f'no converted weights in {folder} (no {ABOUT}); expected a folder that '
+            '`python -m dualatme_jax.convert --model NAME --source DIR --out DIR` wrote'
+        )
+    try:
+        about = json.loads((folder / ABOUT).read_text())
+        with (folder / FOLDS).open(newline='', encoding='utf-8') as file:
+            subjects = tuple(row['subject'] for row in csv.DictReader(file))
+        folds = Folds(**about, subjects=subjects, variables=load_weights(folder / WEIGHTS))
+        if any(len(leaf) != len(subjects) for leaf in jax.tree.leaves(folds.variables)):
+            raise ValueError(f'{FOLDS} has {len(subjects)} rows, and {WEIGHTS} another number of networks')
+    except Exception as error:  # whatever a damaged file raises, in Orbax too
+        raise InputError(f'{folder}: these converted weights are damaged ({error}); convert anew') from error
+    return folds
+
+
+def networks(folder: pathlib.Path, model: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yields each fold's subject and its variables.
+
+    Raises:
+      InputError: see `load`; or they are of another model.
+    """
+    folds = load(folder)
+    if folds.model != model:
+        raise InputError(f'{folder} holds {folds.model!r}; give that as --model, and not {model!r}')
+    for place, subject in enumerate(folds.subjects):
+        yield subject, jax.tree.map(lambda leaf, place=place: leaf[place], folds.variables)
+
+
+def match(subjects: Sequence[str], people: Sequence[tuple[str, str]]) -> list[int]:
+    """Finds each person's fold.
+
+    Args:
+      subjects: of the folds: the person's name in its database as the released files have it (SAMM's with or
+        without leading zeros), or `database_name` where two databases have the same name.
+      people: (database, subject) of a dataset, each once.
+
+    Returns:
+      For each of `people` the place of its fold in `subjects`.
+
+    Raises:
+      InputError: a person without a fold or with several, or a fold of nobody or of several; all are named.
+    """
+    folds = collections.defaultdict(list)
+    problems = []
+    for place, subject in enumerate(subjects):
+        found = [person for person in people if _is_called(person, subject)]
+        if not found:
+            problems.append(f'{subject!r} is nobody in the dataset')
+        elif len(found) > 1:
+            names = ' and '.join('/'.join(person) for person in found)
+            problems.append(f'{subject!r} is {names}; call it {" or ".join(map("_".join, found))}')
+        for person in found:
+            folds[person].append(place)
+    for person in people:
+        if not folds[person]:
+            problems.append(f'{"/".join(person)} has no weights')
+        elif len(folds[person]) > 1:
+            names = ' and '.join(repr(subjects[place]) for place in folds[person])
+            problems.append(f'{"/".join(person)} has several: {names}')
+    if problems:
+        listing = '\n'.join(f'  {problem}' for problem in problems)
+        raise InputError(
+            f"the weights' subjects are not those of the dataset, which must be the same:\n{listing}"
+        )
+    return [folds[person][0] for person in people]
+
+
+def released(database: str, subject: str) -> str:
+    """A subject as the released files spell it: SAMM's have three digits."""
+    return subject.zfill(3) if database == 'samm' and subject.isdecimal() else subject
+
+
+def _is_called(person: tuple[str, str], name: str) -> bool:
+    database, subject = person
+    return released(database, name.removeprefix(f'{database}_')) == released(database, subject)
+
+
+@contextlib.contextmanager
+def new_folder(out: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Yields a folder beside `out`, which takes `out`'s place when the block ends well.
+
+    Raises:
+      InputError: `out` holds something, or cannot be written.
+    """
+    try:
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise InputError(f'--out {out} holds something already; expected a folder that is new or empty')
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=out.parent, prefix=f'.{out.name}.') as scratch:
+            made = pathlib.Path(scratch) / out.name  # made as any folder is, and not for its owner alone
+            made.mkdir()
+            yield made
+            made.rename(out)
+    except OSError as error:
+        raise InputError(f'cannot write --out {out}: {error.strerror or error}; choose another') from error

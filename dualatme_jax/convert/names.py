@@ -1,0 +1,170 @@
+"""The same numbers as our variables and as PyTorch's state_dict: other names, other layouts.
+
+A network's file says in TORCH_NAMES what PyTorch calls each of its layers; what a layer holds is renamed
+here. Kernels of ours have the axes height, width, in, out (of dense layers in, out), PyTorch's weights
+out, in, height, width (out, in).
+"""
+
+import dataclasses
+import functools
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+from flax import traverse_util
+
+from dualatme_jax import models, schema
+from dualatme_jax.errors import InputError
+
+Variables = dict[str, Any]
+StateDict = Mapping[str, np.ndarray]
+Path = tuple[str, ...]  # of a leaf of our variables: collection, modules, leaf
+
+# How many batches a BatchNorm has averaged over. Nothing of ours reads it; it is kept for the way back.
+COUNTERS = 'batch_counters'
+
+# What PyTorch calls a leaf, by collection and our name, in the order in which it lists them.
+_LEAVES = {
+    ('params', 'kernel'): 'weight',
+    ('params', 'scale'): 'weight',
+    ('params', 'bias'): 'bias',
+    ('batch_stats', 'mean'): 'running_mean',
+    ('batch_stats', 'var'): 'running_var',
+    (COUNTERS, 'count'): 'num_batches_tracked',
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Tensor:
+    """What a tensor of a state_dict must be.
+
+    Attributes:
+      path: of the leaf that holds it.
+      shape: PyTorch's.
+      dtype: of both.
+    """
+
+    path: Path
+    shape: tuple[int, ...]
+    dtype: str = 'float32'
+
+    @property
+    def optional(self) -> bool:
+        """Whether a state_dict may lack it: PyTorch did not always count batches."""
+        return self.path[0] == COUNTERS
+
+    def fits(self, found: np.ndarray) -> bool:
+        """Whether `found` can be it; for a dense layer a convolution of 1x1 does as well."""
+        shape = found.shape[:2] if len(self.shape) == 2 and found.shape[2:] == (1, 1) else found.shape
+        return shape == self.shape and found.dtype == self.dtype
+
+
+@functools.cache
+def tensors(model: str, variant: str, classes: int) -> dict[str, Tensor]:
+    """What the state_dict of a network must hold, by PyTorch's names.
+
+    Raises:
+      InputError: no such model, or it has no such variant.
+    """
+    network = models.build(model, variant=variant, classes=classes, dropout=0.0, init='torch')
+    picture = jax.ShapeDtypeStruct((1, *schema.FLOW_SHAPE), 'float32')
+    shapes = jax.eval_shape(
+        lambda picture: network.init(jax.random.key(0), picture, picture, mask=np.ones(1), train=False),
+        picture,
+    )
+    found = {}
+    for path, leaf in traverse_util.flatten_dict(shapes).items():
+        shape = tuple(leaf.shape[axis] for axis in _axes(path, leaf.ndim))
+        found[_name(model, path)] = Tensor(path, shape)
+        if path[-1] == 'var':
+            counter = (COUNTERS, *path[1:-1], 'count')
+            found[_name(model, counter)] = Tensor(counter, (), 'int64')
+    return found
+
+
+def from_torch(model: str, variant: str, classes: int, state_dict: StateDict) -> Variables:
+    """Our variables of one network from its state_dict.
+
+    Returns:
+      NumPy arrays in nested `params` and `batch_stats`, and in COUNTERS what the state_dict counts.
+
+    Raises:
+      InputError: tensors are missing, surplus, of another form, or hold numbers that are not finite: all are
+        named, and whose they may be.
+    """
+    expected = tensors(model, variant, classes)
+    if problems := list(_problems(expected, state_dict)):
+        listing = '\n'.join(f'  {problem}' for problem in problems)
+        owners = _owners(state_dict)
+        hint = '' if model in owners or not owners else f'\nthese are the names of {" or ".join(owners)}'
+        raise InputError(
+            f'not the weights of {model}, variant {variant}, with {classes} classes:\n{listing}{hint}'
+        )
+    leaves = {}
+    for name, found in state_dict.items():
+        path, shape = expected[name].path, expected[name].shape
+        leaves[path] = found.reshape(shape).transpose(np.argsort(_axes(path, len(shape))))
+    return {'batch_stats': {}} | traverse_util.unflatten_dict(leaves)
+
+
+def to_torch(model: str, variables: Variables) -> dict[str, np.ndarray]:
+    """The state_dict of one network; what PyTorch counts is in it if it is in the variables."""
+    layers, parts = list(models.system(model).torch_names.values()), list(_LEAVES.values())
+
+    def order(name: str) -> tuple[int, int]:
+        layer, _, part = name.rpartition('.')
+        return layers.index(layer), parts.index(part)
+
+    named = {}
+    for path, leaf in traverse_util.flatten_dict(variables).items():
+        leaf = np.asarray(leaf)
+        named[_name(model, path)] = np.array(leaf.transpose(_axes(path, leaf.ndim)), order='C')
+    return {name: named[name] for name in sorted(named, key=order)}
+
+
+def classes_of(model: str, state_dict: StateDict) -> int:
+    """How many classes a state_dict tells apart; the challenge's number where its classifier is missing."""
+    weight = state_dict.get(f'{models.system(model).torch_names["classifier"]}.weight')
+    return len(weight) if weight is not None and weight.ndim else len(schema.LABELS)
+
+
+def _problems(expected: Mapping[str, Tensor], state_dict: StateDict) -> Iterator[str]:
+    for name, tensor in expected.items():
+        if name not in state_dict and not tensor.optional:
+            yield f'missing: {name}, {_form(tensor)}'
+    for name, found in state_dict.items():
+        if name not in expected:
+            yield f'surplus: {name}, {_form(found)}'
+        elif not expected[name].fits(found):
+            yield f'misshapen: {name} is {_form(found)}; expected {_form(expected[name])}'
+        elif not np.isfinite(found).all():
+            yield f'not finite: {name}'
+
+
+def _owners(state_dict: StateDict) -> list[str]:
+    """The models, in the paper's variant, that a state_dict has all names of; else those with its layers."""
+    layers = {name.rpartition('.')[0] for name in state_dict}
+    able = [model for model, system in models.MODELS.items() if layers <= set(system.torch_names.values())]
+    return [model for model in able if _is_named_as(model, state_dict)] or able
+
+
+def _is_named_as(model: str, state_dict: StateDict) -> bool:
+    expected = tensors(model, 'paper', classes_of(model, state_dict))
+    needed = {name for name, tensor in expected.items() if not tensor.optional}
+    return needed <= state_dict.keys() <= expected.keys()
+
+
+def _name(model: str, path: Path) -> str:
+    """PyTorch's name of a leaf."""
+    collection, *layer, leaf = path
+    return f'{models.system(model).torch_names["/".join(layer)]}.{_LEAVES[collection, leaf]}'
+
+
+def _axes(path: Path, axes: int) -> tuple[int, ...]:
+    """The axes of a leaf in PyTorch's order."""
+    return (axes - 1, axes - 2, *range(axes - 2)) if path[-1] == 'kernel' else tuple(range(axes))
+
+
+def _form(tensor: Tensor | np.ndarray) -> str:
+    return f'{tensor.dtype} {list(tensor.shape)}'

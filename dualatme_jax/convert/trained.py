@@ -1,0 +1,97 @@
+"""The networks of a trained run, one a left-out subject."""
+
+import collections
+import json
+import pathlib
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import pandas as pd
+
+from dualatme_jax import ledger
+from dualatme_jax import workdir as workdir_lib
+from dualatme_jax.convert.folds import released
+from dualatme_jax.errors import InputError
+from dualatme_jax.training.checkpoint import load_weights
+
+
+def networks(
+    workdir: pathlib.Path, model: str, *, seed: int | None, point: int | None
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yields each fold's subject, as its file is to be called, and its variables.
+
+    Args:
+      workdir: of a run that kept its weights.
+      model: what it trained.
+      seed, point: which of the run's; None where there is but one.
+
+    Raises:
+      InputError: no such run, another model, several seeds or points and none named, or a fold that is not
+        trained or diverged.
+    """
+    table, config = _read(workdir)
+    chosen = table[table['inner'] == 0]
+    chosen = _one(chosen, 'seed', seed, workdir)
+    chosen = _one(chosen, 'point', point, workdir)
+    # A swept field is a column; the config has what the others have in common.
+    first = chosen.iloc[0]
+    trained = first.get('model.name', config['model']['name'])
+    if trained != model:
+        raise InputError(f'{workdir}: this run trained {trained!r}; give that as --model, and not {model!r}')
+    bad = chosen[chosen['status'] != ledger.DONE]
+    if len(bad):
+        names = ', '.join(f'{row.database}/{row.subject} ({row.status})' for row in bad.itertuples())
+        raise InputError(f'{workdir}: some folds have no weights that can be used: {names}')
+
+    names = names_of(chosen)
+    for wave, rows in chosen.groupby('wave'):
+        folder = workdir / workdir_lib.WAVES / workdir_lib.wave_name(wave) / workdir_lib.WEIGHTS
+        try:
+            variables = load_weights(folder)
+        except InputError:
+            raise
+        except Exception as error:  # Orbax raises many for a damaged one
+            raise InputError(f'{folder}: these weights are damaged ({error})') from error
+        stacked = table.loc[table['wave'] == wave, 'trial'].tolist()
+        for trial in rows['trial']:
+            place = stacked.index(trial)
+            yield names[trial], jax.tree.map(lambda leaf, place=place: leaf[place], variables)
+
+
+def _read(workdir: pathlib.Path) -> tuple[pd.DataFrame, dict[str, Any]]:
+    try:
+        words = dict.fromkeys(('database', 'subject', 'status'), str)
+        table = pd.read_csv(workdir / workdir_lib.TRIALS, dtype=words, keep_default_na=False)
+        config = json.loads((workdir / workdir_lib.CONFIG).read_text())
+        table[['trial', 'seed', 'point', 'inner', 'wave', 'status']]
+        config['model']['name']
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f'{workdir} is neither the workdir of a run nor a folder that convert wrote ({error}); '
+            'expected one of them as --source of --to-torch'
+        ) from error
+    return table, config
+
+
+def _one(table: pd.DataFrame, column: str, wanted: int | None, workdir: pathlib.Path) -> pd.DataFrame:
+    """The rows of the one seed or point that is wanted, or that there is."""
+    there = sorted(set(table[column].tolist()))
+    if wanted is None and len(there) == 1:
+        return table
+    if wanted not in there:
+        raise InputError(
+            f'{workdir} has {f"no {column} {wanted}" if wanted is not None else f"several {column}s"}; '
+            f'name one of {", ".join(map(str, there))} by --{column} ({workdir_lib.TRIALS} says what each is)'
+        )
+    return table[table[column] == wanted]
+
+
+def names_of(table: pd.DataFrame) -> dict[int, str]:
+    """Trial -> what its file is called: the subject, with the database where another has its name too."""
+    subjects = [released(row.database, row.subject) for row in table.itertuples()]
+    count = collections.Counter(subjects)
+    return {
+        row.trial: subject if count[subject] == 1 else f'{row.database}_{subject}'
+        for row, subject in zip(table.itertuples(), subjects, strict=True)
+    }

@@ -1,0 +1,58 @@
+"""Dual-Inception (Zhou, Mao, Xue, IEEE FG 2019): Inception blocks on u and on v.
+
+Two branches of two Inception blocks, one on the horizontal flow and one on the vertical, and a dense layer of
+1024. Input [B, 28, 28, 3], of which it reads the first two channels, u and v, scaled to -1..1; output
+[B, classes].
+
+Deviations: its blocks are those of Dual-ATME, which descends from it: every convolution is normalised, and
+the 1x1 ones before the 3x3 and 5x5 ones have 6 channels in both blocks. The authors' own code, in Keras,
+has no normalisation, 16 such channels in the second block, and gives each branch pictures of three channels.
+Parameters start as PyTorch's own layers do. As there, a ReLU follows the dense layer.
+"""
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from dualatme_jax.models import options
+from dualatme_jax.models.layers import inception
+from dualatme_jax.models.layers.conv import Dense
+from dualatme_jax.models.layers.inception import InceptionBranch
+from dualatme_jax.models.layers.maps import examples_last, flat
+from dualatme_jax.models.output import Output
+
+BRANCHES = ('u', 'v')
+
+# No PyTorch weights are published: the names of Dual-ATME's code.
+TORCH_NAMES = {
+    **inception.torch_names('u', 1),
+    **inception.torch_names('v', 2),
+    'dense': 'fc.0',
+    'classifier': 'fc.2',
+}
+
+
+class DualInception(nn.Module):
+    """The network. It has no dropout: the field is there as every network's, and never read."""
+
+    classes: int
+    dropout: float | jax.Array
+    scheme: str
+
+    @nn.compact
+    def __call__(self, flow: jax.Array, flow_puzzled: jax.Array, *, mask: jax.Array, train: bool) -> Output:
+        """Logits of a batch; the puzzled face is not looked at. See `DualATME.__call__`."""
+        del flow_puzzled
+        channels = examples_last(flow)
+        maps = [
+            InceptionBranch((6, 16), self.scheme, name=name)(channels[k : k + 1], mask=mask, train=train)
+            for k, name in enumerate(BRANCHES)
+        ]
+        x = nn.relu(Dense(1024, self.scheme, name='dense')(flat(jnp.concatenate(maps))))
+        return Output(Dense(self.classes, self.scheme, name='classifier')(x).T)
+
+
+def build(*, variant: str, classes: int, dropout: float, init: str) -> DualInception:
+    """The network, of which there is the variant `paper` alone; see `dual_atme.build`."""
+    options.check('Dual-Inception', variants=('paper',), variant=variant, dropout=dropout, init=init)
+    return DualInception(classes, dropout, init)

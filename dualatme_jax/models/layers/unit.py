@@ -1,0 +1,24 @@
+"""Convolution, batch normalisation, ReLU."""
+
+import jax
+from flax import linen as nn
+
+from dualatme_jax.models.layers.batch_norm import BatchNorm
+from dualatme_jax.models.layers.conv import Conv
+
+
+class Unit(nn.Module):
+    """A convolution of stride 1, normalised, and a ReLU: [C, H, W, B] to [features, H', W', B].
+
+    Attributes as of `Conv`.
+    """
+
+    features: int
+    size: int
+    scheme: str
+    padding: int | str = 'same'
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, mask: jax.Array, train: bool) -> jax.Array:
+        x = Conv(self.features, self.size, self.scheme, padding=self.padding, name='conv')(x)
+        return nn.relu(BatchNorm(name='norm')(x, mask=mask, train=train))

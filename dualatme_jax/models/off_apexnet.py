@@ -1,0 +1,66 @@
+"""OFF-ApexNet (Gan, Liong, Yau, Huang, Tan, Signal Processing: Image Communication 74, 2019): u and v apart.
+
+Two streams of two convolutions, one on the horizontal flow and one on the vertical, and two dense layers of
+1024. Input [B, 28, 28, 3], of which it reads the first two channels, u and v, scaled to -1..1 (the paper does
+not tell how); output [B, classes].
+
+Deviations: parameters start as PyTorch's own layers do, since the published code is not PyTorch's. There is
+no dropout, as in the paper's figure; later PyTorch versions by others have some.
+"""
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from dualatme_jax.models import options
+from dualatme_jax.models.layers.conv import Conv, Dense
+from dualatme_jax.models.layers.maps import examples_last, flat
+from dualatme_jax.models.layers.pooling import max_pool
+from dualatme_jax.models.output import Output
+
+STREAMS = ('u', 'v')
+
+# No weights are published: PyTorch's own habits.
+TORCH_NAMES = {
+    **{f'{stream}/conv{k}': f'{stream}.conv{k}' for stream in STREAMS for k in (1, 2)},
+    'dense1': 'fc1',
+    'dense2': 'fc2',
+    'classifier': 'fc3',
+}
+
+
+class Stream(nn.Module):
+    """Two convolutions with ReLU, each with a max pool: [1, 28, 28, B] to [16, 7, 7, B]."""
+
+    scheme: str
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        for number, features in enumerate((6, 16), start=1):
+            x = max_pool(nn.relu(Conv(features, 5, self.scheme, name=f'conv{number}')(x)), 2)
+        return x
+
+
+class OffApexNet(nn.Module):
+    """The network. It has no dropout: the field is there as every network's, and never read."""
+
+    classes: int
+    dropout: float | jax.Array
+    scheme: str
+
+    @nn.compact
+    def __call__(self, flow: jax.Array, flow_puzzled: jax.Array, *, mask: jax.Array, train: bool) -> Output:
+        """Logits of a batch, see `DualATME.__call__`; of the arguments `flow` alone is looked at."""
+        del flow_puzzled, mask, train
+        channels = examples_last(flow)
+        maps = [Stream(self.scheme, name=name)(channels[k : k + 1]) for k, name in enumerate(STREAMS)]
+        x = flat(jnp.concatenate(maps))
+        for number in (1, 2):
+            x = nn.relu(Dense(1024, self.scheme, name=f'dense{number}')(x))
+        return Output(Dense(self.classes, self.scheme, name='classifier')(x).T)
+
+
+def build(*, variant: str, classes: int, dropout: float, init: str) -> OffApexNet:
+    """The network, of which there is the variant `paper` alone; see `dual_atme.build`."""
+    options.check('OFF-ApexNet', variants=('paper',), variant=variant, dropout=dropout, init=init)
+    return OffApexNet(classes, dropout, init)

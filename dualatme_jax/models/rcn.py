@@ -1,0 +1,223 @@
+"""RCN-a, -s, -w, -c and -f (Xia, Peng, Khor, Feng, Zhao, IEEE TIP 29, 2020): recurrent convolutions.
+
+A family of small networks on one flow image, put together from a few parts: a stem or three wide streams; a
+recurrent block or one of shortcuts, both of which apply one convolution several times; an attention without
+parameters of its own, made of the classifier's weights. Input [B, 28, 28, 3], channels u, v, strain, scaled
+to 0..1 as the published code does (configs/rcn_a.py); output [B, classes].
+
+Deviations from the published code:
+- It declares layers that no forward pass reads (`conv3` of the block of shortcuts, `ebl` of RCN-c): they are
+  not here.
+- RCN-f there applies its second stream twice and never its third; here each is applied once, as in the paper.
+- Where a class's attention is the same at all places, it is divided by 1 and not by 0.
+- Its commands default to 64 channels, a 7x7 map and 100 epochs: here are the paper's 32, 5x5 and 20.
+
+Axes: C channels, P edge of the last map, K classes.
+"""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from dualatme_jax.models import options
+from dualatme_jax.models.layers import initializers
+from dualatme_jax.models.layers.batch_norm import BatchNorm
+from dualatme_jax.models.layers.conv import Conv
+from dualatme_jax.models.layers.dropout import Dropout
+from dualatme_jax.models.layers.maps import examples_last, flat, nearest
+from dualatme_jax.models.layers.pooling import adaptive_average_pool, max_pool
+from dualatme_jax.models.layers.product import product
+from dualatme_jax.models.layers.unit import Unit
+from dualatme_jax.models.output import Output
+
+
+@dataclasses.dataclass(frozen=True)
+class Design:
+    """What a network of the family is made of.
+
+    Attributes:
+      wide: three streams on the input, or the stem.
+      shortcuts: the block of shortcuts, or the recurrent one.
+      attention: none, or one on the stem's maps that weighs the last ones (`stem`), one on the input that
+        weighs the streams' maps (`input`), or one on the streams' maps within the block (`block`).
+    """
+
+    wide: bool = False
+    shortcuts: bool = False
+    attention: str | None = None
+
+
+DESIGNS = {
+    'rcn_a': Design(attention='stem'),
+    'rcn_s': Design(shortcuts=True),
+    'rcn_w': Design(wide=True),
+    'rcn_c': Design(wide=True, shortcuts=True, attention='input'),
+    'rcn_f': Design(wide=True, shortcuts=True, attention='block'),
+}
+
+# Each block's name in the published code, and those of its units.
+_BLOCKS = {
+    'recurrent': ('rcls.0', 'ffconv', 'rrconv'),
+    'shortcuts': ('dbl.0', 'conv1', 'conv2'),
+    'embedding': ('ebl', 'conv1', 'conv2'),
+}
+TORCH_NAMES = {
+    'stem/unit/conv': 'conv1.0',
+    'stem/unit/norm': 'conv1.1',
+    **{f'stream{k}/conv': f'stream{k}.0' for k in (1, 2, 3)},
+    **{f'stream{k}/norm': f'stream{k}.2' for k in (1, 2, 3)},
+    **{
+        f'{ours}/{unit}/{layer}': f'{theirs}.{name}.{place}'
+        for ours, (theirs, *names) in _BLOCKS.items()
+        for unit, name in zip(('first', 'shared'), names, strict=True)
+        for place, layer in enumerate(('conv', 'norm'))
+    },
+    'classifier': 'classifier',
+}
+
+
+class Stem(nn.Module):
+    """5x5 convolution without padding, max pool, dropout: [3, 28, 28, B] to [features, 12, 12, B]."""
+
+    features: int
+    dropout: float | jax.Array
+    scheme: str
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, mask: jax.Array, train: bool) -> jax.Array:
+        x = Unit(self.features, 5, self.scheme, padding=0, name='unit')(x, mask=mask, train=train)
+        return Dropout(self.dropout)(max_pool(x, 2), train=train)
+
+
+class Stream(nn.Module):
+    """3x3 convolution of stride 3, dilated; ReLU, normalisation, dropout: to [features, 10, 10, B]."""
+
+    features: int
+    dilation: int
+    dropout: float | jax.Array
+    scheme: str
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, mask: jax.Array, train: bool) -> jax.Array:
+        wide = {'stride': 3, 'padding': self.dilation, 'dilation': self.dilation}
+        x = nn.relu(Conv(self.features, 3, self.scheme, **wide, name='conv')(x))
+        return Dropout(self.dropout)(BatchNorm(name='norm')(x, mask=mask, train=train), train=train)
+
+
+class Block(nn.Module):
+    """A 1x1 unit, then one 3x3 unit several times; max pool, dropout: [C, H, W, B] to [C, H/2, W/2, B].
+
+    With x the input and y the first unit's output, which `attention` [1, P, P, B] may weigh, the shared unit
+    reads x plus its own last output, twice (recurrent); or, three times, x plus y plus all its outputs so far
+    (shortcuts). Its running statistics move at each application, as PyTorch's do.
+    """
+
+    shortcuts: bool
+    dropout: float | jax.Array
+    scheme: str
+
+    @nn.compact
+    def __call__(
+        self, x: jax.Array, attention: jax.Array | None = None, *, mask: jax.Array, train: bool
+    ) -> jax.Array:
+        features = x.shape[0]
+        y = Unit(features, 1, self.scheme, name='first')(x, mask=mask, train=train)
+        if attention is not None:
+            y = y * nearest(attention, y.shape[1])
+        shared = Unit(features, 3, self.scheme, name='shared')
+        if self.shortcuts:
+            for _ in range(3):
+                x = x + y
+                y = shared(x, mask=mask, train=train)
+        else:
+            for _ in range(2):
+                y = shared(x + y, mask=mask, train=train)
+        return Dropout(self.dropout)(max_pool(y, 2), train=train)
+
+
+class Classifier(nn.Module):
+    """Dense layer [C * P * P, B] to [classes, B], whose weights are read by the attention too."""
+
+    classes: int
+    features: int
+    edge: int
+    scheme: str
+
+    def setup(self):
+        inputs = self.features * self.edge**2
+        of_kernel, of_bias = initializers.dense(self.scheme, fan_in=inputs)
+        self.kernel = self.param('kernel', of_kernel, (inputs, self.classes))
+        self.bias = self.param('bias', of_bias, (self.classes,))
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return product(x.T, self.kernel).T + self.bias[:, None]
+
+    def weights(self) -> jax.Array:
+        """Of each class as maps: [K, C, P, P]."""
+        return self.kernel.T.reshape(self.classes, self.features, self.edge, self.edge)
+
+
+def attention(maps: jax.Array, weights: jax.Array) -> jax.Array:
+    """How much the places of maps [C, P, P, B] speak for any class, 0..1: [1, P, P, B].
+
+    For each class the mean over the channels of weights times maps, moved and stretched to 0..1; then the
+    mean over the classes.
+
+    Args:
+      maps: [C, P, P, B].
+      weights: [K, C, P, P], or [K, 1, P, P] for all channels.
+    """
+    activation = (weights[..., None] * maps).mean(1)
+    activation = activation - activation.min((1, 2), keepdims=True)
+    most = activation.max((1, 2), keepdims=True)
+    return (activation / jnp.where(most > 0, most, 1)).mean(0, keepdims=True)
+
+
+class RCN(nn.Module):
+    """A network of the family, by its design. `dropout` may be traced."""
+
+    design: Design
+    classes: int
+    dropout: float | jax.Array
+    scheme: str
+    features: int = 32
+    edge: int = 5
+
+    @nn.compact
+    def __call__(self, flow: jax.Array, flow_puzzled: jax.Array, *, mask: jax.Array, train: bool) -> Output:
+        """Logits of a batch; the puzzled face is not looked at. See `DualATME.__call__`."""
+        del flow_puzzled
+        where, rest = self.design.attention, (self.dropout, self.scheme)
+        classifier = Classifier(self.classes, self.features, self.edge, self.scheme, name='classifier')
+        picture = examples_last(flow)
+        if self.design.wide:
+            widths = (self.features // 2, self.features // 4, self.features // 4)
+            streams = [
+                Stream(width, dilation, *rest, name=f'stream{dilation}')(picture, mask=mask, train=train)
+                for dilation, width in enumerate(widths, start=1)
+            ]
+            x = jnp.concatenate(streams)
+        else:
+            x = Stem(self.features, *rest, name='stem')(picture, mask=mask, train=train)
+
+        attended = None
+        if where == 'input':
+            weights = classifier.weights().mean(1, keepdims=True)
+            x = x * nearest(attention(adaptive_average_pool(picture, self.edge), weights), x.shape[1])
+        elif where is not None:
+            attended = attention(adaptive_average_pool(x, self.edge), classifier.weights())
+        name = 'embedding' if where == 'block' else 'shortcuts' if self.design.shortcuts else 'recurrent'
+        block = Block(self.design.shortcuts, *rest, name=name)
+        x = block(x, attended if where == 'block' else None, mask=mask, train=train)
+        x = adaptive_average_pool(x, self.edge)
+        if where == 'stem':
+            x = x * attended
+        return Output(classifier(flat(x)).T)
+
+
+def build(name: str, *, variant: str, classes: int, dropout: float, init: str) -> RCN:
+    """The network `name` of `DESIGNS`, of which there is the variant `paper` alone; see `dual_atme.build`."""
+    options.check(name, variants=('paper',), variant=variant, dropout=dropout, init=init)
+    return RCN(DESIGNS[name], classes, dropout, init)

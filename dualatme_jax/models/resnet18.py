@@ -1,0 +1,108 @@
+"""ResNet-18 (He, Zhang, Ren, Sun, CVPR 2016) on one flow image, a baseline of many papers of the field.
+
+Input [B, 28, 28, 3], channels u, v, strain, scaled to -1..1, enlarged to 224x224 within the network (variant
+`paper`) or not, with a 3x3 stem and no pooling behind it (`small`, as for CIFAR); output [B, classes].
+
+Deviations: it starts at random and not from ImageNet's weights; with `init='kaiming'` the classifier starts
+as RCN's, normal of deviation 0.01, where torchvision leaves it at PyTorch's default. Enlarging is bilinear.
+"""
+
+import jax
+from flax import linen as nn
+
+from dualatme_jax.models import options
+from dualatme_jax.models.layers.batch_norm import BatchNorm
+from dualatme_jax.models.layers.conv import Conv, Dense
+from dualatme_jax.models.layers.maps import bilinear, examples_last, flat
+from dualatme_jax.models.layers.pooling import adaptive_average_pool, max_pool
+from dualatme_jax.models.output import Output
+
+VARIANTS = ('paper', 'small')
+ENLARGED = 224
+
+# Torchvision's.
+_BLOCK = {
+    'conv1': 'conv1',
+    'norm1': 'bn1',
+    'conv2': 'conv2',
+    'norm2': 'bn2',
+    'shortcut_conv': 'downsample.0',
+    'shortcut_norm': 'downsample.1',
+}
+TORCH_NAMES = {
+    'stem_conv': 'conv1',
+    'stem_norm': 'bn1',
+    **{
+        f'stage{stage}_{block}/{ours}': f'layer{stage}.{block}.{theirs}'
+        for stage in (1, 2, 3, 4)
+        for block in (0, 1)
+        for ours, theirs in _BLOCK.items()
+        if not ours.startswith('shortcut') or (stage > 1 and block == 0)
+    },
+    'classifier': 'fc',
+}
+
+
+class Residual(nn.Module):
+    """Two 3x3 convolutions and a shortcut: [C, H, W, B] to [features, H/stride, W/stride, B]."""
+
+    features: int
+    stride: int
+    scheme: str
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, mask: jax.Array, train: bool) -> jax.Array:
+        def conv(x, size, stride, name):
+            padding = size // 2
+            return Conv(
+                self.features, size, self.scheme, stride=stride, padding=padding, use_bias=False, name=name
+            )(x)
+
+        def norm(x, name):
+            return BatchNorm(name=name)(x, mask=mask, train=train)
+
+        y = nn.relu(norm(conv(x, 3, self.stride, 'conv1'), 'norm1'))
+        y = norm(conv(y, 3, 1, 'conv2'), 'norm2')
+        if self.stride > 1:
+            x = norm(conv(x, 1, self.stride, 'shortcut_conv'), 'shortcut_norm')
+        return nn.relu(x + y)
+
+
+class ResNet18(nn.Module):
+    """The network. It has no dropout: the field is there as every network's, and never read."""
+
+    variant: str
+    classes: int
+    dropout: float | jax.Array
+    scheme: str
+    width: int = 64  # channels of the first stage; each further one has twice as many
+
+    @nn.compact
+    def __call__(self, flow: jax.Array, flow_puzzled: jax.Array, *, mask: jax.Array, train: bool) -> Output:
+        """Logits of a batch; the puzzled face is not looked at. See `DualATME.__call__`."""
+        del flow_puzzled
+        x, paper = examples_last(flow), self.variant == 'paper'
+        size, stride = (7, 2) if paper else (3, 1)
+        x = bilinear(x, ENLARGED) if paper else x
+        stem = Conv(
+            self.width, size, self.scheme, stride=stride, padding=size // 2, use_bias=False, name='stem_conv'
+        )
+        x = nn.relu(BatchNorm(name='stem_norm')(stem(x), mask=mask, train=train))
+        x = max_pool(x, 3, stride=2, padding=1) if paper else x
+        for stage in (1, 2, 3, 4):
+            for number in (0, 1):
+                block = Residual(
+                    self.width * 2 ** (stage - 1),
+                    2 if stage > 1 and number == 0 else 1,
+                    self.scheme,
+                    name=f'stage{stage}_{number}',
+                )
+                x = block(x, mask=mask, train=train)
+        x = flat(adaptive_average_pool(x, 1))
+        return Output(Dense(self.classes, self.scheme, name='classifier')(x).T)
+
+
+def build(*, variant: str, classes: int, dropout: float, init: str) -> ResNet18:
+    """The network in a variant of `VARIANTS`; see `dual_atme.build`."""
+    options.check('ResNet-18', variants=VARIANTS, variant=variant, dropout=dropout, init=init)
+    return ResNet18(variant, classes, dropout, init)

@@ -1,0 +1,69 @@
+"""STSTNet (Liong, Gan, See, Khor, Huang, IEEE FG 2019): three shallow streams on one flow image.
+
+Input [B, 28, 28, 3], by the published code as bytes 0..255 with channels strain, v, u: its pictures are read
+in the order blue, green, red (configs/ststnet.py has both). Output [B, classes].
+
+It follows the published PyTorch code, whose weights it takes: the normalisation stands behind the ReLU, which
+the paper does not tell. No deviation is known.
+"""
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from dualatme_jax.models import options
+from dualatme_jax.models.layers.batch_norm import BatchNorm
+from dualatme_jax.models.layers.conv import Conv, Dense
+from dualatme_jax.models.layers.dropout import Dropout
+from dualatme_jax.models.layers.maps import examples_last, flat
+from dualatme_jax.models.layers.pooling import average_pool, max_pool
+from dualatme_jax.models.output import Output
+
+FEATURES = {'stream1': 3, 'stream2': 5, 'stream3': 8}
+
+TORCH_NAMES = {
+    **{f'stream{k}/conv': f'conv{k}' for k in (1, 2, 3)},
+    **{f'stream{k}/norm': f'bn{k}' for k in (1, 2, 3)},
+    'classifier': 'fc',
+}
+
+
+class Stream(nn.Module):
+    """Convolution, ReLU, normalisation, max pool, dropout: [3, 28, 28, B] to [features, 10, 10, B]."""
+
+    features: int
+    dropout: float | jax.Array
+    scheme: str
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, mask: jax.Array, train: bool) -> jax.Array:
+        x = nn.relu(Conv(self.features, 3, self.scheme, padding=2, name='conv')(x))
+        x = BatchNorm(name='norm')(x, mask=mask, train=train)
+        return Dropout(self.dropout)(max_pool(x, 3, padding=1), train=train)
+
+
+class STSTNet(nn.Module):
+    """The network. `dropout` may be traced."""
+
+    classes: int
+    dropout: float | jax.Array
+    scheme: str
+
+    @nn.compact
+    def __call__(self, flow: jax.Array, flow_puzzled: jax.Array, *, mask: jax.Array, train: bool) -> Output:
+        """Logits of a batch; the puzzled face is not looked at. See `DualATME.__call__`."""
+        del flow_puzzled
+        x = examples_last(flow)
+        x = jnp.concatenate(
+            [
+                Stream(features, self.dropout, self.scheme, name=name)(x, mask=mask, train=train)
+                for name, features in FEATURES.items()
+            ]
+        )
+        return Output(Dense(self.classes, self.scheme, name='classifier')(flat(average_pool(x, 2))).T)
+
+
+def build(*, variant: str, classes: int, dropout: float, init: str) -> STSTNet:
+    """The network, of which there is the variant `paper` alone; see `dual_atme.build`."""
+    options.check('STSTNet', variants=('paper',), variant=variant, dropout=dropout, init=init)
+    return STSTNet(classes, dropout, init)

@@ -1,0 +1,168 @@
+"""All systems of a run side by side under one honest protocol, and beside them what selection would give.
+
+A row a system: its scores by an honest selection of the epoch, the score by the best epoch on the test
+subject, marked as leaking, with the gap, what a guesser gains by the same selection, the published figure and
+whether that selects on the test, and a paired test against a reference system. Two rows are the guesser's.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from dualatme_jax import schema
+from dualatme_jax.errors import InputError
+from dualatme_jax.report import guesser, predictions, published, scores, selection
+from dualatme_jax.report import sweep as sweep_report
+
+REFERENCE = 'dual_atme'  # what the others are compared with, unless it failed
+
+# What a row is.
+SCORED, FLOOR, FAILED = 'scored', 'floor', 'failed'
+GUESS, BEST_GUESS = 'guesser', 'guesser_best'  # in the place of a system's name
+
+LAST, NESTED = 'last', 'nested'  # how its epoch is selected
+_TOLD = ['system', 'title', 'status', 'reason', 'shortened', 'selection']
+COUNTS = ['seeds', 'clips', 'subjects', 'epochs', 'paper_epochs', 'kept_epochs']  # whole numbers, or NaN
+_SCORES = [f'{metric}_{part}' for metric in scores.METRICS for part in ('mean', 'sd', 'low', 'high')]
+_LEAKING = [*(f'best_on_test_{metric}' for metric in scores.METRICS), 'gap', 'guesser_uf1']
+_PUBLISHED = ['published_uf1', 'published_uar', 'published_selects', 'published_source']
+_TEST = ['difference_mean', 'difference_low', 'difference_high', 'p', 'p_holm', 'reference']
+
+
+def compare(
+    kept: Mapping[str, pd.DataFrame],
+    failures: Mapping[str, str],
+    *,
+    inner: Mapping[str, pd.DataFrame] | None = None,
+    metric: str = 'uf1',
+    reference: str = REFERENCE,
+    resamples: int = 1000,
+    shortened: str | None = None,
+) -> pd.DataFrame:
+    """Scores every system, compares each with the reference, and puts the floor and the failures below.
+
+    Args:
+      kept: system, as `published.SYSTEMS` names it or by any other name, -> predictions at every kept epoch,
+        see `selection`; all over the same clips.
+      failures: system -> why it failed, or why some of its seeds did; it is in `kept` too by the others.
+      inner: system -> inner predictions at every kept epoch, if the epoch is to be selected by them.
+      metric: what the epoch is then selected by.
+      reference: the system that the others are compared with; the first of `kept` if it is not there.
+      resamples: draws of the bootstrap over subjects.
+      shortened: what was shortened, if the run was; None of one with each paper's own settings.
+
+    Returns:
+      Systems by falling UF1, then the guesser, then systems that failed. NaN is unknown. Columns: `system`;
+      `title`; `status`; `reason` of a failure; `shortened`, in every row; `selection` of the epoch; `seeds`,
+      `clips`, `subjects`, `epochs` trained, `paper_epochs`, `kept_epochs` to select from; for all clips
+      `METRIC_mean`, `METRIC_sd` (over seeds), `METRIC_low` and `METRIC_high` (95% bootstrap over subjects; of
+      the guesser: sd and interval of its draws); the mean `DATABASE_uf1` and `DATABASE_uar` if there are
+      several; `best_on_test_METRIC`, which LEAKS, and `gap`, by which its UF1 is above; `guesser_uf1`, of a
+      guesser that keeps the best of as many guesses; `published_uf1`, `published_uar`, `published_selects`,
+      `published_source`; UF1 minus the reference's, `difference_mean`, `difference_low`, `difference_high`,
+      its `p` and `p_holm` (see `report/sweep.py`), and `reference`, whether the row is it.
+
+    Raises:
+      InputError: there is no system, a system lacks its inner predictions, or see `selection`.
+    """
+    if not kept and not failures:
+        raise InputError('a leaderboard of no system; expected the predictions of one, or why it failed')
+    missing = set(kept) - set(kept if inner is None else inner)
+    if missing:
+        raise InputError(
+            f'{", ".join(sorted(missing))}: no inner predictions to select the epoch by; expected those of '
+            'every system, or of none'
+        )
+    honest = {
+        name: selection.last(table) if inner is None else selection.nested(table, inner[name], metric)
+        for name, table in kept.items()
+    }
+    home = reference if reference in kept else next(iter(kept), None)
+    rows = []
+    for name, table in kept.items():
+        row = _scored(table, honest[name], resamples)
+        if name != home:
+            row |= sweep_report.against(honest[name], honest[home], resamples)
+        rows.append(_named(name, SCORED) | row | _as_published(name))
+    rows.sort(key=lambda row: -row['uf1_mean'])  # stable: equals stay in the order of `kept`
+    if kept:
+        rows += _floor(honest[home], max(row['kept_epochs'] for row in rows))
+    rows += [_named(name, FAILED) | _as_published(name) for name in failures if name not in kept]
+    frame = pd.DataFrame(rows)
+    single = [f'{name}_{part}' for name in databases(frame) for part in ('uf1', 'uar')]
+    columns = [*_TOLD, *COUNTS, *_SCORES, *single, *_LEAKING, *_PUBLISHED, *_TEST]
+    frame = frame.reindex(columns=columns)
+    return frame.assign(
+        reason=[failures.get(name, '') for name in frame['system']],
+        shortened=shortened or '',
+        selection=np.where(frame['status'] == SCORED, LAST if inner is None else NESTED, ''),
+        p_holm=sweep_report.holm(frame['p']),
+        reference=frame['system'] == home,
+    )
+
+
+def databases(frame: pd.DataFrame) -> list[str]:
+    """The databases that have scores of their own in what `compare` returned."""
+    others = ('best_on_test_uar', 'published_uar')
+    return [name.removesuffix('_uar') for name in frame if name.endswith('_uar') and name not in others]
+
+
+def _named(name: str, status: str) -> dict:
+    known = published.SYSTEMS.get(name)
+    return {
+        'system': name,
+        'title': known.title if known else name,
+        'status': status,
+        'paper_epochs': known.epochs if known else np.nan,
+    }
+
+
+def _as_published(name: str) -> dict:
+    """The first published figure, which is the authors' own if they have one."""
+    known = published.SYSTEMS.get(name)
+    if not known or not known.figures:
+        return {'published_selects': '', 'published_source': ''}
+    figure = known.figures[0]
+    return {
+        'published_uf1': figure.uf1,
+        'published_uar': figure.uar,
+        'published_selects': figure.selects,
+        'published_source': figure.source,
+    }
+
+
+def _scored(table: pd.DataFrame, honest: pd.DataFrame, resamples: int) -> dict:
+    epochs = selection.kept_epochs(table)
+    clips, subjects = predictions.count(honest)
+    found = scores.score_run(honest, resamples=resamples)['scores']
+    leaking = [scores.score(rows) for _, rows in selection.best_on_test(table).groupby('seed')]
+    best = {metric: float(np.mean([values[metric] for values in leaking])) for metric in scores.METRICS}
+    return {
+        'seeds': honest['seed'].nunique(),
+        'clips': clips,
+        'subjects': subjects,
+        'epochs': epochs[-1],
+        'kept_epochs': len(epochs),
+        **sweep_report.score_columns(found),
+        **{f'best_on_test_{metric}': value for metric, value in best.items()},
+        'gap': best['uf1'] - found[schema.FULL]['uf1']['mean'],
+        'guesser_uf1': guesser.floor(honest, len(epochs))[schema.FULL]['uf1']['mean'],
+    }
+
+
+def _floor(truth: pd.DataFrame, best_of: int) -> list[dict]:
+    """The guesser's two rows: one guess, and the best of `best_of`, which stands where scores leak."""
+    single, best = guesser.floor(truth), guesser.floor(truth, best_of)[schema.FULL]
+    told = {'status': FLOOR, 'published_selects': '', 'published_source': ''}
+    return [
+        told | {'system': GUESS, 'title': 'Guesser'} | sweep_report.score_columns(single),
+        {
+            **told,
+            'system': BEST_GUESS,
+            'title': f'Guesser, best of {best_of}',
+            'kept_epochs': best_of,
+            **{f'best_on_test_{metric}': best[metric]['mean'] for metric in scores.METRICS},
+            'gap': best['uf1']['mean'] - single[schema.FULL]['uf1']['mean'],
+        },
+    ]

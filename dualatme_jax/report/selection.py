@@ -1,0 +1,111 @@
+"""Which epoch's predictions count: three answers from the predictions that one training kept.
+
+A table of kept predictions is a predictions table (see `predictions`) with the further column `epoch`: from
+1, the last one always among them, every clip once at each kept epoch of its seed and point. Each selection
+returns a predictions table without that column. `last` is the default and `nested` is honest too;
+`best_on_test` is what papers do that report for each subject the best epoch on that very subject.
+"""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from dualatme_jax import schema
+from dualatme_jax.errors import InputError
+from dualatme_jax.report import nested as nested_lib
+from dualatme_jax.report import predictions
+
+EPOCH = 'epoch'
+
+
+def last(table: pd.DataFrame) -> pd.DataFrame:
+    """The predictions of the last epoch of each seed and point.
+
+    Raises:
+      InputError: `table` is not one of kept predictions.
+    """
+    training = ['seed', *_fields(table)]
+    _check(table, training)
+    final = table.groupby(training, sort=False, dropna=False)[EPOCH].transform('max')
+    return table[table[EPOCH] == final].drop(columns=EPOCH)
+
+
+def best_on_test(table: pd.DataFrame) -> pd.DataFrame:
+    """For each seed, point and left-out subject the predictions of the epoch that is most accurate on it.
+
+    THIS LEAKS: the epoch is chosen by the labels that are then scored, so the score is above that of any
+    system that could be built; even a guesser gains by it, see `guesser`. It is here to reproduce papers that
+    do so, is never a default, and is to be shown beside an honest selection and marked as leaking.
+
+    Of equally accurate epochs the earliest is taken.
+
+    Raises:
+      InputError: `table` is not one of kept predictions.
+    """
+    training = ['seed', *_fields(table)]
+    _check(table, training)
+    left_out = [*training, schema.DATABASE, schema.SUBJECT]
+    right = (table[schema.LABEL] == table['prediction']).rename('right')
+    rows = pd.concat([table[[*left_out, EPOCH]], right], axis=1)
+    # Sorted by epoch within a subject; idxmax takes the first of equals, and counts are equal exactly.
+    counts = rows.groupby([*left_out, EPOCH], dropna=False, as_index=False)['right'].sum()
+    best = counts.groupby(left_out, dropna=False)['right'].idxmax()
+    chosen = counts.loc[best, [*left_out, EPOCH]]
+    return table.merge(chosen, on=[*left_out, EPOCH]).drop(columns=EPOCH)
+
+
+def nested(table: pd.DataFrame, inner: pd.DataFrame, metric: str = 'uf1') -> pd.DataFrame:
+    """For each seed and left-out subject the epoch, and the point of a sweep, that is best on other subjects.
+
+    Args:
+      table: kept predictions of the left-out subjects.
+      inner: kept predictions of the inner trainings, see `report/nested.py`.
+      metric: one of `scores.METRICS`.
+
+    Returns:
+      A predictions table of one point, without the swept fields.
+
+    Raises:
+      InputError: a table is not one of kept predictions, see also `nested.choose` and `nested.predictions`.
+    """
+    fields = _fields(table)
+    _check(table, ['seed', *fields])
+    return nested_lib.predictions(table, choose(inner, [*fields, EPOCH], metric))
+
+
+def choose(inner: pd.DataFrame, fields: Sequence[str], metric: str = 'uf1') -> pd.DataFrame:
+    """What `nested.choose` does, seed by seed: a point that one seed lacks is a choice for the others."""
+    chosen = [nested_lib.choose(rows, fields, metric) for _, rows in inner.groupby('seed')]
+    return pd.concat(chosen, ignore_index=True)
+
+
+def kept_epochs(table: pd.DataFrame) -> list[int]:
+    """The epochs whose predictions were kept, in order."""
+    return sorted(table[EPOCH].unique().tolist())
+
+
+def _fields(table: pd.DataFrame) -> list[str]:
+    """The swept fields; the epoch is none of them."""
+    return [name for name in predictions.hyperparameters(table) if name != EPOCH]
+
+
+def _check(table: pd.DataFrame, training: list[str]) -> None:
+    """Every clip must stand once at each kept epoch of its seed and point."""
+    if EPOCH not in table:
+        raise InputError(
+            f'the predictions have no column {EPOCH!r}, so there is no epoch to select; expected those of '
+            'several epochs: keep them, and train in another --workdir'
+        )
+    kept = table.groupby(training, sort=False, dropna=False)[EPOCH].transform('nunique')
+    epochs = table.groupby([*training, *predictions.CLIP_KEY], sort=False, dropna=False)[EPOCH]
+    times, distinct = epochs.transform('size'), epochs.transform('nunique')
+    wrong = (times != kept) | (distinct != kept)
+    if wrong.any():
+        place = wrong.to_numpy().argmax()
+        row = table.iloc[place]
+        where = ', '.join(f'{name} {row[name]}' for name in training)
+        raise InputError(
+            f'{where}: the clip {"/".join(row[predictions.CLIP_KEY])} has {times.iloc[place]} predictions at '
+            f'{distinct.iloc[place]} epochs, of {kept.iloc[place]} that were kept; expected one at each. '
+            'Complete the run by the same command, or start it anew in another --workdir'
+        )

@@ -1,0 +1,211 @@
+"""The systems in PyTorch, as short as can be: what `test_torch_systems.py` compares ours with.
+
+Modules have the names of the published code, or those that `TORCH_NAMES` gives where none is published.
+"""
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+
+def unit(channels, features, size, padding=None):
+    padding = size // 2 if padding is None else padding
+    return [nn.Conv2d(channels, features, size, padding=padding), nn.BatchNorm2d(features), nn.ReLU()]
+
+
+class STSTNet(nn.Module):
+    def __init__(self):
+        super().__init__()
+        for number, features in enumerate((3, 5, 8), start=1):
+            self.add_module(f'conv{number}', nn.Conv2d(3, features, 3, padding=2))
+            self.add_module(f'bn{number}', nn.BatchNorm2d(features))
+        self.fc = nn.Linear(400, 3)
+
+    def forward(self, x, _):
+        streams = [(self.conv1, self.bn1), (self.conv2, self.bn2), (self.conv3, self.bn3)]
+        maps = [functional.max_pool2d(bn(conv(x).relu()), 3, 3, padding=1) for conv, bn in streams]
+        return self.fc(functional.avg_pool2d(torch.cat(maps, 1), 2).flatten(1))
+
+
+class OffApexNet(nn.Module):
+    def __init__(self):
+        super().__init__()
+        for name in ('u', 'v'):
+            stream = nn.Module()
+            stream.conv1, stream.conv2 = nn.Conv2d(1, 6, 5, padding=2), nn.Conv2d(6, 16, 5, padding=2)
+            self.add_module(name, stream)
+        self.fc1, self.fc2, self.fc3 = nn.Linear(1568, 1024), nn.Linear(1024, 1024), nn.Linear(1024, 3)
+
+    def forward(self, x, _):
+        maps = []
+        for stream, channel in ((self.u, x[:, :1]), (self.v, x[:, 1:2])):
+            halved = functional.max_pool2d(stream.conv1(channel).relu(), 2)
+            maps.append(functional.max_pool2d(stream.conv2(halved).relu(), 2))
+        return self.fc3(self.fc2(self.fc1(torch.cat(maps, 1).flatten(1)).relu()).relu())
+
+
+class Inception(nn.Module):
+    def __init__(self, channels, width):
+        super().__init__()
+        self.branch1x1 = nn.Sequential(*unit(channels, width, 1))
+        self.branch3x3 = nn.Sequential(*unit(channels, 6, 1), *unit(6, width, 3))
+        self.branch5x5 = nn.Sequential(*unit(channels, 6, 1), *unit(6, width, 5))
+        self.branch_pool = nn.Sequential(nn.MaxPool2d(3, 1, padding=1), *unit(channels, width, 1))
+
+    def forward(self, x):
+        return torch.cat([self.branch1x1(x), self.branch3x3(x), self.branch5x5(x), self.branch_pool(x)], 1)
+
+
+class DualInception(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.Inception1_1, self.Inception1_2 = Inception(1, 6), Inception(24, 16)
+        self.Inception2_1, self.Inception2_2 = Inception(1, 6), Inception(24, 16)
+        self.fc = nn.Sequential(nn.Linear(6272, 1024), nn.ReLU(), nn.Linear(1024, 3))
+
+    def forward(self, x, _):
+        pool = functional.max_pool2d
+        u = pool(self.Inception1_2(pool(self.Inception1_1(x[:, :1]), 2)), 2)
+        v = pool(self.Inception2_2(pool(self.Inception2_1(x[:, 1:2]), 2)), 2)
+        return self.fc(torch.cat([u.flatten(1), v.flatten(1)], 1))
+
+
+class CBAM(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.shared_MLP = nn.Sequential(nn.Linear(48, 3), nn.ReLU(), nn.Linear(3, 48))
+        self.conv2d = nn.Conv2d(2, 1, 3, padding=1)
+
+    def forward(self, x):
+        x = x * (self.shared_MLP(x.mean((2, 3))) + self.shared_MLP(x.amax((2, 3)))).sigmoid()[..., None, None]
+        return x * self.conv2d(torch.stack([x.mean(1), x.amax(1)], 1)).sigmoid()
+
+
+class DualATME(nn.Module):
+    def __init__(self, variant):
+        super().__init__()
+        self.variant = variant
+        self.Inception1_1, self.Inception1_2 = Inception(3, 6), Inception(24, 12)
+        self.Inception2_1, self.Inception2_2 = Inception(3, 6), Inception(24, 12)
+        self.cbam = CBAM()
+        self.fc = nn.Sequential(
+            nn.Linear(4704, 1024), nn.BatchNorm1d(1024), nn.ReLU(), nn.Dropout(0.0), nn.Linear(1024, 3)
+        )
+
+    def forward(self, x, puzzled):
+        pool = functional.max_pool2d
+        x = self.cbam(pool(self.Inception1_2(pool(self.Inception1_1(x), 2)), 2))
+        puzzled = pool(self.Inception2_2(pool(self.Inception2_1(puzzled), 2)), 2)
+        puzzled = self.cbam(puzzled) if self.variant == 'code' else puzzled
+        return self.fc(torch.cat([x.flatten(1), puzzled.flatten(1)], 1))
+
+
+class Block(nn.Module):
+    """RCN's: `first` and `shared` under the names that the published code has for them there."""
+
+    def __init__(self, features, first, shared, times):
+        super().__init__()
+        self.first, self.shared, self.times = first, shared, times
+        self.add_module(first, nn.Sequential(*unit(features, features, 1)))
+        self.add_module(shared, nn.Sequential(*unit(features, features, 3)))
+
+    def forward(self, x, attended=None):
+        first, shared = getattr(self, self.first), getattr(self, self.shared)
+        y = first(x)
+        if attended is not None:
+            y = functional.interpolate(attended, y.shape[2:]) * y
+        if self.times == 2:
+            return functional.max_pool2d(shared(x + shared(x + y)), 2)
+        z = shared(x + y)
+        e = shared(x + y + z)
+        return functional.max_pool2d(shared(x + y + z + e), 2)
+
+
+class RCN(nn.Module):
+    def __init__(self, name, features):
+        super().__init__()
+        self.name = name
+        if name in ('rcn_a', 'rcn_s'):
+            self.conv1 = nn.Sequential(*unit(3, features, 5, padding=0), nn.MaxPool2d(2))
+        else:
+            for number, width in ((1, features // 2), (2, features // 4), (3, features // 4)):
+                conv = nn.Conv2d(3, width, 3, stride=3, padding=number, dilation=number)
+                self.add_module(f'stream{number}', nn.Sequential(conv, nn.ReLU(), nn.BatchNorm2d(width)))
+        if name in ('rcn_a', 'rcn_w'):
+            self.rcls = nn.Sequential(Block(features, 'ffconv', 'rrconv', 2))
+        elif name == 'rcn_f':
+            self.ebl = Block(features, 'conv1', 'conv2', 3)
+        else:
+            self.dbl = nn.Sequential(Block(features, 'conv1', 'conv2', 3))
+        self.classifier = nn.Linear(25 * features, 3)
+
+    def attention(self, maps, over_channels=False):
+        maps = functional.adaptive_avg_pool2d(maps, 5)
+        each = []
+        for row in self.classifier.weight:
+            weights = row.reshape(-1, 5, 5)
+            weights = weights.mean(0, keepdim=True) if over_channels else weights
+            activation = (weights * maps).mean(1, keepdim=True)
+            activation = activation - activation.amin((2, 3), keepdim=True)
+            each.append(activation / activation.amax((2, 3), keepdim=True))
+        return torch.cat(each, 1).mean(1, keepdim=True)
+
+    def last_maps(self, x):
+        pool, interpolate = functional.adaptive_avg_pool2d, functional.interpolate
+        if self.name in ('rcn_a', 'rcn_s'):
+            maps = self.conv1(x)
+        else:
+            maps = torch.cat([self.stream1(x), self.stream2(x), self.stream3(x)], 1)
+        match self.name:
+            case 'rcn_a':
+                return pool(self.rcls(maps), 5) * self.attention(maps)
+            case 'rcn_w':
+                return pool(self.rcls(maps), 5)
+            case 'rcn_s':
+                return pool(self.dbl(maps), 5)
+            case 'rcn_c':
+                return pool(self.dbl(interpolate(self.attention(x, True), maps.shape[2:]) * maps), 5)
+            case 'rcn_f':
+                return pool(self.ebl(maps, self.attention(maps)), 5)
+
+    def forward(self, x, _):
+        return self.classifier(self.last_maps(x).flatten(1))
+
+
+class Residual(nn.Module):
+    def __init__(self, channels, features, stride):
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, features, 3, stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(features)
+        self.conv2 = nn.Conv2d(features, features, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(features)
+        self.downsample = nn.Sequential()
+        if stride > 1:
+            conv = nn.Conv2d(channels, features, 1, stride, bias=False)
+            self.downsample = nn.Sequential(conv, nn.BatchNorm2d(features))
+
+    def forward(self, x):
+        return (self.bn2(self.conv2(self.bn1(self.conv1(x)).relu())) + self.downsample(x)).relu()
+
+
+class ResNet18(nn.Module):
+    def __init__(self, variant, width):
+        super().__init__()
+        self.large = variant == 'paper'
+        size, stride = (7, 2) if self.large else (3, 1)
+        self.conv1 = nn.Conv2d(3, width, size, stride, padding=size // 2, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        channels = width
+        for stage in (1, 2, 3, 4):
+            features = width * 2 ** (stage - 1)
+            first = Residual(channels, features, 1 if stage == 1 else 2)
+            self.add_module(f'layer{stage}', nn.Sequential(first, Residual(features, features, 1)))
+            channels = features
+        self.fc = nn.Linear(channels, 3)
+
+    def forward(self, x, _):
+        x = functional.interpolate(x, (224, 224), mode='bilinear', align_corners=False) if self.large else x
+        x = self.bn1(self.conv1(x)).relu()
+        x = functional.max_pool2d(x, 3, 2, padding=1) if self.large else x
+        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
+        return self.fc(x.mean((2, 3)))
