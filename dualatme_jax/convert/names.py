@@ -55,7 +55,11 @@ class Tensor:
         return self.path[0] == COUNTERS
 
     def fits(self, found: np.ndarray) -> bool:
-        """Whether `found` can be it; for a dense layer a convolution of 1x1 does as well."""
+        """Whether `found` can be it.
+
+        For a dense layer a convolution of 1x1 does as well: the published Dual-ATME has dense layers in its
+        CBAM, where most other CBAMs have convolutions. On the way back it is a dense layer.
+        """
         shape = found.shape[:2] if len(self.shape) == 2 and found.shape[2:] == (1, 1) else found.shape
         return shape == self.shape and found.dtype == self.dtype
 
@@ -80,7 +84,7 @@ def tensors(model: str, variant: str, classes: int) -> dict[str, Tensor]:
         if path[-1] == 'var':
             counter = (COUNTERS, *path[1:-1], 'count')
             found[_name(model, counter)] = Tensor(counter, (), 'int64')
-    return found
+    return _in_order(model, found)
 
 
 def from_torch(model: str, variant: str, classes: int, state_dict: StateDict) -> Variables:
@@ -110,17 +114,11 @@ def from_torch(model: str, variant: str, classes: int, state_dict: StateDict) ->
 
 def to_torch(model: str, variables: Variables) -> dict[str, np.ndarray]:
     """The state_dict of one network; what PyTorch counts is in it if it is in the variables."""
-    layers, parts = list(models.system(model).torch_names.values()), list(_LEAVES.values())
-
-    def order(name: str) -> tuple[int, int]:
-        layer, _, part = name.rpartition('.')
-        return layers.index(layer), parts.index(part)
-
     named = {}
     for path, leaf in traverse_util.flatten_dict(variables).items():
         leaf = np.asarray(leaf)
         named[_name(model, path)] = np.array(leaf.transpose(_axes(path, leaf.ndim)), order='C')
-    return {name: named[name] for name in sorted(named, key=order)}
+    return _in_order(model, named)
 
 
 def classes_of(model: str, state_dict: StateDict) -> int:
@@ -159,6 +157,17 @@ def _name(model: str, path: Path) -> str:
     """PyTorch's name of a leaf."""
     collection, *layer, leaf = path
     return f'{models.system(model).torch_names["/".join(layer)]}.{_LEAVES[collection, leaf]}'
+
+
+def _in_order(model: str, named: Mapping[str, Any]) -> dict[str, Any]:
+    """By layer as the model lists them, and within each as PyTorch does."""
+    layers, parts = list(models.system(model).torch_names.values()), list(_LEAVES.values())
+
+    def place(name: str) -> tuple[int, int]:
+        layer, _, part = name.rpartition('.')
+        return layers.index(layer), parts.index(part)
+
+    return {name: named[name] for name in sorted(named, key=place)}
 
 
 def _axes(path: Path, axes: int) -> tuple[int, ...]:
