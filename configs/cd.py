@@ -58,6 +58,10 @@ def get_config(dataset: str = '') -> ConfigDict:
     config.optimizer.step_epochs = 10
     config.optimizer.step_factor = 0.5
 
+    # A folder that `python -m dualatme_jax.convert` wrote: its networks are scored, each on the subject that
+    # it has not seen, and nothing is trained.
+    config.evaluate_only = ''
+
     config.training = ConfigDict()
     config.training.epochs = 60
     config.training.batch_size = 128
@@ -81,6 +85,8 @@ def get_config(dataset: str = '') -> ConfigDict:
     config.report.resamples = 1000  # of the bootstrap over subjects
     # A table of the paper to show beside ours: 'modules', 'regions', 'lambda', 'loss' (configs/table_*.py).
     config.report.paper = ''
+    config.report.leaderboard = False  # the points of the sweep are systems, see configs/leaderboard.py
+    config.report.shortened = ''  # what a shortened run says of itself
 
     config.checkpoint = ConfigDict()
     config.checkpoint.every = 10  # epochs: what a killed run loses at the most

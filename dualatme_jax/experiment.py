@@ -6,8 +6,11 @@ import os
 import pathlib
 import subprocess
 import sys
+import traceback
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import jax
 from ml_collections import ConfigDict
 from rich.console import Console
 
@@ -17,7 +20,7 @@ from dualatme_jax import sweep as sweep_lib
 from dualatme_jax import workdir as workdir_lib
 from dualatme_jax.dataset import Dataset
 from dualatme_jax.errors import InputError
-from dualatme_jax.groups import hyperparameters, make_groups, without_difference
+from dualatme_jax.groups import Group, hyperparameters, make_groups, without_difference
 from dualatme_jax.ledger import Ledger
 from dualatme_jax.report import paper
 from dualatme_jax.sweep import Sweep
@@ -45,6 +48,7 @@ def run(config: ConfigDict, workdir: str | os.PathLike, console: Console | None 
     for point in swept.points:
         settings.check_ranges(point.config)
     settings.check_selection(config, swept)
+    settings.check_evaluation(config, swept)
     settings.check_engine(config.engine)
     if not_kept := devices.keep_programs(config.engine.cache):
         console.print(not_kept, soft_wrap=True)
@@ -71,20 +75,52 @@ def run(config: ConfigDict, workdir: str | os.PathLike, console: Console | None 
     identity = json.loads(config.to_json()) | {'dataset': fingerprint(*datasets)}
     with workdir_lib.claim(workdir, identity) as folder:
         path = folder / workdir_lib.TRIALS
-        begun, finished = processes.agreed([path.exists(), (folder / workdir_lib.RESULTS).exists()])
+        begun, reported = processes.agreed([path.exists(), (folder / workdir_lib.RESULTS).exists()])
         ledger = Ledger.open(path, table) if begun else Ledger.create(path, table)
+        finished, failures = reported and ledger.unfinished.empty, {}
         processes.check_same(workdir_lib.TRIALS, ledger.table.to_csv())
         if finished:
             console.print(f'{folder} holds this run, finished; nothing is trained again', soft_wrap=True)
         else:
-            for place, group in enumerate(groups):
-                waves.train(ledger, group, groups[place:], folder, identity, console)
+            failures = train(ledger, groups, folder, identity, console)
         if not processes.is_first():
             return processes.agreed(None)
         if not finished:
             outcome.collect(ledger, swept, folder)
-        complete = outcome.report(ledger, datasets[swept.reference.group], swept, folder, console)
+        dataset = datasets[swept.reference.group]
+        complete = outcome.report(ledger, dataset, swept, folder, console, failures)
         return processes.agreed(complete)
+
+
+def train(
+    ledger: Ledger,
+    groups: Sequence[Group],
+    folder: pathlib.Path,
+    identity: Mapping[str, Any],
+    console: Console,
+) -> dict[int, str]:
+    """Trains, or with weights from elsewhere evaluates, group by group; see `waves`.
+
+    Of a leaderboard a system that fails is told, and does not cost the others theirs: the same command tries
+    it again. With several processes it ends the run, since each would have to fail alike.
+
+    Returns:
+      Why groups failed, by number.
+    """
+    failures = {}
+    for place, group in enumerate(groups):
+        try:
+            if group.config.evaluate_only:
+                waves.evaluate(ledger, group, folder, console)
+            else:
+                waves.train(ledger, group, groups[place:], folder, identity, console)
+        except Exception as error:
+            if not group.config.report.leaderboard or jax.process_count() > 1:
+                raise
+            told = str(error) if isinstance(error, InputError) else traceback.format_exc()
+            console.print(f'{group.prefix}failed: {told}', soft_wrap=True)
+            failures[group.number] = f'{type(error).__name__}: {str(error).splitlines()[0]}'
+    return failures
 
 
 def load_datasets(swept: Sweep) -> list[Dataset]:

@@ -83,10 +83,19 @@ def make_groups(swept: Sweep, datasets: Sequence[Dataset]) -> list[Group]:
     for point in swept.points:
         dataset = datasets[point.group]
         training = make_training(point.config, dataset.labels)
-        program = {field: value for field, value in point.values.items() if not sweep_lib.is_column(field)}
-        prefix = f'group {point.group + 1} of {count}, {sweep_lib.named(program)}: ' if program else ''
+        prefix = f'group {point.group + 1} of {count}, {_difference(point, swept)}: ' if count > 1 else ''
         found.setdefault(point.group, Group(point.group, point.config, dataset, training, prefix))
     return list(found.values())
+
+
+def _difference(point: Point, swept: Sweep) -> str:
+    """What tells a group's program from that of the reference, in words."""
+    program = {
+        field: value
+        for field, value in point.values.items()
+        if not sweep_lib.is_column(field) and value != swept.reference.values[field]
+    }
+    return sweep_lib.named(program) or 'the reference'
 
 
 def make_engine(group: Group, table: pd.DataFrame) -> Engine:

@@ -57,6 +57,11 @@ class Ledger:
         return sorted(set(self.table['wave'].tolist()) - {UNPLANNED})
 
     @property
+    def ended(self) -> list[int]:
+        """The numbers of the waves whose trials are all done or failed."""
+        return sorted(set(self.waves) - set(self.table.loc[self.table['status'] == PENDING, 'wave']))
+
+    @property
     def seconds(self) -> float:
         """Training time of the waves that have ended."""
         return float(self.table.groupby('wave')['seconds'].first().sum())
@@ -65,6 +70,11 @@ class Ledger:
     def failed(self) -> pd.DataFrame:
         """The rows of trials that diverged."""
         return self.table[self.table['status'] == FAILED]
+
+    @property
+    def unfinished(self) -> pd.DataFrame:
+        """The rows of trials that are still to be trained."""
+        return self.table[self.table['status'] == PENDING]
 
     def trials(self, group: int) -> pd.DataFrame:
         """The rows of a group, without what became of them."""

@@ -15,32 +15,52 @@ from dualatme_jax import workdir as workdir_lib
 from dualatme_jax.dataset import Dataset
 from dualatme_jax.errors import InputError
 from dualatme_jax.ledger import Ledger
-from dualatme_jax.report import challenge_log, nested, paper, plots, predictions, results, scores, tables
+from dualatme_jax.report import (
+    challenge_log,
+    leaderboard,
+    leaderboard_view,
+    nested,
+    paper,
+    plots,
+    predictions,
+    results,
+    scores,
+    selection,
+    tables,
+)
 from dualatme_jax.report import sweep as sweep_report
-from dualatme_jax.settings import NESTED
+from dualatme_jax.settings import BEST_ON_TEST, NESTED
 from dualatme_jax.sweep import Sweep
+
+MOST_TOLD = 5  # choices of nested selection on the terminal
 
 
 def collect(ledger: Ledger, swept: Sweep, folder: pathlib.Path) -> None:
     """Puts the waves' predictions together: those of left-out subjects, and inner ones if there are any.
 
-    Scores pool the predictions of all folds, so a seed and point of which a trial failed is left out as a
-    whole; what its other trials predicted stays with their waves.
+    Scores pool the predictions of all folds, so a seed and point of which a trial failed, or was not trained,
+    is left out as a whole; what its other trials predicted stays with their waves.
     """
     files = [
         folder / workdir_lib.WAVES / workdir_lib.wave_name(wave) / workdir_lib.PREDICTIONS
-        for wave in ledger.waves
+        for wave in ledger.ended
     ]
-    words = {'subject': str, 'clip': str}
-    rows = pd.concat(
-        [pd.read_csv(file, dtype=words, keep_default_na=False) for file in files], ignore_index=True
-    ).sort_values('trial', kind='stable')
+    if not files:
+        return
+    rows = pd.concat([read(file) for file in files], ignore_index=True).sort_values('trial', kind='stable')
     trial = ledger.table.set_index('trial').loc[rows['trial']]
     pair = pd.MultiIndex.from_frame(trial[['seed', 'point']])
-    whole = ~pair.isin(pd.MultiIndex.from_frame(ledger.failed[['seed', 'point']]))
+    lacking = pd.concat([ledger.failed, ledger.unfinished])
+    whole = ~pair.isin(pd.MultiIndex.from_frame(lacking[['seed', 'point']]))
     inner = trial['inner'].to_numpy() > 0
     rows = with_fields(rows, ledger, swept)
-    predictions.write(rows[whole & ~inner], folder / workdir_lib.PREDICTIONS)
+    last = rows[schema.EPOCH] == rows.groupby('trial')[schema.EPOCH].transform('max')
+    without = rows.drop(columns=schema.EPOCH)
+    predictions.write(without[whole & ~inner & last], folder / workdir_lib.PREDICTIONS)
+    if swept.reference.config.selection.every:
+        predictions.write(rows[whole & ~inner], folder / workdir_lib.EPOCH_PREDICTIONS)
+    else:
+        rows = without
     if inner.any():
         outside = {
             'outer_database': trial['database'].to_numpy(),
@@ -50,14 +70,34 @@ def collect(ledger: Ledger, swept: Sweep, folder: pathlib.Path) -> None:
         predictions.write(rows.assign(**outside)[whole & inner], folder / workdir_lib.INNER_PREDICTIONS)
 
 
-def report(ledger: Ledger, dataset: Dataset, swept: Sweep, folder: pathlib.Path, console: Console) -> bool:
-    """Writes scores, challenge logs and plots, and shows the table; returns whether no trial failed."""
+def report(
+    ledger: Ledger,
+    dataset: Dataset,
+    swept: Sweep,
+    folder: pathlib.Path,
+    console: Console,
+    failures: Mapping[int, str] | None = None,
+) -> bool:
+    """Writes scores, challenge logs and plots, and shows the tables.
+
+    Args:
+      ledger: of the run.
+      dataset: the clips.
+      swept: the points.
+      folder: the workdir, with what `collect` left there.
+      console: where tables are shown.
+      failures: of a leaderboard, why groups could not be trained.
+
+    Returns:
+      Whether every trial ended well.
+    """
     config, failed = swept.reference.config, ledger.failed
+    lacking = pd.concat([failed, ledger.unfinished])[['seed', 'point']].drop_duplicates()
     columns = ['trial', 'database', 'subject', 'seed', 'failed_epoch']
     if swept.fields:
         columns += ['inner', *swept.fields]
     result = {
-        'selection': config.selection.name,
+        'selection': 'evaluate_only' if config.evaluate_only else config.selection.name,
         'trials': len(ledger.table),
         'failed': failed[columns].to_dict('records'),
         'seconds': ledger.seconds,
@@ -68,31 +108,147 @@ def report(ledger: Ledger, dataset: Dataset, swept: Sweep, folder: pathlib.Path,
     }
     for row in result['failed']:
         console.print(failure(row, swept.fields), soft_wrap=True)
-    whole = ledger.table[['seed', 'point']].drop_duplicates()
-    if len(failed[['seed', 'point']].drop_duplicates()) < len(whole):
+    kept = inner = None
+    if len(lacking) < len(ledger.table[['seed', 'point']].drop_duplicates()):
         table, labels = predictions.read(folder / workdir_lib.PREDICTIONS)
-        if swept.fields:
-            table = with_fields(table, ledger, swept)
+        table = with_fields(table, ledger, swept)
+        if config.selection.every:
+            kept = with_fields(read(folder / workdir_lib.EPOCH_PREDICTIONS), ledger, swept)
+        if config.selection.name == NESTED:
+            inner = with_fields(read(folder / workdir_lib.INNER_PREDICTIONS), ledger, swept)
+        if swept.fields and not config.report.leaderboard:
             result['sweep'] = report_sweep(table, swept, folder, console)
             paper.show(table, config.report.paper, console, folder, origin=dataset.origin)
-        if config.selection.name == NESTED:
-            chosen = choose(with_fields(read_inner(folder), ledger, swept), swept, console)
-            result['chosen'] = chosen.to_dict('records')
-            selected, how, title = nested.predictions(table, chosen), 'nested, by the other subjects', None
-        else:
-            of_reference = ledger.table[ledger.table['point'] == swept.reference.number]
-            selected, how = table[table['trial'].isin(of_reference['trial'])], 'last epoch'
-            title = sweep_lib.named(swept.reference.values) or None
+        selected, how, title = select(table, kept, inner, ledger, swept, result, console)
         if len(selected):
             result |= scores.score_run(selected, resamples=config.report.resamples)
             console.print(tables.scores_table(selected, result, selection=how, title=title))
             console.print(f'Input: {dataset.origin}', soft_wrap=True)
             plots.confusion_matrices(selected, labels, folder / workdir_lib.CONFUSION)
             write_challenge_logs(selected, labels, folder, console)
+    if config.report.leaderboard:
+        why = reasons(ledger, swept, failures or {})
+        result['leaderboard'] = report_leaderboard(kept, inner, why, ledger, swept, dataset, folder, console)
     results.write(result, folder / workdir_lib.RESULTS)
     shutil.rmtree(folder / workdir_lib.CHECKPOINTS, ignore_errors=True)
     console.print(f'trained in {ledger.seconds:.0f} s; everything is in {folder}', soft_wrap=True)
-    return failed.empty
+    return not len(lacking)
+
+
+def select(
+    table: pd.DataFrame,
+    kept: pd.DataFrame | None,
+    inner: pd.DataFrame | None,
+    ledger: Ledger,
+    swept: Sweep,
+    result: dict[str, Any],
+    console: Console,
+) -> tuple[pd.DataFrame, str, str | None]:
+    """The predictions that are the run's result, by the config's selection.
+
+    Args:
+      table: predictions of each point's last epoch.
+      kept: those of every kept epoch, if more than the last are.
+      inner: those that nested selection chooses by.
+      ledger: of the run.
+      swept: the points.
+      result: of the run; takes what was chosen, and the scores of the selections that were not asked for.
+      console: where they are shown.
+
+    Returns:
+      A predictions table of one point, how it was selected, and which point it is, in words.
+    """
+    config, title = swept.reference.config, sweep_lib.named(swept.reference.values) or None
+    of_reference = ledger.table.loc[ledger.table['point'] == swept.reference.number, 'trial']
+    ways = {'last': table[table['trial'].isin(of_reference)]}
+    words = {
+        'last': f'the weights of {config.evaluate_only}' if config.evaluate_only else 'last epoch',
+        'best_on_test': 'best epoch on the left-out subject, WHICH LEAKS',
+    }
+    if inner is not None:
+        metric = config.selection.metric
+        fields = [*swept.fields, *([schema.EPOCH] if kept is not None else [])]
+        chosen = selection.choose(inner, fields, metric)
+        result['chosen'] = chosen.to_dict('records')
+        tell_chosen(chosen, fields, console)
+        ways[NESTED] = nested.predictions(table if kept is None else kept, chosen)
+        words[NESTED], title = 'nested, by the other subjects', None
+    if kept is not None:
+        ways[BEST_ON_TEST] = selection.best_on_test(kept[kept['trial'].isin(of_reference)])
+        if len(ways['last']):
+            result['selections'] = selection.beside(ways, resamples=config.report.resamples)
+            console.print(selection.rich_table(result['selections']))
+    name = config.selection.name
+    return ways[name], words[name], title
+
+
+def tell_chosen(chosen: pd.DataFrame, fields: Sequence[str], console: Console) -> None:
+    """Shows what nested selection chose, the most frequent choices first."""
+    times = nested.times_chosen(chosen, fields)
+    for row in times[:MOST_TOLD].to_dict('records'):
+        count = row.pop('times')
+        console.print(
+            f'chosen for {count} of {len(chosen)} left-out subjects: {sweep_lib.named(row)}', soft_wrap=True
+        )
+    if len(times) > MOST_TOLD:
+        console.print(f'and {len(times) - MOST_TOLD} more, see {workdir_lib.RESULTS}')
+
+
+def reasons(ledger: Ledger, swept: Sweep, failures: Mapping[int, str]) -> dict[str, str]:
+    """Why systems of a leaderboard failed, as a whole or in some seeds, by name."""
+    found = {}
+    for name, point in systems(swept).items():
+        failed = ledger.failed[ledger.failed['point'] == point.number]
+        if point.group in failures:
+            found[name] = failures[point.group]
+        elif len(failed):
+            seeds = ', '.join(map(str, sorted(failed['seed'].unique())))
+            found[name] = f'{len(failed)} of its networks diverged; seeds that are not scored: {seeds}'
+    return found
+
+
+def systems(swept: Sweep) -> dict[str, sweep_lib.Point]:
+    """The points of a leaderboard by the names of their networks, with what tells namesakes apart."""
+    names = [point.config.model.name for point in swept.points]
+    return {
+        name if names.count(name) == 1 else f'{name}, {sweep_lib.named(point.values)}': point
+        for name, point in zip(names, swept.points, strict=True)
+    }
+
+
+def report_leaderboard(
+    kept: pd.DataFrame | None,
+    inner: pd.DataFrame | None,
+    why: Mapping[str, str],
+    ledger: Ledger,
+    swept: Sweep,
+    dataset: Dataset,
+    folder: pathlib.Path,
+    console: Console,
+) -> list[dict[str, Any]]:
+    """Writes and shows all systems side by side; returns it as results.json has it."""
+    config = swept.reference.config
+
+    def by_system(table: pd.DataFrame | None) -> dict[str, pd.DataFrame]:
+        found = {}
+        for name, point in systems(swept).items():
+            trials = ledger.table.loc[ledger.table['point'] == point.number, 'trial']
+            rows = table[table['trial'].isin(trials)] if table is not None else ()
+            if len(rows):
+                found[name] = rows.drop(columns=swept.fields)
+        return found
+
+    frame = leaderboard.compare(
+        by_system(kept),
+        why,
+        inner=None if inner is None else by_system(inner),
+        metric=config.selection.metric,
+        resamples=config.report.resamples,
+        shortened=config.report.shortened or None,
+    )
+    leaderboard_view.write(frame, folder, origin=dataset.origin)
+    console.print(leaderboard_view.rich_table(frame))
+    return json.loads(frame.to_json(orient='records', double_precision=15))  # what is unknown is null
 
 
 def failure(row: Mapping[str, Any], fields: Sequence[str]) -> str:
@@ -125,27 +281,10 @@ def with_fields(table: pd.DataFrame, ledger: Ledger, swept: Sweep) -> pd.DataFra
     return table.assign(**{field: trial[field].to_numpy() for field in swept.fields})
 
 
-def read_inner(folder: pathlib.Path) -> pd.DataFrame:
-    """The inner predictions of a run."""
+def read(file: pathlib.Path) -> pd.DataFrame:
+    """Predictions that this run has written."""
     words = dict.fromkeys(('database', 'subject', 'clip', 'outer_database', 'outer_subject'), str)
-    return pd.read_csv(folder / workdir_lib.INNER_PREDICTIONS, dtype=words, keep_default_na=False)
-
-
-def choose(inner: pd.DataFrame, swept: Sweep, console: Console) -> pd.DataFrame:
-    """The point for each seed and left-out subject, see `nested.choose`.
-
-    A point of which a trial failed is no choice for its seed.
-    """
-    metric = swept.reference.config.selection.metric
-    chosen = pd.concat(
-        [nested.choose(rows, swept.fields, metric) for _, rows in inner.groupby('seed')], ignore_index=True
-    )
-    for row in nested.times_chosen(chosen, swept.fields).to_dict('records'):
-        times = row.pop('times')
-        console.print(
-            f'chosen for {times} of {len(chosen)} left-out subjects: {sweep_lib.named(row)}', soft_wrap=True
-        )
-    return chosen
+    return pd.read_csv(file, dtype=words, keep_default_na=False)
 
 
 def write_challenge_logs(

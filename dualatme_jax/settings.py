@@ -60,6 +60,24 @@ def check_engine(engine: ConfigDict) -> None:
     devices.choose(engine.devices)
 
 
+def check_evaluation(config: ConfigDict, swept: sweep.Sweep) -> None:
+    """Raises InputError where weights from elsewhere are to be evaluated, and fields ask for training."""
+    if not config.evaluate_only:
+        return
+    trained = {
+        'config.sweep': len(swept.points) > 1,
+        'config.seeds': len(config.seeds) > 1,
+        'config.selection.name': config.selection.name != LAST,
+        'config.selection.every': config.selection.every > 0,
+    }
+    for field, given in trained.items():
+        if given:
+            raise InputError(
+                f'config.evaluate_only is {config.evaluate_only!r}, which trains nothing, and {field} asks '
+                'for more than one network a subject; leave one of the two out'
+            )
+
+
 def check_selection(config: ConfigDict, swept: sweep.Sweep) -> None:
     """Raises InputError for a selection that does not exist, or has nothing to choose from."""
     for field, choices in (('name', (LAST, NESTED, BEST_ON_TEST)), ('metric', scores.METRICS)):
@@ -74,6 +92,12 @@ def check_selection(config: ConfigDict, swept: sweep.Sweep) -> None:
             f'config.selection.name is {NESTED!r} and there is one point to choose from; '
             f'expected a sweep of two or more, such as {sweep.EXAMPLE}, or epochs to choose from, such as '
             '--config.selection.every=5'
+        )
+    if config.report.leaderboard and (not every or config.selection.name == BEST_ON_TEST):
+        raise InputError(
+            f'config.report.leaderboard needs kept epochs and an honest selection, and config.selection has '
+            f'every = {every} and name = {config.selection.name!r}; expected every = 1 or more, and '
+            f'{LAST!r} or {NESTED!r}: see configs/leaderboard.py'
         )
     if config.selection.name == BEST_ON_TEST and not every:
         raise InputError(

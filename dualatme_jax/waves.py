@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import jax
 import numpy as np
 import pandas as pd
 import tensorboardX
@@ -14,13 +15,15 @@ from rich.console import Console
 
 from dualatme_jax import disk, processes
 from dualatme_jax import workdir as workdir_lib
+from dualatme_jax.convert import folds
+from dualatme_jax.errors import InputError
 from dualatme_jax.groups import Group, make_engine
 from dualatme_jax.ledger import Ledger
 from dualatme_jax.progress import Reporter, reporting
 from dualatme_jax.report import predictions
 from dualatme_jax.training import memory
 from dualatme_jax.training.checkpoint import WaveCheckpoints, save_weights
-from dualatme_jax.training.engine import Engine, OnEpoch
+from dualatme_jax.training.engine import Engine, OnEpoch, Wave
 
 # Trials whose step is compiled to learn what one takes: a small run trains with the program that this gives.
 PROBED_TRIALS = 16
@@ -66,6 +69,41 @@ def train(
         half = memory.halved(size, devices)
         console.print(f'{reason}\ngoing on with {half} side by side', soft_wrap=True)
         plan(ledger, group, half, folder)
+
+
+def evaluate(ledger: Ledger, group: Group, folder: pathlib.Path, console: Console) -> None:
+    """Scores converted weights instead of training: each subject by its own fold's network, in one wave.
+
+    Raises:
+      InputError: they are of another network, or their subjects are not those of the dataset.
+    """
+    if not ledger.pending(group.number):
+        return
+    given = pathlib.Path(group.config.evaluate_only).expanduser()
+    found = folds.load(given)
+    expected = (group.config.model.name, group.config.model.variant, len(group.dataset.labels))
+    if (found.model, found.variant, found.classes) != expected:
+        raise InputError(
+            f'{given} holds weights of {found.model!r}, variant {found.variant!r}, with {found.classes} '
+            f'classes; the config has {expected[0]!r}, variant {expected[1]!r}, and the dataset '
+            f'{expected[2]} classes. Set config.model.name and config.model.variant, or give other weights'
+        )
+    rows = ledger.trials(group.number)
+    places = folds.match(found.subjects, list(zip(rows['database'], rows['subject'], strict=True)))
+    variables = jax.tree.map(lambda leaf: np.asarray(leaf)[places], found.variables)
+    console.print(f'{len(rows)} networks of {given}, all in one pass', soft_wrap=True)
+    wave = make_engine(group, rows).evaluate(rows.to_dict('records'), variables)
+    ledger.plan(group.number, len(rows))
+    [(number, _)] = ledger.pending(group.number)
+    keep(wave, folder / workdir_lib.WAVES / workdir_lib.wave_name(number))
+    ledger.close_wave(number, wave)
+
+
+def keep(wave: Wave, folder: pathlib.Path) -> None:
+    """Writes a wave's predictions to a folder of its own."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if processes.is_first():
+        predictions.write(wave.predictions, folder / workdir_lib.PREDICTIONS)
 
 
 def plan(ledger: Ledger, group: Group, size: int, folder: pathlib.Path) -> None:
@@ -195,9 +233,7 @@ def train_waves(
                     predict_every=group.config.selection.every,
                 )
             kept = folder / workdir_lib.WAVES / name
-            kept.mkdir(parents=True, exist_ok=True)
-            if processes.is_first():
-                predictions.write(wave.predictions, kept / workdir_lib.PREDICTIONS)
+            keep(wave, kept)
             if group.config.checkpoint.keep_weights:
                 save_weights(kept / workdir_lib.WEIGHTS, wave.variables)
             # Only now is the wave over: a process that dies before this line continues from the checkpoint.

@@ -31,6 +31,7 @@ TENSORBOARD = 'tensorboard'
 DECISIVE = (
     'dataset',
     'engine.precision',
+    'evaluate_only',
     'input',
     'loss',
     'model',

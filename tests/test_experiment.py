@@ -14,11 +14,14 @@ from sklearn import metrics
 
 from configs import cd
 from dualatme_jax import disk, experiment, outcome, schema, score, sweep
+from dualatme_jax.convert import folds
 from dualatme_jax.dataset import Dataset
 from dualatme_jax.errors import InputError
 from dualatme_jax.ledger import Ledger
+from dualatme_jax.progress import Reporter
 from dualatme_jax.report import predictions
 from dualatme_jax.report.predictions import CLIP_KEY
+from dualatme_jax.training.checkpoint import load_weights
 from dualatme_jax.training.engine import Engine, Wave
 
 
@@ -109,8 +112,8 @@ def trained(folder, *, failed):
         database, subject, clip = CLIPS[row['fold']]
         label = row['fold'] % 3
         well = pd.DataFrame(
-            [[trial, row['seed'], database, subject, clip, label, label, *np.eye(3)[label]]],
-            columns=[*schema.PREDICTION_COLUMNS, *(f'prob_{label}' for label in schema.LABELS)],
+            [[trial, row['seed'], database, subject, clip, label, label, 2, *np.eye(3)[label]]],
+            columns=[*schema.PREDICTION_COLUMNS, 'epoch', *(f'prob_{label}' for label in schema.LABELS)],
         )
         wave = Wave(
             well[: 0 if trial in failed else 1], np.ones((2, 1)), np.array([2 * (trial in failed)]), 0.5, {}
@@ -414,3 +417,201 @@ def test_a_sweep_over_datasets_needs_the_same_clips(small_dataset_dir, synthetic
         InputError, match=r'the points of a sweep need the same clips, but .*synthetic differs'
     ):
         run(small(small_dataset_dir, sweep=({'data.path': paths},)), tmp_path)
+
+
+@pytest.fixture(scope='module')
+def kept(small_dataset_dir, tmp_path_factory):
+    """A nested run over epochs alone: 3 epochs, the predictions of each kept."""
+    folder = tmp_path_factory.mktemp('runs') / 'kept'
+    fields = {
+        'training.epochs': 3,
+        'optimizer.learning_rate': 0.01,
+        'selection.name': 'nested',
+        'selection.parts': 2,
+        'selection.every': 1,
+    }
+    return folder, *run(small(small_dataset_dir, **fields), folder)
+
+
+def uf1(table):
+    return metrics.f1_score(table['label'], table['prediction'], average='macro')
+
+
+def test_one_training_answers_every_selection(kept):
+    folder, complete, results, printed = kept
+    assert complete
+    table = pd.read_csv(folder / 'epoch_predictions.csv', dtype={'subject': str})
+    assert table.groupby('epoch').size().to_dict() == {1: 24, 2: 24, 3: 24}
+    last = table[table['epoch'] == 3]
+    assert (folder / 'predictions.csv').read_text().count('\n') == 25
+    found = {name: row['scores']['full'] for name, row in results['selections'].items()}
+    assert found['last']['uf1']['mean'] == pytest.approx(uf1(last))
+    # By hand: of each subject the epoch that is right most often, the first of equals.
+    right = table.assign(right=table['label'] == table['prediction'])
+    counts = right.groupby(['database', 'subject', 'epoch'])['right'].sum().unstack()
+    best = counts.idxmax(axis=1)
+    chosen = pd.concat(
+        [rows[rows['epoch'] == best[key]] for key, rows in table.groupby(['database', 'subject'])]
+    )
+    assert found['best_on_test']['uf1']['mean'] == pytest.approx(uf1(chosen))
+    assert [row['leaks'] for row in results['selections'].values()] == [False, False, True]
+    gap = found['best_on_test']['uf1']['mean'] - found['last']['uf1']['mean']
+    assert results['selections']['best_on_test']['gap'] == pytest.approx(gap)
+    assert 'best_on_test, LEAKS' in printed
+
+
+def test_nested_selection_of_the_epoch_asks_the_other_subjects(kept):
+    folder, _, results, printed = kept
+    words = {'subject': str, 'outer_subject': str}
+    table = pd.read_csv(folder / 'epoch_predictions.csv', dtype=words)
+    inner = pd.read_csv(folder / 'inner_predictions.csv', dtype=words)
+    assert len(results['chosen']) == 8
+    chosen = []
+    for row in results['chosen']:
+        own = inner[(inner['outer_database'] == row['database']) & (inner['outer_subject'] == row['subject'])]
+        assert not ((own['database'] == row['database']) & (own['subject'] == row['subject'])).any()
+        of_epochs = own.groupby('epoch')[['label', 'prediction']].apply(uf1)
+        assert of_epochs[row['epoch']] == pytest.approx(of_epochs.max())
+        person = (table['database'] == row['database']) & (table['subject'] == row['subject'])
+        chosen.append(table[person & (table['epoch'] == row['epoch'])])
+    assert results['selection'] == 'nested'
+    assert results['scores']['full']['uf1']['mean'] == pytest.approx(uf1(pd.concat(chosen)))
+    assert 'left-out subjects: epoch = ' in printed
+
+
+def test_the_leaking_selection_is_marked_wherever_it_is_shown(small_dataset_dir, tmp_path):
+    fields = {'selection.name': 'best_on_test', 'selection.every': 1, 'engine.max_trials': 8}
+    _, results, printed = run(small(small_dataset_dir, **fields), tmp_path)
+    assert 'WHICH LEAKS' in printed
+    assert results['selection'] == 'best_on_test'
+    assert results['scores'] == results['selections']['best_on_test']['scores']
+
+
+def test_kept_epochs_survive_an_interruption(small_dataset_dir, tmp_path, monkeypatch):
+    config = small(small_dataset_dir, **{'training.epochs': 3, 'selection.every': 1, 'checkpoint.every': 1})
+    whole = run(config, tmp_path / 'whole')[1]
+    epochs = Reporter.epoch
+
+    def die(self, wave, done, losses):
+        if done == 3:
+            raise KeyboardInterrupt
+        epochs(self, wave, done, losses)
+
+    monkeypatch.setattr(Reporter, 'epoch', die)
+    with pytest.raises(KeyboardInterrupt):
+        run(config, tmp_path / 'stopped')
+    monkeypatch.undo()
+    _, results, printed = run(config, tmp_path / 'stopped')
+    assert 'continued after epoch 2' in printed
+    assert results['selections'] == whole['selections']
+    name = 'epoch_predictions.csv'
+    assert (tmp_path / 'stopped' / name).read_bytes() == (tmp_path / 'whole' / name).read_bytes()
+
+
+BOARD = (
+    {'model.name': 'dual_atme', 'model.variant': 'hars'},
+    {'model.name': 'ststnet', 'model.variant': 'paper', 'training.epochs': 4},
+    {'model.name': 'off_apexnet', 'model.variant': 'paper', 'training.epochs': 3},
+)
+
+
+def test_a_leaderboard_reports_all_systems_but_the_one_that_fails_which_is_tried_again(
+    small_dataset_dir, tmp_path, monkeypatch
+):
+    fields = {'sweep': BOARD, 'selection.every': 1, 'report.leaderboard': True, 'report.shortened': 'all'}
+    config = small(small_dataset_dir, **fields)
+    train_wave = Engine.train_wave
+
+    def broken(self, rows, **options):
+        if options['epochs'] == 3:
+            raise ValueError('shapes do not fit\nat all')
+        return train_wave(self, rows, **options)
+
+    monkeypatch.setattr(Engine, 'train_wave', broken)
+    complete, results, printed = run(config, tmp_path)
+    assert not complete
+    board = {row['system']: row for row in results['leaderboard']}
+    assert [board[name]['status'] for name in ('dual_atme', 'ststnet', 'rcn_w')] == ['scored'] * 2 + [
+        'failed'
+    ]
+    assert board['rcn_w']['reason'] == 'ValueError: shapes do not fit'
+    table = pd.read_csv(tmp_path / 'epoch_predictions.csv')
+    assert table.groupby('model.name')['epoch'].max().to_dict() == {'dual_atme': 2, 'ststnet': 4}
+    own = table[(table['model.name'] == 'ststnet') & (table['epoch'] == 4)]
+    assert board['ststnet']['uf1_mean'] == pytest.approx(uf1(own))
+    assert board['dual_atme']['reference']
+    assert 'model.name = off_apexnet' in printed
+    text = (tmp_path / 'leaderboard.md').read_text()
+    assert 'shapes do not fit' in text
+    assert 'all' in text
+    assert (tmp_path / 'leaderboard.png').exists()
+
+    monkeypatch.undo()
+    complete, results, printed = run(config, tmp_path)
+    assert complete
+    assert {row['system'] for row in results['leaderboard'] if row['status'] == 'scored'} == set(board) - {
+        'guesser',
+        'guesser_best',
+    }
+    assert 'group 3 of 3' in printed
+    assert 'group 2 of 3' not in printed, 'what had ended is not trained again'
+    assert 'nothing is trained again' in run(config, tmp_path)[2]
+
+
+def test_a_run_that_is_no_leaderboard_ends_with_its_error(small_dataset_dir, tmp_path, monkeypatch):
+    def broken(self, rows, **options):
+        raise ValueError('shapes do not fit')
+
+    monkeypatch.setattr(Engine, 'train_wave', broken)
+    with pytest.raises(ValueError, match='shapes do not fit'):
+        run(small(small_dataset_dir), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ('fields', 'says'),
+    [
+        ({'report.leaderboard': True}, 'every = 0 and name = .last.; expected every = 1 or more'),
+        ({'evaluate_only': 'weights', 'seeds': (0, 1)}, 'trains nothing, and config.seeds asks for more'),
+        ({'evaluate_only': 'weights', 'selection.every': 2}, 'config.selection.every asks for'),
+        ({'evaluate_only': 'weights', 'sweep': ({'model.dropout': (0.1, 0.2)},)}, 'config.sweep asks for'),
+        ({'evaluate_only': 'weights'}, 'no converted weights in weights .*dualatme_jax.convert'),
+    ],
+)
+def test_what_does_not_go_together_is_refused(small_dataset_dir, tmp_path, fields, says):
+    with pytest.raises(InputError, match=says):
+        run(small(small_dataset_dir, **fields), tmp_path)
+
+
+def test_weights_from_elsewhere_score_each_subject_by_its_own_network(small_dataset_dir, tmp_path):
+    fields = {'model.name': 'ststnet', 'model.variant': 'paper', 'checkpoint.keep_weights': True}
+    config = small(small_dataset_dir, **fields)
+    _, trained, _ = run(config, tmp_path / 'trained')
+    expected = pd.read_csv(tmp_path / 'trained' / 'predictions.csv')
+    # The networks of the run, in another order, as `dualatme_jax.convert` would leave them.
+    variables = load_weights(tmp_path / 'trained' / 'waves' / 'wave_000' / 'weights')
+    names = pd.read_csv(tmp_path / 'trained' / 'trials.csv', dtype={'subject': str})
+    order = np.roll(np.arange(8), 3)
+    turned = jax.tree.map(lambda leaf: np.asarray(leaf)[order], variables)
+    people = [f'{names["database"][k]}_{names["subject"][k]}' for k in order]
+    (tmp_path / 'weights').mkdir()
+    folds.save(folds.Folds('ststnet', 'paper', 3, tuple(people), turned), tmp_path / 'weights')
+
+    config.evaluate_only = str(tmp_path / 'weights')
+    complete, results, printed = run(config, tmp_path / 'evaluated')
+    assert complete
+    found = pd.read_csv(tmp_path / 'evaluated' / 'predictions.csv')
+    pd.testing.assert_frame_equal(found, expected, rtol=1e-4)
+    assert results['scores'] == trained['scores']
+    assert results['selection'] == 'evaluate_only'
+    assert '8 networks of' in printed
+    assert 'selection: the weights of' in printed
+
+    config.model.name = 'rcn_a'
+    with pytest.raises(InputError, match=r"holds weights of 'ststnet', .* the config has 'rcn_a'"):
+        run(config, tmp_path / 'other')
+    short = folds.Folds('ststnet', 'paper', 3, tuple(people[:7]), jax.tree.map(lambda leaf: leaf[:7], turned))
+    (tmp_path / 'short').mkdir()
+    folds.save(short, tmp_path / 'short')
+    config.model.name, config.evaluate_only = 'ststnet', str(tmp_path / 'short')
+    with pytest.raises(InputError, match='has no weights'):
+        run(config, tmp_path / 'lacking')

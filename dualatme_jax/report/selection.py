@@ -6,16 +6,16 @@ returns a predictions table without that column. `last` is the default and `nest
 `best_on_test` is what papers do that report for each subject the best epoch on that very subject.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
+from rich.table import Table
 
 from dualatme_jax import schema
 from dualatme_jax.errors import InputError
 from dualatme_jax.report import nested as nested_lib
-from dualatme_jax.report import predictions
-
-EPOCH = 'epoch'
+from dualatme_jax.report import predictions, scores, tables
+from dualatme_jax.schema import EPOCH
 
 
 def last(table: pd.DataFrame) -> pd.DataFrame:
@@ -77,6 +77,44 @@ def choose(inner: pd.DataFrame, fields: Sequence[str], metric: str = 'uf1') -> p
     """What `nested.choose` does, seed by seed: a point that one seed lacks is a choice for the others."""
     chosen = [nested_lib.choose(rows, fields, metric) for _, rows in inner.groupby('seed')]
     return pd.concat(chosen, ignore_index=True)
+
+
+def beside(selected: Mapping[str, pd.DataFrame], *, resamples: int = 1000) -> dict[str, dict]:
+    """The scores of several selections from one training.
+
+    Args:
+      selected: name of the selection -> predictions of one point; `last` is among them.
+      resamples: draws of the bootstrap over subjects.
+
+    Returns:
+      name -> `leaks`, `scores` as results.json has them, and `gap`, by which its mean UF1 is above that of
+      the last epoch.
+    """
+    found = {name: scores.score_run(rows, resamples=resamples)['scores'] for name, rows in selected.items()}
+    honest = found['last'][schema.FULL]['uf1']['mean']
+    return {
+        name: {
+            'leaks': name == 'best_on_test',
+            'scores': own,
+            'gap': own[schema.FULL]['uf1']['mean'] - honest,
+        }
+        for name, own in found.items()
+    }
+
+
+def rich_table(rows: Mapping[str, Mapping]) -> Table:
+    """What `beside` returned, all clips together, for a terminal of 80 columns."""
+    view = tables.plain(
+        'Selections of the epoch, from the same training',
+        '\nLEAKS: chosen by the labels of the left-out subjects, who are scored; no result.',
+    )
+    view.add_column('')
+    for head in (*tables.HEADINGS.values(), 'UF1 - last'):
+        view.add_column(head, justify='right', no_wrap=True)
+    for name, row in rows.items():
+        means = [tables.short(row['scores'][schema.FULL][metric]['mean']) for metric in tables.HEADINGS]
+        view.add_row(f'{name}, LEAKS' if row['leaks'] else name, *means, tables.short(row['gap'], sign=True))
+    return view
 
 
 def kept_epochs(table: pd.DataFrame) -> list[int]:

@@ -102,8 +102,8 @@ class Parallel:
         )
         return jax.jit(shared, donate_argnums=tuple(donate), **options)
 
-    def place_trials(self, trials: Trial) -> Trial:
-        """Trials [F] of this process's memory, each at its device."""
+    def place_trials(self, trials: Any) -> Any:
+        """Trials, or their states, [F] of this process's memory, each at its device."""
         return jax.tree.map(lambda leaf: _placed(leaf, self._by_trial), trials)
 
     def place_clips(self, clips: Clips) -> Clips:
