@@ -1,7 +1,9 @@
-"""Dual-ATME's convolutions, computed in every way that there is, alone and for stacked trials.
+"""Convolutions, computed in every way that there is, alone and for stacked trials.
 
-    python -m benchmarks.lowering [--trials N] [--batch N] [--rounds N] [--precision NAME]
+    python -m benchmarks.lowering [--wide] [--trials N] [--batch N] [--rounds N] [--precision NAME]
                                   [--json FILE] [--plot FILE]
+
+They are those of Dual-ATME, or with --wide some of many channels, of RCN and ResNet-18.
 
 Of each convolution the output and both gradients are timed as one compiled program, of one trial and of N
 stacked ones (each with its own input and kernel). The ways are those of `models.layers.lowering`, and its
@@ -62,6 +64,13 @@ CONVOLUTIONS = (
     Convolution(7, 2, 1, 3),
 )
 
+WIDE = (
+    Convolution(12, 32, 32, 3),
+    Convolution(28, 64, 64, 3),
+    Convolution(14, 128, 128, 3),
+    Convolution(7, 256, 256, 3),
+)
+
 EDGES = (2, 4, 7)  # of tiles; 1 is im2col, a whole row is row
 
 Way = Callable[[jax.Array, jax.Array, lowering.Axes], jax.Array]
@@ -70,7 +79,8 @@ Way = Callable[[jax.Array, jax.Array, lowering.Axes], jax.Array]
 def ways(convolution: Convolution) -> dict[str, Way]:
     """The ways to compute a convolution, by name; tiles of several edges where it has more than one tap."""
     edges = EDGES if convolution.taps > 1 else ()
-    return lowering.LOWERINGS | {
+    each = {name: way for name, way in lowering.LOWERINGS.items() if name != 'auto'}  # one of the others
+    return each | {
         f'tiles of {edge}': lowering.tiled(lambda axes, edge=edge: (edge,) * len(axes)) for edge in edges
     }
 
@@ -175,6 +185,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog='python -m benchmarks.lowering', description=__doc__.splitlines()[0]
     )
+    parser.add_argument('--wide', action='store_true', help='convolutions of many channels')
     parser.add_argument('--trials', type=int, default=4, help='stacked, beside one alone (default: 4)')
     parser.add_argument('--batch', type=int, default=128, help='examples of each trial (default: 128)')
     parser.add_argument('--rounds', type=int, default=5, help='all ways in turns (default: 5)')
@@ -189,18 +200,19 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     """Measures everything; returns what the JSON file holds."""
     machine.check_outputs(options)
     machine.check_at_least_one(options, 'trials', 'batch', 'rounds')
+    convolutions = WIDE if options.wide else CONVOLUTIONS
     found = {
         'machine': machine.describe(jax.local_devices()[0].device_kind),
         'versions': machine.versions('jax', 'jaxlib', 'numpy'),
         'rounds': options.rounds,
         'precision': options.precision,
         'default': lowering.DEFAULT,
-        'edges': {str(each): lowering.tile(each.axes) for each in CONVOLUTIONS},
+        'edges': {str(each): lowering.tile(each.axes) for each in convolutions},
         'rows': [],
     }
     console = Console()
     for trials in dict.fromkeys((1, options.trials)):
-        for convolution in CONVOLUTIONS:
+        for convolution in convolutions:
             with jax.default_matmul_precision(devices.PRECISIONS[options.precision]):
                 found['rows'] += measure(convolution, trials, options.batch, options.rounds)
         console.print(table(found['rows'], trials))

@@ -102,8 +102,9 @@ def get_config(dataset: str = '') -> ConfigDict:
     config.engine.dispatch = 'auto'
     # Of products: 'float32', or for speed 'tf32' (GPUs) or 'bfloat16'; sums are float32 always.
     config.engine.precision = 'float32'
-    # Of convolutions: 'tile', 'im2col', 'row', 'unrolled', 'grouped'; see `python -m benchmarks.lowering`.
-    config.engine.lowering = 'tile'
+    # Of convolutions: 'auto' by their shapes, or 'tile', 'im2col', 'row', 'unrolled', 'grouped' for all of
+    # them; see `python -m benchmarks.lowering`.
+    config.engine.lowering = 'auto'
     # Compiled programs are kept here for the next run; '': nowhere. JAX_COMPILATION_CACHE_DIR comes first.
     config.engine.cache = '~/.cache/dualatme_jax'
 

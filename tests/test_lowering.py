@@ -37,6 +37,9 @@ GEOMETRIES = {
     ),
 }
 
+# `auto` is one of the others, see below.
+WAYS = [name for name in lowering.LOWERINGS if name != 'auto']
+
 # Compiled in half the time; the arithmetic is the same.
 jit = functools.partial(jax.jit, compiler_options={'xla_backend_optimization_level': 0})
 
@@ -108,7 +111,7 @@ def assert_trials_close(found, geometry):
 
 
 @pytest.mark.parametrize('geometry', GEOMETRIES)
-@pytest.mark.parametrize('name', lowering.LOWERINGS)
+@pytest.mark.parametrize('name', WAYS)
 def test_stacked_trials_are_xla_s_one_by_one(name, geometry):
     sizes, taps, options = GEOMETRIES[geometry]
     with lowering.use(name):
@@ -117,7 +120,7 @@ def test_stacked_trials_are_xla_s_one_by_one(name, geometry):
 
 
 @pytest.mark.parametrize('geometry', ['row, all', 'square', 'volume'])
-@pytest.mark.parametrize('name', lowering.LOWERINGS)
+@pytest.mark.parametrize('name', WAYS)
 def test_one_trial_is_xla_s(name, geometry):
     sizes, taps, options = GEOMETRIES[geometry]
     x, kernel = arguments(sizes, taps)
@@ -213,7 +216,7 @@ def test_tiles_of_every_edge_are_xla_s(drawn):
 
 
 def test_an_unknown_lowering_is_refused_with_those_there_are():
-    message = r"unknown lowering 'winograd': config.engine.lowering takes 'tile', 'im2col'"
+    message = r"unknown lowering 'winograd': config.engine.lowering takes 'auto', 'tile', 'im2col'"
     with pytest.raises(InputError, match=message), lowering.use('winograd'):
         pass
 
@@ -292,3 +295,27 @@ def test_bfloat16_is_of_the_convolution_s_three_products_with_sums_in_float32():
     # The others spread the kernels over their tiles, which rounds nothing.
     assert {tuple(kind) for kind in kinds} == {('bf16', 'bf16', 'f32'), ('f32', 'f32', 'f32')}
     assert program.count('HIGHEST, HIGHEST') == len(kinds) - 3
+
+
+@pytest.mark.parametrize(
+    ('channels', 'taps', 'padding', 'backend', 'own'),
+    [
+        (16, 3, (1, 1), 'cpu', True),
+        (16, 3, (1, 1), 'gpu', False),
+        (15, 3, (1, 1), 'cpu', False),
+        (16, 1, (0, 0), 'cpu', False),
+        (16, 3, (1, -1), 'cpu', False),
+    ],
+)
+def test_wide_convolutions_on_a_cpu_are_xla_s_own_and_all_others_products(
+    monkeypatch, channels, taps, padding, backend, own
+):
+    monkeypatch.setattr(jax, 'default_backend', lambda: backend)
+    x, kernel = normal(0, TRIALS, channels, 5, 5, 2), normal(1, TRIALS, taps, taps, channels, channels)
+    convolve = functools.partial(lowering.convolve, padding=(padding,) * 2)
+    program = jit(jax.vmap(with_gradients(convolve)))
+    assert ('convolution' in program.lower(x, kernel).as_text()) == own
+    found = program(x, kernel)
+    for trial in range(TRIALS):
+        wanted = jit(with_gradients(xla_convolve, padding=(padding,) * 2))(x[trial], kernel[trial])
+        assert_close([part[trial] for part in found], wanted)

@@ -10,15 +10,18 @@ from benchmarks import lowering as benchmark
 from dualatme_jax.models.layers import lowering
 
 SMALL = benchmark.Convolution(4, 2, 3, 3)
-WAYS = [*lowering.LOWERINGS, 'tiles of 2']
+WAYS = ['tile', 'im2col', 'row', 'unrolled', 'grouped', 'tiles of 2']
 
 
-def test_the_command_writes_a_row_a_convolution_a_way_and_a_number_of_trials(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(benchmark, 'CONVOLUTIONS', (SMALL,))
+@pytest.mark.parametrize('wide', [False, True])
+def test_the_command_writes_a_row_a_convolution_a_way_and_a_number_of_trials(
+    tmp_path, monkeypatch, capsys, wide
+):
+    monkeypatch.setattr(benchmark, 'WIDE' if wide else 'CONVOLUTIONS', (SMALL,))
     monkeypatch.setattr(benchmark, 'EDGES', (2,))
     files = {kind: tmp_path / f'found.{suffix}' for kind, suffix in (('json', 'json'), ('plot', 'png'))}
     arguments = ['--trials=2', '--batch=3', '--rounds=2', *(f'--{k}={path}' for k, path in files.items())]
-    assert benchmark.main(arguments) == 0
+    assert benchmark.main([*arguments, *(['--wide'] if wide else [])]) == 0
 
     found = json.loads(files['json'].read_text())
     assert [(row['trials'], row['way']) for row in found['rows']] == [

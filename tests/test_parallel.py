@@ -137,7 +137,7 @@ def test_training_holds_no_collective(dataset, rows, mapping, dispatch):
     assert not found
 
 
-@pytest.mark.parametrize('lowering', sorted(LOWERINGS))
+@pytest.mark.parametrize('lowering', sorted(LOWERINGS.keys() - {'auto'}))
 @pytest.mark.parametrize('mapping', devices.MAPPINGS)
 def test_every_lowering_trains_the_same_networks(train, rows, one, lowering, mapping):
     assert_same(train(rows, 4, mapping=mapping, lowering=lowering), one)

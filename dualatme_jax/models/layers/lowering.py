@@ -5,7 +5,7 @@ Here it is a matrix product instead, which `vmap` turns into a batched matrix pr
 The output is cut into tiles; the patch of the input under each tile becomes a column; and one matrix, into
 which the kernel is spread, makes of each column the outputs of its tile. Larger tiles copy less of the input,
 since patches overlap less, and multiply more zeros. A tile of one output is im2col; one of a whole row is a
-Toeplitz matrix along the row. `tile` is the table that chooses.
+Toeplitz matrix along the row. `tile` is the table of their edges, `auto` of which way a convolution takes.
 
 The other ways are here to be compared: `benchmarks.lowering` measures all of them.
 
@@ -242,16 +242,43 @@ def _one_by_one(function: Callable) -> Callable:
     return batched
 
 
+by_tiles = tiled(tile)
+im2col = tiled(lambda axes: (1,) * len(axes))
+
+
+# Output and both gradients of 64 examples on one CPU core, in ms, by `benchmarks.lowering --wide --batch 64`:
+#                      tile  im2col  unrolled
+#   12x12,  32- 32, 3x3  13      11         8
+#   28x28,  64- 64, 3x3 283     336       149
+#   14x14, 128-128, 3x3 237     177       144
+#   7x7,   256-256, 3x3 325     155       132
+_WIDE = 16
+
+
+def auto(x: jax.Array, kernel: jax.Array, axes: Axes) -> jax.Array:
+    """The way that is fastest for a shape.
+
+    With few channels tiles; with many their zeros cost more than they save. Then a CPU, which has a trial a
+    core, takes XLA's own convolution; elsewhere im2col, whose program does not grow with the trials (not
+    measured there yet).
+    """
+    cut = any(axis.low < 0 or axis.high < 0 for axis in axes)  # XLA's own goes wrong there
+    pointwise = all(axis.taps == 1 for axis in axes)
+    if pointwise or cut or min(kernel.shape[-2:]) < _WIDE:
+        return by_tiles(x, kernel, axes)
+    return (unrolled if jax.default_backend() == 'cpu' else im2col)(x, kernel, axes)
+
+
 LOWERINGS: dict[str, Callable[..., jax.Array]] = {
-    'tile': tiled(tile),
-    'im2col': tiled(lambda axes: (1,) * len(axes)),
+    'auto': auto,
+    'tile': by_tiles,
+    'im2col': im2col,
     'row': tiled(lambda axes: (*[1] * (len(axes) - 1), axes[-1].out)),
     'unrolled': unrolled,
     'grouped': plain,
 }
 
-# Every backend takes tiles: on CPUs they were measured fastest, on GPUs and TPUs not yet.
-DEFAULT = 'tile'
+DEFAULT = 'auto'
 
 _chosen = contextvars.ContextVar('lowering', default=DEFAULT)
 
