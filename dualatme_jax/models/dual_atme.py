@@ -43,7 +43,6 @@ VARIANTS = {
     'aars': Variant(branches=('entire',), attention=('entire',)),
 }
 
-
 # In the published code the first branch is the entire face's.
 TORCH_NAMES = {
     **inception.torch_names('entire', 1),
