@@ -1,12 +1,12 @@
 """Leave-one-subject-out training: ours against a PyTorch loop over the folds, on the same machine, in turns.
 
-    python -m benchmarks.loso [--folds N] [--epochs N] [--rounds N] [--dataset DIR]
+    python -m benchmarks.loso [--system NAME] [--folds N] [--epochs N] [--rounds N] [--dataset DIR]
                               [--json FILE] [--plot FILE]
 
-Both sides train the same folds of Dual-ATME (`configs/cd.py`: variant `paper`, batch 128, Adam, focal and
-cosine loss) from data in memory: ours side by side (`training.engine`), PyTorch's one fold after another
-(`benchmarks.pytorch`). Every round runs one and then the other, each in a process of its own, so that the
-thread pools and the memory of the two do not meet.
+Both sides train the same folds of a system from data in memory, by default of Dual-ATME as `configs/cd.py`
+has it (variant `paper`, batch 128, Adam, focal and cosine loss), else by the config of its name: ours side by
+side (`training.engine`), PyTorch's one fold after another (`benchmarks.pytorch`). Every round runs one and
+then the other, each in a process of its own, so that the thread pools and the memory of the two do not meet.
 
 It is measured as HFTA (Wang et al., arXiv 2102.02344) does: samples over wall time, after a warm-up epoch,
 which takes the compilation. The wall time is that of a whole training: fresh networks, all epochs, and the
@@ -35,6 +35,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from ml_collections import ConfigDict
 from rich.console import Console
 
 from benchmarks import machine, workload
@@ -56,11 +57,18 @@ class Work:
       dataset: the clips.
       folds: how many subjects are left out, the first ones.
       epochs: of each.
+      system: that is trained, of `workload.SYSTEMS`.
     """
 
     dataset: Dataset
     folds: int
     epochs: int
+    system: str = 'dual_atme'
+
+    @property
+    def config(self) -> ConfigDict:
+        """Of the system."""
+        return workload.config(self.system)
 
     @property
     def subjects(self) -> pd.DataFrame:
@@ -108,16 +116,21 @@ def ours(work: Work) -> dict[str, Any]:
     import jax
 
     from dualatme_jax import waves
-    from dualatme_jax.training import devices
+    from dualatme_jax.training import devices, encoding
     from dualatme_jax.training.checkpoint import WaveCheckpoints
     from dualatme_jax.training.engine import Engine
 
     devices.one_a_core()
 
     def prepare() -> Run:
-        training = workload.training(work.dataset)
-        engine = Engine(training, work.dataset, batch_size=workload.BATCH_SIZE)
-        rows = workload.rows(work.dataset, work.folds)
+        config = work.config
+        engine = Engine(
+            workload.training(work.dataset, config),
+            work.dataset,
+            batch_size=config.training.batch_size,
+            encode=encoding.encoder(**config.input),
+        )
+        rows = workload.rows(work.dataset, work.folds, config)
         size = waves.fitting_size(engine, rows, console=Console(stderr=True))
 
         def run(epochs: int) -> None:
@@ -155,7 +168,12 @@ def pytorch(work: Work, *, compiled: bool, channels_last: bool) -> dict[str, Any
 
     def prepare() -> Run:
         sequential = baseline.Baseline(
-            data.flow, data.flow_puzzled, data.label, classes=len(data.labels), options=options
+            data.flow,
+            data.flow_puzzled,
+            data.label,
+            classes=len(data.labels),
+            options=options,
+            config=work.config,
         )
         return lambda epochs: sequential.train(held_out, epochs=epochs)
 
@@ -192,6 +210,7 @@ def compare(options: argparse.Namespace) -> dict[str, Any]:
                 flush=True,
             )
     return summary(rounds) | {
+        'system': options.system,
         'folds': options.folds,
         'epochs': options.epochs,
         'dataset': options.dataset or 'random',
@@ -236,7 +255,8 @@ def plot(found: Mapping[str, Any]) -> Any:
     axes.set_xticks([0, 1], ['PyTorch, one by one', 'dualatme_jax'])
     axes.set_ylabel('seconds per fold-epoch')
     axes.set_title(
-        f'{found["folds"]} folds x {found["epochs"]} epochs: {found["ratio"]:.2f} times as fast '
+        f'{found["system"]}, {found["folds"]} folds x {found["epochs"]} epochs: '
+        f'{found["ratio"]:.2f} times as fast '
         f'[{found["ratio_min"]:.2f}, {found["ratio_max"]:.2f}]\n{machine.named(found["machine"])}',
         fontsize=9,
     )
@@ -244,9 +264,11 @@ def plot(found: Mapping[str, Any]) -> Any:
 
 
 def work_of(options: argparse.Namespace) -> Work:
-    """The work that the command names; raises InputError for a dataset that cannot be used."""
+    """The work that the command names; raises InputError for a system or a dataset that cannot be used."""
+    if options.system not in workload.SYSTEMS:
+        raise InputError(f'--system {options.system}: expected one of {", ".join(workload.SYSTEMS)}')
     dataset = dataset_lib.load(options.dataset) if options.dataset else workload.random_clips()
-    work = Work(dataset, options.folds, options.epochs)
+    work = Work(dataset, options.folds, options.epochs, options.system)
     if len(work.subjects) < options.folds:
         raise InputError(
             f'--folds {options.folds}: the dataset has {len(work.subjects)} subjects; '
@@ -274,6 +296,9 @@ def has_pytorch() -> bool:
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command's options."""
     parser = argparse.ArgumentParser(prog='python -m benchmarks.loso', description=__doc__.splitlines()[0])
+    parser.add_argument(
+        '--system', default='dual_atme', metavar='NAME', help="as in config.model.name (default: 'dual_atme')"
+    )
     parser.add_argument('--folds', type=int, default=8, help='subjects left out (default: 8)')
     parser.add_argument('--epochs', type=int, default=3, help='of each fold (default: 3)')
     parser.add_argument('--rounds', type=int, default=3, help='both sides in turns (default: 3)')
@@ -324,6 +349,7 @@ def _in_a_process(side: str, options: argparse.Namespace, cache: str) -> dict[st
     with tempfile.TemporaryDirectory() as folder:
         result = pathlib.Path(folder, 'result.json')
         command = [sys.executable, '-m', 'benchmarks.loso', '--side', side, '--result', str(result)]
+        command += ['--system', options.system]
         command += ['--folds', str(options.folds), '--epochs', str(options.epochs)]
         command += ['--dataset', options.dataset] if options.dataset else []
         command += ['--torch-compile'] if options.torch_compile else []

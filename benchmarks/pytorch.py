@@ -1,34 +1,38 @@
-"""Dual-ATME and its training in PyTorch, one fold after another: the baseline of `python -m benchmarks.loso`.
+"""Training in PyTorch, one fold after another: the baseline of `benchmarks.loso` and `benchmarks.systems`.
 
 Written as one who knows PyTorch would: all clips lie on the device, batches are cut by a shuffled index and
-not by a DataLoader, nothing in an epoch waits for a number, Adam is PyTorch's fused one, and the memory
-format is what was faster (contiguous: by a fifth to a third on 2 CPU cores; not measured on a GPU). It is the
-network and the training of `configs/cd.py` (variant `paper`, batch 128, Adam 1e-3, focal loss with gamma 2,
-0.01 of the cosine distance, last partial batch kept); `tests/test_torch_baseline.py` compares logits, loss
-and gradients with ours. Layers start as PyTorch's own do.
+not by a DataLoader, nothing in an epoch waits for a number, optimizers are PyTorch's fused ones, and the
+memory format is what was faster (contiguous: by a fifth to a third on 2 CPU cores; not measured on a GPU).
+A system trains as its config says: input, batch, order, optimizer, loss; the last partial batch is kept.
+Dual-ATME is here, written for speed, with the losses of `configs/cd.py` (focal with gamma 2, 0.01 of the
+cosine distance); `tests/test_torch_baseline.py` compares logits, loss and gradients with ours. The other
+systems are in `torch_systems`. Layers start as PyTorch's own do.
 
 Axes: N clips, B clips of a batch, T held-out clips, K classes.
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
+from ml_collections import ConfigDict
 
+from benchmarks import workload
 from dualatme_jax.errors import InputError
+from dualatme_jax.training import encoding
 
 try:
     import torch
     from torch import nn
     from torch.nn import functional
+
+    from benchmarks import torch_systems
 except ImportError as error:
     raise InputError(
         f"PyTorch cannot be imported ({error}); the benchmark's baseline needs it: pip install -e '.[bench]'"
     ) from error
 
 REDUCED = 6  # channels after the 1x1 convolutions that precede the 3x3 and 5x5 ones
-BATCH_SIZE = 128
-LEARNING_RATE = 1e-3
 FOCAL_GAMMA = 2.0
 COSINE_WEIGHT = 0.01
 
@@ -135,12 +139,12 @@ class Clips:
     """The dataset on the device.
 
     Attributes:
-      flow, flow_puzzled: [N, 3, 28, 28] float32, -1..1.
+      flows: what the network reads, each [N, 3, 28, 28] float32: the entire face, and of Dual-ATME the
+        puzzled one.
       labels: [N] int64.
     """
 
-    flow: torch.Tensor
-    flow_puzzled: torch.Tensor
+    flows: tuple[torch.Tensor, ...]
     labels: torch.Tensor
 
 
@@ -178,6 +182,7 @@ class Baseline:
       labels: [N], 0..K-1.
       classes: K.
       options: of speed.
+      config: of the system, by default Dual-ATME's; see `workload.config`.
 
     Raises:
       InputError: a device that is not there.
@@ -191,18 +196,20 @@ class Baseline:
         *,
         classes: int,
         options: Options,
+        config: ConfigDict = workload.CONFIG,
     ):
         _prepare(options)
-        self._options = options
+        self._options, self._config = options, config
+        two_branches = config.model.name == 'dual_atme'
+        encode = encoding.encoder(**config.input)
         self._clips = Clips(
-            _images(flow, options),
-            _images(flow_puzzled, options),
+            tuple(_images(encode(x), options) for x in ((flow, flow_puzzled) if two_branches else (flow,))),
             torch.as_tensor(labels, dtype=torch.int64, device=options.device),
         )
-        self._network = DualATME(classes).to(options.device, memory_format=options.memory_format)
-        self._loss: Callable[..., torch.Tensor] = self._forward
-        if options.compile:
-            self._loss = torch.compile(self._forward)
+        network = build(config.model, classes)
+        self._network = network.to(options.device, memory_format=options.memory_format)
+        self._criterion = joint_loss if two_branches else functional.cross_entropy
+        self._loss = torch.compile(self._forward) if options.compile else self._forward
 
     def train(self, folds: Sequence[np.ndarray], *, epochs: int, seed: int = 0) -> list[np.ndarray]:
         """Trains one network a fold, one after another, each for all its epochs.
@@ -222,7 +229,7 @@ class Baseline:
         for layer in self._network.modules():
             if hasattr(layer, 'reset_parameters'):
                 layer.reset_parameters()
-        optimizer = torch.optim.Adam(self._network.parameters(), lr=LEARNING_RATE, fused=True)
+        optimizer = make_optimizer(self._network.parameters(), self._config.optimizer)
         every = np.arange(len(self._clips.labels))
         device = self._options.device
         train = torch.as_tensor(np.setdiff1d(every, held_out), device=device)
@@ -234,25 +241,44 @@ class Baseline:
     def _epoch(self, train: torch.Tensor, optimizer: torch.optim.Optimizer) -> torch.Tensor:
         """Trains one epoch; returns its mean loss, which stays on the device."""
         total = torch.zeros((), device=train.device)
-        order = train[torch.randperm(len(train), device=train.device)]
-        for index in order.split(BATCH_SIZE):
-            loss = self._loss(
-                self._clips.flow[index], self._clips.flow_puzzled[index], self._clips.labels[index]
-            )
+        settings = self._config.training
+        order = train[torch.randperm(len(train), device=train.device)] if settings.shuffle else train
+        for index in order.split(settings.batch_size):
+            loss = self._loss([flow[index] for flow in self._clips.flows], self._clips.labels[index])
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
             total += loss.detach() * len(index)
         return total / len(train)
 
-    def _forward(self, flow: torch.Tensor, flow_puzzled: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        return joint_loss(*self._network(flow, flow_puzzled), labels)
+    def _forward(self, flows: Sequence[torch.Tensor], labels: torch.Tensor) -> torch.Tensor:
+        return self._criterion(*self._outputs(flows), labels)
+
+    def _outputs(self, flows: Sequence[torch.Tensor]) -> tuple[torch.Tensor, ...]:
+        """Logits, and of Dual-ATME both branches' features."""
+        outputs = self._network(*flows)
+        return outputs if isinstance(outputs, tuple) else (outputs,)
 
     @torch.inference_mode()
     def _predict(self, index: torch.Tensor) -> np.ndarray:
         self._network.eval()
-        logits, _, _ = self._network(self._clips.flow[index], self._clips.flow_puzzled[index])
+        logits, *_ = self._outputs([flow[index] for flow in self._clips.flows])
         return logits.softmax(-1).cpu().numpy()
+
+
+def build(model: ConfigDict, classes: int) -> nn.Module:
+    """The network that the section `model` of a config names."""
+    if model.name == 'dual_atme':
+        return DualATME(classes, model.dropout)
+    return torch_systems.build(model.name, variant=model.variant, classes=classes, dropout=model.dropout)
+
+
+def make_optimizer(parameters: Iterable[nn.Parameter], settings: ConfigDict) -> torch.optim.Optimizer:
+    """The optimizer that the section `optimizer` of a config names."""
+    rate = settings.learning_rate
+    if settings.name == 'sgd':
+        return torch.optim.SGD(parameters, lr=rate, momentum=settings.momentum, fused=True)
+    return torch.optim.Adam(parameters, lr=rate, betas=(settings.beta1, settings.beta2), fused=True)
 
 
 def default_device() -> str:
@@ -280,6 +306,6 @@ def _prepare(options: Options) -> None:
 
 
 def _images(flow: np.ndarray, options: Options) -> torch.Tensor:
-    """Bytes [N, H, W, C] as [N, C, H, W] in -1..1, on the device."""
-    scaled = torch.as_tensor(flow, device=options.device).permute(0, 3, 1, 2).to(torch.float32) / 255
-    return ((scaled - 0.5) / 0.5).contiguous(memory_format=options.memory_format)
+    """Flows [N, H, W, C] as [N, C, H, W], on the device."""
+    images = torch.as_tensor(flow, device=options.device).permute(0, 3, 1, 2)
+    return images.contiguous(memory_format=options.memory_format)

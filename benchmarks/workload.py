@@ -1,19 +1,56 @@
-"""What benchmarks train: Dual-ATME as `configs/cd.py` has it, on random clips in the shape of MEGC2019-CD."""
+"""What benchmarks train: a system as its config has it, on random clips in the shape of MEGC2019-CD."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from ml_collections import ConfigDict
 
-from configs import cd
+from configs import (
+    cd,
+    dual_inception,
+    off_apexnet,
+    rcn_a,
+    rcn_c,
+    rcn_f,
+    rcn_s,
+    rcn_w,
+    resnet18,
+    ststnet,
+)
 from dualatme_jax import schema
 from dualatme_jax.dataset import Dataset
 
 if TYPE_CHECKING:
     from dualatme_jax.training.step import Training
 
-CONFIG = cd.get_config()
+# Every system's config.
+SYSTEMS = {
+    'dual_atme': cd,
+    'ststnet': ststnet,
+    'off_apexnet': off_apexnet,
+    'dual_inception': dual_inception,
+    'rcn_a': rcn_a,
+    'rcn_s': rcn_s,
+    'rcn_w': rcn_w,
+    'rcn_c': rcn_c,
+    'rcn_f': rcn_f,
+    'resnet18': resnet18,
+}
+
+CONFIG = cd.get_config()  # of Dual-ATME
 BATCH_SIZE = CONFIG.training.batch_size
+
+
+def config(system: str) -> ConfigDict:
+    """The config of a system of `SYSTEMS`.
+
+    Of ResNet-18 it is the variant `small`: at 224x224 an epoch of one fold takes a CPU minutes.
+    """
+    found = SYSTEMS[system].get_config()
+    if system == 'resnet18':
+        found.model.variant = 'small'
+    return found
 
 
 def random_clips() -> Dataset:
@@ -34,14 +71,14 @@ def random_clips() -> Dataset:
     )
 
 
-def training(dataset: Dataset) -> 'Training':
-    """The training of one trial."""
+def training(dataset: Dataset, settings: ConfigDict = CONFIG) -> 'Training':
+    """The training of one trial, by a system's config."""
     from dualatme_jax import groups  # loads JAX, which the other side of a comparison does without
 
-    return groups.make_training(CONFIG, dataset.labels)
+    return groups.make_training(settings, dataset.labels)
 
 
-def rows(dataset: Dataset, number: int) -> list[Mapping[str, Any]]:
+def rows(dataset: Dataset, number: int, settings: ConfigDict = CONFIG) -> list[Mapping[str, Any]]:
     """The first rows of the table of trials: every subject left out, with as many seeds as it takes."""
     from dualatme_jax import groups
     from dualatme_jax.training import trials
@@ -50,7 +87,7 @@ def rows(dataset: Dataset, number: int) -> list[Mapping[str, Any]]:
     table = trials.table(
         dataset,
         seeds=range(-(-number // subjects)),
-        points=[groups.hyperparameters(CONFIG, dataset.labels)],
+        points=[groups.hyperparameters(settings, dataset.labels)],
         allow_missing_class=True,
     )
     return table[:number].to_dict('records')

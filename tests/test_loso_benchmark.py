@@ -54,6 +54,7 @@ def test_the_warm_up_is_not_timed():
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [
+        (['--system=ststnet2'], '--system ststnet2: expected one of dual_atme, ststnet, off_apexnet'),
         (['--folds=0'], '--folds is 0; expected 1 or more'),
         (['--folds=69'], '--folds 69: the dataset has 68 subjects'),
         (['--epochs=-1'], '--epochs is -1'),
@@ -75,7 +76,7 @@ def test_without_pytorch_the_extra_is_named(capsys, monkeypatch):
 
 def test_the_files_hold_all_rounds(tmp_path):
     rounds = [sides(8, 4, 30), sides(9, 3, 5)]
-    found = loso.summary(rounds) | {'rounds': rounds, 'folds': 2, 'epochs': 4}
+    found = loso.summary(rounds) | {'rounds': rounds, 'system': 'ststnet', 'folds': 2, 'epochs': 4}
     found['machine'] = {'processor': 'some', 'device': 'cpu', 'cores': 2}
     options = loso.parse([f'--json={tmp_path / "a.json"}', f'--plot={tmp_path / "a.png"}'])
     loso._report(found, options)

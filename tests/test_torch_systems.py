@@ -8,8 +8,7 @@ import pytest
 
 torch = pytest.importorskip('torch')
 
-import torch_systems as theirs  # noqa: E402
-
+from benchmarks import torch_systems as theirs  # noqa: E402
 from dualatme_jax import models, schema  # noqa: E402
 from dualatme_jax.convert import names  # noqa: E402
 
