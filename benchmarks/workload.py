@@ -24,7 +24,7 @@ from dualatme_jax.dataset import Dataset
 if TYPE_CHECKING:
     from dualatme_jax.training.step import Training
 
-# Every system's config.
+# The config of every system that has a network in `torch_systems`.
 SYSTEMS = {
     'dual_atme': cd,
     'ststnet': ststnet,

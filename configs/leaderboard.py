@@ -68,7 +68,7 @@ def point(name: str, *, quick: bool) -> dict[str, Any]:
     if name != home.model.name:
         own = importlib.import_module(f'configs.{name}').get_config()
     if quick:
-        own.training.epochs = QUICK[name]
+        own.training.epochs = QUICK.get(name, own.training.epochs)
         own.model.variant = 'small' if name == 'resnet18' else own.model.variant
     differing = {
         f'{section}.{field}': value

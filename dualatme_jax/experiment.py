@@ -1,5 +1,6 @@
 """One run, from config to report. Read top to bottom."""
 
+import gc
 import hashlib
 import json
 import os
@@ -11,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
+import pandas as pd
 from ml_collections import ConfigDict
 from rich.console import Console
 
@@ -18,13 +20,17 @@ from dualatme_jax import dataset as dataset_lib
 from dualatme_jax import outcome, processes, settings, waves
 from dualatme_jax import sweep as sweep_lib
 from dualatme_jax import workdir as workdir_lib
+from dualatme_jax.convert import folds
 from dualatme_jax.dataset import Dataset
 from dualatme_jax.errors import InputError
 from dualatme_jax.groups import Group, hyperparameters, make_groups, without_difference
 from dualatme_jax.ledger import Ledger
 from dualatme_jax.report import paper
+from dualatme_jax.report.selection import NESTED
 from dualatme_jax.sweep import Sweep
 from dualatme_jax.training import devices, trials
+
+MOST_ROWS = 20_000_000  # predictions in one table: about 3 GB
 
 
 def run(config: ConfigDict, workdir: str | os.PathLike, console: Console | None = None) -> bool:
@@ -62,8 +68,8 @@ def run(config: ConfigDict, workdir: str | os.PathLike, console: Console | None 
             {'group': point.group} | point.values | hyperparameters(point.config, labels)
             for point in swept.points
         ],
-        parts=config.selection.parts if config.selection.name == settings.NESTED else 0,
-        allow_missing_class=config.data.allow_missing_class,
+        parts=config.selection.parts if config.selection.name == NESTED else 0,
+        allow_missing_class=config.data.allow_missing_class or bool(config.evaluate_only),
     )
     groups = make_groups(swept, datasets)
     for point, same in without_difference(swept, labels):
@@ -72,7 +78,10 @@ def run(config: ConfigDict, workdir: str | os.PathLike, console: Console | None 
             'what differs is not read there',
             soft_wrap=True,
         )
+    check_rows(table, swept, datasets[0].size)
     identity = json.loads(config.to_json()) | {'dataset': fingerprint(*datasets)}
+    if config.evaluate_only:
+        identity['weights'] = folds.fingerprint(pathlib.Path(config.evaluate_only).expanduser())
     with workdir_lib.claim(workdir, identity) as folder:
         path = folder / workdir_lib.TRIALS
         begun, reported = processes.agreed([path.exists(), (folder / workdir_lib.RESULTS).exists()])
@@ -119,8 +128,35 @@ def train(
                 raise
             told = str(error) if isinstance(error, InputError) else traceback.format_exc()
             console.print(f'{group.prefix}failed: {told}', soft_wrap=True)
-            failures[group.number] = f'{type(error).__name__}: {str(error).splitlines()[0]}'
+            failures[group.number] = reason(error)
+        gc.collect()  # an error, which is gone now, held networks that would stand in the next one's way
     return failures
+
+
+def reason(error: Exception) -> str:
+    """An error in one line; of what a user can mend, all that it says."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    if isinstance(error, InputError):
+        return ' '.join(lines)
+    return ': '.join([type(error).__name__, *lines[:1]])
+
+
+def check_rows(table: pd.DataFrame, swept: Sweep, clips: int) -> None:
+    """Raises InputError where so many predictions would be kept that no table of them fits the memory."""
+    every = swept.reference.config.selection.every
+    rows = 0
+    for point in swept.points:
+        epochs = point.config.training.epochs
+        kept = 1 + (epochs - 1) // every if every else 1
+        own = table[table['point'] == point.number]
+        # The inner trials of a subject predict all clips but its own between them, the outer ones all clips.
+        rows += kept * clips * (len(own[own['inner'] == 1]) + own['seed'].nunique())
+    if rows > MOST_ROWS:
+        raise InputError(
+            f'the run would keep {rows / 1e6:.0f} million predictions, and tables of more than '
+            f'{MOST_ROWS / 1e6:.0f} million do not fit a usual memory; keep fewer epochs '
+            f'(config.selection.every, now {every}), or sweep over fewer points or seeds'
+        )
 
 
 def load_datasets(swept: Sweep) -> list[Dataset]:

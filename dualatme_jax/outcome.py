@@ -29,7 +29,7 @@ from dualatme_jax.report import (
     tables,
 )
 from dualatme_jax.report import sweep as sweep_report
-from dualatme_jax.settings import BEST_ON_TEST, NESTED
+from dualatme_jax.report.selection import BEST_ON_TEST, LAST, NESTED
 from dualatme_jax.sweep import Sweep
 
 MOST_TOLD = 5  # choices of nested selection on the terminal
@@ -130,8 +130,10 @@ def report(
         why = reasons(ledger, swept, failures or {})
         result['leaderboard'] = report_leaderboard(kept, inner, why, ledger, swept, dataset, folder, console)
     results.write(result, folder / workdir_lib.RESULTS)
-    shutil.rmtree(folder / workdir_lib.CHECKPOINTS, ignore_errors=True)
-    console.print(f'trained in {ledger.seconds:.0f} s; everything is in {folder}', soft_wrap=True)
+    if ledger.unfinished.empty:
+        shutil.rmtree(folder / workdir_lib.CHECKPOINTS, ignore_errors=True)
+    done = 'evaluated' if config.evaluate_only else 'trained'
+    console.print(f'{done} in {ledger.seconds:.0f} s; everything is in {folder}', soft_wrap=True)
     return not len(lacking)
 
 
@@ -160,10 +162,10 @@ def select(
     """
     config, title = swept.reference.config, sweep_lib.named(swept.reference.values) or None
     of_reference = ledger.table.loc[ledger.table['point'] == swept.reference.number, 'trial']
-    ways = {'last': table[table['trial'].isin(of_reference)]}
+    ways = {LAST: table[table['trial'].isin(of_reference)]}
     words = {
-        'last': f'the weights of {config.evaluate_only}' if config.evaluate_only else 'last epoch',
-        'best_on_test': 'best epoch on the left-out subject, WHICH LEAKS',
+        LAST: f'the weights of {config.evaluate_only}' if config.evaluate_only else 'last epoch',
+        BEST_ON_TEST: 'best epoch on the left-out subject, WHICH LEAKS',
     }
     if inner is not None:
         metric = config.selection.metric
@@ -175,7 +177,7 @@ def select(
         words[NESTED], title = 'nested, by the other subjects', None
     if kept is not None:
         ways[BEST_ON_TEST] = selection.best_on_test(kept[kept['trial'].isin(of_reference)])
-        if len(ways['last']):
+        if len(ways[LAST]):
             result['selections'] = selection.beside(ways, resamples=config.report.resamples)
             console.print(selection.rich_table(result['selections']))
     name = config.selection.name

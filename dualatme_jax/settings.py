@@ -8,11 +8,8 @@ from dualatme_jax import sweep
 from dualatme_jax.errors import InputError
 from dualatme_jax.models.layers import lowering
 from dualatme_jax.report import scores
+from dualatme_jax.report.selection import BEST_ON_TEST, LAST, NESTED
 from dualatme_jax.training import devices, encoding
-
-# How a result is selected: every trial by its last epoch, no point by its score; or point and epoch for each
-# left-out subject by the other subjects; or, which leaks, the epoch by the left-out subject itself.
-LAST, NESTED, BEST_ON_TEST = 'last', 'nested', 'best_on_test'
 
 # What numbers of the config may be: (section, field, least, most).
 RANGES = [

@@ -4,7 +4,7 @@ import contextlib
 import gc
 import pathlib
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -55,10 +55,25 @@ def train(
         check_disk(ledger, group, to_come, size, folder, console)
     if size != ledger.wave_size(group.number):
         plan(ledger, group, size, folder)
-    devices = len(engine.parallel.devices)
+
+    def train_all(size: int) -> None:
+        train_waves(ledger, group, engine, size, folder, identity, console)
+
+    halving(train_all, ledger, group, len(engine.parallel.devices), folder, console)
+
+
+def halving(
+    work: Callable[[int], None],
+    ledger: Ledger,
+    group: Group,
+    devices: int,
+    folder: pathlib.Path,
+    console: Console,
+) -> None:
+    """Calls `work` with the trials a planned wave has; with half as many where the device has no room."""
     while size := ledger.wave_size(group.number):
         try:
-            train_waves(ledger, group, engine, size, folder, identity, console)
+            work(size)
         except memory.OutOfMemoryError as error:
             if size <= devices:  # each has one trial already
                 raise
@@ -72,7 +87,9 @@ def train(
 
 
 def evaluate(ledger: Ledger, group: Group, folder: pathlib.Path, console: Console) -> None:
-    """Scores converted weights instead of training: each subject by its own fold's network, in one wave.
+    """Scores converted weights instead of training: each subject by its own fold's network.
+
+    All are predicted in one pass, or on a CPU one a core at a time; where memory is short, in halves.
 
     Raises:
       InputError: they are of another network, or their subjects are not those of the dataset.
@@ -91,12 +108,22 @@ def evaluate(ledger: Ledger, group: Group, folder: pathlib.Path, console: Consol
     rows = ledger.trials(group.number)
     places = folds.match(found.subjects, list(zip(rows['database'], rows['subject'], strict=True)))
     variables = jax.tree.map(lambda leaf: np.asarray(leaf)[places], found.variables)
-    console.print(f'{len(rows)} networks of {given}, all in one pass', soft_wrap=True)
-    wave = make_engine(group, rows).evaluate(rows.to_dict('records'), variables)
-    ledger.plan(group.number, len(rows))
-    [(number, _)] = ledger.pending(group.number)
-    keep(wave, folder / workdir_lib.WAVES / workdir_lib.wave_name(number))
-    ledger.close_wave(number, wave)
+    console.print(f'{len(rows)} networks of {given}', soft_wrap=True)
+    engine = make_engine(group, rows)
+    devices = engine.parallel.devices
+    plan(ledger, group, memory.most_at_once(group.config.engine.max_trials, devices, len(rows)), folder)
+
+    def evaluate_all(size: int) -> None:
+        for number, own in ledger.pending(group.number):
+            here = rows['trial'].isin(own['trial']).to_numpy()
+            with memory.explained(size):
+                wave = engine.evaluate(
+                    own.to_dict('records'), jax.tree.map(lambda leaf, here=here: leaf[here], variables), size
+                )
+            keep(wave, folder / workdir_lib.WAVES / workdir_lib.wave_name(number))
+            ledger.close_wave(number, wave)
+
+    halving(evaluate_all, ledger, group, len(devices), folder, console)
 
 
 def keep(wave: Wave, folder: pathlib.Path) -> None:
@@ -107,10 +134,15 @@ def keep(wave: Wave, folder: pathlib.Path) -> None:
 
 
 def plan(ledger: Ledger, group: Group, size: int, folder: pathlib.Path) -> None:
-    """Cuts what is pending of a group into waves of `size`, anew."""
+    """Cuts what is pending of a group into waves of `size`, anew; what was begun of them is begun again."""
+    before = [number for number, _ in ledger.pending(group.number)]
     ledger.plan(group.number, size)
+    after = [number for number, _ in ledger.pending(group.number)]
     if processes.is_first():
-        shutil.rmtree(folder / workdir_lib.CHECKPOINTS, ignore_errors=True)  # of other waves
+        for number in {*before, *after}:  # the checkpoints of other groups are those of waves that stay
+            shutil.rmtree(
+                folder / workdir_lib.CHECKPOINTS / workdir_lib.wave_name(number), ignore_errors=True
+            )
 
 
 def planned_size(ledger: Ledger, group: Group, engine: Engine, console: Console) -> int:
@@ -181,7 +213,10 @@ def check_disk(
     """
     weights = checkpoint = 0
     for other in to_come:
-        rows = pd.concat([rows for _, rows in ledger.pending(other.number)])
+        pending = [rows for _, rows in ledger.pending(other.number)]
+        if not pending:  # it ended in an earlier process
+            continue
+        rows = pd.concat(pending)
         state = disk.state_of(other.training, other.dataset, rows.iloc[0].to_dict())
         if other.config.checkpoint.keep_weights:
             weights += disk.size(state.variables) * len(rows)

@@ -26,12 +26,11 @@ WEIGHTS = 'weights'
 TENSORBOARD = 'tensorboard'
 
 # Sections, and a field, that decide what is trained. The others (where the data lies, on which devices it is
-# trained, how often it is saved) may change between a run and its continuation; `dataset` is the data's
-# fingerprint.
+# trained, how often it is saved) may change between a run and its continuation; `dataset` and `weights` are
+# the fingerprints of the data and of weights that are evaluated.
 DECISIVE = (
     'dataset',
     'engine.precision',
-    'evaluate_only',
     'input',
     'loss',
     'model',
@@ -40,6 +39,7 @@ DECISIVE = (
     'selection',
     'sweep',
     'training',
+    'weights',
 )
 
 

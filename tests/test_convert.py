@@ -551,3 +551,9 @@ def test_help_waits_for_nothing_heavy():
         [sys.executable, '-m', 'dualatme_jax.convert', '--help'], capture_output=True, text=True, check=True
     )
     assert '--to-torch' in helped.stdout
+
+
+@pytest.mark.parametrize('subject', ['../escaped', '/tmp/escaped', 'a/b', 'a\\b', ''])
+def test_a_subject_that_is_no_file_s_name_is_refused(subject):
+    with pytest.raises(InputError, match='no name of a file; expected one without slashes'):
+        folds.file_name(subject)

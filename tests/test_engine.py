@@ -169,7 +169,7 @@ def test_a_checkpoint_of_another_config_is_refused(trainer, rows, tmp_path):
 
 
 def test_ctrl_c_waits_until_a_checkpoint_is_whole(trainer, rows, stacked, tmp_path, monkeypatch):
-    saved = []
+    saved, handler = [], signal.getsignal(signal.SIGINT)
     save = ocp.CheckpointManager.save
 
     def interrupted(self, *arguments, **options):
@@ -181,7 +181,7 @@ def test_ctrl_c_waits_until_a_checkpoint_is_whole(trainer, rows, stacked, tmp_pa
     with pytest.raises(KeyboardInterrupt):
         train(trainer, rows, tmp_path)
     assert saved == [2]
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is handler
     trained = []
     resumed = train(trainer, rows, tmp_path, on_epoch=lambda done, losses: trained.append(done))
     assert trained == [3]

@@ -509,53 +509,67 @@ def test_kept_epochs_survive_an_interruption(small_dataset_dir, tmp_path, monkey
 
 
 BOARD = (
-    {'model.name': 'dual_atme', 'model.variant': 'hars'},
-    {'model.name': 'ststnet', 'model.variant': 'paper', 'training.epochs': 4},
     {'model.name': 'off_apexnet', 'model.variant': 'paper', 'training.epochs': 3},
+    {'model.name': 'ststnet', 'model.variant': 'paper', 'training.epochs': 4},
 )
 
 
-def test_a_leaderboard_reports_all_systems_but_the_one_that_fails_which_is_tried_again(
-    small_dataset_dir, tmp_path, monkeypatch
+@pytest.mark.parametrize(
+    ('fails', 'error', 'reason'),
+    [
+        (0, ValueError('shapes do not fit\nat all'), 'ValueError: shapes do not fit'),
+        (1, MemoryError(), 'MemoryError'),
+    ],
+)
+def test_a_leaderboard_reports_all_systems_but_the_one_that_fails_which_goes_on(
+    small_dataset_dir, tmp_path, monkeypatch, fails, error, reason
 ):
+    names = [point['model.name'] for point in BOARD]
+    broken, well = names[fails], names[1 - fails]
+    epochs = BOARD[fails]['training.epochs']
     fields = {'sweep': BOARD, 'selection.every': 1, 'report.leaderboard': True, 'report.shortened': 'all'}
-    config = small(small_dataset_dir, **fields)
-    train_wave = Engine.train_wave
+    config = small(small_dataset_dir, **fields, **{'checkpoint.every': 1})
+    told = Reporter.epoch
 
-    def broken(self, rows, **options):
-        if options['epochs'] == 3:
-            raise ValueError('shapes do not fit\nat all')
-        return train_wave(self, rows, **options)
+    def die(self, wave, done, losses):
+        told(self, wave, done, losses)
+        if self._epochs == epochs and done == 3:
+            raise error
 
-    monkeypatch.setattr(Engine, 'train_wave', broken)
+    monkeypatch.setattr(Reporter, 'epoch', die)
     complete, results, printed = run(config, tmp_path)
     assert not complete
     board = {row['system']: row for row in results['leaderboard']}
-    assert [board[name]['status'] for name in ('dual_atme', 'ststnet', 'rcn_w')] == ['scored'] * 2 + [
-        'failed'
-    ]
-    assert board['rcn_w']['reason'] == 'ValueError: shapes do not fit'
+    assert [board[name]['status'] for name in (well, broken)] == ['scored', 'failed']
+    assert board[broken]['reason'] == reason
     table = pd.read_csv(tmp_path / 'epoch_predictions.csv')
-    assert table.groupby('model.name')['epoch'].max().to_dict() == {'dual_atme': 2, 'ststnet': 4}
-    own = table[(table['model.name'] == 'ststnet') & (table['epoch'] == 4)]
-    assert board['ststnet']['uf1_mean'] == pytest.approx(uf1(own))
-    assert board['dual_atme']['reference']
-    assert 'model.name = off_apexnet' in printed
+    last = BOARD[1 - fails]['training.epochs']
+    assert table.groupby('model.name')['epoch'].max().to_dict() == {well: last}
+    assert board[well]['uf1_mean'] == pytest.approx(uf1(table[table['epoch'] == last]))
+    assert board[well]['reference']
     text = (tmp_path / 'leaderboard.md').read_text()
-    assert 'shapes do not fit' in text
-    assert 'all' in text
+    assert reason in text
+    assert 'SHORTENED RUN: all' in text
     assert (tmp_path / 'leaderboard.png').exists()
 
     monkeypatch.undo()
     complete, results, printed = run(config, tmp_path)
     assert complete
-    assert {row['system'] for row in results['leaderboard'] if row['status'] == 'scored'} == set(board) - {
-        'guesser',
-        'guesser_best',
-    }
-    assert 'group 3 of 3' in printed
-    assert 'group 2 of 3' not in printed, 'what had ended is not trained again'
+    assert 'continued after epoch 2' in printed, 'its checkpoint is there still'
+    assert printed.count('side by side') == 1, 'what had ended is not trained again'
+    assert {row['system'] for row in results['leaderboard'] if row['status'] == 'scored'} == set(names)
+    assert not (tmp_path / 'checkpoints').exists()
     assert 'nothing is trained again' in run(config, tmp_path)[2]
+
+
+def test_more_predictions_than_memory_takes_are_refused_before_training(
+    small_dataset_dir, tmp_path, monkeypatch
+):
+    fields = {'training.epochs': 4, 'selection.every': 2, 'selection.name': 'nested', 'selection.parts': 2}
+    # Two kept epochs of 24 clips, by the left-out subject's network and by the inner ones of 8 subjects.
+    monkeypatch.setattr(experiment, 'MOST_ROWS', 2 * 24 * (1 + 8) - 1)
+    with pytest.raises(InputError, match=r'config\.selection\.every, now 2'):
+        run(small(small_dataset_dir, **fields), tmp_path)
 
 
 def test_a_run_that_is_no_leaderboard_ends_with_its_error(small_dataset_dir, tmp_path, monkeypatch):
@@ -604,7 +618,19 @@ def test_weights_from_elsewhere_score_each_subject_by_its_own_network(small_data
     assert results['scores'] == trained['scores']
     assert results['selection'] == 'evaluate_only'
     assert '8 networks of' in printed
+    assert 'evaluated in' in printed
     assert 'selection: the weights of' in printed
+
+    # Other weights in the same folder are another run, and the same ones elsewhere are not.
+    (tmp_path / 'weights').rename(tmp_path / 'moved')
+    config.evaluate_only = str(tmp_path / 'moved')
+    assert 'nothing is trained again' in run(config, tmp_path / 'evaluated')[2]
+    (tmp_path / 'negated').mkdir()
+    negated = jax.tree.map(lambda leaf: -leaf, turned)
+    folds.save(folds.Folds('ststnet', 'paper', 3, tuple(people), negated), tmp_path / 'negated')
+    config.evaluate_only = str(tmp_path / 'negated')
+    with pytest.raises(InputError, match='holds another run:\n  weights is'):
+        run(config, tmp_path / 'evaluated')
 
     config.model.name = 'rcn_a'
     with pytest.raises(InputError, match=r"holds weights of 'ststnet', .* the config has 'rcn_a'"):

@@ -1,3 +1,4 @@
+import importlib
 import io
 import pathlib
 
@@ -82,8 +83,8 @@ def test_a_system_has_its_scores_at_the_last_epoch(frame):
             expected = [spread['mean'], spread['sd'], *spread['interval']]
             assert [row[f'{metric}_{part}'] for part in ('mean', 'sd', 'low', 'high')] == expected
         for name in ('casme2', 'smic', 'samm'):
-            assert row[f'{name}_uf1'] == found[name]['uf1']['mean']
-            assert row[f'{name}_uar'] == found[name]['uar']['mean']
+            assert row[f'{name}_uf1_mean'] == found[name]['uf1']['mean']
+            assert row[f'{name}_uar_mean'] == found[name]['uar']['mean']
 
 
 def test_what_leaks_stands_beside_it_with_the_gap_and_what_a_guesser_gains(frame):
@@ -304,3 +305,10 @@ def test_published_figures_are_those_of_the_notes():
             else:
                 row = next(line for line in systems.splitlines() if line.startswith(f'| **{known.title}**'))
                 assert f'{figure.uf1:.4f}/{figure.uar:.4f}'.replace('0.', '.') in row
+
+
+@pytest.mark.parametrize('name', published.SYSTEMS)
+def test_a_paper_s_epochs_are_those_of_its_config(name):
+    config = importlib.import_module(f'configs.{"cd" if name == "dual_atme" else name}').get_config()
+    assert config.model.name == name
+    assert config.training.epochs == published.SYSTEMS[name].epochs

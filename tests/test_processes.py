@@ -29,6 +29,7 @@ FIELDS = {
     'training.batch_size': 11,
     'report.resamples': 20,
     'checkpoint.every': 1,
+    'selection.every': 2,
     'engine.max_trials': 8,
 }
 

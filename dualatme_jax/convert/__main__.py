@@ -56,7 +56,7 @@ def _to_torch(options: argparse.Namespace) -> str:
     written = []
     with folds.new_folder(out) as folder:
         for subject, variables in networks:
-            written.append(f'{subject}.pth')
+            written.append(folds.file_name(subject))
             pth.write(folder / written[-1], names.to_torch(options.model, variables))
     return f'wrote {len(written)} files of {options.model} to {out}, such as {written[0]}'
 

@@ -4,6 +4,7 @@ import collections
 import contextlib
 import csv
 import dataclasses
+import hashlib
 import json
 import pathlib
 import tempfile
@@ -11,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
+import numpy as np
 
 from dualatme_jax.errors import InputError
 from dualatme_jax.training.checkpoint import load_weights, save_weights
@@ -45,9 +47,28 @@ def save(folds: Folds, folder: pathlib.Path) -> None:
     about = {'model': folds.model, 'variant': folds.variant, 'classes': folds.classes}
     (folder / ABOUT).write_text(json.dumps(about, indent=2) + '\n')
     with (folder / FOLDS).open('w', newline='', encoding='utf-8') as file:
-        rows = [[subject, f'{subject}.pth'] for subject in folds.subjects]
+        rows = [[subject, file_name(subject)] for subject in folds.subjects]
         csv.writer(file, lineterminator='\n').writerows([_COLUMNS, *rows])
     save_weights(folder / WEIGHTS, folds.variables)
+
+
+def fingerprint(folder: pathlib.Path) -> str:
+    """Tells these networks from any other, wherever they lie; see `load` for what is refused."""
+    folds = load(folder)
+    digest = hashlib.sha256(repr((folds.model, folds.variant, folds.classes, folds.subjects)).encode())
+    for path, leaf in jax.tree_util.tree_leaves_with_path(folds.variables):
+        digest.update(jax.tree_util.keystr(path).encode())
+        digest.update(np.asarray(leaf).tobytes())
+    return digest.hexdigest()
+
+
+def file_name(subject: str) -> str:
+    """The .pth file of a subject; raises InputError for a name that would lie elsewhere."""
+    if not subject or pathlib.PurePath(subject).name != subject or set(subject) & set('\\\0'):
+        raise InputError(
+            f'a subject is called {subject!r}, which is no name of a file; expected one without slashes'
+        )
+    return f'{subject}.pth'
 
 
 def is_one(folder: pathlib.Path) -> bool:

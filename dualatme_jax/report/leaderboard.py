@@ -21,7 +21,6 @@ REFERENCE = 'dual_atme'  # what the others are compared with, unless it failed
 SCORED, FLOOR, FAILED = 'scored', 'floor', 'failed'
 GUESS, BEST_GUESS = 'guesser', 'guesser_best'  # in the place of a system's name
 
-LAST, NESTED = 'last', 'nested'  # how its epoch is selected
 _TOLD = ['system', 'title', 'status', 'reason', 'shortened', 'selection']
 COUNTS = ['seeds', 'clips', 'subjects', 'epochs', 'paper_epochs', 'kept_epochs']  # whole numbers, or NaN
 _SCORES = [f'{metric}_{part}' for metric in scores.METRICS for part in ('mean', 'sd', 'low', 'high')]
@@ -57,7 +56,7 @@ def compare(
       `title`; `status`; `reason` of a failure; `shortened`, in every row; `selection` of the epoch; `seeds`,
       `clips`, `subjects`, `epochs` trained, `paper_epochs`, `kept_epochs` to select from; for all clips
       `METRIC_mean`, `METRIC_sd` (over seeds), `METRIC_low` and `METRIC_high` (95% bootstrap over subjects; of
-      the guesser: sd and interval of its draws); the mean `DATABASE_uf1` and `DATABASE_uar` if there are
+      the guesser: sd and interval of its draws); the same by database, `DATABASE_METRIC_PART`, if there are
       several; `best_on_test_METRIC`, which LEAKS, and `gap`, by which its UF1 is above; `guesser_uf1`, of a
       guesser that keeps the best of as many guesses; `published_uf1`, `published_uar`, `published_selects`,
       `published_source`; UF1 minus the reference's, `difference_mean`, `difference_low`, `difference_high`,
@@ -90,13 +89,15 @@ def compare(
         rows += _floor(honest[home], max(row['kept_epochs'] for row in rows))
     rows += [_named(name, FAILED) | _as_published(name) for name in failures if name not in kept]
     frame = pd.DataFrame(rows)
-    single = [f'{name}_{part}' for name in databases(frame) for part in ('uf1', 'uar')]
+    single = [f'{name}_{column}' for name in databases(frame) for column in _SCORES]
     columns = [*_TOLD, *COUNTS, *_SCORES, *single, *_LEAKING, *_PUBLISHED, *_TEST]
     frame = frame.reindex(columns=columns)
     return frame.assign(
         reason=[failures.get(name, '') for name in frame['system']],
         shortened=shortened or '',
-        selection=np.where(frame['status'] == SCORED, LAST if inner is None else NESTED, ''),
+        selection=np.where(
+            frame['status'] == SCORED, selection.LAST if inner is None else selection.NESTED, ''
+        ),
         p_holm=sweep_report.holm(frame['p']),
         reference=frame['system'] == home,
     )
@@ -104,8 +105,8 @@ def compare(
 
 def databases(frame: pd.DataFrame) -> list[str]:
     """The databases that have scores of their own in what `compare` returned."""
-    others = ('best_on_test_uar', 'published_uar')
-    return [name.removesuffix('_uar') for name in frame if name.endswith('_uar') and name not in others]
+    end = '_uar_mean'
+    return [name.removesuffix(end) for name in frame if name.endswith(end)]
 
 
 def _named(name: str, status: str) -> dict:
@@ -144,10 +145,21 @@ def _scored(table: pd.DataFrame, honest: pd.DataFrame, resamples: int) -> dict:
         'subjects': subjects,
         'epochs': epochs[-1],
         'kept_epochs': len(epochs),
-        **sweep_report.score_columns(found),
+        **_columns(found),
         **{f'best_on_test_{metric}': value for metric, value in best.items()},
         'gap': best['uf1'] - found[schema.FULL]['uf1']['mean'],
         'guesser_uf1': guesser.floor(honest, len(epochs))[schema.FULL]['uf1']['mean'],
+    }
+
+
+def _columns(found: Mapping) -> dict[str, float]:
+    """What `scores.score_run` found: `METRIC_PART` of all clips, and `DATABASE_METRIC_PART` of several."""
+    single = [name for name in found if name != schema.FULL]
+    sets = {schema.FULL: ''} | ({name: f'{name}_' for name in single} if len(single) > 1 else {})
+    return {
+        f'{prefix}{column}': value
+        for name, prefix in sets.items()
+        for column, value in sweep_report.score_columns({schema.FULL: found[name]}).items()
     }
 
 
@@ -156,7 +168,7 @@ def _floor(truth: pd.DataFrame, best_of: int) -> list[dict]:
     single, best = guesser.floor(truth), guesser.floor(truth, best_of)[schema.FULL]
     told = {'status': FLOOR, 'published_selects': '', 'published_source': ''}
     return [
-        told | {'system': GUESS, 'title': 'Guesser'} | sweep_report.score_columns(single),
+        told | {'system': GUESS, 'title': 'Guesser'} | _columns(single),
         {
             **told,
             'system': BEST_GUESS,

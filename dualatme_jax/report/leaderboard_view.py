@@ -12,7 +12,8 @@ from rich.text import Text
 from dualatme_jax import schema
 from dualatme_jax.files import replacing
 from dualatme_jax.report import leaderboard_plot, published, scores, tables
-from dualatme_jax.report.leaderboard import COUNTS, FAILED, FLOOR, LAST, NESTED, SCORED, databases
+from dualatme_jax.report.leaderboard import COUNTS, FAILED, FLOOR, SCORED, databases
+from dualatme_jax.report.selection import LAST, NESTED
 
 CSV, MARKDOWN, PLOT = 'leaderboard.csv', 'leaderboard.md', 'leaderboard.png'
 
@@ -75,6 +76,12 @@ def _pair(row: Mapping, name: str) -> str:
     if np.isnan(row[f'{name}_uf1']):
         return '-'
     return '/'.join(tables.short(row[f'{name}_{metric}']) for metric in ('uf1', 'uar'))
+
+
+def _scores(row: Mapping, database: str) -> str:
+    """`.735/.719/.801`: UF1, UAR and Acc on one database."""
+    values = [row[f'{database}_{metric}_mean'] for metric in ('uf1', 'uar', 'acc')]
+    return '-' if np.isnan(values[0]) else '/'.join(map(tables.short, values))
 
 
 def _epochs(row: Mapping) -> str:
@@ -151,7 +158,7 @@ def _markdown(frame: pd.DataFrame, origin: str) -> str:
         'System',
         'Epochs',
         *map(tables.HEADINGS.get, scores.METRICS),
-        *(f'{schema.DATABASE_TITLES.get(name, name)} UF1/UAR' for name in single),
+        *(f'{schema.DATABASE_TITLES.get(name, name)} UF1/UAR/Acc' for name in single),
         'LEAKS: best epoch on the test subject, UF1',
         'Gap',
         'Guesser, best of as many, UF1',
@@ -169,7 +176,7 @@ def _markdown(frame: pd.DataFrame, origin: str) -> str:
                 f'{row["title"]}{" (failed)" if row["status"] == FAILED else ""}',
                 _epochs(row),
                 *(' '.join(tables.estimate(row, metric)).strip() for metric in scores.METRICS),
-                *(_pair(row, name) for name in single),
+                *(_scores(row, name) for name in single),
                 _short(row['best_on_test_uf1']),
                 _short(row['gap'], sign=True),
                 _short(row['guesser_uf1']),

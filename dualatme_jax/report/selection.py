@@ -17,6 +17,9 @@ from dualatme_jax.report import nested as nested_lib
 from dualatme_jax.report import predictions, scores, tables
 from dualatme_jax.schema import EPOCH
 
+# Names of the selections, in configs and results.
+LAST, NESTED, BEST_ON_TEST = 'last', 'nested', 'best_on_test'
+
 
 def last(table: pd.DataFrame) -> pd.DataFrame:
     """The predictions of the last epoch of each seed and point.
@@ -91,7 +94,7 @@ def beside(selected: Mapping[str, pd.DataFrame], *, resamples: int = 1000) -> di
       the last epoch.
     """
     found = {name: scores.score_run(rows, resamples=resamples)['scores'] for name, rows in selected.items()}
-    honest = found['last'][schema.FULL]['uf1']['mean']
+    honest = found[LAST][schema.FULL]['uf1']['mean']
     return {
         name: {
             'leaks': name == 'best_on_test',

@@ -62,16 +62,19 @@ class WaveCheckpoints:
         rest = {
             'identity': self._identity,
             'losses': progress.losses.tolist(),
-            'kept': {str(epoch): chances.tolist() for epoch, chances in progress.kept.items()},
+            'kept': sorted(progress.kept),
             'seconds': progress.seconds,
         }
-        with _uninterrupted():
-            self._manager.save(
-                progress.epochs,
-                args=ocp.args.Composite(
-                    states=ocp.args.StandardSave(progress.states), progress=ocp.args.JsonSave(rest)
-                ),
+        items = {
+            'states': ocp.args.StandardSave(progress.states),
+            'progress': ocp.args.JsonSave(rest),
+        }
+        if progress.kept:
+            items['kept'] = ocp.args.StandardSave(
+                {str(epoch): chances for epoch, chances in progress.kept.items()}
             )
+        with _uninterrupted():
+            self._manager.save(progress.epochs, args=ocp.args.Composite(**items))
 
     def restore(self, like: State) -> Progress | None:
         """The latest save, or None.
@@ -101,9 +104,12 @@ class WaveCheckpoints:
         states = self._manager.restore(
             epochs, args=ocp.args.Composite(states=ocp.args.StandardRestore(like, strict=False))
         ).states
-        kept = {
-            int(epoch): np.asarray(chances, np.float32) for epoch, chances in rest.get('kept', {}).items()
-        }
+        kept = {}
+        if rest.get('kept'):
+            found = self._manager.restore(
+                epochs, args=ocp.args.Composite(kept=ocp.args.StandardRestore())
+            ).kept
+            kept = {int(epoch): np.asarray(chances) for epoch, chances in found.items()}
         return Progress(epochs, states, np.asarray(rest['losses'], float), kept, rest['seconds'])
 
     def close(self) -> None:

@@ -31,14 +31,14 @@ OnEpoch = Callable[[int, np.ndarray], None]
 
 @dataclasses.dataclass(frozen=True)
 class Wave:
-    """A wave that has been trained.
+    """A wave that has been trained, or evaluated.
 
     Attributes:
       predictions: a row a held-out clip and kept epoch of each trial that did not fail, as
         `report.predictions` has them, with the further column `epoch`, from 1.
       losses: [E, F], joint loss, averaged over each epoch's clips.
       failed_epoch: [F], the first epoch (from 1) whose loss was not finite, 0 where none was.
-      seconds: training time, of all processes that worked on it.
+      seconds: of training, or of evaluation, of all processes that worked on it.
       states: of the trained networks, on the devices, [F or more, ...].
     """
 
@@ -163,22 +163,23 @@ class Engine:
             states=states,
         )
 
-    def evaluate(self, rows: Sequence[Row], variables: Mapping[str, Any]) -> Wave:
-        """Predicts the held-out clips of some trials by networks from elsewhere, all in one pass.
+    def evaluate(self, rows: Sequence[Row], variables: Mapping[str, Any], size: int) -> Wave:
+        """Predicts the held-out clips of some trials by networks from elsewhere, in one pass.
 
         Args:
           rows: of the table of trials, F of them.
           variables: `params` and `batch_stats` of their networks, each leaf [F, ...].
+          size: F or more, to which they are filled up, see `train_wave`.
 
         Returns:
           A wave without losses, which are NaN; its predictions have the epoch 0.
         """
         began = time.monotonic()
-        own, filled = len(rows), self._filled(len(rows))
-        places = np.minimum(np.arange(filled), own - 1)
+        own = len(rows)
+        places = np.minimum(np.arange(self._filled(size)), own - 1)
         given = jax.tree.map(lambda leaf: np.asarray(leaf)[places], dict(variables))
         states = self.parallel.place_trials(State(given['params'], given.get('batch_stats', {}), ()))
-        chances = self._predict(states, self._stack(rows))[:own]
+        chances = self._predict(states, self._stack([*rows, *[rows[-1]] * (size - own)]))[:own]
         failed = failed_epochs(np.zeros((1, own)), chances)
         well = [(row, 0, part) for row, part, bad in zip(rows, chances, failed, strict=True) if not bad]
         return Wave(

@@ -266,7 +266,10 @@ def auto(x: jax.Array, kernel: jax.Array, axes: Axes) -> jax.Array:
     pointwise = all(axis.taps == 1 for axis in axes)
     if pointwise or cut or min(kernel.shape[-2:]) < _WIDE:
         return by_tiles(x, kernel, axes)
-    return (unrolled if jax.default_backend() == 'cpu' else im2col)(x, kernel, axes)
+    # XLA's own would not round factors on a CPU, see `product`.
+    rounded = jax.config.jax_default_matmul_precision == 'bfloat16'
+    own = jax.default_backend() == 'cpu' and not rounded
+    return (unrolled if own else im2col)(x, kernel, axes)
 
 
 LOWERINGS: dict[str, Callable[..., jax.Array]] = {
