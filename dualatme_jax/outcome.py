@@ -122,7 +122,8 @@ def report(
         selected, how, title = select(table, kept, inner, ledger, swept, result, console)
         if len(selected):
             result |= scores.score_run(selected, resamples=config.report.resamples)
-            console.print(tables.scores_table(selected, result, selection=how, title=title))
+            if not config.report.leaderboard:
+                console.print(tables.scores_table(selected, result, selection=how, title=title))
             console.print(f'Input: {dataset.origin}', soft_wrap=True)
             plots.confusion_matrices(selected, labels, folder / workdir_lib.CONFUSION)
             write_challenge_logs(selected, labels, folder, console)
@@ -179,7 +180,8 @@ def select(
         ways[BEST_ON_TEST] = selection.best_on_test(kept[kept['trial'].isin(of_reference)])
         if len(ways[LAST]):
             result['selections'] = selection.beside(ways, resamples=config.report.resamples)
-            console.print(selection.rich_table(result['selections']))
+            if not config.report.leaderboard:  # which shows the like of all systems
+                console.print(selection.rich_table(result['selections']))
     name = config.selection.name
     return ways[name], words[name], title
 

@@ -84,11 +84,13 @@ def check_selection(config: ConfigDict, swept: sweep.Sweep) -> None:
                 f'config.selection.{field} takes {", ".join(map(repr, choices))}'
             )
     every = config.selection.every
-    if config.selection.name == NESTED and len(swept.points) < 2 and not every:
+    epochs = max(point.config.training.epochs for point in swept.points)
+    several = bool(every) and (epochs - 1) // every > 0  # the last one is kept always
+    if config.selection.name == NESTED and len(swept.points) < 2 and not several:
         raise InputError(
             f'config.selection.name is {NESTED!r} and there is one point to choose from; '
-            f'expected a sweep of two or more, such as {sweep.EXAMPLE}, or epochs to choose from, such as '
-            '--config.selection.every=5'
+            f'expected a sweep of two or more, such as {sweep.EXAMPLE}, or several kept epochs, such as '
+            '--config.selection.every=1'
         )
     if config.report.leaderboard and (not every or config.selection.name == BEST_ON_TEST):
         raise InputError(
@@ -96,7 +98,7 @@ def check_selection(config: ConfigDict, swept: sweep.Sweep) -> None:
             f'every = {every} and name = {config.selection.name!r}; expected every = 1 or more, and '
             f'{LAST!r} or {NESTED!r}: see configs/leaderboard.py'
         )
-    if config.selection.name == BEST_ON_TEST and not every:
+    if config.selection.name == BEST_ON_TEST and not several:
         raise InputError(
             f'config.selection.name is {BEST_ON_TEST!r}, and no epoch but the last is kept; '
             'expected epochs to choose from, such as --config.selection.every=1'

@@ -108,7 +108,12 @@ def evaluate(ledger: Ledger, group: Group, folder: pathlib.Path, console: Consol
     rows = ledger.trials(group.number)
     places = folds.match(found.subjects, list(zip(rows['database'], rows['subject'], strict=True)))
     variables = jax.tree.map(lambda leaf: np.asarray(leaf)[places], found.variables)
-    console.print(f'{len(rows)} networks of {given}', soft_wrap=True)
+    given_as = group.config.input
+    console.print(
+        f'{len(rows)} networks of {given}, which read flows as config.input has them: scale '
+        f'{given_as.scale}, channels {", ".join(given_as.channels)}',
+        soft_wrap=True,
+    )
     engine = make_engine(group, rows)
     devices = engine.parallel.devices
     plan(ledger, group, memory.most_at_once(group.config.engine.max_trials, devices, len(rows)), folder)

@@ -45,6 +45,8 @@ from dualatme_jax.training.engine import Engine, Wave
         ('selection.name', 'best', "config.selection.name takes 'last', 'nested', 'best_on_test'"),
         ('selection.name', 'best_on_test', r'no epoch but the last is kept; .*--config\.selection\.every=1'),
         ('selection.every', -1, 'config.selection.every is -1; expected 0 or more'),
+        ({'selection.name': 'nested', 'selection.every': 60}, None, 'there is one point to choose from'),
+        ({'selection.name': 'best_on_test', 'selection.every': 60}, None, 'no epoch but the last is kept'),
         ('selection.metric', 'auc', "config.selection.metric takes 'acc', 'uar', 'uf1'"),
         ('selection.name', 'nested', 'there is one point to choose from; expected a sweep of two or more'),
         ('sweep', ({'loss.gamma': (1, 2)},), 'there is no such field'),
@@ -68,7 +70,7 @@ from dualatme_jax.training.engine import Engine, Wave
 def test_what_cannot_be_used_is_named(small_dataset_dir, tmp_path, field, value, says):
     config = cd.get_config()
     config.data.path = str(small_dataset_dir)
-    config.update_from_flattened_dict({field: value})
+    config.update_from_flattened_dict(field if isinstance(field, dict) else {field: value})
     with pytest.raises(InputError, match=says):
         experiment.run(config, tmp_path / 'run')
 

@@ -85,7 +85,8 @@ def load(folder: pathlib.Path) -> Folds:
     if not is_one(folder):
         raise InputError(
             f'no converted weights in {folder} (no {ABOUT}); expected a folder that '
-            '`python -m dualatme_jax.convert --model NAME --source DIR --out DIR` wrote'
+            '`python -m dualatme_jax.convert --model NAME --source DIR --out DIR` wrote from .pth files; '
+            'those of a trained run are written by --to-torch'
         )
     try:
         about = json.loads((folder / ABOUT).read_text())
