@@ -6,7 +6,7 @@ Command  python -m dualatme_jax.main --config=configs/casme2.py
          python -m dualatme_jax.main --config=configs/casme2.py:synthetic
 Expect   on the public flow images not run yet.
          :synthetic: UAR .615, UF1 .648 on 28 clips of 4 subjects, measured before
-         dropout drew other values.
+         a seed drew other values.
 """
 
 from ml_collections import ConfigDict

@@ -6,7 +6,7 @@ Command  python -m dualatme_jax.main --config=configs/samm.py
          python -m dualatme_jax.main --config=configs/samm.py:synthetic
 Expect   on the public flow images not run yet.
          :synthetic: UAR .534, UF1 .534 on 28 clips of 4 subjects, measured before
-         dropout drew other values.
+         a seed drew other values.
 """
 
 from ml_collections import ConfigDict

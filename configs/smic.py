@@ -4,9 +4,9 @@ Paper    As configs/cd.py, but trained within one database; the paper trains on 
          reports this one's clips of that run, so its figures are not comparable.
 Command  python -m dualatme_jax.main --config=configs/smic.py
          python -m dualatme_jax.main --config=configs/smic.py:synthetic
-Expect   UAR .595, UF1 .591 on the public flow images, measured before dropout drew other values.
+Expect   UAR .595, UF1 .591 on the public flow images, measured before a seed drew other values.
          :synthetic: UAR .602, UF1 .592 on 28 clips of 4 subjects, measured before
-         dropout drew other values.
+         a seed drew other values.
 """
 
 from ml_collections import ConfigDict
