@@ -1,7 +1,7 @@
 """Leave-one-subject-out training: ours against a PyTorch loop over the folds, on the same machine, in turns.
 
-    python -m benchmarks.loso [--system NAME] [--folds N] [--epochs N] [--rounds N] [--dataset DIR]
-                              [--json FILE] [--plot FILE]
+    python -m benchmarks.loso [--system NAME] [--folds N] [--epochs N] [--rounds N] [--precision NAME]
+                              [--dataset DIR] [--json FILE] [--plot FILE]
 
 Both sides train the same folds of a system from data in memory, by default of Dual-ATME as `configs/cd.py`
 has it (variant `paper`, batch 128, Adam, focal and cosine loss), else by the config of its name: ours side by
@@ -45,6 +45,8 @@ from dualatme_jax.errors import InputError
 
 OURS, PYTORCH = 'ours', 'pytorch'
 
+PRECISIONS = ('float32', 'tf32')  # that both sides have
+
 # Trains all folds of the work for a number of epochs.
 Run = Callable[[int], object]
 
@@ -58,12 +60,14 @@ class Work:
       folds: how many subjects are left out, the first ones.
       epochs: of each.
       system: that is trained, of `workload.SYSTEMS`.
+      precision: of products on both sides, of `PRECISIONS`.
     """
 
     dataset: Dataset
     folds: int
     epochs: int
     system: str = 'dual_atme'
+    precision: str = 'float32'
 
     @property
     def config(self) -> ConfigDict:
@@ -129,6 +133,7 @@ def ours(work: Work) -> dict[str, Any]:
             work.dataset,
             batch_size=config.training.batch_size,
             encode=encoding.encoder(**config.input),
+            precision=work.precision,
         )
         rows = workload.rows(work.dataset, work.folds, config)
         size = waves.fitting_size(engine, rows, console=Console(stderr=True))
@@ -162,7 +167,11 @@ def pytorch(work: Work, *, compiled: bool, channels_last: bool) -> dict[str, Any
 
     device = baseline.default_device()
     options = baseline.Options(
-        device=device, threads=machine.cores(), channels_last=channels_last, compile=compiled
+        device=device,
+        threads=machine.cores(),
+        channels_last=channels_last,
+        compile=compiled,
+        tf32=work.precision == 'tf32',
     )
     data, held_out = work.dataset, work.held_out
 
@@ -213,6 +222,7 @@ def compare(options: argparse.Namespace) -> dict[str, Any]:
         'system': options.system,
         'folds': options.folds,
         'epochs': options.epochs,
+        'precision': options.precision,
         'dataset': options.dataset or 'random',
         'machine': machine.describe(rounds[0][OURS]['device']),
         'versions': machine.versions('numpy') | rounds[0][OURS]['versions'] | rounds[0][PYTORCH]['versions'],
@@ -268,7 +278,7 @@ def work_of(options: argparse.Namespace) -> Work:
     if options.system not in workload.SYSTEMS:
         raise InputError(f'--system {options.system}: expected one of {", ".join(workload.SYSTEMS)}')
     dataset = dataset_lib.load(options.dataset) if options.dataset else workload.random_clips()
-    work = Work(dataset, options.folds, options.epochs, options.system)
+    work = Work(dataset, options.folds, options.epochs, options.system, options.precision)
     if len(work.subjects) < options.folds:
         raise InputError(
             f'--folds {options.folds}: the dataset has {len(work.subjects)} subjects; '
@@ -302,6 +312,12 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument('--folds', type=int, default=8, help='subjects left out (default: 8)')
     parser.add_argument('--epochs', type=int, default=3, help='of each fold (default: 3)')
     parser.add_argument('--rounds', type=int, default=3, help='both sides in turns (default: 3)')
+    parser.add_argument(
+        '--precision',
+        choices=PRECISIONS,
+        default='float32',
+        help='of products on both sides, TF32 on a GPU (default: float32)',
+    )
     parser.add_argument('--dataset', metavar='DIR', help='a built dataset (default: random clips)')
     machine.add_outputs(parser)
     parser.add_argument(
@@ -349,7 +365,7 @@ def _in_a_process(side: str, options: argparse.Namespace, cache: str) -> dict[st
     with tempfile.TemporaryDirectory() as folder:
         result = pathlib.Path(folder, 'result.json')
         command = [sys.executable, '-m', 'benchmarks.loso', '--side', side, '--result', str(result)]
-        command += ['--system', options.system]
+        command += ['--system', options.system, '--precision', options.precision]
         command += ['--folds', str(options.folds), '--epochs', str(options.epochs)]
         command += ['--dataset', options.dataset] if options.dataset else []
         command += ['--torch-compile'] if options.torch_compile else []

@@ -164,7 +164,7 @@ class Options:
     threads: int = 1
     channels_last: bool = False
     compile: bool = False
-    tf32: bool = True
+    tf32: bool = False
 
     @property
     def memory_format(self) -> torch.memory_format:
