@@ -54,8 +54,7 @@ def side_by_side(number: int, steps: int, precision: str) -> tuple[int, Callable
     rows = workload.rows(dataset, number)
     rows += [rows[-1]] * (-number % len(parallel.devices))
     stacked = parallel.place_trials(stack([trials.device_trial(row, dataset) for row in rows]))
-    encode = encoding.encoder(**workload.CONFIG.input)
-    clips = parallel.place_clips(Clips(encode(dataset.flow), encode(dataset.flow_puzzled), dataset.label))
+    clips = parallel.place_clips(Clips.of(dataset, encoding.encoder(**workload.CONFIG.input)))
 
     def start() -> Callable[[], Any]:
         states = parallel.init(stacked, clips)

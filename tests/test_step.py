@@ -40,7 +40,7 @@ class Dropped(nn.Module):
 def losses():
     """The loss of a step by epoch and start; parameters, clips and labels are the same in all of them."""
     training = Training(model=lambda given: Dropped(), optimizer=optimizers.optimizer('sgd'))
-    clips = Clips(*jnp.zeros((2, CLIPS, 2, 2, 3)), jnp.zeros(CLIPS, int))
+    clips = Clips(*jnp.zeros((2, 2, 2, 3, CLIPS)), jnp.zeros(CLIPS, int))
     trial = Trial(jax.random.key(3), np.ones(CLIPS, bool), np.zeros(1, np.int32), HYPERPARAMETERS)
     state = training.init(trial, clips)
     order = training.shuffle(trial, 0)

@@ -82,9 +82,7 @@ class Engine:
     ):
         self._dataset, self._held_out = dataset, held_out
         self.parallel = Parallel(training, batches(dataset, batch_size), **options)
-        self._clips = self.parallel.place_clips(
-            Clips(encode(dataset.flow), encode(dataset.flow_puzzled), dataset.label)
-        )
+        self._clips = self.parallel.place_clips(Clips.of(dataset, encode))
 
     def bytes_per_trial(self, rows: Sequence[Row]) -> int:
         """What each of some trials, side by side, takes of its device at the peak.

@@ -36,9 +36,9 @@ class Training:
 
     def init(self, trial: Trial, clips: Clips) -> State:
         """A fresh network."""
-        one = jax.tree.map(lambda x: x[:1], clips)
+        *flows, _ = clips[:1]
         variables = self.model(trial.hyperparameters).init(
-            jax.random.fold_in(trial.key, INIT), one.flow, one.flow_puzzled, mask=jnp.ones(1), train=False
+            jax.random.fold_in(trial.key, INIT), *flows, mask=jnp.ones(1), train=False
         )
         params, batch_stats = variables['params'], variables.get('batch_stats', {})
         return State(params, batch_stats, self.optimizer(trial.hyperparameters).init(params))
@@ -72,7 +72,7 @@ class Training:
         mask = (start + jnp.arange(width) < trial.train.sum()).astype(jnp.float32)
         # Behind the training clips of an order stand the held-out ones: padding is a training clip instead.
         index = jnp.where(mask > 0, jax.lax.dynamic_slice(order, (start,), (width,)), order[0])
-        batch = jax.tree.map(lambda x: x[index], clips)
+        *flows, labels = clips[index]
         key = jax.random.fold_in(jax.random.fold_in(trial.key, DROPOUT), epoch)
 
         model = self.model(trial.hyperparameters)
@@ -80,14 +80,13 @@ class Training:
         def loss_fn(params):
             output, updated = model.apply(
                 {'params': params, 'batch_stats': state.batch_stats},
-                batch.flow,
-                batch.flow_puzzled,
+                *flows,
                 mask=mask,
                 train=True,
                 mutable=['batch_stats'],
                 rngs={'dropout': jax.random.fold_in(key, start)},
             )
-            return self.joint_loss(output, batch.label, mask, trial), updated.get('batch_stats', {})
+            return self.joint_loss(output, labels, mask, trial), updated.get('batch_stats', {})
 
         (loss, batch_stats), gradients = jax.value_and_grad(loss_fn, has_aux=True)(state.params)
         optimizer = self.optimizer(trial.hyperparameters)
@@ -112,10 +111,10 @@ class Training:
 
     def predict(self, state: State, trial: Trial, clips: Clips) -> jax.Array:
         """[T, K]: class probabilities of the held-out clips, by the running statistics."""
-        test = jax.tree.map(lambda x: x[trial.held_out], clips)
+        *flows, _ = clips[trial.held_out]
         mask = jnp.ones(trial.held_out.shape)
         model = self.model(trial.hyperparameters)
-        output = model.apply(state.variables, test.flow, test.flow_puzzled, mask=mask, train=False)
+        output = model.apply(state.variables, *flows, mask=mask, train=False)
         return jax.nn.softmax(output.logits)
 
 
