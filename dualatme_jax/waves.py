@@ -25,8 +25,9 @@ from dualatme_jax.training import memory
 from dualatme_jax.training.checkpoint import WaveCheckpoints, save_weights
 from dualatme_jax.training.engine import Engine, OnEpoch, Wave
 
-# Trials whose step is compiled to learn what one takes: a small run trains with the program that this gives.
-PROBED_TRIALS = 16
+# Trials whose step is compiled to learn what one takes. One seed of MEGC2019-CD has as many, and trains with
+# the program that this gives.
+PROBED_TRIALS = 68
 
 
 def train(

@@ -29,7 +29,7 @@ def test_it_drops_what_flax_drops_within_a_network():
         @nn.compact
         def __call__(self, x):
             if self.ours:
-                return Dropout(0.3, name='dropout')(x, train=True)
+                return Dropout(0.3, name='dropout')(x.T, train=True).T
             return nn.Dropout(0.3, deterministic=False, name='dropout')(x)
 
     one, other = (Network(ours).apply({}, X, rngs={'dropout': jax.random.key(1)}) for ours in (True, False))
@@ -41,6 +41,11 @@ def test_stacked_trials_drop_at_rates_of_their_own():
     found = jax.jit(jax.vmap(drop))(rates)
     for rate, values in zip(rates, found, strict=True):
         np.testing.assert_allclose(values, drop(rate), rtol=1e-6)
+
+
+def test_what_an_example_drops_does_not_depend_on_those_behind_it():
+    alone = Dropout(0.5).apply({}, X[:, :57], train=True, rngs={'dropout': jax.random.key(0)})
+    np.testing.assert_array_equal(alone, drop(0.5)[:, :57])
 
 
 def test_evaluation_drops_nothing():

@@ -25,6 +25,9 @@ from dualatme_jax.training.step import Training
 
 Row = Mapping[str, Any]  # of the table of trials
 
+# Examples: maps whose last axis is a multiple of it are read and written in whole vectors.
+ALIGNED = 32
+
 # Called after every epoch with the number of epochs done and that epoch's losses [F].
 OnEpoch = Callable[[int, np.ndarray], None]
 
@@ -125,6 +128,8 @@ class Engine:
         own = len(rows)
         trials = self._stack([*rows, *[rows[-1]] * (size - own)])
         saved = checkpoints.restore(self.parallel.shapes(trials, self._clips))
+        with processes.failing_together():
+            self.parallel.compiled_step(trials, self._clips)  # and all else, at the same time
         if saved is None:
             with processes.failing_together():
                 states = jax.block_until_ready(self.parallel.init(trials, self._clips))
@@ -208,9 +213,9 @@ class Engine:
 def batches(dataset: Dataset, batch_size: int) -> list[tuple[int, int]]:
     """(start, width) of the batches of an epoch; the last partial one is kept.
 
-    The last is as wide as the fold with the most training clips needs; folds with fewer mask the rest. The
-    widths follow from the dataset and not from the trials at hand, so a trial alone has the batches it has
-    among others.
+    The last is as wide as the fold with the most training clips needs, and a bit more, to a multiple of
+    `ALIGNED`; what is not needed is masked. The widths follow from the dataset and not from the trials at
+    hand, so a trial alone has the batches it has among others.
 
     Raises:
       InputError: a batch size below 1.
@@ -218,7 +223,8 @@ def batches(dataset: Dataset, batch_size: int) -> list[tuple[int, int]]:
     if batch_size < 1:
         raise InputError(f'config.training.batch_size is {batch_size}; expected 1 or more')
     most = dataset.size - int(trials_lib.clips_by_subject(dataset).min())
-    return [(start, min(batch_size, most - start)) for start in range(0, most, batch_size)]
+    starts = range(0, most, batch_size)
+    return [(start, min(batch_size, -(-(most - start) // ALIGNED) * ALIGNED)) for start in starts]
 
 
 def failed_epochs(losses: np.ndarray, probabilities: np.ndarray) -> np.ndarray:

@@ -69,9 +69,10 @@ class Training:
         Returns:
           The new state, and the batch's joint loss times its number of examples.
         """
-        mask = (start + jnp.arange(width) < trial.train.sum()).astype(jnp.float32)
+        places = start + jnp.arange(width)
+        mask = (places < trial.train.sum()).astype(jnp.float32)
         # Behind the training clips of an order stand the held-out ones: padding is a training clip instead.
-        index = jnp.where(mask > 0, jax.lax.dynamic_slice(order, (start,), (width,)), order[0])
+        index = jnp.where(mask > 0, order.at[places].get(mode='clip'), order[0])
         *flows, labels = clips[index]
         key = jax.random.fold_in(jax.random.fold_in(trial.key, DROPOUT), epoch)
 

@@ -41,11 +41,17 @@ def _beside(values: jax.Array, x: jax.Array) -> jax.Array:
 
 
 def _masked_moments(x: jax.Array, mask: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Mean [C], biased variance [C] and number of values a channel, over the examples that count."""
+    """Mean [C], biased variance [C] and number of values a channel, over the examples that count.
+
+    Both in one pass over the maps, which is most of what they cost: from the sums of how much the values
+    differ from one of them, and of its square. Around zero instead of that value, a mean far from zero would
+    leave the variance no digits.
+    """
     mask = mask.astype(x.dtype)
     axes = tuple(range(1, x.ndim))
-    values_per_example = x[0, ..., 0].size
-    count = jnp.maximum(mask.sum() * values_per_example, 1)
-    mean = (x * mask).sum(axes) / count
-    var = (jnp.square(x - _beside(mean, x)) * mask).sum(axes) / count
-    return mean, var, count
+    count = jnp.maximum(mask.sum() * x[0, ..., 0].size, 1)
+    one = jax.lax.stop_gradient(x[:, *[0] * len(axes)])
+    difference = x - _beside(one, x)
+    mean = (difference * mask).sum(axes) / count
+    var = (jnp.square(difference) * mask).sum(axes) / count - jnp.square(mean)
+    return one + mean, jnp.maximum(var, 0), count

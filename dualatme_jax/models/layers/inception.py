@@ -21,9 +21,10 @@ _UNITS = {
 
 
 class Inception(nn.Module):
-    """Four branches of `width` channels on one input: [C, H, W, B] to [4 * width, H, W, B].
+    """Four branches of `width` channels on one input, halved: [C, H, W, B] to [4 * width, H/2, W/2, B].
 
-    In this order: 1x1; 1x1 to 6, 3x3; 1x1 to 6, 5x5; 3x3 max pool, 1x1.
+    In this order: 1x1; 1x1 to 6, 3x3; 1x1 to 6, 5x5; 3x3 max pool, 1x1. Each is halved by a max
+    pool before they are put together, which gives the same and needs no large map of them all.
     """
 
     width: int
@@ -34,18 +35,17 @@ class Inception(nn.Module):
         def unit(x, features, size, name):
             return Unit(features, size, self.scheme, name=name)(x, mask=mask, train=train)
 
-        return jnp.concatenate(
-            [
-                unit(x, self.width, 1, 'branch1x1'),
-                unit(unit(x, REDUCED, 1, 'branch3x3_reduce'), self.width, 3, 'branch3x3'),
-                unit(unit(x, REDUCED, 1, 'branch5x5_reduce'), self.width, 5, 'branch5x5'),
-                unit(max_pool(x, 3, stride=1, padding=1), self.width, 1, 'branch_pool'),
-            ]
+        branches = (
+            unit(x, self.width, 1, 'branch1x1'),
+            unit(unit(x, REDUCED, 1, 'branch3x3_reduce'), self.width, 3, 'branch3x3'),
+            unit(unit(x, REDUCED, 1, 'branch5x5_reduce'), self.width, 5, 'branch5x5'),
+            unit(max_pool(x, 3, stride=1, padding=1), self.width, 1, 'branch_pool'),
         )
+        return jnp.concatenate([max_pool(branch, 2) for branch in branches])
 
 
 class InceptionBranch(nn.Module):
-    """Two Inception blocks of `widths`, a max pool after each: [C, H, W, B] to [4 * width, H/4, W/4, B]."""
+    """Two Inception blocks of `widths`: [C, H, W, B] to [4 * width, H/4, W/4, B]."""
 
     widths: tuple[int, int]
     scheme: str
@@ -53,8 +53,7 @@ class InceptionBranch(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, *, mask: jax.Array, train: bool) -> jax.Array:
         for number, width in enumerate(self.widths, start=1):
-            block = Inception(width, self.scheme, name=f'inception{number}')
-            x = max_pool(block(x, mask=mask, train=train), 2)
+            x = Inception(width, self.scheme, name=f'inception{number}')(x, mask=mask, train=train)
         return x
 
 
