@@ -2,8 +2,8 @@
 
     python -m benchmarks.profile [--trials N] [--epochs N] [--precision NAME] [--json FILE] [--plot FILE]
 
-Trials of Dual-ATME's leave-one-subject-out, on random clips in the shape of MEGC2019-CD, train side by side as
-a run's do; some epochs of them are traced by JAX's profiler. Every kernel is looked up in the compiled
+Trials of Dual-ATME's leave-one-subject-out, on random clips in the shape of MEGC2019-CD, train side by side
+as a run's do; some epochs of them are traced by JAX's profiler. Every kernel is looked up in the compiled
 program, which knows the layer that it came from. Kernels of libraries (cuBLAS) have no name there: they are
 products, of convolutions and of the dense layer.
 
@@ -88,7 +88,7 @@ def kernels(folder: pathlib.Path) -> Iterator[tuple[str, float]]:
 
 
 def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Returns a row a kind: its milliseconds and kernels an epoch; then one of `busy` and one of the epoch."""
+    """Returns a row a kind, of an epoch: milliseconds and kernels; then those of `busy`, and the epoch's."""
     dataset, config = workload.random_clips(), workload.CONFIG
     engine = Engine(
         workload.training(dataset),

@@ -9,12 +9,13 @@ from flax import linen as nn
 from benchmarks import profile, workload
 from dualatme_jax.models.output import Output
 
-STEP = 'jit(epoch)/vmap()/while/body/'
+STEP = 'jit(epoch)/body/'
+MODEL = f'{STEP}jvp(DualATME)/'
 PROGRAM = f"""HloModule jit_epoch, is_scheduled=true
 
 %fused_stack.3 (p: f32[2,3]) -> f32[2,3] {{
   %p = f32[2,3]{{1,0}} parameter(0)
-  ROOT %stack.1 = f32[2,3]{{1,0}} copy(%p), metadata={{op_name="{STEP}jvp(DualATME)/entire/branch3x3/conv/stack"}}
+  ROOT %stack.1 = f32[2,3]{{1,0}} copy(%p), metadata={{op_name="{MODEL}entire/branch3x3/conv/stack"}}
 }}
 
 %both (p.1: f32[2,3]) -> (f32[2], f32[2]) {{
@@ -27,9 +28,9 @@ ENTRY %main (x: f32[2,3]) -> f32[2,3] {{
   %x = f32[2,3]{{1,0}} parameter(0)
   %loop_concatenate_fusion.3 = f32[2,3]{{1,0}} fusion(%x), kind=kLoop, calls=%fused_stack.3
   %input_reduce_fusion = (f32[2]{{0}}, f32[2]{{0}}) fusion(%x), kind=kInput, calls=%both
-  %gemm_fusion_dot.1 = f32[2,3]{{1,0}} fusion(%x), metadata={{op_name="{STEP}jvp(DualATME)/fusion/dot_general"}}
+  %gemm_fusion_dot.1 = f32[2,3]{{1,0}} fusion(%x), metadata={{op_name="{MODEL}fusion/dot_general"}}
   %loop_select_fusion = f32[2,3]{{1,0}} fusion(%x), metadata={{op_name="{STEP}jit(_where)/select_n"}}
-  ROOT %wrapped_max = f32[2,3]{{1,0}} fusion(%x), metadata={{op_name="{STEP}jvp(DualATME)/puzzled/max"}}
+  ROOT %wrapped_max = f32[2,3]{{1,0}} fusion(%x), metadata={{op_name="{MODEL}puzzled/max"}}
 }}
 """
 
