@@ -25,8 +25,8 @@ from dualatme_jax.training.step import Training
 
 Row = Mapping[str, Any]  # of the table of trials
 
-# Examples: maps whose last axis is a multiple of it are read and written in whole vectors; of others XLA copies
-# the factors of products on a GPU, to pad them.
+# Examples: maps whose last axis is a multiple of it are read and written in whole vectors; of others XLA
+# copies the factors of products on a GPU, to pad them.
 ALIGNED = 8
 
 # Called after every epoch with the number of epochs done and that epoch's losses [F].
