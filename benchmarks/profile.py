@@ -39,8 +39,8 @@ KINDS = (
     ('biases, layout of convolutions', r'/conv/'),
     ('normalisation', r'/\w*norm/'),
     ('dense layers, attention', r'/(fusion|classifier|cbam)/'),
-    ('optimizer', r'(?<!\))/jit\(_where\)/select_n$|body/(add|mul|sub|div|sqrt)$'),
     ('pooling, ReLU', r'/(entire|puzzled)/'),
+    ('optimizer', r'(body|eval_jaxpr|vmap\(\))/(jit\(_where\)/select_n|add|mul|sub|div|sqrt)$'),
     ('picking a batch', r'gather|take'),
 )
 LIBRARY, OTHER = 'products by cuBLAS', 'other'
@@ -96,6 +96,7 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
         batch_size=config.training.batch_size,
         encode=encoding.encoder(**config.input),
         precision=options.precision,
+        devices=jax.local_devices()[:1],
     )
     rows = workload.rows(dataset, options.trials)
     known = places(engine.compiled_step(rows).as_text())

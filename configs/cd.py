@@ -5,7 +5,7 @@ Command  python -m dualatme_jax.main --config=configs/cd.py
          python -m dualatme_jax.main --config=configs/cd.py:synthetic
 Expect   UAR .688, UF1 .691 on the public flow images (paper: .680, .679, on another input: see the README),
          after 58 minutes on 2 CPU cores shared with other work; measured before a seed drew other values.
-         :synthetic: UAR .763, UF1 .794, after 112 seconds.
+         :synthetic: UAR .763, UF1 .794, after two to three minutes.
 """
 
 from ml_collections import ConfigDict

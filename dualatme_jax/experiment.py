@@ -29,6 +29,7 @@ from dualatme_jax.report import paper
 from dualatme_jax.report.selection import NESTED
 from dualatme_jax.sweep import Sweep
 from dualatme_jax.training import devices, trials
+from dualatme_jax.training.step import DRAWS
 
 MOST_ROWS = 20_000_000  # predictions in one table: about 3 GB
 
@@ -79,7 +80,7 @@ def run(config: ConfigDict, workdir: str | os.PathLike, console: Console | None 
             soft_wrap=True,
         )
     check_rows(table, swept, datasets[0].size)
-    identity = json.loads(config.to_json()) | {'dataset': fingerprint(*datasets)}
+    identity = json.loads(config.to_json()) | {'dataset': fingerprint(*datasets), 'draws': DRAWS}
     if config.evaluate_only:
         identity['weights'] = folds.fingerprint(pathlib.Path(config.evaluate_only).expanduser())
     with workdir_lib.claim(workdir, identity) as folder:

@@ -27,9 +27,10 @@ TENSORBOARD = 'tensorboard'
 
 # Sections, and a field, that decide what is trained. The others (where the data lies, on which devices it is
 # trained, how often it is saved) may change between a run and its continuation; `dataset` and `weights` are
-# the fingerprints of the data and of weights that are evaluated.
+# the fingerprints of the data and of weights that are evaluated, `draws` is that of `training.step`.
 DECISIVE = (
     'dataset',
+    'draws',
     'engine.precision',
     'input',
     'loss',

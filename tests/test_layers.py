@@ -68,7 +68,7 @@ def test_pooling_and_its_gradient_are_xla_s(pool, reference, shape):
 
 
 @pytest.mark.parametrize(('pool', 'size'), [(HALVED, 2), (SAME, 3)])
-@pytest.mark.parametrize('maxima', [((0, 0), (0, 1)), ((0, 0), (1, 1)), ((0, 0), (0, 1), (1, 0), (1, 1))])
+@pytest.mark.parametrize('maxima', [((0, 1), (1, 0)), ((0, 0), (1, 1)), ((0, 0), (0, 1), (1, 0), (1, 1))])
 def test_the_first_of_equal_maxima_has_the_gradient_as_in_pytorch(pool, size, maxima):
     x = np.zeros((1, size, size, 1), np.float32)
     for place in maxima:
@@ -93,6 +93,13 @@ def normalise(params, x, mask):
     variables = {'params': params, 'batch_stats': BATCH_STATS}
     output, updated = NORM.apply(variables, x, mask=mask, train=True, mutable=['batch_stats'])
     return output, updated['batch_stats']
+
+
+def test_a_mean_far_from_zero_leaves_the_variance_its_digits():
+    x = (1e4 + np.random.default_rng(0).normal(size=(3, 4, 5, 6))).astype(np.float32)
+    _, updated = normalise(PARAMS, x, np.ones(6, np.float32))
+    expected = 0.9 * RUNNING_VAR + 0.1 * x.astype(np.float64).var((1, 2, 3), ddof=1)
+    np.testing.assert_allclose(updated['var'], expected, rtol=1e-5)
 
 
 @jax.jit

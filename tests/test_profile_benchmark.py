@@ -30,6 +30,7 @@ ENTRY %main (x: f32[2,3]) -> f32[2,3] {{
   %input_reduce_fusion = (f32[2]{{0}}, f32[2]{{0}}) fusion(%x), kind=kInput, calls=%both
   %gemm_fusion_dot.1 = f32[2,3]{{1,0}} fusion(%x), metadata={{op_name="{MODEL}fusion/dot_general"}}
   %loop_select_fusion = f32[2,3]{{1,0}} fusion(%x), metadata={{op_name="{STEP}jit(_where)/select_n"}}
+  %loop_select_fusion.1 = f32[2]{{0}} fusion(%x), metadata={{op_name="{MODEL}entire/jit(_where)/select_n"}}
   ROOT %wrapped_max = f32[2,3]{{1,0}} fusion(%x), metadata={{op_name="{MODEL}puzzled/max"}}
 }}
 """
@@ -39,6 +40,7 @@ KERNELS = {
     'input_reduce_fusion': 'normalisation',
     'gemm_fusion_dot_1': 'dense layers, attention',
     'loop_select_fusion': 'optimizer',
+    'loop_select_fusion_1': 'pooling, ReLU',
     'wrapped_max': 'pooling, ReLU',
     'sm90_xmma_gemm_f32f32_tf32f32_f32_nn_n': 'products by cuBLAS',
     'memcpy32_post': 'other',

@@ -1,5 +1,7 @@
 """One step of one trial: which randomness it draws."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -54,3 +56,18 @@ def losses():
 
 def test_every_step_of_every_epoch_drops_other_values(losses):
     assert len(set(losses.values())) == 9
+
+
+def test_a_batch_wider_than_what_is_left_is_the_batch_of_what_is_left():
+    class Network(nn.Module):
+        @nn.compact
+        def __call__(self, flow, flow_puzzled, *, mask, train):
+            return Output(nn.Dense(3)(flow.reshape(len(flow), -1)))
+
+    training = Training(model=lambda given: Network(), optimizer=optimizers.optimizer('sgd'))
+    flows = jax.random.normal(jax.random.key(0), (2, 2, 2, 3, CLIPS))
+    clips = Clips(*flows, jnp.arange(CLIPS) % 3)
+    trial = Trial(jax.random.key(3), np.ones(CLIPS, bool), np.zeros(1, np.int32), HYPERPARAMETERS)
+    state, order, start = training.init(trial, clips), training.shuffle(trial, 0), CLIPS - 3
+    found, expected = (training.step(state, trial, clips, order, 0, start, width=width) for width in (8, 3))
+    jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6), found, expected)

@@ -82,6 +82,7 @@ def test_what_does_not_decide_the_result_may_change_and_is_kept(folder, section)
 @pytest.mark.parametrize(
     ('config', 'difference'),
     [
+        (CONFIG | {'draws': 2}, 'draws is None there and 2 here'),
         (changed('dataset', clips=441), 'dataset.clips is 442 there and 441 here'),
         (
             changed('loss', class_weights=(1, 1, 1)),

@@ -65,7 +65,7 @@ class Engine:
     Args:
       training: the training of one trial.
       dataset: the clips.
-      batch_size: clips a step; an epoch's last batch has what is left.
+      batch_size: clips a step; an epoch's last batch has what is left, see `batches`.
       held_out: T, by default the most clips of one subject.
       encode: from flows in bytes to what the network reads, see `encoding.encoder`.
       options: how trials share the devices, as `Parallel` takes them.
@@ -129,8 +129,6 @@ class Engine:
         own = len(rows)
         trials = self._stack([*rows, *[rows[-1]] * (size - own)])
         saved = checkpoints.restore(self.parallel.shapes(trials, self._clips))
-        with processes.failing_together():
-            self.parallel.compiled_step(trials, self._clips)  # and all else, at the same time
         if saved is None:
             with processes.failing_together():
                 states = jax.block_until_ready(self.parallel.init(trials, self._clips))

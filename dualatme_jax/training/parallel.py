@@ -7,7 +7,6 @@ holds no collective. The state is donated, so that a wave needs the memory of on
 Axes: F trials, a multiple of the D devices, N clips of the dataset, T held-out clips, K classes.
 """
 
-import concurrent.futures
 import functools
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -161,26 +160,13 @@ class Parallel:
         return each * len(self.devices)
 
     def compiled_step(self, trials: Trial, clips: Clips) -> jax.stages.Compiled:
-        """The program that trains: of an epoch, or of its widest batch.
-
-        All others that these trials need are compiled at the same time, each in a thread of its own.
-        """
+        """The program that trains: of an epoch, or of its widest batch."""
         number, states = self._number(0), self.shapes(trials, clips)
         if self._whole_epochs:
-            step = self._epochs(self.batches_of(trials)).lower(states, trials, clips, number)
-            others = []
-        else:
-            # In another place it would be another program.
-            order = self._shapes(self._shuffle, trials, number)
-            step, *others = (
-                self._steps[width].lower(states, trials, clips, order, number, number)
-                for width in sorted(self._steps, reverse=True)
-            )
-            others.append(self._shuffle.lower(trials, number))
-        others += [self._init.lower(trials, clips), self._predict.lower(states, trials, clips)]
-        with concurrent.futures.ThreadPoolExecutor() as threads:
-            compiled, *_ = threads.map(lambda lowered: lowered.compile(), (step, *others))
-        return compiled
+            return self._epochs(len(self._batches)).lower(states, trials, clips, number).compile()
+        width = max(width for _, width in self._batches)
+        order = self._shapes(self._shuffle, trials, number)  # in another place it would be another program
+        return self._steps[width].lower(states, trials, clips, order, number, number).compile()
 
     def _shapes(self, function: Callable, *arguments) -> Any:
         """Shapes, types and places of what `function` returns."""

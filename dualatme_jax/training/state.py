@@ -53,7 +53,7 @@ class Clips:
         flows = (np.moveaxis(encode(flow), 0, -1) for flow in (dataset.flow, dataset.flow_puzzled))
         return cls(*flows, dataset.label)
 
-    def __getitem__(self, index: jax.Array | slice) -> tuple[jax.Array, jax.Array, jax.Array]:
+    def batch(self, index: jax.Array | slice) -> tuple[jax.Array, jax.Array, jax.Array]:
         """Flows and puzzled flows [B, H, W, 3], and labels [B], of some clips."""
         flows = (jnp.moveaxis(flow[..., index], -1, 0) for flow in (self.flow, self.flow_puzzled))
         return *flows, self.label[index]

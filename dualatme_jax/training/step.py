@@ -16,6 +16,10 @@ from dualatme_jax.training import losses, optimizers
 from dualatme_jax.training.state import Clips, State
 from dualatme_jax.training.trials import Trial
 
+# Raised when a seed comes to draw other values, or a step to have other gradients: a run of before is not
+# continued then, which would be half one and half the other.
+DRAWS = 2
+
 # Streams of randomness that a trial's key is split into.
 INIT, SHUFFLE, DROPOUT = range(3)
 
@@ -36,7 +40,7 @@ class Training:
 
     def init(self, trial: Trial, clips: Clips) -> State:
         """A fresh network."""
-        *flows, _ = clips[:1]
+        *flows, _ = clips.batch(slice(1))
         variables = self.model(trial.hyperparameters).init(
             jax.random.fold_in(trial.key, INIT), *flows, mask=jnp.ones(1), train=False
         )
@@ -73,7 +77,7 @@ class Training:
         mask = (places < trial.train.sum()).astype(jnp.float32)
         # Behind the training clips of an order stand the held-out ones: padding is a training clip instead.
         index = jnp.where(mask > 0, order.at[places].get(mode='clip'), order[0])
-        *flows, labels = clips[index]
+        *flows, labels = clips.batch(index)
         key = jax.random.fold_in(jax.random.fold_in(trial.key, DROPOUT), epoch)
 
         model = self.model(trial.hyperparameters)
@@ -112,7 +116,7 @@ class Training:
 
     def predict(self, state: State, trial: Trial, clips: Clips) -> jax.Array:
         """[T, K]: class probabilities of the held-out clips, by the running statistics."""
-        *flows, _ = clips[trial.held_out]
+        *flows, _ = clips.batch(trial.held_out)
         mask = jnp.ones(trial.held_out.shape)
         model = self.model(trial.hyperparameters)
         output = model.apply(state.variables, *flows, mask=mask, train=False)

@@ -50,8 +50,8 @@ def _masked_moments(x: jax.Array, mask: jax.Array) -> tuple[jax.Array, jax.Array
     mask = mask.astype(x.dtype)
     axes = tuple(range(1, x.ndim))
     count = jnp.maximum(mask.sum() * x[0, ..., 0].size, 1)
-    one = jax.lax.stop_gradient(x[:, *[0] * len(axes)])
-    difference = x - _beside(one, x)
+    shift = jax.lax.stop_gradient(x[:, *[0] * len(axes)])
+    difference = x - _beside(shift, x)
     mean = (difference * mask).sum(axes) / count
     var = (jnp.square(difference) * mask).sum(axes) / count - jnp.square(mean)
-    return one + mean, jnp.maximum(var, 0), count
+    return shift + mean, jnp.maximum(var, 0), count

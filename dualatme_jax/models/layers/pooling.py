@@ -9,6 +9,7 @@ import itertools
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 
 def max_pool(x: jax.Array, window: int, *, stride: int | None = None, padding: int = 0) -> jax.Array:
@@ -35,13 +36,13 @@ def _largest(x: jax.Array, size: tuple[int, int], window: int, stride: int) -> j
 
 
 def _largest_forward(x, size, window, stride):
-    y = _largest(x, size, window, stride)
-    *others, last = range(window**2)
-    winner = jnp.full(y.shape, last, jnp.uint8)
-    for place, value in reversed([*zip(others, _places(x, window, stride), strict=False)]):
-        winner = jnp.where(value == y, jnp.uint8(place), winner)
+    largest, *others = _places(x, window, stride)
+    winner = jnp.zeros(largest.shape, np.min_scalar_type(window**2 - 1))
+    for place, value in enumerate(others, start=1):
+        winner = jnp.where(value > largest, winner.dtype.type(place), winner)
+        largest = jnp.maximum(largest, value)
     # A byte a window is all that the gradient needs: kept from being computed again from the maps.
-    return jax.lax.optimization_barrier((y, winner))
+    return jax.lax.optimization_barrier((largest, winner))
 
 
 def _largest_backward(size, window, stride, winner, cotangent):
