@@ -121,7 +121,6 @@ def ours(work: Work) -> dict[str, Any]:
 
     from dualatme_jax import waves
     from dualatme_jax.training import devices, encoding
-    from dualatme_jax.training.checkpoint import WaveCheckpoints
     from dualatme_jax.training.engine import Engine
 
     devices.one_a_core()
@@ -140,15 +139,7 @@ def ours(work: Work) -> dict[str, Any]:
 
         def run(epochs: int) -> None:
             for first in range(0, len(rows), size):
-                with tempfile.TemporaryDirectory() as folder:
-                    engine.train_wave(
-                        rows[first : first + size],
-                        size=size,
-                        epochs=epochs,
-                        checkpoints=WaveCheckpoints(pathlib.Path(folder), {}),
-                        every=epochs,  # none is saved
-                        on_epoch=lambda done, losses: None,
-                    )
+                workload.train(engine, rows[first : first + size], size=size, epochs=epochs)
 
         return run
 

@@ -27,7 +27,6 @@ from rich.table import Table
 from benchmarks import machine, workload
 from dualatme_jax.errors import InputError
 from dualatme_jax.training import devices, encoding
-from dualatme_jax.training.checkpoint import WaveCheckpoints
 from dualatme_jax.training.engine import Engine
 
 PROGRAM = 'jit_epoch'  # as the profiler calls what `training.parallel` compiles of an epoch
@@ -103,15 +102,13 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
     ends = []
 
     def train(epochs: int) -> None:
-        with tempfile.TemporaryDirectory() as folder:
-            engine.train_wave(
-                rows,
-                size=len(rows),
-                epochs=epochs,
-                checkpoints=WaveCheckpoints(pathlib.Path(folder), {}),
-                every=epochs,  # none is saved
-                on_epoch=lambda done, losses: ends.append(time.perf_counter()),
-            )
+        workload.train(
+            engine,
+            rows,
+            size=len(rows),
+            epochs=epochs,
+            on_epoch=lambda done, losses: ends.append(time.perf_counter()),
+        )
 
     train(options.epochs + 1)
     epoch = (ends[-1] - ends[0]) / options.epochs  # without the profiler, which takes time of its own
