@@ -2,11 +2,13 @@
 
 Paper    Each system by its own config, which names its paper and the settings: configs/ststnet.py, ...
 Command  python -m dualatme_jax.main --config=configs/leaderboard.py
+         python -m dualatme_jax.main --config=configs/leaderboard.py:small --config.seeds='(0,)'
          python -m dualatme_jax.main --config=configs/leaderboard.py:quick
          python -m dualatme_jax.main --config=configs/leaderboard.py:quick,synthetic
-Expect   leaderboard.md, leaderboard.csv and leaderboard.png in the workdir. All epochs of all papers are work
-         for a GPU; `:quick` trains those of `QUICK`, with one seed, and ResNet-18 on 28x28 pixels, and says
-         so wherever it is shown: see the README.
+Expect   leaderboard.md, leaderboard.csv and leaderboard.png in the workdir: see the README. All epochs of all
+         papers are work for a GPU. `:small` gives ResNet-18 the 28x28 pixels that all others have, a
+         quarter of its work; `:quick` does too, and trains the epochs of `QUICK`, with one seed. Both say so
+         wherever they are shown.
 """
 
 import importlib
@@ -39,37 +41,43 @@ QUICK = {
     'resnet18': 1,
 }
 
+# After the name of this file and a colon.
+ARGUMENTS = ('small', 'quick', 'synthetic')
+
 # What systems may differ in.
 SECTIONS = ('input', 'model', 'loss', 'optimizer', 'training')
 
 
 def get_config(argument: str = '') -> ConfigDict:
-    """All fields of the experiment. `:quick` is shortened, `:synthetic` takes the synthetic release."""
+    """All fields of the experiment; `argument` is any of `ARGUMENTS`, with commas between them."""
     words = [word for word in argument.split(',') if word]
-    if set(words) - {'quick', 'synthetic'}:
+    if set(words) - set(ARGUMENTS):
         raise ValueError(
-            f"the config's argument is {argument!r}; expected 'quick', 'synthetic', both or none"
+            f"the config's argument is {argument!r}; expected some of {', '.join(ARGUMENTS)}, with commas "
+            'between them, or none'
         )
-    dataset, quick = 'synthetic' if 'synthetic' in words else '', 'quick' in words
-    config = cd.get_config(dataset)
-    config.sweep = tuple(point(name, quick=quick) for name in SYSTEMS)
+    quick, small = 'quick' in words, bool({'quick', 'small'} & set(words))
+    config = cd.get_config('synthetic' if 'synthetic' in words else '')
+    config.sweep = tuple(point(name, quick=quick, small=small) for name in SYSTEMS)
     config.seeds = (0,) if quick else (0, 1, 2)
     config.selection.every = 1 if quick else 5
     config.checkpoint.keep_weights = False
     config.report.leaderboard = True
-    if quick:
-        config.report.shortened = 'fewer epochs than in the papers, one seed, ResNet-18 on 28x28 pixels'
+    shortened = ['fewer epochs than in the papers', 'one seed'] if quick else []
+    shortened += ['ResNet-18 on 28x28 pixels'] if small else []
+    config.report.shortened = ', '.join(shortened)
     return config
 
 
-def point(name: str, *, quick: bool) -> dict[str, Any]:
+def point(name: str, *, quick: bool, small: bool) -> dict[str, Any]:
     """The fields in which a system's own config differs from that of Dual-ATME, and its name."""
     home, own = cd.get_config(), cd.get_config()
     if name != home.model.name:
         own = importlib.import_module(f'configs.{name}').get_config()
     if quick:
         own.training.epochs = QUICK.get(name, own.training.epochs)
-        own.model.variant = 'small' if name == 'resnet18' else own.model.variant
+    if small and name == 'resnet18':
+        own.model.variant = 'small'
     differing = {
         f'{section}.{field}': value
         for section in SECTIONS

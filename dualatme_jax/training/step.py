@@ -18,7 +18,7 @@ from dualatme_jax.training.trials import Trial
 
 # Raised when a seed comes to draw other values, or a step to have other gradients: a run of before is not
 # continued then, which would be half one and half the other.
-DRAWS = 2
+DRAWS = 3
 
 # Streams of randomness that a trial's key is split into.
 INIT, SHUFFLE, DROPOUT = range(3)

@@ -32,7 +32,7 @@ class BatchNorm(nn.Module):
         else:
             mean, var = running_mean.value, running_var.value
         factor = scale * jax.lax.rsqrt(var + self.epsilon)
-        return x * _beside(factor, x) + _beside(bias - mean * factor, x)
+        return (x * _beside(factor, x) + _beside(bias - mean * factor, x)).astype(x.dtype)
 
 
 def _beside(values: jax.Array, x: jax.Array) -> jax.Array:
@@ -47,7 +47,7 @@ def _masked_moments(x: jax.Array, mask: jax.Array) -> tuple[jax.Array, jax.Array
     differ from one of them, and of its square. Around zero instead of that value, a mean far from zero would
     leave the variance no digits.
     """
-    mask = mask.astype(x.dtype)
+    x, mask = x.astype(jnp.float32), mask.astype(jnp.float32)
     axes = tuple(range(1, x.ndim))
     count = jnp.maximum(mask.sum() * x[0, ..., 0].size, 1)
     shift = jax.lax.stop_gradient(x[:, *[0] * len(axes)])

@@ -23,7 +23,7 @@ class CBAM(nn.Module):
         squeeze = Dense(channels // self.reduction, self.scheme, name='mlp_squeeze')
         excite = Dense(channels, self.scheme, name='mlp_excite')
         mean, most = (excite(nn.relu(squeeze(pooled))) for pooled in (x.mean((1, 2)), x.max((1, 2))))
-        x = x * nn.sigmoid(mean + most)[:, None, None, :]
+        x = x * nn.sigmoid(mean + most)[:, None, None, :].astype(x.dtype)
 
         pooled = jnp.stack([x.mean(0), x.max(0)])
         return x * nn.sigmoid(Conv(1, 3, self.scheme, name='spatial')(pooled))

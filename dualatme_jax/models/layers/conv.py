@@ -4,11 +4,11 @@ import jax
 from flax import linen as nn
 
 from dualatme_jax.models.layers import initializers, lowering
-from dualatme_jax.models.layers.product import product
+from dualatme_jax.models.layers.product import as_kept, product
 
 
 class Conv(nn.Module):
-    """Square convolution: [C, H, W, B] to [features, H', W', B].
+    """Square convolution: [C, H, W, B] to [features, H', W', B], of the type in which maps are kept.
 
     Attributes:
       features: channels out.
@@ -18,6 +18,7 @@ class Conv(nn.Module):
       padding: zeros on each side; 'same': as many as keep H and W at stride 1.
       dilation: from tap to tap.
       use_bias: whether it adds one.
+      constant_bias: whether that has no gradient.
     """
 
     features: int
@@ -27,6 +28,7 @@ class Conv(nn.Module):
     padding: int | str = 'same'
     dilation: int = 1
     use_bias: bool = True
+    constant_bias: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -36,7 +38,7 @@ class Conv(nn.Module):
         )
         kernel = self.param('kernel', of_kernel, (self.size, self.size, channels, self.features))
         x = lowering.convolve(
-            x,
+            as_kept(x),
             kernel,
             strides=(self.stride,) * 2,
             padding=() if self.padding == 'same' else ((self.padding,) * 2,) * 2,
@@ -44,7 +46,9 @@ class Conv(nn.Module):
         )
         if not self.use_bias:
             return x
-        return x + self.param('bias', of_bias, (self.features,))[:, None, None, None]
+        bias = self.param('bias', of_bias, (self.features,))
+        bias = jax.lax.stop_gradient(bias) if self.constant_bias else bias
+        return x + bias[:, None, None, None].astype(x.dtype)
 
 
 class Dense(nn.Module):

@@ -22,4 +22,4 @@ class Dropout(nn.Module):
             return x
         keep = 1 - self.rate
         kept = jax.random.bernoulli(self.make_rng('dropout'), keep, x.T.shape).T
-        return jnp.where(kept, x / keep, 0)
+        return jnp.where(kept, x / keep, 0).astype(x.dtype)

@@ -108,7 +108,7 @@ def tiled(edges: Callable[[Axes], tuple[int, ...]]) -> Callable[..., jax.Array]:
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def _tiled(x: jax.Array, kernel: jax.Array, axes: Axes, choose) -> jax.Array:
     edges = choose(axes)
-    outputs = product(_spread(kernel, axes, edges), _columns(x, axes, edges))
+    outputs = product(_spread(kernel, axes, edges), _columns(x, axes, edges)).astype(x.dtype)
     return _joined(outputs, axes, edges, x.shape[-1])
 
 
@@ -139,8 +139,11 @@ _traced_once = jax.jit(_tiled, static_argnums=(2, 3), inline=True)
 def _spread(kernel: jax.Array, axes: Axes, edges: Sequence[int]) -> jax.Array:
     """[*K, C, O] to [O * T.., C * P..]: the kernel at each of its places in a patch."""
     for axis, edge in zip(axes, edges, strict=True):
-        # Takes the first axis of the kernel away and appends P and T. Exact, whatever the run's precision:
-        # what is added up in its gradient must not be rounded once more.
+        # Takes the first axis of the kernel away and appends P and T.
+        if edge == axis.dilation == 1:  # each tap has its place
+            kernel = jnp.moveaxis(kernel, 0, -1)[..., None]
+            continue
+        # Exact, whatever the run's precision: what is added up in its gradient must not be rounded once more.
         band = jnp.asarray(axis.band(edge), kernel.dtype)
         kernel = jnp.tensordot(kernel, band, [[0], [0]], precision=lax.Precision.HIGHEST)
     patches = range(2, kernel.ndim, 2)
@@ -200,7 +203,7 @@ def plain(x: jax.Array, kernel: jax.Array, axes: Axes) -> jax.Array:
     spatial = 'DHW'[-len(axes) :]
     return lax.conv_general_dilated(
         x,
-        kernel,
+        kernel.astype(x.dtype),
         window_strides=[axis.stride for axis in axes],
         padding=[(axis.low, axis.high) for axis in axes],
         rhs_dilation=[axis.dilation for axis in axes],
@@ -316,14 +319,14 @@ def convolve(
     """Cross-correlation, as `lax.conv_general_dilated` has it, of one to three spatial axes.
 
     Args:
-      x: [C, *S, B].
-      kernel: [*K, C, O].
+      x: [C, *S, B], float32 or bfloat16.
+      kernel: [*K, C, O], float32.
       strides: a number an axis; none given: 1.
       padding: zeros before and behind each axis; none given: 'same', as many as keep the size at stride 1.
       dilation: a number an axis; none given: 1.
 
     Returns:
-      [O, *S, B].
+      [O, *S, B], of x's type.
     """
     ones = (1,) * (x.ndim - 2)
     sizes, taps = x.shape[1:-1], kernel.shape[:-2]

@@ -28,7 +28,16 @@ def _backward(over_a, over_b, factors, cotangent):
     a, b = factors
     for_a = product(cotangent, b, 1, 1 - over_b) if over_a else product(b, cotangent, 1 - over_b, 1)
     for_b = product(cotangent, a, 0, 1 - over_a) if over_b else product(a, cotangent, 1 - over_a, 0)
-    return for_a, for_b
+    return for_a.astype(a.dtype), for_b.astype(b.dtype)
 
 
 product.defvjp(_forward, _backward)
+
+
+def as_kept(maps: jax.Array) -> jax.Array:
+    """Maps in the type in which they are kept between layers.
+
+    Under the precision `bfloat16` that is bfloat16, since convolutions round them anyway, and on a GPU they
+    wait for the memory and not for the arithmetic; else it is as they are.
+    """
+    return maps.astype(jnp.bfloat16) if jax.config.jax_default_matmul_precision == 'bfloat16' else maps

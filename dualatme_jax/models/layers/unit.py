@@ -20,5 +20,9 @@ class Unit(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, *, mask: jax.Array, train: bool) -> jax.Array:
-        x = Conv(self.features, self.size, self.scheme, padding=self.padding, name='conv')(x)
+        # What is normalised by its own batch does not depend on a bias before. Its gradient is zero, which
+        # saves a pass over the map's; computed, it is rounding errors, which Adam would make whole steps of.
+        x = Conv(
+            self.features, self.size, self.scheme, padding=self.padding, constant_bias=train, name='conv'
+        )(x)
         return nn.relu(BatchNorm(name='norm')(x, mask=mask, train=train))
