@@ -83,21 +83,25 @@ class Axis:
 
 Axes = tuple[Axis, ...]
 
+
 # Output and both gradients of 128 examples on one CPU core, in ms, by `python -m benchmarks.lowering`:
 #                     1 (im2col)    2     4     7   whole row
 #   28x28, 6-6, 3x3          22    11    12    22        26
 #   28x28, 6-6, 5x5          48    24    22    31        46
 #   14x14, 6-12, 3x3          5     4     6    10         7
 #   14x14, 6-12, 5x5         16     8    11    16        14
-_EDGE_OF_WIDE_OUTPUTS = 28
-
-
+# On a GPU copies cost more and zeros less: an epoch of 68 folds took an H200 99 ms with this rule, 112 with
+# the CPU's (benchmarks/README.md).
 def tile(axes: Axes) -> tuple[int, ...]:
     """The edges of a convolution's tiles."""
-    return tuple(
-        1 if axis.taps == 1 else 4 if axis.taps > 3 and axis.out >= _EDGE_OF_WIDE_OUTPUTS else 2
-        for axis in axes
-    )
+    on_cpu = jax.default_backend() == 'cpu'
+
+    def edge(axis: Axis) -> int:
+        if axis.taps == 1:
+            return 1
+        return 4 if (axis.out >= 14 and not on_cpu) or (axis.out >= 28 and axis.taps > 3) else 2
+
+    return tuple(edge(axis) for axis in axes)
 
 
 def tiled(edges: Callable[[Axes], tuple[int, ...]]) -> Callable[..., jax.Array]:

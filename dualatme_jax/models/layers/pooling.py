@@ -46,11 +46,25 @@ def _largest_forward(x, size, window, stride):
 
 
 def _largest_backward(size, window, stride, winner, cotangent):
+    if stride == window:
+        return (_beside_each_other(size, window, winner, cotangent),)
     parts = [jnp.where(winner == place, cotangent, 0) for place in range(window**2)]
     x = jax.ShapeDtypeStruct((len(cotangent), *size, cotangent.shape[-1]), cotangent.dtype)
     to_places = functools.partial(_places, window=window, stride=stride)
     # Once, and not again in every sum that the gradient of a normalisation takes over it.
     return jax.lax.optimization_barrier(jax.linear_transpose(to_places, x)(parts))
+
+
+def _beside_each_other(size, window, winner, cotangent):
+    """The gradient of windows without overlap: each place has its window's value, or none."""
+    channels, rows, columns, batch = cotangent.shape
+    place = np.arange(window**2, dtype=winner.dtype).reshape(window, 1, window, 1)
+    won = winner[:, :, None, :, None] == place
+    x = jnp.where(won, cotangent[:, :, None, :, None], 0).reshape(
+        channels, rows * window, columns * window, batch
+    )
+    rest = [(0, length - covered, 0) for length, covered in zip(size, x.shape[1:3], strict=True)]
+    return jax.lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *rest, (0, 0, 0)])
 
 
 _largest.defvjp(_largest_forward, _largest_backward)
