@@ -6,6 +6,7 @@ Against PyTorch they are in `test_torch_layers.py`.
 import functools
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import linen as nn
@@ -14,6 +15,7 @@ from dualatme_jax.models.layers import pooling
 from dualatme_jax.models.layers.batch_norm import BatchNorm
 from dualatme_jax.models.layers.conv import Conv, Dense
 from dualatme_jax.models.layers.maps import examples_last, flat
+from dualatme_jax.models.layers.unit import Unit
 
 
 def normal(seed, *shape):
@@ -36,12 +38,13 @@ def test_features_are_in_the_order_channel_row_column():
     np.testing.assert_array_equal(flat(maps).T, pictures.transpose(0, 3, 1, 2).reshape(2, -1))
 
 
-def xla_max_pool(x, *, window, stride):
+def xla_max_pool(x, *, window, stride, padding):
     shape, strides = (1, window, window, 1), (1, stride, stride, 1)
-    return jax.lax.reduce_window(x, -np.inf, jax.lax.max, shape, strides, 'SAME')
+    return jax.lax.reduce_window(x, -np.inf, jax.lax.max, shape, strides, padding)
 
 
-HALF, THREE = (functools.partial(xla_max_pool, window=k, stride=s) for k, s in ((2, 2), (3, 1)))
+HALF = functools.partial(xla_max_pool, window=2, stride=2, padding='VALID')
+THREE = functools.partial(xla_max_pool, window=3, stride=1, padding='SAME')
 
 
 HALVED = functools.partial(pooling.max_pool, window=2)
@@ -52,6 +55,7 @@ SAME = functools.partial(pooling.max_pool, window=3, stride=1, padding=1)
     ('pool', 'reference', 'shape'),
     [
         (HALVED, HALF, (3, 6, 4, 2)),
+        (HALVED, HALF, (3, 7, 5, 2)),
         (SAME, THREE, (3, 5, 7, 2)),
         (SAME, THREE, (3, 1, 2, 2)),
     ],
@@ -216,3 +220,47 @@ def test_a_layer_adds_its_bias(layer):
     output = make('torch').apply({'params': params}, np.zeros(shape, np.float32))
     assert output.shape == (512, *shape[1:])
     np.testing.assert_array_equal(output.T, np.broadcast_to(params['bias'], output.T.shape))
+
+
+UNIT = Unit(3, 3, 'torch')
+
+
+def of_unit(variables, x, mask, *, train):
+    """Something of all outputs of `UNIT`, and its new running statistics."""
+    found, updated = UNIT.apply(variables, x, mask=mask, train=train, mutable=['batch_stats'])
+    return jnp.square(found.astype(jnp.float32) - 0.3).sum(), updated
+
+
+@pytest.mark.parametrize('train', [True, False])
+def test_a_bias_before_a_normalisation_has_the_gradient_zero_in_training(train):
+    x, mask = normal(0, 2, 5, 4, 6), np.array([1, 1, 1, 1, 1, 0], np.float32)
+    variables = UNIT.init(jax.random.key(0), x, mask=mask, train=False)
+    moved = jax.tree.map(lambda leaf: leaf, variables)
+    moved['params']['conv']['bias'] = moved['params']['conv']['bias'] + 0.5
+    gradients = jax.grad(lambda v: of_unit(v, x, mask, train=train)[0])(variables)['params']['conv']
+    (value, stats), (other, other_stats) = (of_unit(v, x, mask, train=train) for v in (variables, moved))
+    assert np.abs(gradients['kernel']).max() > 0.1
+    if train:
+        np.testing.assert_array_equal(gradients['bias'], 0)
+        # What is behind the normalisation does not move with it, the running mean does.
+        np.testing.assert_allclose(value, other, rtol=1e-5)
+        mean, other_mean = (each['batch_stats']['norm']['mean'] for each in (stats, other_stats))
+        np.testing.assert_allclose(other_mean - mean, 0.05, rtol=1e-5)
+    else:
+        assert np.abs(gradients['bias']).min() > 1e-3
+        assert abs(value - other) > 1e-3
+
+
+def test_bfloat16_is_what_maps_are_kept_in_and_not_statistics_or_gradients():
+    x, mask = normal(0, 2, 8, 8, 6), np.ones(6, np.float32)
+    variables = UNIT.init(jax.random.key(0), x, mask=mask, train=False)
+    compute = functools.partial(jax.value_and_grad(of_unit, has_aux=True), variables, x, mask, train=True)
+    exact = compute()
+    with jax.default_matmul_precision('bfloat16'):
+        maps = jax.eval_shape(functools.partial(UNIT.apply, mask=mask, train=False), variables, x)
+        rounded = compute()
+    assert maps.dtype == jnp.bfloat16
+    assert {leaf.dtype for leaf in jax.tree.leaves(rounded)} == {np.dtype(np.float32)}
+    assert_close(rounded, exact, 0.05)
+    of_rounded, of_exact = (each[0][1]['batch_stats']['norm']['var'] for each in (rounded, exact))
+    assert not np.array_equal(of_rounded, of_exact)

@@ -319,3 +319,22 @@ def test_wide_convolutions_on_a_cpu_are_xla_s_own_and_all_others_products(
     for trial in range(TRIALS):
         wanted = jit(with_gradients(xla_convolve, padding=(padding,) * 2))(x[trial], kernel[trial])
         assert_close([part[trial] for part in found], wanted)
+
+
+@pytest.mark.parametrize(
+    ('channels', 'size', 'taps', 'edge', 'products'),
+    [(4, 5, 1, 1, 1), (5, 5, 1, 1, 3), (2, 14, 3, 4, 3), (2, 13, 3, 2, 3)],
+    ids=['few terms', 'more terms', 'wide output', 'narrow output'],
+)
+def test_a_gpu_has_its_own_tiles_and_adds_few_terms_without_a_matrix_product(
+    monkeypatch, channels, size, taps, edge, products
+):
+    monkeypatch.setattr(jax, 'default_backend', lambda: 'gpu')
+    axis = lowering.Axis(size, taps, low=taps // 2, high=taps // 2)
+    assert lowering.tile((axis, axis)) == (edge, edge)
+    x, kernel = normal(0, channels, size, size, 2), normal(1, taps, taps, channels, channels)
+    program = jit(with_gradients(lowering.convolve))
+    # The kernels are spread by products too, of the highest precision.
+    rounding = [line for line in program.lower(x, kernel).as_text().splitlines() if 'dot_general' in line]
+    assert sum('HIGHEST' not in line for line in rounding) == products
+    assert_close(program(x, kernel), jit(with_gradients(xla_convolve))(x, kernel))

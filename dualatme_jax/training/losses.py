@@ -37,6 +37,7 @@ def cosine_distance(a: jax.Array, b: jax.Array) -> jax.Array:
 
     The similarity term of Dual-ATME's joint loss draws the two branches' features together.
     """
+    a, b = a.astype(jnp.float32), b.astype(jnp.float32)  # they may be kept in bfloat16, see `as_kept`
     squares = jnp.square(a).sum(-1) * jnp.square(b).sum(-1)
     # A floor under the square, not under the root, whose gradient at zero is infinite.
     return 1 - (a * b).sum(-1) * jax.lax.rsqrt(jnp.maximum(squares, 1e-16))
