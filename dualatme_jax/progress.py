@@ -8,6 +8,8 @@ import numpy as np
 import rich.progress
 from rich.console import Console
 
+LINES = 24  # of a whole run, about, where there is no terminal
+
 
 class Reporter:
     """Told after every epoch of every wave."""
@@ -35,9 +37,9 @@ class Reporter:
             if done > 1:
                 self._console.print(f'continued after epoch {done - 1}', soft_wrap=True)
         self._bar.update(self._task, completed=overall, description=where, loss=loss)
-        if not self._console.is_terminal and (
-            done <= 3 or done % max(1, self._epochs // 12) == 0 or done == self._epochs
-        ):
+        whole = self._epochs * self._waves
+        due = overall - self._began[1] < 3 or overall % max(1, whole // LINES) == 0 or overall == whole
+        if due and not self._console.is_terminal:
             self._console.print(f'{where}, {loss}{self._time_left(overall)}', soft_wrap=True)
 
     def _time_left(self, overall: int) -> str:

@@ -1,0 +1,40 @@
+"""What a run says of its progress where there is no terminal."""
+
+import io
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from dualatme_jax.progress import LINES, reporting
+
+
+def told(epochs, waves, *, begin=0):
+    """The lines of a run that starts after `begin` epochs of all waves together."""
+    output = io.StringIO()
+    with reporting(Console(file=output, width=200), epochs=epochs, waves=waves) as reporter:
+        for overall in range(begin, epochs * waves):
+            wave, done = divmod(overall, epochs)
+            reporter.epoch(wave, done + 1, np.array([1.0, np.nan if done else 3.0]))
+    return [line.strip() for line in output.getvalue().splitlines() if line.strip()]
+
+
+@pytest.mark.parametrize(('epochs', 'waves'), [(3000, 1), (60, 34), (1, 500)])
+def test_lines_are_as_many_for_a_long_run_as_for_a_short_one_and_tell_start_and_end(epochs, waves):
+    lines = told(epochs, waves)
+    assert LINES <= len(lines) <= 1.5 * LINES
+    where = (lambda k: f'wave {k // epochs + 1}/{waves}, ') if waves > 1 else lambda k: ''
+    for k, line in enumerate(lines[:3]):
+        assert line.startswith(f'{where(k)}2 trials, epoch {k % epochs + 1}/{epochs}, ')
+    assert f'epoch {epochs}/{epochs}' in lines[-1]
+
+
+def test_losses_that_are_not_finite_are_counted_and_not_averaged():
+    assert told(2, 1) == ['2 trials, epoch 1/2, loss 2.0000', '2 trials, epoch 2/2, loss 1.0000, 1 failed']
+
+
+def test_a_run_that_is_continued_says_from_where():
+    assert told(10, 2, begin=14)[:2] == [
+        'continued after epoch 4',
+        'wave 2/2, 2 trials, epoch 5/10, loss 1.0000, 1 failed',
+    ]
