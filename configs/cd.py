@@ -6,7 +6,7 @@ Command  python -m dualatme_jax.main --config=configs/cd.py
 Expect   UAR .686, UF1 .688 on the public flow images, the mean of ten seeds, standard deviation .018 and .016
          (paper: .680, .679, on another input: see the README); 6 seconds a seed on an H200 in tf32, half an
          hour to an hour on 2 CPU cores.
-         :synthetic: UAR .763, UF1 .794, after two to three minutes.
+         :synthetic: UAR .763, UF1 .794, after one to three minutes.
 """
 
 from ml_collections import ConfigDict
