@@ -5,6 +5,7 @@ import subprocess
 
 import pytest
 
+from configs import leaderboard
 from data_prep.regions import PAIRS
 from dualatme_jax import experiment, groups, models, sweep
 from dualatme_jax.errors import InputError
@@ -146,3 +147,37 @@ def test_a_dataset_of_other_regions_is_refused(small_dataset_dir):
     data.path, data.regions = str(small_dataset_dir), 'EN'
     with pytest.raises(InputError, match=r"data\.regions is 'EN', but .* made of 'unknown'.*--regions EN"):
         experiment.load_dataset(data)
+
+
+@pytest.mark.parametrize(
+    ('argument', 'variant', 'shortened', 'seeds'),
+    [
+        ('', 'paper', '', 3),
+        ('small', 'small', 'ResNet-18 on 28x28 pixels', 3),
+        ('quick', 'small', 'fewer epochs than in the papers, one seed, ResNet-18 on 28x28 pixels', 1),
+    ],
+)
+def test_the_leaderboard_trains_every_system_by_its_own_config_or_says_what_is_shorter(
+    argument, variant, shortened, seeds
+):
+    config = leaderboard.get_config(argument)
+    assert (config.report.shortened, len(config.seeds), config.report.leaderboard) == (shortened, seeds, True)
+    points = {point.config.model.name: point.config for point in sweep.points(config).points}
+    assert points.keys() == models.MODELS.keys()
+    for name, found in points.items():
+        own = importlib.import_module(f'configs.{"cd" if name == "dual_atme" else name}').get_config()
+        with own.unlocked():
+            own.model.variant = variant if name == 'resnet18' else own.model.variant
+            own.training.epochs = leaderboard.QUICK[name] if argument == 'quick' else own.training.epochs
+        for section in leaderboard.SECTIONS:
+            assert found[section] == own[section], (name, section)
+
+
+def test_the_leaderboard_takes_the_synthetic_release_too_and_no_other_word():
+    config = leaderboard.get_config('quick,synthetic')
+    assert config.data.build_synthetic
+    assert config.report.shortened.startswith('fewer epochs')
+    with pytest.raises(
+        ValueError, match=r"argument is 'smal'; expected some of small, quick, synthetic, with"
+    ):
+        leaderboard.get_config('smal')

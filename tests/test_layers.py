@@ -225,6 +225,7 @@ def test_a_layer_adds_its_bias(layer):
 UNIT = Unit(3, 3, 'torch')
 
 
+@functools.partial(jax.jit, static_argnames='train')
 def of_unit(variables, x, mask, *, train):
     """Something of all outputs of `UNIT`, and its new running statistics."""
     found, updated = UNIT.apply(variables, x, mask=mask, train=train, mutable=['batch_stats'])

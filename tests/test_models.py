@@ -122,3 +122,28 @@ def test_attention_that_is_the_same_at_all_places_is_finite():
     assert found == 0
     assert not gradient.any()
     assert not rcn.attention(still + 1, flat_weights).any()
+
+
+@pytest.mark.parametrize('name', models.MODELS)
+def test_under_bfloat16_what_is_trained_and_what_comes_out_stays_float32(name):
+    model, flow = build(name), np.zeros((2, *schema.FLOW_SHAPE), np.float32)
+    _, variables = shapes(model)
+
+    def loss(params, statistics):
+        output, updated = model.apply(
+            {'params': params, **statistics},
+            flow,
+            flow,
+            mask=np.ones(2),
+            train=True,
+            mutable=['batch_stats'],
+            rngs={'dropout': jax.random.key(0)},
+        )
+        return output.logits.sum(), (output.logits, updated)
+
+    statistics = {'batch_stats': variables.get('batch_stats', {})}
+    with jax.default_matmul_precision('bfloat16'):
+        found = jax.eval_shape(jax.value_and_grad(loss, has_aux=True), variables['params'], statistics)
+        program = str(jax.make_jaxpr(loss)(variables['params'], statistics))
+    assert {leaf.dtype for leaf in jax.tree.leaves(found)} == {np.dtype(np.float32)}
+    assert 'bf16[' in program

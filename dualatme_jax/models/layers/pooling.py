@@ -56,7 +56,10 @@ def _largest_backward(size, window, stride, winner, cotangent):
 
 
 def _beside_each_other(size, window, winner, cotangent):
-    """The gradient of windows without overlap: each place has its window's value, or none."""
+    """The gradient of windows without overlap: each place has its window's value, or none.
+
+    So little work that a GPU rather does it again in every sum that a normalisation's gradient takes over it.
+    """
     channels, rows, columns, batch = cotangent.shape
     place = np.arange(window**2, dtype=winner.dtype).reshape(window, 1, window, 1)
     won = winner[:, :, None, :, None] == place
