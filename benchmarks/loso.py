@@ -120,20 +120,13 @@ def ours(work: Work) -> dict[str, Any]:
     import jax
 
     from dualatme_jax import waves
-    from dualatme_jax.training import devices, encoding
-    from dualatme_jax.training.engine import Engine
+    from dualatme_jax.training import devices
 
     devices.one_a_core()
 
     def prepare() -> Run:
         config = work.config
-        engine = Engine(
-            workload.training(work.dataset, config),
-            work.dataset,
-            batch_size=config.training.batch_size,
-            encode=encoding.encoder(**config.input),
-            precision=work.precision,
-        )
+        engine = workload.engine(work.dataset, config, precision=work.precision)
         rows = workload.rows(work.dataset, work.folds, config)
         size = waves.fitting_size(engine, rows, console=Console(stderr=True))
 
@@ -303,12 +296,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument('--folds', type=int, default=8, help='subjects left out (default: 8)')
     parser.add_argument('--epochs', type=int, default=3, help='of each fold (default: 3)')
     parser.add_argument('--rounds', type=int, default=3, help='both sides in turns (default: 3)')
-    parser.add_argument(
-        '--precision',
-        choices=PRECISIONS,
-        default='float32',
-        help='of products on both sides, TF32 on a GPU (default: float32)',
-    )
+    machine.add_precision(parser, PRECISIONS)
     parser.add_argument('--dataset', metavar='DIR', help='a built dataset (default: random clips)')
     machine.add_outputs(parser)
     parser.add_argument(

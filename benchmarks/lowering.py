@@ -28,6 +28,7 @@ from rich.table import Table
 
 from benchmarks import machine
 from dualatme_jax.models.layers import lowering
+from dualatme_jax.models.layers.product import as_kept
 from dualatme_jax.training import devices
 
 
@@ -95,6 +96,7 @@ def program(way: Way, convolution: Convolution, trials: int, batch: int) -> Call
         (trials, convolution.features, *size, batch),
     )
     x, kernel, cotangent = (jax.device_put(random.normal(size=shape).astype(np.float32)) for shape in shapes)
+    x, cotangent = as_kept(x), as_kept(cotangent)
 
     def one_trial(x, kernel, cotangent):
         output, pullback = jax.vjp(functools.partial(way, axes=convolution.axes), x, kernel)
@@ -189,9 +191,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument('--trials', type=int, default=4, help='stacked, beside one alone (default: 4)')
     parser.add_argument('--batch', type=int, default=128, help='examples of each trial (default: 128)')
     parser.add_argument('--rounds', type=int, default=5, help='all ways in turns (default: 5)')
-    parser.add_argument(
-        '--precision', choices=devices.PRECISIONS, default='float32', help='of products (default: float32)'
-    )
+    machine.add_precision(parser, devices.PRECISIONS)
     machine.add_outputs(parser)
     return parser.parse_args(arguments)
 

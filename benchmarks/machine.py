@@ -8,7 +8,7 @@ import pathlib
 import platform
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from dualatme_jax import files
@@ -74,6 +74,16 @@ def add_outputs(parser: argparse.ArgumentParser) -> None:
     """The options of all benchmarks that name files."""
     parser.add_argument('--json', metavar='FILE', help='write everything that was measured')
     parser.add_argument('--plot', metavar='FILE', help='write a plot')
+
+
+def add_precision(parser: argparse.ArgumentParser, choices: Iterable[str]) -> None:
+    """The option that says at which precision a benchmark computes."""
+    parser.add_argument(
+        '--precision',
+        choices=list(choices),
+        default='float32',
+        help='as config.engine.precision (default: float32)',
+    )
 
 
 def check_outputs(options: argparse.Namespace) -> None:

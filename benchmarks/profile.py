@@ -26,8 +26,7 @@ from rich.table import Table
 
 from benchmarks import machine, workload
 from dualatme_jax.errors import InputError
-from dualatme_jax.training import devices, encoding
-from dualatme_jax.training.engine import Engine
+from dualatme_jax.training import devices
 
 PROGRAM = 'jit_epoch'  # as the profiler calls what `training.parallel` compiles of an epoch
 
@@ -88,15 +87,8 @@ def kernels(folder: pathlib.Path) -> Iterator[tuple[str, float]]:
 
 def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
     """Returns a row a kind, of an epoch: milliseconds and kernels; then those of `busy`, and the epoch's."""
-    dataset, config = workload.random_clips(), workload.CONFIG
-    engine = Engine(
-        workload.training(dataset),
-        dataset,
-        batch_size=config.training.batch_size,
-        encode=encoding.encoder(**config.input),
-        precision=options.precision,
-        devices=jax.local_devices()[:1],
-    )
+    dataset = workload.random_clips()
+    engine = workload.engine(dataset, precision=options.precision, devices=jax.local_devices()[:1])
     rows = workload.rows(dataset, options.trials)
     known = places(engine.compiled_step(rows).as_text())
     ends = []
@@ -159,9 +151,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog='python -m benchmarks.profile', description=__doc__.splitlines()[0])
     parser.add_argument('--trials', type=int, default=68, help='side by side (default: 68)')
     parser.add_argument('--epochs', type=int, default=3, help='that are traced (default: 3)')
-    parser.add_argument(
-        '--precision', choices=devices.PRECISIONS, default='float32', help='of products (default: float32)'
-    )
+    machine.add_precision(parser, devices.PRECISIONS)
     machine.add_outputs(parser)
     return parser.parse_args(arguments)
 

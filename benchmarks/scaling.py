@@ -172,9 +172,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument('--steps', type=int, default=3, help='of one timed program (default: 3)')
     parser.add_argument('--rounds', type=int, default=3, help='how often it is timed (default: 3)')
-    parser.add_argument(
-        '--precision', choices=devices.PRECISIONS, default='float32', help='of products (default: float32)'
-    )
+    machine.add_precision(parser, devices.PRECISIONS)
     machine.add_outputs(parser)
     return parser.parse_args(arguments)
 

@@ -96,6 +96,20 @@ def rows(dataset: Dataset, number: int, settings: ConfigDict = CONFIG) -> list[M
     return table[:number].to_dict('records')
 
 
+def engine(dataset: Dataset, settings: ConfigDict = CONFIG, **options) -> 'Engine':
+    """The engine of a system's config; `options` are of `Engine`, such as the precision."""
+    from dualatme_jax.training import encoding
+    from dualatme_jax.training.engine import Engine
+
+    return Engine(
+        training(dataset, settings),
+        dataset,
+        batch_size=settings.training.batch_size,
+        encode=encoding.encoder(**settings.input),
+        **options,
+    )
+
+
 def train(
     engine: 'Engine',
     rows: Sequence[Mapping[str, Any]],

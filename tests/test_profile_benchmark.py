@@ -63,7 +63,7 @@ class Tiny(nn.Module):
 def test_a_row_is_what_an_epoch_has_of_a_kind(monkeypatch):
     original = workload.training
     tiny = dataclasses.replace(original(workload.random_clips()), model=lambda given: Tiny())
-    monkeypatch.setattr(workload, 'training', lambda dataset: tiny)
+    monkeypatch.setattr(workload, 'training', lambda dataset, settings: tiny)
     monkeypatch.setattr(profile, 'places', lambda text: profile_of_program)
     profile_of_program = {'a': '/conv/stack', 'b': '/conv/dot_general'}
     monkeypatch.setattr(
