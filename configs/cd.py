@@ -101,8 +101,8 @@ def get_config(dataset: str = '') -> ConfigDict:
     config.engine.mapping = 'shard_map'  # or 'pmap'
     # One program an 'epoch', or a 'step'; 'auto': a step on CPUs, an epoch elsewhere.
     config.engine.dispatch = 'auto'
-    # Of products: 'float32', or for speed 'tf32' (GPUs) or 'bfloat16', in which maps are kept between layers
-    # too; sums, weights and their updates are float32 always.
+    # Of products: 'float32', or for speed 'tf32' (GPUs) or 'bfloat16', in which a GPU keeps maps between
+    # layers too; sums, weights and their updates are float32 always.
     config.engine.precision = 'float32'
     # Of convolutions: 'auto' by their shapes, or 'tile', 'im2col', 'row', 'unrolled', 'grouped' for all of
     # them; see `python -m benchmarks.lowering`.

@@ -38,7 +38,7 @@ class Reporter:
                 self._console.print(f'continued after epoch {done - 1}', soft_wrap=True)
         self._bar.update(self._task, completed=overall, description=where, loss=loss)
         whole = self._epochs * self._waves
-        due = overall - self._began[1] < 3 or overall % max(1, whole // LINES) == 0 or overall == whole
+        due = overall - self._began[1] < 3 or overall % -(-whole // LINES) == 0 or overall == whole
         if due and not self._console.is_terminal:
             self._console.print(f'{where}, {loss}{self._time_left(overall)}', soft_wrap=True)
 

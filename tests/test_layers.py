@@ -13,6 +13,7 @@ from flax import linen as nn
 
 from dualatme_jax.models.layers import pooling
 from dualatme_jax.models.layers.batch_norm import BatchNorm
+from dualatme_jax.models.layers.cbam import CBAM
 from dualatme_jax.models.layers.conv import Conv, Dense
 from dualatme_jax.models.layers.maps import examples_last, flat
 from dualatme_jax.models.layers.unit import Unit
@@ -252,7 +253,8 @@ def test_a_bias_before_a_normalisation_has_the_gradient_zero_in_training(train):
         assert abs(value - other) > 1e-3
 
 
-def test_bfloat16_is_what_maps_are_kept_in_and_not_statistics_or_gradients():
+def test_bfloat16_is_what_maps_are_kept_in_on_a_gpu_and_not_statistics_or_gradients(monkeypatch):
+    monkeypatch.setattr(jax, 'default_backend', lambda: 'gpu')
     x, mask = normal(0, 2, 8, 8, 6), np.ones(6, np.float32)
     variables = UNIT.init(jax.random.key(0), x, mask=mask, train=False)
     compute = functools.partial(jax.value_and_grad(of_unit, has_aux=True), variables, x, mask, train=True)
@@ -265,3 +267,17 @@ def test_bfloat16_is_what_maps_are_kept_in_and_not_statistics_or_gradients():
     assert_close(rounded, exact, 0.05)
     of_rounded, of_exact = (each[0][1]['batch_stats']['norm']['var'] for each in (rounded, exact))
     assert not np.array_equal(of_rounded, of_exact)
+
+
+@pytest.mark.parametrize('layer', [Conv(2, 3, 'torch'), CBAM(2, 'torch')], ids=['convolution', 'cbam'])
+def test_gradients_of_maps_in_bfloat16_are_summed_in_float32(monkeypatch, layer):
+    monkeypatch.setattr(jax, 'default_backend', lambda: 'gpu')
+    x = np.zeros((4, 29, 28, 16), np.float32)
+    params = jax.eval_shape(layer.init, jax.random.key(0), x)
+    with jax.default_matmul_precision('bfloat16'):
+        program = jax.make_jaxpr(
+            jax.grad(lambda params, x: layer.apply(params, x).astype(jnp.float32).sum(), (0, 1))
+        )(params, x)
+    sums = [line for line in str(program).splitlines() if '= reduce_sum' in line]
+    assert sums
+    assert not [line for line in sums if 'bf16' in line.split('=')[0]]

@@ -10,7 +10,8 @@ import jax
 from dualatme_jax.errors import InputError
 
 # Names of `config.engine.precision` -> what JAX calls them. `tf32` rounds factors to 10 bits where a GPU has
-# such units, `bfloat16` to 7 bits everywhere, and keeps maps so between layers; sums are float32 always.
+# such units, `bfloat16` to 7 bits, and keeps maps so between layers but on CPUs; where XLA's own convolutions
+# are taken, see `lowering`, a CPU rounds nothing. Sums are float32 always.
 PRECISIONS = {'float32': 'highest', 'tf32': 'tensorfloat32', 'bfloat16': 'bfloat16'}
 
 MAPPINGS = ('shard_map', 'pmap')

@@ -23,7 +23,10 @@ class CBAM(nn.Module):
         squeeze = Dense(channels // self.reduction, self.scheme, name='mlp_squeeze')
         excite = Dense(channels, self.scheme, name='mlp_excite')
         mean, most = (excite(nn.relu(squeeze(pooled))) for pooled in (x.mean((1, 2)), x.max((1, 2))))
-        x = x * nn.sigmoid(mean + most)[:, None, None, :].astype(x.dtype)
+        # Multiplied in float32, so that the gradients of the factors are summed so.
+        kept = x.dtype
+        x = (x * nn.sigmoid(mean + most)[:, None, None, :]).astype(kept)
 
         pooled = jnp.stack([x.mean(0), x.max(0)])
-        return x * nn.sigmoid(Conv(1, 3, self.scheme, name='spatial')(pooled))
+        spatial = Conv(1, 3, self.scheme, name='spatial')(pooled).astype(jnp.float32)
+        return (x * nn.sigmoid(spatial)).astype(kept)

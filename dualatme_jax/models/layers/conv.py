@@ -48,7 +48,8 @@ class Conv(nn.Module):
             return x
         bias = self.param('bias', of_bias, (self.features,))
         bias = jax.lax.stop_gradient(bias) if self.constant_bias else bias
-        return x + bias[:, None, None, None].astype(x.dtype)
+        # Added in float32, so that its gradient is summed so.
+        return (x + bias[:, None, None, None]).astype(x.dtype)
 
 
 class Dense(nn.Module):

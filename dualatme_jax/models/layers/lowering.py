@@ -28,7 +28,7 @@ from jax import lax
 from jax.custom_batching import custom_vmap
 
 from dualatme_jax.errors import InputError
-from dualatme_jax.models.layers.product import product
+from dualatme_jax.models.layers.product import on_cpu, product
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,7 +98,7 @@ def tile(axes: Axes) -> tuple[int, ...]:
     def edge(axis: Axis) -> int:
         if axis.taps == 1:
             return 1
-        return 4 if (axis.out >= 14 and not _on_cpu()) or (axis.out >= 28 and axis.taps > 3) else 2
+        return 4 if (axis.out >= 14 and not on_cpu()) or (axis.out >= 28 and axis.taps > 3) else 2
 
     return tuple(edge(axis) for axis in axes)
 
@@ -112,7 +112,7 @@ def tiled(edges: Callable[[Axes], tuple[int, ...]]) -> Callable[..., jax.Array]:
 def _tiled(x: jax.Array, kernel: jax.Array, axes: Axes, choose) -> jax.Array:
     edges = choose(axes)
     matrix, columns = _spread(kernel, axes, edges), _columns(x, axes, edges)
-    multiply = _term_by_term if len(columns) <= _FEW and not _on_cpu() else product
+    multiply = _term_by_term if len(columns) <= _FEW and not on_cpu() else product
     return _joined(multiply(matrix, columns).astype(x.dtype), axes, edges, x.shape[-1])
 
 
@@ -144,10 +144,6 @@ _FEW = 4
 def _term_by_term(matrix: jax.Array, columns: jax.Array) -> jax.Array:
     """A matrix product whose sums have few terms."""
     return functools.reduce(jnp.add, (matrix[:, k, None] * columns[k] for k in range(len(columns))))
-
-
-def _on_cpu() -> bool:
-    return jax.default_backend() == 'cpu'
 
 
 # A network has many convolutions of few shapes: this takes a sixth off the time to trace one.
@@ -287,7 +283,9 @@ def auto(x: jax.Array, kernel: jax.Array, axes: Axes) -> jax.Array:
     pointwise = all(axis.taps == 1 for axis in axes)
     if pointwise or cut or min(kernel.shape[-2:]) < _WIDE:
         return by_tiles(x, kernel, axes)
-    return (unrolled if _on_cpu() else im2col)(x, kernel, axes)
+    # XLA's own would not round factors on a CPU, see `product`.
+    rounded = jax.config.jax_default_matmul_precision == 'bfloat16'
+    return (unrolled if on_cpu() and not rounded else im2col)(x, kernel, axes)
 
 
 LOWERINGS: dict[str, Callable[..., jax.Array]] = {
