@@ -16,8 +16,9 @@ from dualatme_jax.training import engine, trials
 from dualatme_jax.training.checkpoint import WaveCheckpoints, load_weights, save_weights
 
 EPOCHS = 3
-# Float32 sums come out in another order in a stack than alone. The dense layer's bias before a normalisation has
-# no gradient but this noise, which Adam scales up to full steps; predictions see it until the running means follow.
+# Float32 sums come out in another order in a stack than alone. The dense layer's bias before a
+# normalisation has no gradient but this noise, which Adam scales up to full steps; predictions see it until
+# the running means follow.
 # Measured on the synthetic release after 1, 3 and 6 epochs: losses 3e-7 to 2e-5 apart (relative),
 # probabilities 3e-4 to 8e-4.
 TOLERANCE = 2e-3
