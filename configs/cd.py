@@ -70,6 +70,10 @@ def get_config(dataset: str = '') -> ConfigDict:
 
     config.seeds = (0,)
 
+    # Whether everything works, in a minute: two folds of each database, one epoch, one seed. It is no result,
+    # and is marked so wherever it is shown.
+    config.smoke = False
+
     # Grids: mappings from a field to a value, or to several: ({'loss.cosine_weight': (0, 0.001, 0.01)},). A
     # grid is the product of its fields; several grids stand one after the other.
     config.sweep = ()

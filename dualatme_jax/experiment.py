@@ -17,7 +17,7 @@ from ml_collections import ConfigDict
 from rich.console import Console
 
 from dualatme_jax import dataset as dataset_lib
-from dualatme_jax import outcome, processes, settings, waves
+from dualatme_jax import outcome, processes, settings, smoke, waves
 from dualatme_jax import sweep as sweep_lib
 from dualatme_jax import workdir as workdir_lib
 from dualatme_jax.convert import folds
@@ -49,6 +49,10 @@ def run(config: ConfigDict, workdir: str | os.PathLike, console: Console | None 
       InputError: the config, the dataset or the workdir cannot be used.
     """
     console = console or Console(markup=False, highlight=False, quiet=not processes.is_first())
+    if config.smoke:
+        sweep_lib.points(config)  # what cannot be swept is refused as it was given
+        config = smoke.shortened(config)
+        console.print(smoke.NOTICE, soft_wrap=True)
     swept = sweep_lib.points(config)
     for values in swept.repeated:
         console.print(f'the sweep has {sweep_lib.named(values)} twice; it is trained once', soft_wrap=True)
@@ -72,6 +76,8 @@ def run(config: ConfigDict, workdir: str | os.PathLike, console: Console | None 
         parts=config.selection.parts if config.selection.name == NESTED else 0,
         allow_missing_class=config.data.allow_missing_class or bool(config.evaluate_only),
     )
+    if config.smoke:
+        table = smoke.few(table)
     groups = make_groups(swept, datasets)
     for point, same in without_difference(swept, labels):
         console.print(

@@ -62,10 +62,10 @@ def main(argv: list[str]) -> None:
 
 
 def default_workdir() -> pathlib.Path:
-    """runs/NAME for configs/NAME.py, runs/NAME-ARGUMENT for configs/NAME.py:ARGUMENT."""
+    """runs/NAME for configs/NAME.py, runs/NAME-ARGUMENT for configs/NAME.py:ARGUMENT; -smoke behind it."""
     file, _, argument = config_flags.get_config_filename(flags.FLAGS['config']).partition(':')
-    name = pathlib.Path(file).stem
-    return pathlib.Path('runs') / (f'{name}-{argument}' if argument else name)
+    parts = [pathlib.Path(file).stem, argument, 'smoke' if CONFIG.value.smoke else '']
+    return pathlib.Path('runs') / '-'.join(filter(None, parts))
 
 
 def parse_flags(argv: list[str]) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 from rich.console import Console
 
-from dualatme_jax import schema
+from dualatme_jax import schema, smoke
 from dualatme_jax import sweep as sweep_lib
 from dualatme_jax import workdir as workdir_lib
 from dualatme_jax.dataset import Dataset
@@ -92,11 +92,14 @@ def report(
       Whether every trial ended well.
     """
     config, failed = swept.reference.config, ledger.failed
+    notice = smoke.notice(config)
+    origin = '; '.join(filter(None, [notice, dataset.origin]))
     lacking = pd.concat([failed, ledger.unfinished])[['seed', 'point']].drop_duplicates()
     columns = ['trial', 'database', 'subject', 'seed', 'failed_epoch']
     if swept.fields:
         columns += ['inner', *swept.fields]
     result = {
+        'notice': notice,
         'selection': 'evaluate_only' if config.evaluate_only else config.selection.name,
         'trials': len(ledger.table),
         'failed': failed[columns].to_dict('records'),
@@ -118,18 +121,20 @@ def report(
             inner = with_fields(read(folder / workdir_lib.INNER_PREDICTIONS), ledger, swept)
         if swept.fields and not config.report.leaderboard:
             result['sweep'] = report_sweep(table, swept, folder, console)
-            paper.show(table, config.report.paper, console, folder, origin=dataset.origin)
+            paper.show(table, config.report.paper, console, folder, origin=origin)
         selected, how, title = select(table, kept, inner, ledger, swept, result, console)
         if len(selected):
             result |= scores.score_run(selected, resamples=config.report.resamples)
             if not config.report.leaderboard:
+                title = '\n'.join(filter(None, [notice, title]))
                 console.print(tables.scores_table(selected, result, selection=how, title=title))
-            console.print(f'Input: {dataset.origin}', soft_wrap=True)
-            plots.confusion_matrices(selected, labels, folder / workdir_lib.CONFUSION)
-            write_challenge_logs(selected, labels, folder, console)
+            console.print(f'Input: {origin}', soft_wrap=True)
+            plots.confusion_matrices(selected, labels, folder / workdir_lib.CONFUSION, notice=notice)
+            if not notice:  # the form of a challenge log has no room for one
+                write_challenge_logs(selected, labels, folder, console)
     if config.report.leaderboard:
         why = reasons(ledger, swept, failures or {})
-        result['leaderboard'] = report_leaderboard(kept, inner, why, ledger, swept, dataset, folder, console)
+        result['leaderboard'] = report_leaderboard(kept, inner, why, ledger, swept, origin, folder, console)
     results.write(result, folder / workdir_lib.RESULTS)
     if ledger.unfinished.empty:
         shutil.rmtree(folder / workdir_lib.CHECKPOINTS, ignore_errors=True)
@@ -226,7 +231,7 @@ def report_leaderboard(
     why: Mapping[str, str],
     ledger: Ledger,
     swept: Sweep,
-    dataset: Dataset,
+    origin: str,
     folder: pathlib.Path,
     console: Console,
 ) -> list[dict[str, Any]]:
@@ -248,9 +253,9 @@ def report_leaderboard(
         inner=None if inner is None else by_system(inner),
         metric=config.selection.metric,
         resamples=config.report.resamples,
-        shortened=config.report.shortened or None,
+        shortened=', '.join(filter(None, [smoke.notice(config), config.report.shortened])) or None,
     )
-    leaderboard_view.write(frame, folder, origin=dataset.origin)
+    leaderboard_view.write(frame, folder, origin=origin)
     console.print(leaderboard_view.rich_table(frame))
     return json.loads(frame.to_json(orient='records', double_precision=15))  # what is unknown is null
 
@@ -274,8 +279,9 @@ def report_sweep(
     frame = sweep_report.compare(
         table, swept.reference.values, resamples=swept.reference.config.report.resamples
     )
-    sweep_report.write(frame, folder)
-    console.print(sweep_report.rich_table(frame))
+    notice = smoke.notice(swept.reference.config)
+    sweep_report.write(frame, folder, notice=notice)
+    console.print(sweep_report.rich_table(frame, notice=notice))
     return json.loads(frame.to_json(orient='records', double_precision=15))  # what is unknown is null
 
 

@@ -62,6 +62,7 @@ def check_evaluation(config: ConfigDict, swept: sweep.Sweep) -> None:
     if not config.evaluate_only:
         return
     trained = {
+        'config.smoke': config.smoke,
         'config.sweep': len(swept.points) > 1,
         'config.seeds': len(config.seeds) > 1,
         'config.selection.name': config.selection.name != LAST,
@@ -70,8 +71,8 @@ def check_evaluation(config: ConfigDict, swept: sweep.Sweep) -> None:
     for field, given in trained.items():
         if given:
             raise InputError(
-                f'config.evaluate_only is {config.evaluate_only!r}, which trains nothing, and {field} asks '
-                'for more than one network a subject; leave one of the two out'
+                f'config.evaluate_only is {config.evaluate_only!r}, which trains nothing and scores one '
+                f'network for each subject, and {field} asks for something else; leave one of the two out'
             )
 
 

@@ -50,7 +50,8 @@ def decisive(config: Mapping[str, Any]) -> dict[str, Any]:
     def within(part: Any, key: str) -> Any:
         return part.get(key) if isinstance(part, Mapping) else None
 
-    return {name: functools.reduce(within, name.split('.'), config) for name in DECISIVE}
+    found = {name: functools.reduce(within, name.split('.'), config) for name in DECISIVE}
+    return found | {'smoke': bool(config.get('smoke'))}  # which runs of older versions do not say
 
 
 def wave_name(number: int) -> str:

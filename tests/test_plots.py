@@ -29,9 +29,9 @@ def drawn(monkeypatch, tmp_path):
 
     monkeypatch.setattr(Figure, 'savefig', keeping)
 
-    def draw(predicted, labels=schema.LABELS):
+    def draw(predicted, labels=schema.LABELS, **options):
         path = tmp_path / 'confusion.png'
-        plots.confusion_matrices(predicted, labels, path)
+        plots.confusion_matrices(predicted, labels, path, **options)
         return figures[-1], path
 
     return draw
@@ -98,3 +98,11 @@ def test_the_same_predictions_give_the_same_bytes(tmp_path):
         plots.confusion_matrices(table(seeds=2), schema.LABELS, path)
     assert paths[0].read_bytes() == paths[1].read_bytes()
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_notice_stands_above_the_picture(drawn):
+    predicted = table(seeds=2)
+    figure, _ = drawn(predicted)
+    assert 'SMOKE' not in figure.get_suptitle()
+    figure, _ = drawn(predicted, notice='SMOKE TEST')
+    assert figure.get_suptitle() == 'SMOKE TEST\nCounts summed over 2 seeds, UF1 averaged'

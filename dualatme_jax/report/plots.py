@@ -18,13 +18,16 @@ _PANEL, _CELL = 3.1, 0.85  # inches: a panel's least side, and what the name of 
 _GREY = '0.4'
 
 
-def confusion_matrices(table: pd.DataFrame, labels: Sequence[str], path: str | os.PathLike) -> None:
+def confusion_matrices(
+    table: pd.DataFrame, labels: Sequence[str], path: str | os.PathLike, *, notice: str = ''
+) -> None:
     """Draws a panel a set: counts and the share of the true class, summed over seeds, as one PNG.
 
     Args:
       table: predictions of one hyperparameter point.
       labels: the classes by their numbers.
       path: of the PNG; the same predictions give the same bytes.
+      notice: stands above it all, such as that it is no result.
     """
     panels = predictions.titled_subsets(table).values()
     side = max(_PANEL, _CELL * len(labels))
@@ -38,8 +41,10 @@ def confusion_matrices(table: pd.DataFrame, labels: Sequence[str], path: str | o
             panel.set_yticklabels(labels, rotation=90, va='center')
             panel.set_ylabel('ground truth', color=_GREY)
     seeds = table['seed'].nunique()
-    if seeds > 1:
-        figure.suptitle(f'Counts summed over {seeds} seeds, UF1 averaged', fontsize='medium', color=_GREY)
+    told = [notice] if notice else []
+    told += [f'Counts summed over {seeds} seeds, UF1 averaged'] if seeds > 1 else []
+    if told:
+        figure.suptitle('\n'.join(told), fontsize='medium', color='black' if notice else _GREY)
     with replacing(path) as temporary:
         # Without the version of matplotlib the bytes depend on the predictions alone.
         figure.savefig(temporary, format='png', metadata={'Software': None})

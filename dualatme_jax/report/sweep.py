@@ -98,18 +98,26 @@ def score_columns(found: Mapping) -> dict[str, float]:
     return {name: np.nan if value is None else value for name, value in cells.items()}
 
 
-def write(frame: pd.DataFrame, folder: str | os.PathLike) -> None:
-    """Writes what `compare` returned as sweep.csv and, to be read, sweep.md, each whole or not at all."""
+def write(frame: pd.DataFrame, folder: str | os.PathLike, *, notice: str = '') -> None:
+    """Writes what `compare` returned as sweep.csv and, to be read, sweep.md, each whole or not at all.
+
+    Args:
+      frame: of `compare`.
+      folder: where the files go.
+      notice: stands above the table, such as that it is no result.
+    """
     folder = pathlib.Path(folder)
     with replacing(folder / CSV) as temporary:
         frame.to_csv(temporary, index=False, lineterminator='\n')
     with replacing(folder / MARKDOWN) as temporary:
-        temporary.write_text(_markdown(frame), encoding='utf-8', newline='\n')
+        temporary.write_text(_markdown(frame, notice), encoding='utf-8', newline='\n')
 
 
-def rich_table(frame: pd.DataFrame) -> Table:
+def rich_table(frame: pd.DataFrame, *, notice: str = '') -> Table:
     """The sweep for a terminal of 80 columns; Acc and single databases stand in the files only."""
-    view = tables.plain('Sweep', '\n' + ' '.join([*_notes(frame), WARNING]))
+    view = tables.plain(
+        '\n'.join(filter(None, ['Sweep', notice])), '\n' + ' '.join([*_notes(frame), WARNING])
+    )
     heads = [*map(tables.HEADINGS.get, _SHOWN), 'UF1 - ref.', 'p\nHolm']
     view.add_column('\n'.join(_fields(frame)), overflow='fold', min_width=12)
     for head in heads:
@@ -163,7 +171,7 @@ def _notes(frame: pd.DataFrame) -> list[str]:
     ]
 
 
-def _markdown(frame: pd.DataFrame) -> str:
+def _markdown(frame: pd.DataFrame, notice: str) -> str:
     databases = _databases(frame)
     heads = [
         *_fields(frame),
@@ -187,4 +195,5 @@ def _markdown(frame: pd.DataFrame) -> str:
             ]
         rows.append([*_values(row, frame), *cells])
     notes = '\n'.join(f'- {note}' for note in _notes(frame))
-    return f'# Sweep\n\n{tables.markdown(heads, rows)}\n{notes}\n\n**{WARNING}**\n'
+    marked = f'**{notice}**\n\n' if notice else ''
+    return f'# Sweep\n\n{marked}{tables.markdown(heads, rows)}\n{notes}\n\n**{WARNING}**\n'

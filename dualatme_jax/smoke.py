@@ -1,0 +1,38 @@
+"""A smoke test: the whole of a run in a minute, by few folds and one epoch; no result, and marked so."""
+
+import pandas as pd
+from ml_collections import ConfigDict
+
+# Folds of each database: two, so that there is a spread over subjects.
+FOLDS = 2
+
+# Stands wherever a result of it is shown.
+NOTICE = 'SMOKE TEST, NO RESULT: two folds of each database, one epoch or two'
+
+_EPOCHS = 'training.epochs'
+
+
+def notice(config: ConfigDict) -> str:
+    """What must stand wherever a result of this run is shown; empty of a full run."""
+    return NOTICE if config.smoke else ''
+
+
+def shortened(config: ConfigDict) -> ConfigDict:
+    """The config of a smoke test: one seed and one epoch, at every point of the sweep, which is valid; else as it was.
+
+    A selection among epochs needs two of them.
+    """
+    short = config.copy_and_resolve_references()
+    epochs = 2 if config.selection.every else 1
+    short.training.epochs = epochs
+    short.selection.every = min(config.selection.every, 1)
+    short.seeds = tuple(config.seeds[:1])
+    short.sweep = tuple(grid | ({_EPOCHS: epochs} if _EPOCHS in grid else {}) for grid in config.sweep)
+    return short
+
+
+def few(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a table of trials whose subject is one of the first `FOLDS` of its database."""
+    folds = table[['database', 'fold']].drop_duplicates().groupby('database', sort=False).head(FOLDS)
+    kept = table[table['fold'].isin(folds['fold'])].reset_index(drop=True)
+    return kept.assign(trial=kept.index)

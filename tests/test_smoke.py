@@ -1,0 +1,72 @@
+"""A smoke test goes through all of a run, is short, and says everywhere that it is no result."""
+
+import io
+import json
+
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from configs import cd, leaderboard
+from dualatme_jax import experiment, smoke, sweep
+from dualatme_jax.errors import InputError
+
+
+def config_of(**fields):
+    config = cd.get_config()
+    config.smoke = True
+    config.update_from_flattened_dict(fields)
+    return config
+
+
+def test_it_has_one_seed_and_one_epoch_at_every_point_and_the_rest_as_it_was():
+    grids = ({'training.epochs': (3, 800), 'loss.name': ('focal', 'cross_entropy')}, {'model.name': 'rcn_a'})
+    config = config_of(seeds=(4, 5), sweep=grids)
+    points = sweep.points(smoke.shortened(config)).points
+    assert [(point.config.training.epochs, point.config.seeds) for point in points] == [(1, (4,))] * 3
+    assert [point.config.loss.name for point in points] == ['focal', 'cross_entropy', 'focal']
+    assert (config.training.epochs, config.seeds, config.sweep) == (60, (4, 5), grids)
+
+
+def test_where_epochs_are_selected_there_are_two():
+    short = smoke.shortened(leaderboard.get_config())
+    assert {point.config.training.epochs for point in sweep.points(short).points} == {2}
+    assert short.selection.every == 1
+
+
+def test_its_folds_are_two_of_each_database():
+    rows = [('casme2', 'sub01'), ('casme2', 'sub02'), ('casme2', 'sub03'), ('smic', 's1'), ('samm', '006')]
+    folds = pd.DataFrame(rows, columns=['database', 'subject']).rename_axis('fold').reset_index()
+    table = pd.concat([folds.assign(point=point) for point in (0, 1)], ignore_index=True)
+    kept = smoke.few(table.assign(trial=table.index))
+    assert kept['subject'].tolist() == ['sub01', 'sub02', 's1', '006'] * 2
+    assert kept['trial'].tolist() == list(range(8))
+    assert kept['point'].tolist() == [0] * 4 + [1] * 4
+
+
+def test_it_is_marked_and_its_workdir_is_not_that_of_a_full_run(small_dataset_dir, tmp_path):
+    config = config_of(
+        **{
+            'data.path': str(small_dataset_dir),
+            'model.name': 'ststnet',
+            'sweep': ({'optimizer.learning_rate': (1e-3, 1e-4)},),
+            'report.resamples': 20,
+            'engine.devices': 1,
+        }
+    )
+    console = Console(file=io.StringIO(), width=200, markup=False, highlight=False)
+    assert experiment.run(config, tmp_path, console)
+    printed = console.file.getvalue()
+    assert printed.startswith(smoke.NOTICE)
+    assert printed.count(smoke.NOTICE) == 4, 'at the start, above the sweep and the scores, with the input'
+    results = json.loads((tmp_path / 'results.json').read_text())
+    assert results['notice'] == smoke.NOTICE
+    assert results['trials'] == 12
+    assert f'**{smoke.NOTICE}**' in (tmp_path / 'sweep.md').read_text()
+    assert not list(tmp_path.glob('challenge_log*'))
+    trials = pd.read_csv(tmp_path / 'trials.csv')
+    assert trials.groupby(['point', 'database']).size().eq(2).all()
+
+    config.smoke = False
+    with pytest.raises(InputError, match='smoke is True there and False here'):
+        experiment.run(config, tmp_path, console)
