@@ -18,7 +18,7 @@ def notice(config: ConfigDict) -> str:
 
 
 def shortened(config: ConfigDict) -> ConfigDict:
-    """The config of a smoke test: one seed and one epoch, at every point of the sweep, which is valid; else as it was.
+    """The config of a smoke test: one seed and one epoch at every point of a valid sweep, else as it was.
 
     A selection among epochs needs two of them.
     """
