@@ -6,12 +6,12 @@ import os
 import pathlib
 from collections.abc import Mapping, Sequence, Set
 
-from data_prep import apex, challenge_list, protocols
+from data_prep import apex, protocols
 from data_prep.clip import Clip, Exclusion, Problem, Survey
 from data_prep.frames import Images
 from data_prep.prepared import ApexRule
 from data_prep.protocols import Protocol
-from dualatme_jax import schema
+from dualatme_jax import challenge_list, schema
 from dualatme_jax.errors import InputError
 
 

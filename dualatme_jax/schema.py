@@ -66,3 +66,8 @@ PROBABILITY = 'prob_'
 
 # The column that tells predictions of one trial after several epochs, from 1, apart.
 EPOCH = 'epoch'
+
+
+def released(database: str, subject: str) -> str:
+    """A subject as the released files spell it: SAMM's have three digits, which lists shorten."""
+    return subject.zfill(3) if database == 'samm' and subject.isdecimal() else subject

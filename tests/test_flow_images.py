@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_prep import __main__ as command
-from data_prep import builder, challenge_list, regions
+from data_prep import builder, regions
 from data_prep.releases import flow_images
-from dualatme_jax import dataset, schema
+from dualatme_jax import challenge_list, dataset, schema
 from dualatme_jax.errors import InputError
 
 REAL = pathlib.Path(__file__).parents[2] / 'shared' / 'data' / 'megc2019_flow28'

@@ -15,11 +15,11 @@ import numpy as np
 
 from data_prep import regions
 from data_prep.builder import Release, View
-from data_prep.challenge_list import Row, read_list
 from data_prep.example import Example
 from data_prep.images import png_header
 from data_prep.views import flow as flow_view
 from dualatme_jax import schema
+from dualatme_jax.challenge_list import Row, read_list
 from dualatme_jax.errors import InputError
 
 _RGB = 2  # PNG's colour type

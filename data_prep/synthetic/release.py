@@ -20,14 +20,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
-from data_prep import apex, challenge_list, processes, protocols
+from data_prep import apex, processes, protocols
 from data_prep.clip import Clip
 from data_prep.landmarks import file as landmark_file
 from data_prep.synthetic import action_units, dirt, sheets
 from data_prep.synthetic.layout import Layout, Listed, Row
 from data_prep.synthetic.layouts import casme2, casme3, deception, samm, smic
 from data_prep.synthetic.shoot import Job, shoot, stream
-from dualatme_jax import schema
+from dualatme_jax import challenge_list, schema
 from dualatme_jax.errors import InputError
 
 LAYOUTS = {module.LAYOUT.database: module.LAYOUT for module in (casme2, smic, samm, casme3, deception)}

@@ -14,6 +14,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from dualatme_jax import schema
 from dualatme_jax.errors import InputError
 from dualatme_jax.training.checkpoint import load_weights, save_weights
 
@@ -152,14 +153,9 @@ def match(subjects: Sequence[str], people: Sequence[tuple[str, str]]) -> list[in
     return [folds[person][0] for person in people]
 
 
-def released(database: str, subject: str) -> str:
-    """A subject as the released files spell it: SAMM's have three digits."""
-    return subject.zfill(3) if database == 'samm' and subject.isdecimal() else subject
-
-
 def _is_called(person: tuple[str, str], name: str) -> bool:
     database, subject = person
-    return released(database, name.removeprefix(f'{database}_')) == released(database, subject)
+    return schema.released(database, name.removeprefix(f'{database}_')) == schema.released(database, subject)
 
 
 @contextlib.contextmanager

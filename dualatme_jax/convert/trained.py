@@ -9,9 +9,8 @@ from typing import Any
 import jax
 import pandas as pd
 
-from dualatme_jax import ledger
+from dualatme_jax import ledger, schema
 from dualatme_jax import workdir as workdir_lib
-from dualatme_jax.convert.folds import released
 from dualatme_jax.errors import InputError
 from dualatme_jax.training.checkpoint import load_weights
 
@@ -89,7 +88,7 @@ def _one(table: pd.DataFrame, column: str, wanted: int | None, workdir: pathlib.
 
 def names_of(table: pd.DataFrame) -> dict[int, str]:
     """Trial -> what its file is called: the subject, with the database where another has its name too."""
-    subjects = [released(row.database, row.subject) for row in table.itertuples()]
+    subjects = [schema.released(row.database, row.subject) for row in table.itertuples()]
     count = collections.Counter(subjects)
     return {
         row.trial: subject if count[subject] == 1 else f'{row.database}_{subject}'

@@ -33,9 +33,7 @@ class Row:
     @property
     def stem(self) -> str:
         """The name of the row's image, without the suffix and the space before it."""
-        # SAMM's subjects have three digits in file names; the list drops the zeros.
-        subject = self.subject.zfill(3) if self.database == 'samm' else self.subject
-        return f'{subject}_{self.clip}'
+        return f'{schema.released(self.database, self.subject)}_{self.clip}'
 
 
 def read_list(path: pathlib.Path) -> tuple[list[Row], list[str]]:
