@@ -12,12 +12,10 @@ import string
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from data_prep import cells
+from data_prep import cells, workbook
 from data_prep.folders import Tree
-from dualatme_jax import workbook
+from data_prep.workbook import Worksheet
 from dualatme_jax.errors import InputError
-from dualatme_jax.files import read_bytes
-from dualatme_jax.workbook import Worksheet
 
 # field -> the headers under which the column is known, the official one first.
 Columns = Mapping[str, Sequence[str]]
@@ -219,11 +217,10 @@ def _recognised(
         try:
             worksheets = workbook.read(path)
             # A copy of the sheet beside each kind of frames is one sheet.
-            content = read_bytes(path, limit=workbook.MOST_BYTES, what='sheet')
-            if content in seen:
+            if (content := path.read_bytes()) in seen:
                 continue
             seen.add(content)
-        except InputError as error:
+        except (InputError, OSError) as error:
             refused.append(str(error))
             continue
         tables, reasons = [], []

@@ -285,9 +285,15 @@ def test_without_probabilities_the_labels_tell_the_classes(path, cells, classes)
     ('content', 'message'),
     [
         (f'{HEADER},prob_positive\nsmic,s01,c1,0,0,1\n', '1 classes (positive); expected 2 to 20'),
-        (f'{HEADER},prob_a,prob_A\nsmic,s01,c1,0,0,1,0\n', 'the column prob_A does not name one class'),
-        (f'{HEADER},prob_a,prob_0\nsmic,s01,c1,0,0,1,0\n', 'the column prob_0 does not name one class'),
-        (f'{HEADER},prob_a,prob_\nsmic,s01,c1,0,0,1,0\n', 'the column prob_ does not name one class'),
+        (
+            f'{HEADER},prob_a,prob_A\nsmic,s01,c1,0,0,1,0\n',
+            "the classes 'a' and 'A' have one name (columns prob_LABEL)",
+        ),
+        (
+            f'{HEADER},prob_a,prob_0\nsmic,s01,c1,0,0,1,0\n',
+            "the class '0', number 1, is called like another number",
+        ),
+        (f'{HEADER},prob_a,prob_\nsmic,s01,c1,0,0,1,0\n', "the class '' is empty"),
         (f'{HEADER}\nsmic,s01,c1,happy,happy\n', '1 classes (happy); expected 2 to 20'),
         (f'{HEADER}\n' + ''.join(f's,s,c{k},word{k},a\n' for k in range(40)), '41 classes (a, word0, word1,'),
         (f'{HEADER}\nsmic,s01,c1,1.0,0.0\n', "label is '1.0'; expected one of 0 (negative)"),

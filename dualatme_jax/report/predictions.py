@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from dualatme_jax import schema
+from dualatme_jax import names, schema
 from dualatme_jax.errors import InputError
 from dualatme_jax.files import replacing
 
@@ -25,7 +25,6 @@ COLUMNS = list(schema.PREDICTION_COLUMNS)
 _LABELS = [schema.LABEL, 'prediction']
 REQUIRED = [*CLIP_KEY, *_LABELS]
 _DEFAULTS = {'trial': '0', 'seed': '0'}
-_MOST_CLASSES = 20  # more are another column taken for the labels
 _SUM_TOLERANCE = 1e-3  # probabilities that somebody rounded to three digits are still probabilities
 
 
@@ -154,10 +153,8 @@ def points(table: pd.DataFrame) -> list[tuple[dict, pd.DataFrame]]:
 
 def subsets(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """The sets that are scored: `full`, then the rows of each database present, known ones first."""
-    present = set(table[schema.DATABASE])
-    names = [name for name in schema.DATABASES if name in present]
-    names += sorted(present.difference(schema.DATABASES))
-    return {schema.FULL: table} | {name: table[table[schema.DATABASE] == name] for name in names}
+    databases = names.known_first(table[schema.DATABASE])
+    return {schema.FULL: table} | {name: table[table[schema.DATABASE] == name] for name in databases}
 
 
 def titled_subsets(table: pd.DataFrame) -> dict[str, tuple[str, pd.DataFrame]]:
@@ -215,37 +212,15 @@ def _classes(cells: pd.DataFrame, path) -> tuple[str, ...]:
         labels = [name.removeprefix(schema.PROBABILITY) for name in chances]
         if set(labels) == set(schema.LABELS):
             return schema.LABELS  # the challenge numbers them, in whatever order the columns stand
-        _check_names(labels, path)
+        where = f' (columns {schema.PROBABILITY}LABEL)'
     else:
         labels = sorted({word for name in _LABELS for word in cells[name].str.lower()})
-        if set(labels) <= set(schema.LABELS) or any(map(_is_number, labels)):
+        if set(labels) <= set(schema.LABELS) or any(map(names.is_number, labels)):
             return schema.LABELS
-    if not 2 <= len(labels) <= _MOST_CLASSES:
-        raise InputError(
-            f'{path}: {len(labels)} classes ({_listed(labels[:5])}{", ..." * (len(labels) > 5)}); '
-            f'expected 2 to {_MOST_CLASSES}, as columns prob_LABEL or as words in {_listed(_LABELS)}.'
-        )
+        where = f' (words in {_listed(_LABELS)})'
+    if fault := names.fault_of_classes(labels):
+        raise InputError(f'{path}: {fault}{where}.')
     return tuple(labels)
-
-
-def _check_names(labels: list[str], path) -> None:
-    """A label's word or number must mean one class."""
-    words = [label.lower() for label in labels]
-    for place, word in enumerate(words):
-        other = word.isdigit() and word != str(place)  # prob_0, prob_1, ... are names too
-        if not word or other or words.index(word) != place:
-            raise InputError(
-                f'{path}: the column {schema.PROBABILITY}{labels[place]} does not name one class; '
-                'expected a word for each, of which no two are the same.'
-            )
-
-
-def _is_number(word: str) -> bool:
-    try:
-        float(word)
-    except ValueError:
-        return False
-    return True
 
 
 def _probabilities(cells: pd.DataFrame, chances: list[str], prediction: pd.Series, path) -> pd.DataFrame:
@@ -298,5 +273,5 @@ def _refuse(bad: pd.Series, found: pd.Series, path, expected: str) -> None:
         raise InputError(f'{path}, line {line}: {found.name} is {shown}; expected {expected}.')
 
 
-def _listed(names: list[str]) -> str:
-    return ', '.join(names)
+def _listed(words: Sequence[str]) -> str:
+    return ', '.join(words)
