@@ -1,10 +1,14 @@
 """CSV files that the user gives, row by row."""
 
 import csv
+import io
 import pathlib
 from collections.abc import Iterator
 
 from dualatme_jax.errors import InputError
+from dualatme_jax.files import read_bytes
+
+MOST_BYTES = 256 * 2**20  # landmarks of every frame of a release
 
 
 def rows(path: pathlib.Path, what: str) -> Iterator[tuple[int, list[str]]]:
@@ -15,16 +19,15 @@ def rows(path: pathlib.Path, what: str) -> Iterator[tuple[int, list[str]]]:
       what: what it is, for messages.
 
     Raises:
-      InputError: the file cannot be read, or is no CSV in UTF-8.
+      InputError: the file cannot be read, is too large, or is no CSV in UTF-8.
     """
     try:
-        with path.open(encoding='utf-8-sig', newline='') as file:
-            reader = csv.reader(file)
-            for fields in reader:
-                yield reader.line_num, [field.strip() for field in fields]
-    except OSError as error:
-        raise InputError(f'cannot read the {what} {path}: {error.strerror or error}') from error
+        text = read_bytes(path, limit=MOST_BYTES, what=what).decode('utf-8-sig')
     except UnicodeDecodeError as error:
         raise InputError(f'{path} is not text in UTF-8 ({error}): save it as CSV in UTF-8') from error
+    reader = csv.reader(io.StringIO(text, newline=''))
+    try:
+        for fields in reader:
+            yield reader.line_num, [field.strip() for field in fields]
     except csv.Error as error:
         raise InputError(f'{path}, row {reader.line_num}: {error}: expected CSV with commas') from error

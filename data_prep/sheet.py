@@ -12,10 +12,12 @@ import string
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from data_prep import cells, workbook
+from data_prep import cells
 from data_prep.folders import Tree
-from data_prep.workbook import Worksheet
+from dualatme_jax import workbook
 from dualatme_jax.errors import InputError
+from dualatme_jax.files import read_bytes
+from dualatme_jax.workbook import Worksheet
 
 # field -> the headers under which the column is known, the official one first.
 Columns = Mapping[str, Sequence[str]]
@@ -217,10 +219,11 @@ def _recognised(
         try:
             worksheets = workbook.read(path)
             # A copy of the sheet beside each kind of frames is one sheet.
-            if (content := path.read_bytes()) in seen:
+            content = read_bytes(path, limit=workbook.MOST_BYTES, what='sheet')
+            if content in seen:
                 continue
             seen.add(content)
-        except (InputError, OSError) as error:
+        except InputError as error:
             refused.append(str(error))
             continue
         tables, reasons = [], []

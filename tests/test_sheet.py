@@ -4,10 +4,8 @@ import pathlib
 import numpy as np
 import pytest
 import tiny_release
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from data_prep import cells, folders, sheet, workbook
+from data_prep import cells, folders, sheet
 from dualatme_jax import schema
 from dualatme_jax.errors import InputError
 
@@ -179,38 +177,3 @@ def test_a_file_that_is_no_sheet_is_an_error(tmp_path, content):
     (tmp_path / 'codes.xlsx').write_bytes(content)
     with pytest.raises(InputError, match=r'codes\.xlsx'):
         find(tmp_path, tmp_path / 'codes.xlsx')
-
-
-def test_cells_of_any_type_are_read(tmp_path):
-    row = [True, datetime.datetime(2014, 5, 8), datetime.time(1), '=1/0', 'NA', '#REF!', 1e300]
-    path = tiny_release.xlsx(tmp_path / 'codes.xlsx', [row])
-    [worksheet] = workbook.read(path)
-    assert worksheet.rows[0][4] == 'NA'
-    assert all(isinstance(cells.text(cell), str) for cell in worksheet.rows[0])
-
-
-@pytest.fixture(scope='module')
-def books(tmp_path_factory):
-    folder = tmp_path_factory.mktemp('books')
-    rows = [HEADER, *([number, f'EP{number}', number, 'fear'] for number in range(40))]
-    new = tiny_release.xlsx(folder / 'new.xlsx', rows)
-    old = tiny_release.xls(folder / 'old.xls', {'Sheet1': rows})
-    return new.read_bytes(), old.read_bytes(), folder / 'damaged.xlsx'
-
-
-@settings(max_examples=60, deadline=None, derandomize=True)
-@given(
-    old=st.booleans(),
-    end=st.floats(0.1, 1),
-    bytes_=st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), max_size=20),
-)
-def test_damaged_workbooks_are_errors(books, old, end, bytes_):
-    content = bytearray(books[old])
-    for place, value in bytes_:
-        content[8 + int(place * (len(content) - 9))] = value
-    books[2].write_bytes(content[: max(8, int(end * len(content)))])
-    try:
-        said = [type(worksheet.rows) for worksheet in workbook.read(books[2])]
-    except InputError as error:
-        said = str(error)
-    assert 'damaged' in said or set(said) <= {list}

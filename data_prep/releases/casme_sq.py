@@ -12,15 +12,16 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from data_prep import cells, folders, workbook
+from data_prep import cells, folders
 from data_prep import sheet as sheets
 from data_prep.clip import Clip, Survey
 from data_prep.folders import Folder, Tree
 from data_prep.releases import annotations, attach
 from data_prep.releases.annotations import Findings
 from data_prep.sheet import Row, Table
-from data_prep.workbook import Worksheet
+from dualatme_jax import workbook
 from dualatme_jax.errors import InputError
+from dualatme_jax.workbook import Worksheet
 
 DATABASE = 'casme_sq'
 FIELDS = ('subject', 'clip', 'onset', 'apex', 'offset', 'action_units', 'emotion', 'type')
