@@ -25,7 +25,7 @@ def build(name: str, *, variant: str, classes: int, dropout: float) -> nn.Module
         case 'resnet18':
             return ResNet18(variant, classes=classes)
         case _:
-            return RCN(name, classes=classes, dropout=dropout)
+            return RCN(name, variant=variant, classes=classes, dropout=dropout)
 
 
 def unit(channels: int, features: int, size: int, padding: int | None = None) -> list[nn.Module]:
@@ -161,16 +161,26 @@ class Block(nn.Module):
 
 
 class RCN(nn.Module):
-    """The network of the family called `name`."""
+    """The network of the family called `name`; the `code` of RCN-f has its second stream twice."""
 
-    def __init__(self, name: str, features: int = 32, *, classes: int = 3, dropout: float = 0.0):
+    def __init__(
+        self,
+        name: str,
+        features: int = 32,
+        *,
+        variant: str = 'paper',
+        classes: int = 3,
+        dropout: float = 0.0,
+    ):
         super().__init__()
         self.name = name
+        self.streams = (1, 2, 2) if variant == 'code' else (1, 2, 3)
         if name in ('rcn_a', 'rcn_s'):
             parts = [*unit(3, features, 5, padding=0), nn.MaxPool2d(2), nn.Dropout(dropout)]
             self.conv1 = nn.Sequential(*parts)
         else:
-            for number, width in ((1, features // 2), (2, features // 4), (3, features // 4)):
+            for number in sorted(set(self.streams)):
+                width = features // 2 if number == 1 else features // 4
                 conv = nn.Conv2d(3, width, 3, stride=3, padding=number, dilation=number)
                 parts = [conv, nn.ReLU(inplace=True), nn.BatchNorm2d(width), nn.Dropout(dropout)]
                 self.add_module(f'stream{number}', nn.Sequential(*parts))
@@ -201,7 +211,7 @@ class RCN(nn.Module):
         if self.name in ('rcn_a', 'rcn_s'):
             maps = self.conv1(x)
         else:
-            maps = torch.cat([self.stream1(x), self.stream2(x), self.stream3(x)], 1)
+            maps = torch.cat([getattr(self, f'stream{number}')(x) for number in self.streams], 1)
         match self.name:
             case 'rcn_a':
                 return pool(self.rcls(maps), 5) * self.attention(maps)

@@ -35,7 +35,7 @@ def get_config(dataset: str = '') -> ConfigDict:
     # the configs of these names have their papers' settings.
     config.model.name = 'dual_atme'
     # 'paper'; of Dual-ATME 'code' (one CBAM on both branches), or one branch: 'hars', 'hars+attention',
-    # 'aars'; of ResNet-18 'small' (28x28 as it is).
+    # 'aars'; of ResNet-18 'small' (28x28 as it is); of RCN-f 'code' (its second stream twice, no third).
     config.model.variant = 'paper'
     config.model.dropout = 0.5  # of networks that have some
     config.model.init = 'torch'  # PyTorch's defaults, or 'lecun', 'kaiming'

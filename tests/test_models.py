@@ -28,6 +28,7 @@ PARAMETERS = {
     ('rcn_w', 'paper'): 960 + 10432 + 2403,
     ('rcn_c', 'paper'): 960 + 10432 + 2403,
     ('rcn_f', 'paper'): 960 + 10432 + 2403,
+    ('rcn_f', 'code'): 960 - (224 + 16) + 10432 + 2403,  # without its third stream
     # Torchvision's 11,689,512, whose dense layer has 1000 classes, with one of 3.
     ('resnet18', 'paper'): 11_689_512 - (512 * 1000 + 1000) + (512 * 3 + 3),
     # A stem of 3x3 for one of 7x7, from 3 to 64, without bias.

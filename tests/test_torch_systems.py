@@ -27,6 +27,7 @@ SYSTEMS = {
         (name, 'paper'): ({'features': FEATURES}, functools.partial(theirs.RCN, name, FEATURES))
         for name in ('rcn_a', 'rcn_s', 'rcn_w', 'rcn_c', 'rcn_f')
     },
+    ('rcn_f', 'code'): ({'features': FEATURES}, lambda: theirs.RCN('rcn_f', FEATURES, variant='code')),
     ('resnet18', 'small'): ({'width': 2}, lambda: theirs.ResNet18('small', 2)),
     ('resnet18', 'paper'): ({'width': 2}, lambda: theirs.ResNet18('paper', 2)),
 }
@@ -80,8 +81,9 @@ def close(found, expected, *, to, scale=None, name=''):
 
 
 # At 224x224 a training step takes long, and it differs from the small one in its stem alone; that of
-# Dual-ATME's figure is in `test_torch_baseline.py`.
-ELSEWHERE = {('resnet18', 'paper'), ('dual_atme', 'paper')}
+# Dual-ATME's figure is in `test_torch_baseline.py`; the paper's RCN-f has the streams of RCN-c, and the block
+# of its code.
+ELSEWHERE = {('resnet18', 'paper'), ('dual_atme', 'paper'), ('rcn_f', 'paper')}
 
 
 @pytest.mark.parametrize('system', [key for key in SYSTEMS if key not in ELSEWHERE], ids='-'.join)

@@ -5,10 +5,10 @@ recurrent block or one of shortcuts, both of which apply one convolution several
 parameters of its own, made of the classifier's weights. Input [B, 28, 28, 3], channels u, v, strain, scaled
 to 0..1 as the published code does (configs/rcn_a.py); output [B, classes].
 
-Deviations from the published code:
-- It declares layers that no forward pass reads (`conv3` of the block of shortcuts, `ebl` of RCN-c): they are
-  not here.
-- RCN-f there applies its second stream twice and never its third; here each is applied once, as in the paper.
+Deviations from the published code (github.com/xiazhaoqiang/ParameterFreeRCNs-MicroExpressionRec, MeNets.py):
+- It declares layers that no forward pass reads, `TORCH_UNREAD`: they are not here.
+- RCN-f there applies its second stream twice and never its third: that is the variant `code`. The variant
+  `paper` applies each of the three once.
 - Where a class's attention is the same at all places, it is divided by 1 and not by 0.
 - Its commands default to 64 channels, a 7x7 map and 100 epochs: here are the paper's 32, 5x5 and 20.
 
@@ -38,23 +38,28 @@ class Design:
     """What a network of the family is made of.
 
     Attributes:
-      wide: three streams on the input, or the stem.
+      streams: the dilations of the streams on the input, in the order of their maps; without any the stem.
       shortcuts: the block of shortcuts, or the recurrent one.
       attention: none, or one on the stem's maps that weighs the last ones (`stem`), one on the input that
         weighs the streams' maps (`input`), or one on the streams' maps within the block (`block`).
     """
 
-    wide: bool = False
+    streams: tuple[int, ...] = ()
     shortcuts: bool = False
     attention: str | None = None
 
 
+_STREAMS = (1, 2, 3)
+# By name and variant.
 DESIGNS = {
-    'rcn_a': Design(attention='stem'),
-    'rcn_s': Design(shortcuts=True),
-    'rcn_w': Design(wide=True),
-    'rcn_c': Design(wide=True, shortcuts=True, attention='input'),
-    'rcn_f': Design(wide=True, shortcuts=True, attention='block'),
+    'rcn_a': {'paper': Design(attention='stem')},
+    'rcn_s': {'paper': Design(shortcuts=True)},
+    'rcn_w': {'paper': Design(_STREAMS)},
+    'rcn_c': {'paper': Design(_STREAMS, shortcuts=True, attention='input')},
+    'rcn_f': {
+        'paper': Design(_STREAMS, shortcuts=True, attention='block'),
+        'code': Design((1, 2, 2), shortcuts=True, attention='block'),
+    },
 }
 
 # Each block's name in the published code, and those of its units.
@@ -75,6 +80,13 @@ TORCH_NAMES = {
         for place, layer in enumerate(('conv', 'norm'))
     },
     'classifier': 'classifier',
+}
+# What the published code declares, and its forward pass does not read.
+_THIRD = ('dbl.0.conv3.0', 'dbl.0.conv3.1')
+TORCH_UNREAD = {
+    'rcn_s': _THIRD,
+    'rcn_c': (*_THIRD, 'ebl.conv1.0', 'ebl.conv1.1', 'ebl.conv2.0', 'ebl.conv2.1'),
+    'rcn_f': ('stream3.0', 'stream3.2'),  # which the variant `paper` reads
 }
 
 
@@ -192,13 +204,15 @@ class RCN(nn.Module):
         where, rest = self.design.attention, (self.dropout, self.scheme)
         classifier = Classifier(self.classes, self.features, self.edge, self.scheme, name='classifier')
         picture = examples_last(flow)
-        if self.design.wide:
-            widths = (self.features // 2, self.features // 4, self.features // 4)
-            streams = [
-                Stream(width, dilation, *rest, name=f'stream{dilation}')(picture, mask=mask, train=train)
-                for dilation, width in enumerate(widths, start=1)
-            ]
-            x = jnp.concatenate(streams)
+        if self.design.streams:
+            widths = {1: self.features // 2, 2: self.features // 4, 3: self.features // 4}
+            streams = {
+                dilation: Stream(widths[dilation], dilation, *rest, name=f'stream{dilation}')
+                for dilation in dict.fromkeys(self.design.streams)
+            }
+            x = jnp.concatenate(
+                [streams[dilation](picture, mask=mask, train=train) for dilation in self.design.streams]
+            )
         else:
             x = Stem(self.features, *rest, name='stem')(picture, mask=mask, train=train)
 
@@ -218,6 +232,6 @@ class RCN(nn.Module):
 
 
 def build(name: str, *, variant: str, classes: int, dropout: float, init: str) -> RCN:
-    """The network `name` of `DESIGNS`, of which there is the variant `paper` alone; see `dual_atme.build`."""
-    options.check(name, variants=('paper',), variant=variant, dropout=dropout, init=init)
-    return RCN(DESIGNS[name], classes, dropout, init)
+    """The network `name` of `DESIGNS` in one of its variants; see `dual_atme.build`."""
+    options.check(name, variants=DESIGNS[name], variant=variant, dropout=dropout, init=init)
+    return RCN(DESIGNS[name][variant], classes, dropout, init)
