@@ -62,6 +62,11 @@ class Dataset:
         return f'{told.get("release", schema.UNKNOWN_TEXT)}; puzzled flow ({self.regions}): {made}'
 
     @property
+    def synthetic(self) -> bool:
+        """Whether the clips are rendered, so that no published score can stand beside theirs."""
+        return self.metadata.get('release') == schema.SYNTHETIC
+
+    @property
     def regions(self) -> str:
         """Which pair of regions the puzzled face is made of, such as `EM`."""
         return self.metadata.get('regions', {}).get('pair', schema.UNKNOWN_TEXT)

@@ -23,6 +23,7 @@ from dualatme_jax.report import (
     paper,
     plots,
     predictions,
+    published,
     results,
     scores,
     selection,
@@ -32,7 +33,7 @@ from dualatme_jax.report import sweep as sweep_report
 from dualatme_jax.report.selection import BEST_ON_TEST, LAST, NESTED
 from dualatme_jax.sweep import Sweep
 
-MOST_TOLD = 5  # choices of nested selection on the terminal
+MOST_TOLD = 5  # choices of nested selection on the terminal, or seeds
 
 
 def collect(ledger: Ledger, swept: Sweep, folder: pathlib.Path) -> None:
@@ -121,26 +122,50 @@ def report(
             inner = with_fields(read(folder / workdir_lib.INNER_PREDICTIONS), ledger, swept)
         if swept.fields and not config.report.leaderboard:
             result['sweep'] = report_sweep(table, swept, folder, console)
-            paper.show(table, config.report.paper, console, folder, origin=origin)
+            paper.show(
+                table, config.report.paper, console, folder, origin=origin, synthetic=dataset.synthetic
+            )
         selected, how, title = select(table, kept, inner, ledger, swept, result, console)
         if len(selected):
             result |= scores.score_run(selected, resamples=config.report.resamples)
             if not config.report.leaderboard:
-                title = '\n'.join(filter(None, [notice, title]))
-                console.print(tables.scores_table(selected, result, selection=how, title=title))
-            console.print(f'Input: {origin}', soft_wrap=True)
-            plots.confusion_matrices(selected, labels, folder / workdir_lib.CONFUSION, notice=notice)
+                head = '\n'.join(filter(None, [notice, heading(selected, swept, dataset), title]))
+                console.print()
+                console.print(tables.scores_table(selected, result, selection=how, title=head))
+            above = '\n'.join(filter(None, [notice, title]))
+            plots.confusion_matrices(selected, labels, folder / workdir_lib.CONFUSION, notice=above)
             if not notice:  # the form of a challenge log has no room for one
                 write_challenge_logs(selected, labels, folder, console)
     if config.report.leaderboard:
         why = reasons(ledger, swept, failures or {})
-        result['leaderboard'] = report_leaderboard(kept, inner, why, ledger, swept, origin, folder, console)
+        result['leaderboard'] = report_leaderboard(
+            kept, inner, why, ledger, swept, origin, folder, console, synthetic=dataset.synthetic
+        )
     results.write(result, folder / workdir_lib.RESULTS)
     if ledger.unfinished.empty:
         shutil.rmtree(folder / workdir_lib.CHECKPOINTS, ignore_errors=True)
     done = 'evaluated' if config.evaluate_only else 'trained'
     console.print(f'{done} in {ledger.seconds:.0f} s; everything is in {folder}', soft_wrap=True)
     return not len(lacking)
+
+
+def heading(selected: pd.DataFrame, swept: Sweep, dataset: Dataset) -> str:
+    """What begins the table of a result: system, epochs and seeds, and the data; two lines."""
+    config = swept.reference.config
+    chosen = swept.fields if config.selection.name == NESTED else ()
+    system = published.title(config.model.name)
+    system += f', variant {config.model.variant}' if config.model.variant != 'paper' else ''
+    epochs = f'{config.training.epochs} epoch{"s" if config.training.epochs > 1 else ""}'
+    if {'model.name', 'model.variant'} & set(chosen):
+        system = 'the systems that were chosen'
+    if config.evaluate_only:
+        epochs = 'not trained here'
+    elif 'training.epochs' in chosen:
+        epochs = 'the epochs that were chosen'
+    seeds = sorted(selected['seed'].unique())
+    told = ', '.join(map(str, seeds[:MOST_TOLD])) + (', ...' if len(seeds) > MOST_TOLD else '')
+    number = f'{len(seeds)} seeds ({told})' if len(seeds) > 1 else f'seed {told}'
+    return f'{system}: {epochs}, {number}\nInput: {dataset.origin}'
 
 
 def select(
@@ -234,6 +259,8 @@ def report_leaderboard(
     origin: str,
     folder: pathlib.Path,
     console: Console,
+    *,
+    synthetic: bool,
 ) -> list[dict[str, Any]]:
     """Writes and shows all systems side by side; returns it as results.json has it."""
     config = swept.reference.config
@@ -254,6 +281,7 @@ def report_leaderboard(
         metric=config.selection.metric,
         resamples=config.report.resamples,
         shortened=', '.join(filter(None, [smoke.notice(config), config.report.shortened])) or None,
+        synthetic=synthetic,
     )
     leaderboard_view.write(frame, folder, origin=origin)
     console.print(leaderboard_view.rich_table(frame))

@@ -49,6 +49,9 @@ APEX_CHOICE = 'apex_choice'  # where the apex comes from
 ACTION_UNITS = 'action_units'
 EMOTION = 'emotion'  # the release's own word, finer than the label
 
+# The release whose clips are rendered: nothing that was published belongs beside a score on it.
+SYNTHETIC = 'synthetic'
+
 # What the source does not know.
 UNKNOWN_FRAME = -1
 UNKNOWN_TEXT = 'unknown'

@@ -157,7 +157,11 @@ def test_the_result_says_what_the_input_was(tmp_path):
     assert complete
     assert results['dataset'] == METADATA
     assert results['labels'] == ['negative', 'positive', 'surprise']
-    assert 'Input: test; puzzled flow (EM): cut' in printed
+    lines = printed[: printed.index(' clips ')].split('\n')
+    assert [line.strip() for line in lines if line.strip()][:2] == [
+        'Dual-ATME: 60 epochs, 2 seeds (0, 1)',
+        'Input: test; puzzled flow (EM): cut',
+    ]
 
 
 def test_a_name_that_the_challenge_s_log_cannot_hold_costs_the_log_alone(tmp_path):

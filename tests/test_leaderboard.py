@@ -238,6 +238,34 @@ def test_one_seed_one_database_and_one_system_have_what_they_can(tmp_path):
     assert '## Published' not in markdown(frame, tmp_path)
 
 
+def test_beside_synthetic_clips_there_is_no_published_score(tmp_path, monkeypatch):
+    systems = {'ststnet': kept(0.6), 'rcn_a': kept(0.7)}
+    labels = []
+    legend = Figure.legend
+
+    def keeping(figure, handles, names, **options):
+        labels.extend(names)
+        return legend(figure, handles, names, **options)
+
+    monkeypatch.setattr(Figure, 'legend', keeping)
+    for synthetic in (False, True):
+        frame = leaderboard.compare(systems, {'rcn_f': REASON}, resamples=5, synthetic=synthetic)
+        labels.clear()
+        texts = shown(frame), markdown(frame, tmp_path)
+        for text in texts:
+            words = ' '.join(text.split())
+            told = 'The clips are synthetic: published scores, of real faces, are not shown.'
+            assert (told in words) == synthetic
+            assert ('.735/.719' in words) != synthetic
+            assert ('elects' in words) != synthetic
+        assert ('.7353' in texts[1]) != synthetic
+        assert ('UF1 as published' in labels) != synthetic
+        assert frame['published_uf1'].isna().all() == synthetic
+        assert set(frame['published_source']) == {''} or not synthetic
+        rows = [line for line in texts[1].splitlines() if line.startswith('|')]
+        assert len({row.count('|') for row in rows}) == 1
+
+
 def test_if_all_fail_that_is_told_and_there_is_no_picture(tmp_path):
     frame = leaderboard.compare({}, {'dual_atme': REASON, 'mine': 'no memory'}, resamples=5)
     assert list(frame['status']) == ['failed', 'failed']

@@ -37,9 +37,9 @@ def predicted(name, seeds=1, databases=DATABASES):
     return pd.concat(parts, ignore_index=True)
 
 
-def shown(table, name, folder, origin='flow_images; puzzled flow (EM): cut'):
+def shown(table, name, folder, origin='flow_images; puzzled flow (EM): cut', **options):
     console = Console(width=80, file=io.StringIO())
-    paper.show(table, name, console, folder, origin=origin)
+    paper.show(table, name, console, folder, origin=origin, **options)
     return console.file.getvalue()
 
 
@@ -109,6 +109,16 @@ def test_it_says_what_differs(tmp_path):
     assert 'mean over 3 seeds' in text
     assert '56 clips of 8 subjects' in text
     assert 'cannot be compared' in text
+
+
+def test_beside_synthetic_clips_there_is_no_score_of_the_paper(tmp_path):
+    text = shown(predicted('lambda'), 'lambda', tmp_path, synthetic=True)
+    written = (tmp_path / 'paper.md').read_text()
+    for words in (' '.join(text.split()), written):
+        assert "The clips are synthetic: the paper's scores, of real faces, are not shown." in words
+        assert '.668/.668' not in words
+        assert 'ours' in words
+        assert 'diff.' not in words
 
 
 def test_rows_without_a_counterpart_stay(tmp_path):

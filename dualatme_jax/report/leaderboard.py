@@ -21,7 +21,7 @@ REFERENCE = 'dual_atme'  # what the others are compared with, unless it failed
 SCORED, FLOOR, FAILED = 'scored', 'floor', 'failed'
 GUESS, BEST_GUESS = 'guesser', 'guesser_best'  # in the place of a system's name
 
-_TOLD = ['system', 'title', 'status', 'reason', 'shortened', 'selection']
+_TOLD = ['system', 'title', 'status', 'reason', 'shortened', 'synthetic', 'selection']
 COUNTS = ['seeds', 'clips', 'subjects', 'epochs', 'paper_epochs', 'kept_epochs']  # whole numbers, or NaN
 _SCORES = [f'{metric}_{part}' for metric in scores.METRICS for part in ('mean', 'sd', 'low', 'high')]
 _LEAKING = [*(f'best_on_test_{metric}' for metric in scores.METRICS), 'gap', 'guesser_uf1']
@@ -38,6 +38,7 @@ def compare(
     reference: str = REFERENCE,
     resamples: int = 1000,
     shortened: str | None = None,
+    synthetic: bool = False,
 ) -> pd.DataFrame:
     """Scores every system, compares each with the reference, and puts the floor and the failures below.
 
@@ -50,17 +51,19 @@ def compare(
       reference: the system that the others are compared with; the first of `kept` if it is not there.
       resamples: draws of the bootstrap over subjects.
       shortened: what was shortened, if the run was; None of one with each paper's own settings.
+      synthetic: whether the clips are rendered: then no published score stands beside theirs.
 
     Returns:
       Systems by falling UF1, then the guesser, then systems that failed. NaN is unknown. Columns: `system`;
-      `title`; `status`; `reason` of a failure; `shortened`, in every row; `selection` of the epoch; `seeds`,
-      `clips`, `subjects`, `epochs` trained, `paper_epochs`, `kept_epochs` to select from; for all clips
-      `METRIC_mean`, `METRIC_sd` (over seeds), `METRIC_low` and `METRIC_high` (95% bootstrap over subjects; of
-      the guesser: sd and interval of its draws); the same by database, `DATABASE_METRIC_PART`, if there are
-      several; `best_on_test_METRIC`, which LEAKS, and `gap`, by which its UF1 is above; `guesser_uf1`, of a
-      guesser that keeps the best of as many guesses; `published_uf1`, `published_uar`, `published_selects`,
-      `published_source`; UF1 minus the reference's, `difference_mean`, `difference_low`, `difference_high`,
-      its `p` and `p_holm` (see `report/sweep.py`), and `reference`, whether the row is it.
+      `title`; `status`; `reason` of a failure; `shortened` and `synthetic`, in every row; `selection` of the
+      epoch; `seeds`, `clips`, `subjects`, `epochs` trained, `paper_epochs`, `kept_epochs` to select from; for
+      all clips `METRIC_mean`, `METRIC_sd` (over seeds), `METRIC_low` and `METRIC_high` (95% bootstrap over
+      subjects; of the guesser: sd and interval of its draws); the same by database, `DATABASE_METRIC_PART`,
+      if there are several; `best_on_test_METRIC`, which LEAKS, and `gap`, by which its UF1 is above;
+      `guesser_uf1`, of a guesser that keeps the best of as many guesses; `published_uf1`, `published_uar`,
+      `published_selects`, `published_source`, which are empty beside synthetic clips; UF1 minus the
+      reference's, `difference_mean`, `difference_low`, `difference_high`, its `p` and `p_holm` (see
+      `report/sweep.py`), and `reference`, whether the row is it.
 
     Raises:
       InputError: there is no system, a system lacks its inner predictions, or see `selection`.
@@ -83,11 +86,12 @@ def compare(
         row = _scored(table, honest[name], resamples)
         if name != home:
             row |= sweep_report.against(honest[name], honest[home], resamples)
-        rows.append(_named(name, SCORED) | row | _as_published(name))
+        rows.append(_named(name, SCORED) | row | _as_published(name, synthetic))
     rows.sort(key=lambda row: -row['uf1_mean'])  # stable: equals stay in the order of `kept`
     if kept:
         rows += _floor(honest[home], max(row['kept_epochs'] for row in rows))
-    rows += [_named(name, FAILED) | _as_published(name) for name in failures if name not in kept]
+    failed = [name for name in failures if name not in kept]
+    rows += [_named(name, FAILED) | _as_published(name, synthetic) for name in failed]
     frame = pd.DataFrame(rows)
     single = [f'{name}_{column}' for name in databases(frame) for column in _SCORES]
     columns = [*_TOLD, *COUNTS, *_SCORES, *single, *_LEAKING, *_PUBLISHED, *_TEST]
@@ -95,6 +99,7 @@ def compare(
     return frame.assign(
         reason=[failures.get(name, '') for name in frame['system']],
         shortened=shortened or '',
+        synthetic=synthetic,
         selection=np.where(
             frame['status'] == SCORED, selection.LAST if inner is None else selection.NESTED, ''
         ),
@@ -113,16 +118,16 @@ def _named(name: str, status: str) -> dict:
     known = published.SYSTEMS.get(name)
     return {
         'system': name,
-        'title': known.title if known else name,
+        'title': published.title(name),
         'status': status,
         'paper_epochs': known.epochs if known else np.nan,
     }
 
 
-def _as_published(name: str) -> dict:
-    """The first published figure, which is the authors' own if they have one."""
+def _as_published(name: str, synthetic: bool) -> dict:
+    """The first published figure, which is the authors' own if they have one; none of synthetic clips."""
     known = published.SYSTEMS.get(name)
-    if not known or not known.figures:
+    if synthetic or not known or not known.figures:
         return {'published_selects': '', 'published_source': ''}
     figure = known.figures[0]
     return {

@@ -48,7 +48,9 @@ def _draw(axes: Axes, scored: pd.DataFrame, guess: dict) -> None:
     places = np.arange(len(scored))
     honest, low, high = (scored[f'uf1_{part}'] for part in ('mean', 'low', 'high'))
     axes.hlines(places, honest, scored['best_on_test_uf1'], color=_LEAKING, linewidth=0.8, linestyle=':')
-    axes.plot(scored['published_uf1'], places, 'D', color=_PUBLISHED, markersize=4, label='UF1 as published')
+    if scored['published_uf1'].notna().any():
+        label = 'UF1 as published'
+        axes.plot(scored['published_uf1'], places, 'D', color=_PUBLISHED, markersize=4, label=label)
     axes.hlines(places, low, high, color=_HONEST, linewidth=1.8)
     axes.plot(
         honest, places, 'o', color=_HONEST, label='UF1, honest selection; line: 95% bootstrap over subjects'

@@ -16,6 +16,7 @@ from dualatme_jax.report.leaderboard import COUNTS, FAILED, FLOOR, SCORED, datab
 from dualatme_jax.report.selection import LAST, NESTED
 
 CSV, MARKDOWN, PLOT = 'leaderboard.csv', 'leaderboard.md', 'leaderboard.png'
+_PUBLISHED = ['Published UF1/UAR', 'Selects on the test subject']
 
 
 def write(frame: pd.DataFrame, folder: str | os.PathLike, *, origin: str) -> None:
@@ -42,8 +43,11 @@ def rich_table(frame: pd.DataFrame) -> Table:
     notes = [*_notes(frame), *_failures(frame)]
     view = tables.plain(_title(frame), '\n' + '\n'.join(notes))
     view.add_column('system\nepochs', overflow='fold', max_width=14)
-    for head in ('UF1', 'UAR', 'LEAKS\nbest\nepoch', 'published\nselects', 'UF1 - ref.', 'p\nHolm'):
-        view.add_column(head, justify='right', no_wrap=True)
+    heads = ['UF1', 'UAR', 'LEAKS\nbest\nepoch', 'published\nselects', 'UF1 - ref.', 'p\nHolm']
+    synthetic = frame['synthetic'].any()
+    for head in heads:
+        if not (synthetic and head.startswith('published')):
+            view.add_column(head, justify='right', no_wrap=True)
     for row in frame.to_dict('records'):
         leaking = f'{_short(row["best_on_test_uf1"])}\n{_short(row["gap"], sign=True)}'
         figure = f'{_pair(row, "published")}\n{row["published_selects"]}'
@@ -52,7 +56,7 @@ def rich_table(frame: pd.DataFrame) -> Table:
             'failed' if row['status'] == FAILED else tables.estimate_lines(row, 'uf1'),
             _short(row['uar_mean']),
             '' if row['status'] == FAILED else leaking,
-            '' if row['status'] == FLOOR else figure,
+            *([] if synthetic else ['' if row['status'] == FLOOR else figure]),
             tables.estimate_lines(row, 'difference', sign=True) if _is_compared(row) else _role(row),
             f'{tables.p_value(row["p"])}\n{tables.p_value(row["p_holm"])}' if _is_compared(row) else '',
         )
@@ -130,6 +134,9 @@ def _notes(frame: pd.DataFrame) -> Iterator[str]:
         f'UF1 - ref.: UF1 minus that of {home}, on the same subjects and seeds; p: randomisation test that '
         'swaps the two by subject; Holm: p corrected for the number of systems.'
     )
+    if scored['synthetic'].any():
+        yield 'The clips are synthetic: published scores, of real faces, are not shown.'
+        return
     yield (
         'Published: UF1/UAR, and whether the epoch or run behind it was selected on the test subject, as far '
         'as papers and public programs tell. One number each, most on optical flow of their own.'
@@ -153,7 +160,7 @@ def _failures(frame: pd.DataFrame) -> list[str]:
 
 def _markdown(frame: pd.DataFrame, origin: str) -> str:
     title, _, warning = _title(frame).partition('\n')
-    single = databases(frame)
+    single, synthetic = databases(frame), frame['synthetic'].any()
     heads = [
         'System',
         'Epochs',
@@ -162,8 +169,7 @@ def _markdown(frame: pd.DataFrame, origin: str) -> str:
         'LEAKS: best epoch on the test subject, UF1',
         'Gap',
         'Guesser, best of as many, UF1',
-        'Published UF1/UAR',
-        'Selects on the test subject',
+        *([] if synthetic else _PUBLISHED),
         'UF1 - ref.',
         'p',
         'Holm',
@@ -180,8 +186,8 @@ def _markdown(frame: pd.DataFrame, origin: str) -> str:
                 _short(row['best_on_test_uf1']),
                 _short(row['gap'], sign=True),
                 _short(row['guesser_uf1']),
-                '' if row['status'] == FLOOR else _pair(row, 'published'),
-                row['published_selects'],
+                *([] if synthetic else ['' if row['status'] == FLOOR else _pair(row, 'published')]),
+                *([] if synthetic else [row['published_selects']]),
                 ' '.join(tables.estimate(row, 'difference', sign=True)).strip() if compared else _role(row),
                 tables.p_value(row['p']) if compared else '',
                 tables.p_value(row['p_holm']) if compared else '',
@@ -199,7 +205,9 @@ def _markdown(frame: pd.DataFrame, origin: str) -> str:
 
 
 def _figures(frame: pd.DataFrame) -> list[str]:
-    """Every published figure of the systems of the table, with source and protocol."""
+    """Every published figure of the systems of the table; none beside synthetic clips."""
+    if frame['synthetic'].any():
+        return []
     return [
         f'{known.title}: UF1 {tables.short(figure.uf1, 4)}, UAR {tables.short(figure.uar, 4)}; '
         f'{figure.source}. Selects on the test subject: {figure.selects}; {figure.basis}.'

@@ -122,7 +122,15 @@ def check(name: str, fields: Sequence[str]) -> None:
         )
 
 
-def show(table: pd.DataFrame, name: str, console: Console, folder: str | os.PathLike, *, origin: str) -> None:
+def show(
+    table: pd.DataFrame,
+    name: str,
+    console: Console,
+    folder: str | os.PathLike,
+    *,
+    origin: str,
+    synthetic: bool = False,
+) -> None:
     """Prints a table of the paper beside ours, and writes it as `paper.md` in a folder.
 
     Args:
@@ -131,13 +139,19 @@ def show(table: pd.DataFrame, name: str, console: Console, folder: str | os.Path
       console: where it is printed, 80 columns wide.
       folder: where the file goes.
       origin: what our input is, in words, see `Dataset.origin`.
+      synthetic: whether our clips are rendered: then the paper's scores are left out.
     """
     if not name:
         return
     source = f'The paper, {TABLES[name].source}, beside ours'
+    if synthetic:
+        source = f'The rows of {TABLES[name].source}, on synthetic clips'
     heads = ['UAR/UF1', '', *(schema.DATABASE_TITLES.get(part, 'MEGC2019-CD') for part in SETS)]
     rows = list(_rows(table, TABLES[name]))
     notes = _notes(table, origin)
+    if synthetic:
+        rows = [(title, ours) for title, _, ours, _ in rows]
+        notes.append("The clips are synthetic: the paper's scores, of real faces, are not shown.")
 
     view = tables.plain(source, '\n' + ' '.join(notes))
     view.add_column(heads[0], max_width=16)

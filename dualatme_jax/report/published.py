@@ -131,3 +131,8 @@ SYSTEMS = {
         (Figure(0.679, 0.680, 'Zhou et al., Dual-ATME, Entropy 25(3):460, 2023', NO, _LAST_EPOCH),),
     ),
 }
+
+
+def title(name: str) -> str:
+    """A system's name in tables: as published, or as the config has it."""
+    return SYSTEMS[name].title if name in SYSTEMS else name
