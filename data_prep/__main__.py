@@ -1,9 +1,11 @@
 """The command `python -m data_prep`: checks releases, builds datasets, makes synthetic releases."""
 
 import argparse
+import os
+import signal
 import sys
 
-from dualatme_jax.errors import InputError
+from dualatme_jax.errors import InputError, printable
 
 # Everything else is imported by the command that needs it: `--help` answers at once.
 
@@ -31,13 +33,35 @@ def main(arguments: list[str] | None = None) -> int:
     """
     options = _parser().parse_args(arguments)
     try:
-        return options.run(options)
+        status = options.run(options)
+        sys.stdout.flush()
+        return status
     except InputError as error:
         print(f'error: {error}', file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # whoever read what is printed has ended
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 2
+    except OSError as error:
+        print(
+            f'error: {printable(str(error))}: what is done is kept; see to it, and give the same command '
+            'again',
+            file=sys.stderr,
+        )
         return 2
     except KeyboardInterrupt:
         print('interrupted: what is done is kept; the same command goes on from there', file=sys.stderr)
         return 130
+
+
+def _interrupt(number: int, frame) -> None:
+    """SIGTERM ends a command as Ctrl-C does: nothing half written, no process left behind."""
+    raise KeyboardInterrupt
+
+
+def _say(text: str) -> None:
+    """Prints text in which names and cells from outside may stand."""
+    print(printable(text))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -288,11 +312,11 @@ def _build(options: argparse.Namespace) -> int:
             yield example
 
     builder.write(dataclasses.replace(release, examples=counted()), out, overwrite=options.overwrite)
-    print(f'wrote {apexes.total()} clips to {options.out}')
-    print('apex: ' + ', '.join(f'{choice} {count}' for choice, count in apexes.most_common()))
+    _say(f'wrote {apexes.total()} clips to {options.out}')
+    _say('apex: ' + ', '.join(f'{choice} {count}' for choice, count in apexes.most_common()))
     if skipped:
-        print(f'{len(skipped)} problems; what has one is left out:')
-        print('\n'.join(f'  {problem}' for problem in skipped))
+        _say(f'{len(skipped)} problems; what has one is left out:')
+        _say('\n'.join(f'  {problem}' for problem in skipped))
     return 0
 
 
@@ -325,7 +349,7 @@ def _raw_release(options: argparse.Namespace, skipped: list[str]):
         listing = '\n'.join(f'  {problem}' for problem in problems)
         raise InputError(f'{len(problems)} problems:\n{listing}\n{assemble.SKIP_HINT}')
     skipped += [str(problem) for problem in plan.problems]
-    print('\n'.join(assemble.remarks(plan, work)))
+    _say('\n'.join(assemble.remarks(plan, work)))
     results = pipeline.run(work, plan.sound, assemble.workers(options))
     return assemble.release(options, plan, work, results, skipped)
 
@@ -334,8 +358,11 @@ def _check(options: argparse.Namespace) -> int:
     from rich.console import Console
 
     from data_prep import assemble, doctor
+    from dualatme_jax.files import expanded
 
     _refuse_options(options)
+    if options.json:
+        expanded(options.json, '--json')  # before the faces are looked at
     if options.release == 'flow_images':
         plan = assemble.flow_images_plan(_one_source(options), options.list)
         problems = plan.problems
@@ -344,7 +371,7 @@ def _check(options: argparse.Namespace) -> int:
         problems = [*plan.problems, *_look_at_faces(options, plan), *plan.deviations()]
     if options.json != '-':
         Console().print(doctor.counts_table(plan))
-        print('\n'.join(doctor.lines(plan, problems)))
+        _say('\n'.join(doctor.lines(plan, problems)))
     if options.json:
         _write_json(doctor.as_json(plan, problems), options.json)
     return 1 if problems else 0
@@ -352,8 +379,6 @@ def _check(options: argparse.Namespace) -> int:
 
 def _look_at_faces(options: argparse.Namespace, plan):
     """Returns the problems that only the frames themselves show."""
-    import tempfile
-
     from data_prep import assemble, pipeline
     from data_prep.cache import Cache
     from data_prep.clip import Problem
@@ -361,15 +386,14 @@ def _look_at_faces(options: argparse.Namespace, plan):
 
     if not plan.sound:
         return []
-    with tempfile.TemporaryDirectory() as scratch:
-        try:
-            cache = Cache(expanded(options.cache or scratch, '--cache'))
-            work = assemble.make_work(options, plan, assemble.looks(options), cache)
-        except InputError as error:
-            return [Problem(row='', text=f'the faces were not looked at: {error}')]
-        results = pipeline.run(work, plan.sound, assemble.workers(options))
-        tracked = _tracked(results, f'{options.release}: faces', len(plan.sound))
-        return [result for result in tracked if isinstance(result, Problem)]
+    try:
+        cache = Cache(expanded(options.cache, '--cache') if options.cache else None)
+        work = assemble.make_work(options, plan, assemble.looks(options), cache)
+    except InputError as error:
+        return [Problem(row='', text=f'the faces were not looked at: {error}')]
+    results = pipeline.run(work, plan.sound, assemble.workers(options))
+    tracked = _tracked(results, f'{options.release}: faces', len(plan.sound))
+    return [result for result in tracked if isinstance(result, Problem)]
 
 
 def _one_source(options: argparse.Namespace) -> str:
@@ -391,7 +415,7 @@ def _synthesize(options: argparse.Namespace) -> int:
         workers=options.workers,
         progress=lambda clips, total: _tracked(clips, f'{options.release}: clips', total),
     )
-    print(f'wrote the synthetic release {options.release} to {options.out}; its truth is in truth/')
+    _say(f'wrote the synthetic release {options.release} to {options.out}; its truth is in truth/')
     return 0
 
 
@@ -400,7 +424,8 @@ def _write_json(found, path: str) -> None:
 
     from dualatme_jax.files import expanded, replacing
 
-    text = json.dumps(found, indent=2, ensure_ascii=False) + '\n'
+    # A terminal gets no character of a name or a cell but ASCII.
+    text = json.dumps(found, indent=2, ensure_ascii=path == '-') + '\n'
     if path == '-':
         sys.stdout.write(text)
         return
@@ -424,4 +449,5 @@ def _tracked(items, description: str, total: int):
 
 
 if __name__ == '__main__':
+    signal.signal(signal.SIGTERM, _interrupt)
     sys.exit(main())

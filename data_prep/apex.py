@@ -56,7 +56,7 @@ def read_table(path: str | os.PathLike, database: str) -> Table:
     Raises:
       InputError: the file cannot be read, or is faulty: its row is named.
     """
-    path = pathlib.Path(path).expanduser()
+    path = pathlib.Path(path)
     table: dict[tuple[str, str], Row] = {}
     for place, fields in _rows(path):
         if fields.get(schema.DATABASE, database) != database:

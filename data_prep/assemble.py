@@ -72,7 +72,7 @@ def make_plan(options: argparse.Namespace, surveys: Mapping[str, Survey]) -> Pla
         surveys,
         protocol=options.protocol,
         rules=_apex_rules(options, surveys),
-        reference=options.list,
+        reference=expanded(options.list, '--list') if options.list else None,
     )
 
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import fcntl
 import io
 import os
 import pathlib
@@ -14,7 +13,7 @@ import tensorflow_datasets as tfds
 from array_record.python import array_record_module
 from tensorflow_datasets.core import dataset_info, example_serializer
 
-from data_prep import images
+from data_prep import images, scratch
 from data_prep.example import Example
 from dualatme_jax import schema
 from dualatme_jax.errors import InputError
@@ -252,7 +251,7 @@ def check_free(out: pathlib.Path, overwrite: bool) -> None:
         ) from error
     try:
         # The longest name is that of the scratch folder: whether it may be is asked of the file system.
-        _scratch(out).exists()
+        scratch.folder_of(out).exists()
         if out.exists():
             _check_contents(out, overwrite)
     except OSError as error:
@@ -284,56 +283,20 @@ def _check_contents(out: pathlib.Path, overwrite: bool) -> None:
 @contextlib.contextmanager
 def _replacing_folder(out: pathlib.Path) -> Iterator[pathlib.Path]:
     """Yields a new folder beside `out`, which takes `out`'s place when the block ends well."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    scratch = _scratch(out)
-    handle = _locked(scratch, out)
-    try:
-        with contextlib.ExitStack() as stack:
-            stack.callback(shutil.rmtree, scratch, ignore_errors=True)
-            made, old = scratch / 'made', scratch / 'old'
-            if old.exists() and not out.exists():  # killed between the two renames below
+    with scratch.held(out) as folder:
+        made, old = folder / 'made', folder / 'old'
+        if old.exists() and not out.exists():  # killed between the two renames below
+            old.rename(out)
+        for rest in (made, old):
+            if rest.exists():
+                shutil.rmtree(rest)
+        made.mkdir()
+        yield made
+        if out.exists():
+            out.rename(old)
+        try:
+            made.rename(out)
+        except BaseException:  # an interrupt too: what was there must not go with the scratch folder
+            if old.exists():
                 old.rename(out)
-            for rest in (made, old):
-                if rest.exists():
-                    shutil.rmtree(rest)
-            made.mkdir()
-            yield made
-            if out.exists():
-                out.rename(old)
-            try:
-                made.rename(out)
-            except BaseException:  # an interrupt too: what was there must not go with the scratch folder
-                if old.exists():
-                    old.rename(out)
-                raise
-    finally:
-        os.close(handle)
-
-
-def _scratch(out: pathlib.Path) -> pathlib.Path:
-    # Hidden, so that a build which was killed is not taken for a dataset by its neighbours; of a fixed name,
-    # so that the next one clears it away.
-    return out.parent / f'.{out.name}.building'
-
-
-def _locked(scratch: pathlib.Path, out: pathlib.Path) -> int:
-    """Makes the folder `scratch` and returns a handle of it that holds its lock."""
-    while True:
-        scratch.mkdir(exist_ok=True)
-        try:
-            handle = os.open(scratch, os.O_RDONLY)
-        except FileNotFoundError:  # deleted by its holder, just now
-            continue
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Its holder may have deleted it before the lock was had; another folder may be in its place.
-            if os.path.samestat(os.fstat(handle), scratch.stat()):
-                return handle
-        except FileNotFoundError:
-            pass
-        except BlockingIOError as error:
-            os.close(handle)
-            raise InputError(
-                f'another process is writing {out}: wait for it, or choose another --out'
-            ) from error
-        os.close(handle)
+            raise

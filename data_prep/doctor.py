@@ -4,18 +4,20 @@ import collections
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from rich.markup import escape
 from rich.table import Table
 
 from data_prep.clip import Problem
 from data_prep.plan import Plan
 from dualatme_jax import schema
+from dualatme_jax.errors import printable
 
 SHOWN = 20  # exclusions and notes of one kind that are shown one by one
 
 
 def counts_table(plan: Plan) -> Table:
     """Clips and subjects by database and class, beside those of the complete release."""
-    table = Table('database', 'subjects', 'clips', *plan.labels)
+    table = Table('database', 'subjects', 'clips', *(escape(printable(label)) for label in plan.labels))
     for database, protocol in plan.protocols.items():
         subjects, classes = plan.counts(database)
         expected_subjects, expected = protocol.expected.get(database, (None, {}))

@@ -10,6 +10,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 
 from dualatme_jax.errors import InputError
+from dualatme_jax.files import expanded
 
 IMAGES = frozenset({'jpg', 'jpeg', 'png', 'bmp', 'tif', 'tiff'})
 VIDEOS = frozenset({'mp4', 'avi', 'mov', 'mkv', 'm4v', 'wmv', 'mpg', 'mpeg', 'webm'})
@@ -121,7 +122,7 @@ def walk(source: str | os.PathLike) -> Tree:
     Raises:
       InputError: no such folder, or one that cannot be listed.
     """
-    root = pathlib.Path(os.path.abspath(pathlib.Path(source).expanduser()))  # noqa: PTH100, keeps a link's name
+    root = pathlib.Path(os.path.abspath(expanded(source, '--source')))  # noqa: PTH100, keeps a link's name
     if not root.is_dir():
         raise InputError(f'--source {source} is not a folder: expected the one that holds the release')
     folders, sheets, videos, unreadable, seen = [], [], [], {}, set()

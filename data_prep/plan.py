@@ -106,7 +106,7 @@ def make(
         problems += _apex_problems(own, rules[database])
         notes += [note for note in survey.notes if note.key not in dropped]
     if reference:
-        problems += _differences(items, set(surveys), pathlib.Path(reference).expanduser())
+        problems += _differences(items, set(surveys), pathlib.Path(reference))
     return Plan(
         surveys=surveys,
         protocols=chosen,

@@ -10,11 +10,17 @@ from typing import Any
 import numpy as np
 
 from data_prep import apex, faces, images, landmarks, regions
-from data_prep.cache import Cache
+from data_prep.cache import Cache, Form
 from data_prep.clip import Clip
+from data_prep.landmarks import ibug
 from dualatme_jax.errors import InputError
 
 SPOTTING_SIZE = 128  # pixels of the face on which an apex is spotted
+
+_FOUND = {  # what the cache keeps of a face
+    'landmarks': Form((ibug.NUMBER, 2), np.float32),
+    'shape': Form((2,), np.int64, 1, 2**20),
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -54,7 +60,7 @@ class Prepared:
         self._digests: dict[int, str] = {}
         self.clip = apex.with_span(clip)
         key = {'frame': self._digest(self.clip.onset), 'source': source.recipe(clip)}
-        found = cache.arrays('landmarks', key, lambda: self._find(source))
+        found = cache.arrays('landmarks', key, lambda: self._find(source), _FOUND)
         self._shape = tuple(int(length) for length in found['shape'])
         self._whole_frame = source.whole_frame
         self.landmarks = found['landmarks']
@@ -112,7 +118,8 @@ class Prepared:
         if number is None:
             boxes = self.boxes(SPOTTING_SIZE)
             key = {'frames': self.span_digest(), 'geometry': self.geometry(SPOTTING_SIZE), 'boxes': boxes}
-            place = cache.arrays('spotted', key, lambda: self._spot(boxes))['place']
+            forms = {'place': Form((), np.int64, 1, len(self.span_numbers) - 1)}
+            place = cache.arrays('spotted', key, lambda: self._spot(boxes), forms)['place']
             number = self.span_numbers[int(place)]
         return dataclasses.replace(self.clip, apex=number), choice
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from data_prep import builder, images
+from data_prep import builder, images, scratch
 from data_prep.example import Example
 from data_prep.views import flow as flow_view
 from data_prep.views.apex import ApexView
@@ -213,9 +213,9 @@ def test_a_build_that_is_killed_leaves_what_was_there(tmp_path, name):
 def test_a_build_that_was_killed_between_its_two_renames_is_undone(tmp_path):
     out = tmp_path / 'out'
     builder.write(release('flow'), out)
-    scratch = tmp_path / '.out.building'
-    scratch.mkdir()
-    out.rename(scratch / 'old')
+    left = tmp_path / '.out.building'
+    left.mkdir()
+    out.rename(left / 'old')
 
     def failing():
         yield example(0)
@@ -238,7 +238,7 @@ def test_two_builds_of_one_dataset_do_not_mix(tmp_path):
 
 def test_a_build_that_locks_a_folder_which_its_holder_deletes_begins_again(tmp_path, monkeypatch):
     """The holder ends between this build's opening of the scratch folder and its lock."""
-    real, deleted = builder.fcntl.flock, []
+    real, deleted = scratch.fcntl.flock, []
 
     def flock(handle, how):
         if not deleted:
@@ -248,7 +248,7 @@ def test_a_build_that_locks_a_folder_which_its_holder_deletes_begins_again(tmp_p
             deleted.append((tmp_path / '.out.building').mkdir())
         real(handle, how)
 
-    monkeypatch.setattr(builder.fcntl, 'flock', flock)
+    monkeypatch.setattr(scratch.fcntl, 'flock', flock)
 
     def examples():
         yield example(0)
@@ -264,7 +264,7 @@ def test_a_build_that_locks_a_folder_which_its_holder_deletes_begins_again(tmp_p
     ('name', 'match'),
     [
         ('x' * 250, 'File name too long'),  # with what is put around it, over 255
-        (os.fsdecode(b'caf\xe9'), 'not text in UTF-8'),
+        (os.fsdecode(b'caf\xe9'), 'not UTF-8'),
         ('~nosuchuser/out', 'home folder'),
     ],
 )

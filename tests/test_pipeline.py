@@ -174,7 +174,7 @@ def test_a_warm_cache_computes_no_flow(samm, tmp_path, monkeypatch):
         build(samm, tmp_path / 'other', '--flow-setting', 'PatchStride=2')
 
 
-@pytest.mark.parametrize(('name', 'status'), [('SIGINT', 130), ('SIGKILL', -9)])
+@pytest.mark.parametrize(('name', 'status'), [('SIGINT', 130), ('SIGTERM', 130), ('SIGKILL', -9)])
 def test_a_build_that_was_stopped_goes_on(samm, tmp_path, name, status):
     out, cache = tmp_path / 'out', tmp_path / '.cache/flow'
     command = arguments(samm, '--out', str(out), '--workers', '2')
@@ -187,8 +187,9 @@ def test_a_build_that_was_stopped_goes_on(samm, tmp_path, name, status):
     running.send_signal(signal.Signals[name])
     said = running.communicate()[1]
     assert running.returncode == status
-    assert ('the same command goes on from there' in said) == (name == 'SIGINT')
+    assert ('the same command goes on from there' in said) == (name != 'SIGKILL')
     assert 'Traceback' not in said
+    assert 'semaphore' not in said or name == 'SIGKILL'  # which leaves Python's tracker alone
     assert not out.exists()
     done = {path: path.stat().st_mtime_ns for path in cache.rglob('*.npz')}
     assert 0 < len(done) < 14
@@ -364,3 +365,105 @@ def test_the_data_stage_needs_no_framework():
     )
     ran = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
     assert ran.stdout == 'set()\n'
+
+
+@pytest.mark.parametrize('signal_number', [signal.SIGTERM, signal.SIGKILL])
+def test_a_synthesis_that_was_stopped_leaves_nothing_for_long(tmp_path, signal_number):
+    command = ['synthesize', '--release', 'samm', '--out', str(tmp_path / 'out'), '--subjects', '1']
+    running = subprocess.Popen(
+        [sys.executable, '-m', 'data_prep', *command, '--workers', '1'], stderr=subprocess.PIPE, text=True
+    )
+    while not list(tmp_path.rglob('*.jpg')):
+        assert running.poll() is None
+        time.sleep(0.02)
+    running.send_signal(signal_number)
+    said = running.communicate()[1]
+    assert running.returncode == (130 if signal_number == signal.SIGTERM else -9)
+    assert 'Traceback' not in said
+    synthesize('samm', tmp_path / 'out', subjects=1, frames_per_clip=3, workers=1)
+    assert [path.name for path in tmp_path.iterdir()] == ['out']
+
+
+WRONG_PATHS = {
+    'of nobody': ('~nobody.such/x', 'home folder'),
+    'too long': ('x' * 300, 'too long'),
+    'with a zero byte': ('a\0b', 'zero byte'),
+    'not UTF-8': ('a\udce9', 'not UTF-8'),
+}
+
+
+@pytest.mark.parametrize(('path', 'said'), WRONG_PATHS.values(), ids=WRONG_PATHS)
+@pytest.mark.parametrize(
+    'option',
+    ['--source', '--out', '--list', '--sheet', '--apex-table', '--landmarks', '--overlays', '--cache'],
+)
+def test_a_path_that_cannot_be_is_named_in_every_option(samm, tmp_path, capsys, option, path, said):
+    given = {
+        '--release': 'samm',
+        '--source': str(samm),
+        '--landmarks': str(samm / 'truth/landmarks.csv'),
+        '--out': str(tmp_path / 'out'),
+    }
+    if option == '--apex-table':
+        given['--apex'] = 'table'
+    assert main(['build', *(word for pair in (given | {option: path}).items() for word in pair)]) == 2
+    err = capsys.readouterr().err
+    assert f'{option} ' in err
+    assert said in err
+    assert '\0' not in err
+    assert not (tmp_path / 'out').exists()
+
+
+@pytest.mark.parametrize(('path', 'said'), WRONG_PATHS.values(), ids=WRONG_PATHS)
+@pytest.mark.parametrize(
+    ('option', 'command'),
+    [
+        ('--json', ['check', '--release', 'samm', '--source', '{samm}', '--landmarks', 'template']),
+        ('--speakers', ['build', '--release', 'deception', '--source', '{samm}', '--out', '{out}']),
+        ('--source', ['build', '--release', 'flow_images', '--out', '{out}']),
+        ('--list', ['build', '--release', 'flow_images', '--source', '{samm}', '--out', '{out}']),
+        ('--out', ['synthesize', '--release', 'samm']),
+        ('--list', ['synthesize', '--release', 'samm', '--out', '{out}']),
+    ],
+)
+def test_so_it_is_in_every_command(samm, tmp_path, capsys, option, command, path, said):
+    command = [each.format(samm=samm, out=tmp_path / 'out') for each in command]
+    assert main([*command, option, path]) == 2
+    err = capsys.readouterr().err
+    assert f'{option} ' in err
+    assert said in err
+
+
+def test_an_error_of_the_system_is_one_sentence(samm, tmp_path, capsys, monkeypatch):
+    def failing(*args, **options):
+        raise OSError(28, 'No space left on device', 'a\x1b[31m.csv')
+
+    monkeypatch.setattr('data_prep.assemble.survey', failing)
+    assert build(samm, tmp_path / 'out') == 2
+    err = capsys.readouterr().err
+    assert err.startswith('error: ')
+    assert 'No space left on device' in err
+    assert '\x1b' not in err
+
+
+def test_names_and_cells_reach_the_terminal_without_control_characters(own, tmp_path, capsys):
+    first, second, *_ = sorted((own / '006').iterdir())
+    first.rename(own / f'006/\x1b[31m{first.name}\u202e')
+    second.rename(own / os.fsdecode(b'006/\xe9'))
+    assert main(arguments(own, '--workers', '1', command='check')) == 1
+    assert main(arguments(own, '--workers', '1', '--json', '-', command='check')) == 1
+    assert build(own, tmp_path / 'out', '--on-error', 'skip') == 0
+    assert build(own, tmp_path / 'again\x1b[2J') == 2
+    for text in capsys.readouterr():
+        text.encode()
+        assert '\x1b' not in text
+        assert '\u202e' not in text
+
+
+def test_a_reader_that_ends_early_is_no_error_to_see(samm):
+    command = [sys.executable, '-m', 'data_prep', *arguments(samm, '--workers', '1', command='check')]
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    running.stdout.close()
+    assert running.stderr.read() == b''
+    running.stderr.close()
+    assert running.wait() != 0

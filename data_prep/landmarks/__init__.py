@@ -1,7 +1,6 @@
 """Where the 68 landmarks of a face come from: detectors, a file, or a template for aligned faces."""
 
 import os
-import pathlib
 from typing import Protocol
 
 import numpy as np
@@ -12,6 +11,7 @@ from data_prep.landmarks.file import LandmarkFile
 from data_prep.landmarks.mediapipe import MediaPipe
 from data_prep.landmarks.template import Template
 from dualatme_jax.errors import InputError
+from dualatme_jax.files import expanded
 
 _NAMED = {'fan': Fan, 'mediapipe': MediaPipe, 'template': Template}
 
@@ -56,6 +56,7 @@ def source(choice: str | os.PathLike) -> Source:
     """
     if choice in _NAMED:
         return _NAMED[choice]()
-    if not pathlib.Path(choice).expanduser().is_file():
+    path = expanded(choice, '--landmarks')
+    if not path.is_file():
         raise InputError(f'no source of landmarks {os.fspath(choice)!r}: expected {CHOICES}')
-    return LandmarkFile(choice)
+    return LandmarkFile(path)

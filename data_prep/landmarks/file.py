@@ -37,7 +37,7 @@ class LandmarkFile:
     whole_frame = False
 
     def __init__(self, path: str | os.PathLike):
-        self._path = pathlib.Path(path).expanduser()
+        self._path = pathlib.Path(path)
         self._landmarks = _parse(self._path)
 
     def recipe(self, clip: Clip | None = None) -> dict:

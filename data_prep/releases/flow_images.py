@@ -21,8 +21,10 @@ from data_prep.views import flow as flow_view
 from dualatme_jax import schema
 from dualatme_jax.challenge_list import Row, read_list
 from dualatme_jax.errors import InputError
+from dualatme_jax.files import expanded, read_bytes
 
 _RGB = 2  # PNG's colour type
+_LARGEST = 2**20  # bytes of an image; the public ones have about 2,000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,10 +54,10 @@ def survey(source: str | os.PathLike, list_path: str | os.PathLike | None = None
     Raises:
       InputError: the folder or the list cannot be read at all. All lesser faults are the survey's `problems`.
     """
-    source = pathlib.Path(source).expanduser()
+    source = expanded(source, '--source')
     if not source.is_dir():
         raise InputError(f'--source {source} is not a folder: expected the one with the flow images')
-    list_path = pathlib.Path(list_path).expanduser() if list_path else _only_list(source)
+    list_path = expanded(list_path, '--list') if list_path else _only_list(source)
     rows, row_problems = read_list(list_path)
     paths, path_problems = _by_stem(source)
     images, image_problems = _read_images(rows, paths)
@@ -162,9 +164,7 @@ def _read_images(rows: list[Row], paths: dict[str, pathlib.Path]) -> tuple[dict[
             problems.append(f'list, line {row.line}: no image {row.stem!r}')
             continue
         try:
-            images[row.stem] = decode_png(paths[row.stem].read_bytes())
-        except OSError as error:
-            problems.append(f'{paths[row.stem].name!r}: cannot be read: {error.strerror or error}')
+            images[row.stem] = decode_png(read_bytes(paths[row.stem], limit=_LARGEST, what='flow image'))
         except InputError as error:
             problems.append(f'{paths[row.stem].name!r}: {error}')
     return images, problems

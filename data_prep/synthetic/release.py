@@ -15,12 +15,12 @@ import contextlib
 import dataclasses
 import os
 import pathlib
-import tempfile
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
-from data_prep import apex, processes, protocols
+from data_prep import apex, processes, protocols, scratch
 from data_prep.clip import Clip
 from data_prep.landmarks import file as landmark_file
 from data_prep.synthetic import action_units, dirt, sheets
@@ -29,6 +29,7 @@ from data_prep.synthetic.layouts import casme2, casme3, deception, samm, smic
 from data_prep.synthetic.shoot import Job, shoot, stream
 from dualatme_jax import challenge_list, schema
 from dualatme_jax.errors import InputError
+from dualatme_jax.files import expanded
 
 LAYOUTS = {module.LAYOUT.database: module.LAYOUT for module in (casme2, smic, samm, casme3, deception)}
 COMPOSITE = 'megc2019_cd'
@@ -109,8 +110,8 @@ def synthesize(
         empty or cannot be written, or a worker that died.
     """
     _check(release, seed, subjects, frames_per_clip)
-    listed = _read_list(pathlib.Path(rows).expanduser(), release) if rows else {}
-    out = pathlib.Path(out).expanduser().resolve()
+    listed = _read_list(expanded(rows, '--list'), release) if rows else {}
+    out = expanded(out, '--out').resolve()
     try:
         with _new_folder(out) as folder:
             parts = _parts(release, folder, listed, seed, subjects, frames_per_clip)
@@ -227,9 +228,10 @@ def _new_folder(out: pathlib.Path) -> Iterator[pathlib.Path]:
     """Yields a folder beside `out`, which becomes `out` when the block ends well."""
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise InputError(f'--out {out} exists already: expected a folder that is new or empty')
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f'.{out.name}.') as scratch:
-        made = pathlib.Path(scratch, 'made')
-        made.mkdir()  # with the user's own mode; the scratch folder is private
+    with scratch.held(out) as folder:
+        made = folder / 'made'
+        if made.exists():  # of a process that was killed
+            shutil.rmtree(made)
+        made.mkdir()
         yield made
         made.rename(out)

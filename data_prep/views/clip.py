@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from data_prep import images, regions
-from data_prep.cache import Cache
+from data_prep.cache import Cache, Form
 from data_prep.prepared import Prepared
 from dualatme_jax import schema
 from dualatme_jax.errors import InputError
@@ -92,7 +92,12 @@ class ClipView:
             'geometry': prepared.geometry(self.size),
             'number': self.frames,
         }
-        kept = cache.arrays('clip', key, lambda: self._select(prepared))
+        numbers = prepared.span_numbers
+        forms = {
+            'faces': Form((self.frames, self.size, self.size, 3), np.uint8),
+            'numbers': Form((self.frames,), np.int32, numbers[0], numbers[-1]),
+        }
+        kept = cache.arrays('clip', key, lambda: self._select(prepared), forms)
         faces = [images.rgb(face) for face in kept['faces']]
         return {
             schema.FACE_FRAMES: [images.encode_png(face) for face in faces],

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from data_prep import flow, images, regions
-from data_prep.cache import Cache
+from data_prep.cache import Cache, Form
 from data_prep.prepared import Prepared
 from dualatme_jax import schema
 from dualatme_jax.errors import InputError
@@ -16,6 +16,8 @@ PUZZLED = {
     'computed': 'computed on puzzled frames',  # as the Dual-ATME paper does
     'cut': 'cut from flow and strain of the entire face',
 }
+
+_FURTHEST = 1e6  # pixels that a flow may be long, for its strain to be finite
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -94,12 +96,13 @@ class FlowView:
             'geometry': prepared.geometry(self.face_size),
             'flow': flow.recipe(self._solver()),
         }
+        forms = {'flow': Form((self.face_size, self.face_size, 2), np.float32, -_FURTHEST, _FURTHEST)}
         boxes = prepared.boxes(self.face_size)
-        whole = cache.arrays('flow', key, lambda: self._compute(prepared, 'full'))['flow']
+        whole = cache.arrays('flow', key, lambda: self._compute(prepared, 'full'), forms)['flow']
         channels = flow.channels(whole, self.strain, smoothing=self.smoothing)
         if self.puzzled == 'computed' and self.pair != 'full':
             key |= {'pair': self.pair, 'boxes': boxes}
-            stacked = cache.arrays('flow', key, lambda: self._compute(prepared, self.pair))['flow']
+            stacked = cache.arrays('flow', key, lambda: self._compute(prepared, self.pair), forms)['flow']
             seam = regions.seam(self.face_size, self.pair)
             puzzled = flow.channels(stacked, self.strain, smoothing=self.smoothing, seam=seam)
         else:

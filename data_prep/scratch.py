@@ -1,0 +1,60 @@
+"""A hidden folder beside what is being written: one process holds it, the next one clears what is left."""
+
+import contextlib
+import fcntl
+import os
+import pathlib
+import shutil
+from collections.abc import Iterator
+
+from dualatme_jax.errors import InputError
+
+
+def folder_of(out: pathlib.Path) -> pathlib.Path:
+    """Returns the scratch folder of `out`."""
+    # Hidden, so that a build which was killed is not taken for a dataset by its neighbours; of a fixed name,
+    # so that the next one clears it away.
+    return out.parent / f'.{out.name}.building'
+
+
+@contextlib.contextmanager
+def held(out: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Yields the scratch folder of `out`, whose parents are made; it is deleted when the block ends.
+
+    What a process that was killed has left in it is still there: its lock ended with the process.
+
+    Raises:
+      InputError: another process holds it.
+      OSError: it cannot be made.
+    """
+    out.parent.mkdir(parents=True, exist_ok=True)
+    scratch = folder_of(out)
+    handle = _locked(scratch, out)
+    try:
+        yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+        os.close(handle)
+
+
+def _locked(scratch: pathlib.Path, out: pathlib.Path) -> int:
+    """Makes the folder `scratch` and returns a handle of it that holds its lock."""
+    while True:
+        scratch.mkdir(exist_ok=True)
+        try:
+            handle = os.open(scratch, os.O_RDONLY)
+        except FileNotFoundError:  # deleted by its holder, just now
+            continue
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Its holder may have deleted it before the lock was had; another folder may be in its place.
+            if os.path.samestat(os.fstat(handle), scratch.stat()):
+                return handle
+        except FileNotFoundError:
+            pass
+        except BlockingIOError as error:
+            os.close(handle)
+            raise InputError(
+                f'another process is writing {out}: wait for it, or choose another --out'
+            ) from error
+        os.close(handle)

@@ -1,0 +1,38 @@
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from data_prep import scratch
+from dualatme_jax.errors import InputError
+
+
+def test_the_folder_is_there_for_the_block_alone(tmp_path):
+    with scratch.held(tmp_path / 'new' / 'out') as folder:
+        assert folder == tmp_path / 'new' / '.out.building'
+        (folder / 'file').touch()
+    assert list((tmp_path / 'new').iterdir()) == []
+
+
+def test_what_a_living_process_holds_is_not_cleared(tmp_path):
+    with scratch.held(tmp_path / 'out') as folder:
+        (folder / 'file').touch()
+        with pytest.raises(InputError, match='another process is writing'), scratch.held(tmp_path / 'out'):
+            pass
+        assert (folder / 'file').exists()
+
+
+def test_what_a_killed_process_left_is_there_once_more_and_then_goes(tmp_path):
+    code = (
+        'import os, pathlib, sys\n'
+        'from data_prep import scratch\n'
+        'with scratch.held(pathlib.Path(sys.argv[1])) as folder:\n'
+        "    (folder / 'made').mkdir()\n"
+        '    os.kill(os.getpid(), 9)\n'
+    )
+    ended = subprocess.run([sys.executable, '-c', code, str(tmp_path / 'out')], check=False)
+    assert ended.returncode == -signal.SIGKILL
+    with scratch.held(tmp_path / 'out') as folder:
+        assert (folder / 'made').is_dir()
+    assert list(tmp_path.iterdir()) == []
