@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import io
+import json
 import os
 import pathlib
 import shutil
@@ -15,9 +16,9 @@ from tensorflow_datasets.core import dataset_info, example_serializer
 
 from data_prep import images, scratch
 from data_prep.example import Example
-from dualatme_jax import schema
+from dualatme_jax import names, schema
 from dualatme_jax.errors import InputError
-from dualatme_jax.files import expanded
+from dualatme_jax.files import CHECKSUMS, expanded, write_checksums
 
 VERSION = '1.1.0'  # of the layout: changes with the features
 
@@ -26,7 +27,7 @@ SHARD_BYTES = 2**29
 
 # What a dataset folder holds; anything else in it is somebody's own and is never deleted.
 _INFO = 'dataset_info.json'
-_FILES = (_INFO, 'features.json', 'metadata.json', 'LICENSE', '*.labels.txt', '*.array_record-*')
+_FILES = (_INFO, 'features.json', 'metadata.json', 'LICENSE', CHECKSUMS, '*.labels.txt', '*.array_record-*')
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -81,8 +82,11 @@ def write(release: Release, out: str | os.PathLike, *, overwrite: bool = False) 
       overwrite: whether a dataset that is there already is replaced.
 
     Raises:
-      InputError: `out` holds something already, cannot be written, or is being written by another process.
+      InputError: `out` holds something already, cannot be written, or is being written by another process; or
+        a class or a clip has a name that no table of predictions can hold.
     """
+    if fault := names.fault_of_classes(release.labels):
+        raise InputError(f'{release.name}: {fault}')
     out = expanded(out, '--out').resolve()
     check_free(out, overwrite)
     try:
@@ -101,6 +105,8 @@ def _write(release: Release, folder: pathlib.Path) -> None:
         for writer in writers.values():
             stack.enter_context(contextlib.closing(writer))
         for example in release.examples:
+            if fault := names.fault_of_clip(example.database, example.subject, example.clip):
+                raise InputError(f'{release.name}: {fault}: rename it in the release')
             for name, writer in writers.items():
                 writer.add(example, example.views[name])
     for writer in writers.values():
@@ -154,6 +160,7 @@ class _Writer:
         info = self._info()
         info.set_splits(tfds.core.splits.SplitDict([split]))
         info.write_to_directory(self._folder)
+        write_checksums(self._folder)
 
     def _info(self) -> tfds.core.DatasetInfo:
         release = self._release
@@ -170,7 +177,9 @@ class _Writer:
             citation=release.citation,
             license=release.licence,
             features=self._features,
-            metadata=tfds.core.MetadataDict(release.recipe | release.views[self._view].recipe),
+            metadata=tfds.core.MetadataDict(
+                _encodable_json(release.recipe | release.views[self._view].recipe)
+            ),
         )
         info.set_file_format('array_record')
         return info
@@ -230,6 +239,11 @@ def _features(inputs: Mapping, labels: tuple[str, ...]) -> tfds.features.Feature
     )
 
 
+def _encodable_json(value: dict) -> dict:
+    """Returns JSON values with question marks for halves of surrogate pairs: file names that are no text."""
+    return json.loads(json.dumps(value, allow_nan=False, ensure_ascii=False).encode(errors='replace'))
+
+
 def _encodable(value, feature: tfds.features.FeatureConnector):
     """Wraps encoded images, which TFDS then takes as they are: arrays it would encode by TensorFlow."""
     if isinstance(value, bytes):
@@ -243,12 +257,6 @@ def _encodable(value, feature: tfds.features.FeatureConnector):
 
 def check_free(out: pathlib.Path, overwrite: bool) -> None:
     """Raises InputError unless a dataset can be written to `out` without loss of anything else."""
-    try:
-        str(out).encode()
-    except UnicodeEncodeError as error:
-        raise InputError(
-            f'--out {str(out)!r} is not text in UTF-8, which ArrayRecord expects: rename it'
-        ) from error
     try:
         # The longest name is that of the scratch folder: whether it may be is asked of the file system.
         scratch.folder_of(out).exists()

@@ -7,13 +7,17 @@ import pathlib
 from collections.abc import Sequence
 
 import numpy as np
-import tensorflow_datasets as tfds
+import psutil
 
-from dualatme_jax import schema
-from dualatme_jax.errors import InputError
+from dualatme_jax import dataset_files, files, names, schema
+from dualatme_jax.dataset_files import INFO
+from dualatme_jax.errors import InputError, printable
 
-_INFO = 'dataset_info.json'
-_KEYS = (schema.FLOW, schema.FLOW_PUZZLED, schema.LABEL, schema.DATABASE, schema.SUBJECT, schema.CLIP)
+_FLOWS = (schema.FLOW, schema.FLOW_PUZZLED)
+_NAMES = (schema.DATABASE, schema.SUBJECT, schema.CLIP)
+# Of the flows, what is in memory when they are loaded (records and arrays) or trained on (as float32 too).
+_COPIES = 6
+_SHOWN = 10  # faults of one kind that a message names
 _BUILD = (
     'Make one from raw releases by '
     '`python -m data_prep build --release megc2019_cd --source RELEASES --out {path}` (or the name of one), '
@@ -27,13 +31,13 @@ _VIEW = 'flow'
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
-    """`N` clips, ordered by database (in the schema's order), subject and clip.
+    """`N` clips, ordered by database (the schema's in its order, then others by name), subject and clip.
 
     Attributes:
-      flow: [N, 28, 28, 3] uint8, the entire face: u, v, strain.
-      flow_puzzled: [N, 28, 28, 3] uint8, the puzzled face.
+      flow: [N, H, W, 3] uint8, the entire face: u, v, strain.
+      flow_puzzled: [N, H, W, 3] uint8, the puzzled face.
       label: [N] int32, index into `labels`.
-      database: [N] str, one of `schema.DATABASES`.
+      database: [N] str, one of `schema.DATABASES` or a name of the user's own.
       subject: [N] str, unique within its database only.
       clip: [N] str, unique within its database and subject only.
       labels: the classes; a class's number is its place.
@@ -57,9 +61,10 @@ class Dataset:
     @property
     def origin(self) -> str:
         """What the input is, in words, to stand wherever a result is shown."""
-        told = self.metadata
-        made = told.get('flow_puzzled', schema.UNKNOWN_TEXT)
-        return f'{told.get("release", schema.UNKNOWN_TEXT)}; puzzled flow ({self.regions}): {made}'
+        release, made = (
+            self.metadata.get(key, schema.UNKNOWN_TEXT) for key in ('release', schema.FLOW_PUZZLED)
+        )
+        return printable(f'{release}; puzzled flow ({self.regions}): {made}')
 
     @property
     def synthetic(self) -> bool:
@@ -100,20 +105,22 @@ def load(path: str | os.PathLike, *, databases: Sequence[str] = ()) -> Dataset:
 
     Args:
       path: the dataset's folder, or one above it if that holds no other dataset but views of the same build.
-      databases: which of `schema.DATABASES` to keep, each of which must have clips; none named: all.
+      databases: which to keep, each of which must have clips; none named: all.
 
     Raises:
       InputError: no dataset there, one that is not whole or has other features, or a database without clips.
     """
-    folder = _find(pathlib.Path(path).expanduser())
-    builder = _open(folder)
-    records = _read(builder, folder)
+    folder = _find(files.expanded(path, 'the dataset'))
+    stored = dataset_files.describe(folder, pictures=_FLOWS, texts=_NAMES)
+    _check_memory(stored)
+    dataset_files.check_whole(folder)
+    records = list(dataset_files.records(stored))
     _check_records(records, folder)
     _check_databases(records, databases, folder)
     kept = sorted(
         (record for record in records if not databases or record[schema.DATABASE] in databases), key=_order
     )
-    column = {key: [record[key] for record in kept] for key in _KEYS}
+    column = {key: [record[key] for record in kept] for key in (*_FLOWS, schema.LABEL, *_NAMES)}
     return Dataset(
         flow=np.stack(column[schema.FLOW]),
         flow_puzzled=np.stack(column[schema.FLOW_PUZZLED]),
@@ -121,8 +128,8 @@ def load(path: str | os.PathLike, *, databases: Sequence[str] = ()) -> Dataset:
         database=np.array(column[schema.DATABASE]),
         subject=np.array(column[schema.SUBJECT]),
         clip=np.array(column[schema.CLIP]),
-        labels=tuple(builder.info.features[schema.LABEL].names),
-        metadata=dict(builder.info.metadata),
+        labels=stored.labels,
+        metadata=stored.metadata,
     )
 
 
@@ -134,17 +141,17 @@ def _find(path: pathlib.Path) -> pathlib.Path:
     build = _BUILD.format(path=path)
     if not path.exists():
         raise InputError(f'no dataset at {path}. {build}')
-    if (path / _INFO).is_file():
+    if (path / INFO).is_file():
         return path
     # `NAME/VERSION` is how TFDS lays folders out. Hidden ones are builds that were cut off.
     found = sorted(
         info.parent
-        for pattern in (f'*/{_INFO}', f'*/*/{_INFO}')
+        for pattern in (f'*/{INFO}', f'*/*/{INFO}')
         for info in path.glob(pattern)
         if not any(part.startswith('.') for part in info.relative_to(path).parts)
     )
     if not found:
-        raise InputError(f'{path} holds no dataset (no {_INFO} in it or below it). {build}')
+        raise InputError(f'{path} holds no dataset (no {INFO} in it or below it). {build}')
     views = [folder for folder in found if folder.relative_to(path).parts[0] == _VIEW]
     if len(views) == 1:
         return views[0]
@@ -154,90 +161,45 @@ def _find(path: pathlib.Path) -> pathlib.Path:
     return found[0]
 
 
-def _open(folder: pathlib.Path) -> tfds.core.DatasetBuilder:
-    try:
-        builder = tfds.builder_from_directory(str(folder))
-        if not builder.info.metadata:  # TFDS reads it as late as it can, and does not mind its absence
-            raise FileNotFoundError('metadata.json is missing')
-    except Exception as error:  # whatever TFDS meets in broken JSON files is the user's to mend
-        raise InputError(f'{folder} is not a whole dataset ({error}). Build it again') from error
-    features = builder.info.features
-    missing = [key for key in _KEYS if key not in features]
-    if missing:
+def _check_memory(stored: dataset_files.Stored) -> None:
+    """Raises InputError, before a clip is read, where the clips would not fit."""
+    needed, free = _COPIES * stored.picture_bytes, psutil.virtual_memory().available
+    if needed > free:
         raise InputError(
-            f'the dataset {folder} lacks {", ".join(missing)}; it has {", ".join(features)}. '
-            'Build it again, with --view flow'
-        )
-    for key in (schema.FLOW, schema.FLOW_PUZZLED):
-        found = features[key].shape, np.dtype(features[key].np_dtype)
-        if found != (schema.FLOW_SHAPE, np.uint8):
-            raise InputError(
-                f'{key} of the dataset {folder} is {found[1]} {found[0]}; expected uint8 '
-                f'{schema.FLOW_SHAPE}. Build it with --size {schema.FLOW_SIZE} --encoding minmax_uint8'
-            )
-    _check_labels(features[schema.LABEL], folder)
-    return builder
-
-
-def _check_labels(feature: tfds.features.FeatureConnector, folder: pathlib.Path) -> None:
-    names = tuple(getattr(feature, 'names', None) or ())
-    if len(names) < 2:
-        raise InputError(
-            f'the labels of the dataset {folder} are {names}; expected names of two classes or more. '
-            'Build it again'
-        )
-    if set(names) == set(schema.LABELS) and names != schema.LABELS:
-        raise InputError(
-            f'the labels of the dataset {folder} are {names}; expected them in the order of the challenge, '
-            f'{schema.LABELS}. Build it again'
+            f'the dataset {stored.folder} says that it holds {stored.size} clips, which take '
+            f'{needed / 2**30:.1f} GiB of memory to train on; {free / 2**30:.1f} GiB are free. '
+            'If that is not what was built, build it again; else build it with a smaller --size'
         )
 
 
-def _read(builder: tfds.core.DatasetBuilder, folder: pathlib.Path) -> list[dict]:
-    if schema.SPLIT not in builder.info.splits or not builder.info.splits[schema.SPLIT].num_examples:
-        raise InputError(f'the dataset {folder} holds no clips: its build was cut off. Build it again')
-    expected = builder.info.splits[schema.SPLIT].num_examples
-    try:
-        records = [_decoded(record) for record in builder.as_data_source(schema.SPLIT)]
-    except Exception as error:  # a missing or damaged shard: ArrayRecord raises what it likes
-        raise InputError(
-            f'the clips of the dataset {folder} cannot be read ({error}). Build it again'
-        ) from error
-    if len(records) != expected:
-        raise InputError(f'the dataset {folder} holds {len(records)} clips of {expected}. Build it again')
-    return records
-
-
-def _decoded(record: dict) -> dict:
-    texts = (schema.DATABASE, schema.SUBJECT, schema.CLIP)
-    return record | {key: record[key].decode() for key in texts}
-
-
-def _order(record: dict) -> tuple[int, str, str]:
-    return schema.DATABASES.index(record[schema.DATABASE]), record[schema.SUBJECT], record[schema.CLIP]
+def _order(record: dict) -> tuple[int, str, str, str]:
+    database = record[schema.DATABASE]
+    known = schema.DATABASES.index(database) if database in schema.DATABASES else len(schema.DATABASES)
+    return known, database, record[schema.SUBJECT], record[schema.CLIP]
 
 
 def _check_records(records: list[dict], folder: pathlib.Path) -> None:
-    keys = collections.Counter(
-        (record[schema.DATABASE], record[schema.SUBJECT], record[schema.CLIP]) for record in records
-    )
+    keys = collections.Counter(tuple(record[key] for key in _NAMES) for record in records)
+    faults = [fault for key in keys if (fault := names.fault_of_clip(*key))]
+    if faults:
+        raise InputError(
+            f'the dataset {folder} has names that no table of predictions can hold: {_some(faults)}. '
+            'Rename them in the release, and build it again'
+        )
     twice = ['/'.join(key) for key, count in keys.items() if count > 1]
     if twice:
         raise InputError(
-            f'the dataset {folder} holds some clips more than once: {", ".join(twice)}. Build it again'
+            f'the dataset {folder} holds some clips more than once: {_some(twice)}. Build it again'
         )
-    unknown = sorted({record[schema.DATABASE] for record in records} - set(schema.DATABASES))
-    if unknown:
-        raise InputError(
-            f'the dataset {folder} holds unknown databases: {", ".join(unknown)}. Update dualatme_jax'
-        )
+
+
+def _some(found: Sequence[str]) -> str:
+    return ', '.join(found[:_SHOWN]) + (f' and {len(found) - _SHOWN} more' if len(found) > _SHOWN else '')
 
 
 def _check_databases(records: list[dict], databases: Sequence[str], folder: pathlib.Path) -> None:
     count = collections.Counter(record[schema.DATABASE] for record in records)
-    there = ', '.join(
-        f'{database} {count[database]} clips' for database in schema.DATABASES if count[database]
-    )
+    there = ', '.join(f'{database} {count[database]} clips' for database in names.known_first(list(count)))
     empty = [database for database in databases if not count[database]]
     if empty:
         raise InputError(

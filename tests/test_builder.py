@@ -14,7 +14,7 @@ from data_prep.example import Example
 from data_prep.views import flow as flow_view
 from data_prep.views.apex import ApexView
 from data_prep.views.clip import ClipView
-from dualatme_jax import schema
+from dualatme_jax import dataset, schema
 from dualatme_jax.errors import InputError
 
 APEX = ApexView(face_size=32)
@@ -278,6 +278,35 @@ def test_a_name_that_cannot_be_is_refused_before_work(tmp_path, monkeypatch, nam
     with pytest.raises(InputError, match=match):
         builder.write(dataclasses.replace(release('flow'), examples=examples()), name)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ('changes', 'match'),
+    [
+        ({'subject': ' \r'}, "the subject ' .r' is empty: rename it in the release"),
+        ({'database': 'full'}, 'stands for all of them'),
+        ({'clip': 'a\x07'}, 'cannot be printed'),
+    ],
+)
+def test_names_that_no_report_could_hold_are_refused(tmp_path, changes, match):
+    bad = dataclasses.replace(example(0), **changes)
+    with pytest.raises(InputError, match=match):
+        builder.write(dataclasses.replace(release('flow'), examples=[bad]), tmp_path / 'out')
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    'labels', [('happy', 'Happy'), ('happy', '7'), tuple(f'happy{n}' for n in range(21))]
+)
+def test_classes_that_no_report_could_hold_are_refused(tmp_path, labels):
+    with pytest.raises(InputError, match=r'tiny: .*class'):
+        builder.write(dataclasses.replace(release('flow'), labels=labels), tmp_path / 'out')
+
+
+def test_the_metadata_of_files_whose_names_are_no_text_can_be_read(tmp_path):
+    made = dataclasses.replace(release('flow'), recipe={'sheet': os.fsdecode(b'caf\xe9.csv')})
+    builder.write(made, tmp_path / 'out')
+    assert dataset.load(tmp_path / 'out').metadata['sheet'] == 'caf?.csv'
 
 
 def test_a_mount_point_is_refused():
