@@ -6,9 +6,10 @@ from collections.abc import Sequence
 import pandas as pd
 from ml_collections import ConfigDict
 
-from dualatme_jax import models
+from dualatme_jax import models, schema
 from dualatme_jax import sweep as sweep_lib
 from dualatme_jax.dataset import Dataset
+from dualatme_jax.errors import InputError
 from dualatme_jax.sweep import Point, Sweep
 from dualatme_jax.training import devices, encoding, losses, optimizers, trials
 from dualatme_jax.training.engine import Engine
@@ -83,9 +84,24 @@ def make_groups(swept: Sweep, datasets: Sequence[Dataset]) -> list[Group]:
     for point in swept.points:
         dataset = datasets[point.group]
         training = make_training(point.config, dataset.labels)
+        check_size(point.config, dataset)
         prefix = f'group {point.group + 1} of {count}, {_difference(point, swept)}: ' if count > 1 else ''
         found.setdefault(point.group, Group(point.group, point.config, dataset, training, prefix))
     return list(found.values())
+
+
+def check_size(config: ConfigDict, dataset: Dataset) -> None:
+    """Raises InputError unless network and converted weights can read flows of the size in the dataset."""
+    size = dataset.flow.shape[1:]
+    if size == schema.FLOW_SHAPE:  # which all of them read
+        return
+    network = models.build(classes=len(dataset.labels), **config.model)
+    if models.shapes(network, size) != models.shapes(network, schema.FLOW_SHAPE) and config.evaluate_only:
+        raise InputError(
+            f'config.evaluate_only: converted weights are of networks that read flows of {schema.FLOW_SIZE}x'
+            f'{schema.FLOW_SIZE} pixels, and the dataset has {size[1]}x{size[0]}: the layers of '
+            f'{config.model.name!r} would have other sizes. Build it with --size {schema.FLOW_SIZE}'
+        )
 
 
 def _difference(point: Point, swept: Sweep) -> str:

@@ -7,6 +7,7 @@ from flax import traverse_util
 
 from configs import cd
 from dualatme_jax import groups, models, schema, sweep
+from dualatme_jax.dataset import Dataset
 from dualatme_jax.errors import InputError
 from dualatme_jax.models import rcn
 
@@ -91,6 +92,55 @@ def test_the_similarity_term_needs_two_branches(name):
     output, _ = shapes(build(name))
     both = output.entire is not None and output.puzzled is not None
     assert both == ('cosine_weight' not in models.MODELS[name].unread)
+
+
+@pytest.mark.parametrize('name', models.MODELS)
+def test_every_system_reads_flows_of_twice_the_size(name):
+    usual, larger = (
+        {'/'.join(path): leaf.shape for path, leaf in traverse_util.flatten_dict(shapes).items()}
+        for shapes in (models.shapes(build(name), (size, size, 3)) for size in (28, 56))
+    )
+    different = {path for path in usual if usual[path] != larger[path]}
+    # Where the maps are not averaged to one size, the first dense layer has more inputs.
+    first = {
+        'dual_atme': 'fusion',
+        'ststnet': 'classifier',
+        'off_apexnet': 'dense1',
+        'dual_inception': 'dense',
+    }
+    assert different == ({f'params/{first[name]}/kernel'} if name in first else set())
+
+
+@pytest.mark.parametrize(
+    ('name', 'size', 'message'),
+    [
+        ('dual_atme', (3, 3), 'DualATME cannot read flows of 3x3 pixels'),
+        ('rcn_a', (7, 7), 'RCN cannot read flows of 7x7 pixels'),
+        ('rcn_c', (56, 28), 'RCN cannot read flows of 28x56 pixels'),
+    ],
+)
+def test_flows_of_a_size_that_no_layer_can_read_are_refused_by_name(name, size, message):
+    with pytest.raises(InputError, match=f'{message}.*another --size'):
+        models.shapes(build(name), (*size, 3))
+
+
+def of_size(size):
+    flow = np.zeros((4, size, size, 3), np.uint8)
+    names = np.array(list('abcd'))
+    return Dataset(flow, flow, np.arange(4, dtype=np.int32) % 3, names, names, names, schema.LABELS, {})
+
+
+@pytest.mark.parametrize(('name', 'fits'), [('ststnet', False), ('rcn_w', True)])
+def test_converted_weights_are_for_flows_of_28_pixels_where_layers_depend_on_it(name, fits):
+    config = cd.get_config()
+    config.model.name, config.evaluate_only = name, 'weights'
+    if fits:
+        groups.check_size(config, of_size(56))
+    else:
+        with pytest.raises(InputError, match=r'has 56x56: the layers of .ststnet. would have other sizes'):
+            groups.check_size(config, of_size(56))
+    config.evaluate_only = ''
+    groups.check_size(config, of_size(56))
 
 
 @pytest.mark.parametrize('name', models.MODELS)

@@ -10,7 +10,6 @@ import functools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import jax
 import numpy as np
 from flax import traverse_util
 
@@ -72,13 +71,8 @@ def tensors(model: str, variant: str, classes: int) -> dict[str, Tensor]:
       InputError: no such model, or it has no such variant.
     """
     network = models.build(model, variant=variant, classes=classes, dropout=0.0, init='torch')
-    picture = jax.ShapeDtypeStruct((1, *schema.FLOW_SHAPE), 'float32')
-    shapes = jax.eval_shape(
-        lambda picture: network.init(jax.random.key(0), picture, picture, mask=np.ones(1), train=False),
-        picture,
-    )
     found = {}
-    for path, leaf in traverse_util.flatten_dict(shapes).items():
+    for path, leaf in traverse_util.flatten_dict(models.shapes(network, schema.FLOW_SHAPE)).items():
         shape = tuple(leaf.shape[axis] for axis in _axes(path, leaf.ndim))
         found[_name(model, path)] = Tensor(path, shape)
         if path[-1] == 'var':

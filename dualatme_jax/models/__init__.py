@@ -2,8 +2,11 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
+import jax
+import numpy as np
 from flax import linen as nn
 
 from dualatme_jax.errors import InputError
@@ -60,3 +63,23 @@ def system(name: str) -> System:
             f'unknown model {name!r}: config.model.name takes {", ".join(map(repr, sorted(MODELS)))}'
         )
     return MODELS[name]
+
+
+def shapes(network: nn.Module, picture: Sequence[int]) -> dict[str, Any]:
+    """Shapes of the network's variables where it reads flows of this shape, (H, W, 3); nothing is computed.
+
+    Raises:
+      InputError: no layer can have such maps: the flows are too small for it, or not square.
+    """
+    flow = jax.ShapeDtypeStruct((1, *picture), 'float32')
+    try:
+        return jax.eval_shape(
+            lambda flow: network.init(jax.random.key(0), flow, flow, mask=np.ones(1), train=False), flow
+        )
+    except TypeError as error:  # so JAX calls maps that do not fit
+        height, width = picture[:2]
+        raise InputError(
+            f'{type(network).__name__} cannot read flows of {width}x{height} pixels '
+            f'({str(error).splitlines()[0]}); build the dataset with another --size, such as 28, or train '
+            'another config.model.name'
+        ) from error
