@@ -17,7 +17,7 @@ from ml_collections import ConfigDict
 from rich.console import Console
 
 from dualatme_jax import dataset as dataset_lib
-from dualatme_jax import outcome, processes, settings, smoke, waves
+from dualatme_jax import files, outcome, processes, settings, smoke, waves
 from dualatme_jax import sweep as sweep_lib
 from dualatme_jax import workdir as workdir_lib
 from dualatme_jax.convert import folds
@@ -53,6 +53,8 @@ def run(config: ConfigDict, workdir: str | os.PathLike, console: Console | None 
         sweep_lib.points(config)  # what cannot be swept is refused as it was given
         config = smoke.shortened(config)
         console.print(smoke.NOTICE, soft_wrap=True)
+    if config.evaluate_only:
+        config = as_converted(config, console)
     swept = sweep_lib.points(config)
     for values in swept.repeated:
         console.print(f'the sweep has {sweep_lib.named(values)} twice; it is trained once', soft_wrap=True)
@@ -88,7 +90,7 @@ def run(config: ConfigDict, workdir: str | os.PathLike, console: Console | None 
     check_rows(table, swept, datasets[0].size)
     identity = json.loads(config.to_json()) | {'dataset': fingerprint(*datasets), 'draws': DRAWS}
     if config.evaluate_only:
-        identity['weights'] = folds.fingerprint(pathlib.Path(config.evaluate_only).expanduser())
+        identity['weights'] = folds.fingerprint(waves.given_weights(groups[0], table)[0])
     with workdir_lib.claim(workdir, identity) as folder:
         path = folder / workdir_lib.TRIALS
         begun, reported = processes.agreed([path.exists(), (folder / workdir_lib.RESULTS).exists()])
@@ -106,6 +108,24 @@ def run(config: ConfigDict, workdir: str | os.PathLike, console: Console | None 
         dataset = datasets[swept.reference.group]
         complete = outcome.report(ledger, dataset, swept, folder, console, failures)
         return processes.agreed(complete)
+
+
+def as_converted(config: ConfigDict, console: Console) -> ConfigDict:
+    """The config with the variant of the weights that it evaluates, if these are of its model."""
+    folder = files.expanded(config.evaluate_only, '--config.evaluate_only')
+    if not folds.is_one(folder):  # which is an error later, after those of the config
+        return config
+    model, variant, _ = folds.about(folder)
+    if config.model.name != model or config.model.variant == variant:
+        return config
+    console.print(
+        f'{folder} holds the variant {variant!r} of {model!r}: that is config.model.variant now, and not '
+        f'{config.model.variant!r}',
+        soft_wrap=True,
+    )
+    own = config.copy_and_resolve_references()
+    own.model.variant = variant
+    return own
 
 
 def train(

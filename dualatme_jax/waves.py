@@ -13,10 +13,9 @@ import pandas as pd
 import tensorboardX
 from rich.console import Console
 
-from dualatme_jax import disk, processes
+from dualatme_jax import disk, files, processes
 from dualatme_jax import workdir as workdir_lib
 from dualatme_jax.convert import folds
-from dualatme_jax.errors import InputError
 from dualatme_jax.groups import Group, make_engine
 from dualatme_jax.ledger import Ledger
 from dualatme_jax.progress import Reporter, reporting
@@ -97,22 +96,13 @@ def evaluate(ledger: Ledger, group: Group, folder: pathlib.Path, console: Consol
     """
     if not ledger.pending(group.number):
         return
-    given = pathlib.Path(group.config.evaluate_only).expanduser()
-    found = folds.load(given)
-    expected = (group.config.model.name, group.config.model.variant, len(group.dataset.labels))
-    if (found.model, found.variant, found.classes) != expected:
-        raise InputError(
-            f'{given} holds weights of {found.model!r}, variant {found.variant!r}, with {found.classes} '
-            f'classes; the config has {expected[0]!r}, variant {expected[1]!r}, and the dataset '
-            f'{expected[2]} classes. Set config.model.name and config.model.variant, or give other weights'
-        )
     rows = ledger.trials(group.number)
-    places = folds.match(found.subjects, list(zip(rows['database'], rows['subject'], strict=True)))
+    found, places = given_weights(group, rows)
     variables = jax.tree.map(lambda leaf: np.asarray(leaf)[places], found.variables)
     given_as = group.config.input
     console.print(
-        f'{len(rows)} networks of {given}, which read flows as config.input has them: scale '
-        f'{given_as.scale}, channels {", ".join(given_as.channels)}',
+        f'{len(rows)} networks of {group.config.evaluate_only}, which read flows as config.input has them: '
+        f'scale {given_as.scale}, channels {", ".join(given_as.channels)}',
         soft_wrap=True,
     )
     engine = make_engine(group, rows)
@@ -130,6 +120,20 @@ def evaluate(ledger: Ledger, group: Group, folder: pathlib.Path, console: Consol
             ledger.close_wave(number, wave)
 
     halving(evaluate_all, ledger, group, len(devices), folder, console)
+
+
+def given_weights(group: Group, rows: pd.DataFrame) -> tuple[folds.Folds, list[int]]:
+    """The converted weights that a group evaluates, and the place of each trial's network among them.
+
+    Raises:
+      InputError: they are damaged, of another network, or their subjects are not those of the trials.
+    """
+    found = folds.load(files.expanded(group.config.evaluate_only, '--config.evaluate_only'))
+    model = group.config.model
+    people = list(zip(rows['database'], rows['subject'], strict=True))
+    return found, folds.places(
+        found, people, model=model.name, variant=model.variant, classes=len(group.dataset.labels)
+    )
 
 
 def keep(wave: Wave, folder: pathlib.Path) -> None:

@@ -12,10 +12,11 @@ import jax
 import numpy as np
 import pandas as pd
 import pytest
+from published_tensors import bits, dual_atme_shapes, filled, ststnet_shapes
 from rich.console import Console
 
 from configs import cd
-from dualatme_jax import dataset, experiment, models
+from dualatme_jax import dataset, experiment, guarded, models
 from dualatme_jax.convert import folds, names, trained
 from dualatme_jax.convert.__main__ import main
 from dualatme_jax.errors import InputError
@@ -26,6 +27,18 @@ SUBJECTS = ('006', 's01', 'sub01')
 @pytest.fixture
 def torch():
     return pytest.importorskip('torch', reason='.pth files need PyTorch')
+
+
+@pytest.fixture(autouse=True)
+def read_here(request, monkeypatch):
+    """Files are read in this process; in one of its own, which imports PyTorch anew, for `own_process`."""
+    if 'own_process' not in request.fixturenames:
+        monkeypatch.setattr(guarded, 'call', lambda function, *args, **limits: function(*args))
+
+
+@pytest.fixture
+def own_process():
+    """As users have it: whatever is read is read in a process of its own, within limits."""
 
 
 def ststnet(torch, seed=0, classes=3):
@@ -81,17 +94,16 @@ def converted(capsys, source, out, status=0):
     return command(capsys, '--model', 'ststnet', '--source', source, '--out', out, status=status)
 
 
-def bits(state_dict):
-    return [
-        (name, np.asarray(tensor).dtype, np.asarray(tensor).tobytes()) for name, tensor in state_dict.items()
-    ]
-
-
-def test_there_and_back_is_the_same_bit_for_bit(capsys, torch, source, tmp_path):
+def test_there_and_back_is_the_same_bit_for_bit(capsys, torch, source, tmp_path, own_process):
     told = converted(capsys, source, tmp_path / 'ours' / 'ststnet')
     assert told == f'wrote 3 folds of ststnet, variant paper, with 3 classes to {tmp_path}/ours/ststnet\n'
     files = tmp_path / 'ours' / 'ststnet'
-    assert {path.name for path in files.iterdir()} == {'convert.json', 'folds.csv', 'weights'}
+    assert {path.name for path in files.iterdir()} == {
+        'checksums.json',
+        'convert.json',
+        'folds.csv',
+        'weights',
+    }
     assert json.loads((files / 'convert.json').read_text()) == {
         'model': 'ststnet',
         'variant': 'paper',
@@ -206,51 +218,6 @@ def test_names_that_two_databases_share_carry_the_database():
     assert trained.names_of(table) == {4: 'casme2_sub01', 5: 'smic_sub01', 6: '006'}
 
 
-# By hand, from the names of the published code: Inception<branch>_<block>, of each unit the convolution and
-# the normalisation, and the shapes of the paper's figure.
-def dual_atme_shapes(branches=(1, 2), attention=True):
-    shapes = {}
-    for branch in branches:
-        for block, channels, width in ((1, 3, 6), (2, 24, 12)):
-            units = {
-                ('branch1x1', 0): (width, channels, 1),
-                ('branch3x3', 0): (6, channels, 1),
-                ('branch3x3', 3): (width, 6, 3),
-                ('branch5x5', 0): (6, channels, 1),
-                ('branch5x5', 3): (width, 6, 5),
-                ('branch_pool', 1): (width, channels, 1),
-            }
-            for (unit, place), (after, before, size) in units.items():
-                name = f'Inception{branch}_{block}.{unit}'
-                shapes |= conv(f'{name}.{place}', after, before, size) | norm(f'{name}.{place + 1}', after)
-    if attention:
-        shapes |= dense('cbam.shared_MLP.0', 3, 48) | dense('cbam.shared_MLP.2', 48, 3)
-        shapes |= conv('cbam.conv2d', 1, 2, 3)
-    maps = len(branches) * 48 * 7 * 7
-    return shapes | dense('fc.0', 1024, maps) | norm('fc.1', 1024) | dense('fc.4', 3, 1024)
-
-
-def conv(name, after, before, size):
-    return {f'{name}.weight': (after, before, size, size), f'{name}.bias': (after,)}
-
-
-def dense(name, after, before):
-    return {f'{name}.weight': (after, before), f'{name}.bias': (after,)}
-
-
-def norm(name, channels):
-    vectors = ('weight', 'bias', 'running_mean', 'running_var')
-    return {f'{name}.{part}': (channels,) for part in vectors} | {f'{name}.num_batches_tracked': ()}
-
-
-def filled(shapes, seed=0):
-    random = np.random.default_rng(seed)
-    return {
-        name: random.normal(size=shape).astype(np.float32) if shape else np.array(seed + 9)
-        for name, shape in shapes.items()
-    }
-
-
 @pytest.mark.parametrize(
     ('variant', 'shapes'),
     [
@@ -279,13 +246,6 @@ def test_a_dense_layer_may_be_a_convolution_of_one_place():
         'dual_atme', 'paper', 3, state_dict | {'cbam.shared_MLP.0.weight': weight[:, :, None, None]}
     )
     np.testing.assert_array_equal(variables['params']['cbam']['mlp_squeeze']['kernel'], weight.T)
-
-
-def ststnet_shapes(classes=3):
-    shapes = dense('fc', classes, 400)
-    for k, features in enumerate((3, 5, 8), start=1):
-        shapes |= conv(f'conv{k}', features, 3, 3) | norm(f'bn{k}', features)
-    return shapes
 
 
 def test_every_tensor_that_does_not_fit_is_named():
@@ -344,7 +304,7 @@ def test_unknown_names_are_refused(capsys, source, tmp_path):
     arguments = ('--source', source, '--out', tmp_path / 'out')
     assert "unknown model 'vgg'" in command(capsys, '--model', 'vgg', *arguments, status=2)
     error = command(capsys, '--model', 'ststnet', '--variant', 'big', *arguments, status=2)
-    assert "unknown STSTNet variant 'big'" in error
+    assert "unknown variant 'big': ststnet has 'paper'" in error
     assert '--seed chooses from a trained run' in command(
         capsys, '--model', 'ststnet', '--seed', 0, *arguments, status=2
     )
@@ -387,9 +347,16 @@ def test_what_is_no_state_dict_is_refused(capsys, torch, source, tmp_path):
         (weights['fc.weight'], 'not a state_dict but a Tensor'),
         ([1, 2], 'not a state_dict but a list'),
         ({}, 'not a state_dict but an empty one'),
-        ({'epoch': 800, 'state_dict': weights}, "not a state_dict: 'epoch', 'state_dict' are no tensor"),
-        (weights | {'fc.weight': weights['fc.weight'].bfloat16()}, 'BFloat16'),
-        (weights | {'fc.weight': weights['fc.weight'].to_sparse()}, 'dense float32'),
+        (weights | {'epoch': 800}, "not a state_dict: 'epoch' is no tensor"),
+        (weights | {7: weights['fc.weight']}, 'not a state_dict: 7 is no tensor'),
+        ({'optimizer': {'state': {0: weights}}}, "not a state_dict: 'optimizer' is no tensor"),
+        ({'student': weights, 'teacher': weights}, "several state_dicts ('student', 'teacher')"),
+        (weights | {'fc.weight': weights['fc.weight'].to_sparse()}, 'fc.weight is another kind of tensor'),
+        (weights | {'fc.weight': weights['fc.weight'].to('meta')}, 'fc.weight is another kind of tensor'),
+        (weights | {'fc.bias': weights['fc.bias'].double() * 1e300}, 'numbers that float32 cannot hold'),
+        (weights | {'fc.bias': torch.zeros(3, dtype=torch.int64)}, 'fc.bias is int64 [3]; expected float32'),
+        (weights | {'fc.bias': torch.zeros(3, dtype=torch.complex64)}, 'fc.bias is complex64 [3]'),
+        ({'a.module.b': weights['fc.bias'], 'a.b': weights['fc.bias']}, 'several tensors are b once'),
     ]:
         torch.save(content, source / 's01.pth')
         error = converted(capsys, source, tmp_path / 'out', status=2)
@@ -407,7 +374,12 @@ def test_a_truncated_file_is_refused(capsys, source, tmp_path, name):
         assert f'{path}: truncated, damaged, or not a file that torch.save wrote' in error
     path.unlink()
     path.mkdir()
-    assert f'{path}: cannot be read: Is a directory' in converted(capsys, source, tmp_path / 'out', status=2)
+    assert f'{path}: it is a folder; expected a regular file' in converted(
+        capsys, source, tmp_path / 'out', status=2
+    )
+    path.rmdir()
+    os.mkfifo(path)  # which nobody ever writes to
+    assert f'{path}: it is a pipe' in converted(capsys, source, tmp_path / 'out', status=2)
 
 
 def test_folds_that_differ_are_refused(capsys, torch, source, tmp_path):
@@ -437,8 +409,11 @@ def test_other_numbers_of_classes_and_old_files(capsys, torch, tmp_path):
 def test_a_folder_without_files_is_refused(capsys, torch, tmp_path):
     (tmp_path / 'in').mkdir()
     (tmp_path / 'in' / '._sub01.pth').touch()
+    (tmp_path / 'in' / 'log.txt').touch()
     error = converted(capsys, tmp_path / 'in', tmp_path / 'out', status=2)
-    assert f'no .pth in {tmp_path}/in; expected one for each left-out subject' in error
+    assert f'no file of weights in {tmp_path}/in (.pth.tar, ' in error
+    assert 'not taken, hidden: ._sub01.pth' in error
+    assert 'not taken, another ending: log.txt' in error
     assert 'is not a folder' in converted(capsys, tmp_path / 'none', tmp_path / 'out', status=2)
 
 
@@ -482,12 +457,15 @@ def ours(tmp_path):
 
 def test_converted_weights_are_refused_unless_whole(capsys, ours, tmp_path):
     assert folds.load(ours).subjects == ('1', '2')
-    (ours / 'folds.csv').write_text('subject,file\n1,1.pth\n')
-    with pytest.raises(InputError, match='damaged'):
-        folds.load(ours)
-    (ours / 'convert.json').write_text('{}')
-    with pytest.raises(InputError, match='damaged'):
-        folds.load(ours)
+    for name in ('folds.csv', 'checksums.json', 'convert.json'):
+        before = (ours / name).read_bytes()
+        (ours / name).write_bytes(before[:-3])
+        with pytest.raises(InputError, match=rf'{ours}.*{name} is damaged'):
+            folds.load(ours)
+        (ours / name).unlink()
+        with pytest.raises(InputError, match=str(ours)):
+            folds.load(ours)
+        (ours / name).write_bytes(before)
     (ours / 'convert.json').unlink()
     with pytest.raises(InputError, match=r'no converted weights in .*; expected a folder that'):
         folds.load(ours)

@@ -9,12 +9,13 @@ import jax
 import numpy as np
 import pandas as pd
 import pytest
+from flax import traverse_util
 from rich.console import Console
 from sklearn import metrics
 
 from configs import cd
 from dualatme_jax import disk, experiment, outcome, schema, score, sweep
-from dualatme_jax.convert import folds
+from dualatme_jax.convert import folds, names
 from dualatme_jax.dataset import Dataset
 from dualatme_jax.errors import InputError
 from dualatme_jax.ledger import Ledger
@@ -650,3 +651,22 @@ def test_weights_from_elsewhere_score_each_subject_by_its_own_network(small_data
     config.model.name, config.evaluate_only = 'ststnet', str(tmp_path / 'short')
     with pytest.raises(InputError, match='has no weights'):
         run(config, tmp_path / 'lacking')
+    assert not (tmp_path / 'other').exists()
+    assert not (tmp_path / 'lacking').exists(), 'a workdir is not taken by what cannot be evaluated'
+
+
+def test_weights_are_evaluated_by_the_variant_that_they_are_of(tmp_path):
+    leaves = names.leaves('rcn_f', 'code', 3).items()
+    stacked = {path: np.zeros((1, *leaf.shape), leaf.dtype) for path, leaf in leaves}
+    (tmp_path / 'weights').mkdir()
+    variables = traverse_util.unflatten_dict(stacked)
+    folds.save(folds.Folds('rcn_f', 'code', 3, ('1',), variables), tmp_path / 'weights')
+    fields = {'model.name': 'rcn_f', 'model.variant': 'paper', 'evaluate_only': str(tmp_path / 'weights')}
+    config = small(tmp_path, **fields)
+    printed = io.StringIO()
+    found = experiment.as_converted(config, Console(file=printed, soft_wrap=True))
+    assert (config.model.variant, found.model.variant) == ('paper', 'code')
+    assert "holds the variant 'code' of 'rcn_f': that is config.model.variant now" in printed.getvalue()
+    for other in ({'model.name': 'rcn_a'}, {'model.variant': 'code'}, {'evaluate_only': str(tmp_path)}):
+        config.update_from_flattened_dict(other)
+        assert experiment.as_converted(config, Console(quiet=True)) is config

@@ -1,4 +1,4 @@
-"""Brings weights from PyTorch, one `.pth` a subject, and back.
+"""Brings weights from PyTorch, one file for each left-out subject, and back.
 
     python -m dualatme_jax.convert --model ststnet --source STSTNet_Weights --out weights/ststnet
     python -m dualatme_jax.convert --model ststnet --to-torch --source weights/ststnet --out DIR
@@ -10,9 +10,7 @@ No code of a file is run. The libraries are imported late: they take seconds, an
 import argparse
 import sys
 
-from dualatme_jax.errors import InputError
-
-_VARIANT = 'paper'
+from dualatme_jax.errors import InputError, printable
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -23,23 +21,26 @@ def main(arguments: list[str] | None = None) -> int:
     except InputError as error:
         print(f'error: {error}', file=sys.stderr)
         return 2
-    print(told)
+    print(printable(told))
     return 0
 
 
 def _from_torch(options: argparse.Namespace) -> str:
     _refuse(options, 'seed', 'point', reason='chooses from a trained run, with --to-torch')
-    from dualatme_jax.convert import folds, pth
+    from dualatme_jax.convert import folds, source
     from dualatme_jax.files import expanded
 
-    source, out = expanded(options.source, '--source'), expanded(options.out, '--out')
+    given, out = expanded(options.source, '--source'), expanded(options.out, '--out')
     with folds.new_folder(out) as folder:
-        found = pth.read_folds(source, options.model, options.variant or _VARIANT)
+        scratch = folder.parent / 'tensors'
+        scratch.mkdir()
+        found, notes = source.read_folds(given, options.model, options.variant, scratch)
         folds.save(found, folder)
-    return (
+    notes.append(
         f'wrote {len(found.subjects)} folds of {found.model}, variant {found.variant}, with '
         f'{found.classes} classes to {out}'
     )
+    return '\n'.join(notes)
 
 
 def _to_torch(options: argparse.Namespace) -> str:
@@ -50,15 +51,22 @@ def _to_torch(options: argparse.Namespace) -> str:
     source, out = expanded(options.source, '--source'), expanded(options.out, '--out')
     if folds.is_one(source):
         _refuse(options, 'seed', 'point', reason='chooses from a trained run, which --source is not')
-        networks = folds.networks(source, options.model)
+        variant, networks = folds.networks(source, options.model)
     else:
-        networks = trained.networks(source, options.model, seed=options.seed, point=options.point)
+        variant, networks = trained.networks(source, options.model, seed=options.seed, point=options.point)
     written = []
     with folds.new_folder(out) as folder:
         for subject, variables in networks:
             written.append(folds.file_name(subject))
-            pth.write(folder / written[-1], names.to_torch(options.model, variables))
-    return f'wrote {len(written)} files of {options.model} to {out}, such as {written[0]}'
+            state_dict = names.to_torch(options.model, variables)
+            pth.write(folder / written[-1], state_dict, {'variant': variant})
+    lines = [f'wrote {len(written)} files of {options.model} to {out}, such as {written[0]}']
+    if lacking := names.left_out(options.model, variant):
+        lines.append(
+            f'the published PyTorch code also declares {", ".join(lacking)}, which it never reads: load '
+            'these files there with strict=False'
+        )
+    return '\n'.join(lines)
 
 
 def _refuse(options: argparse.Namespace, *given: str, reason: str) -> None:
@@ -70,16 +78,21 @@ def _refuse(options: argparse.Namespace, *given: str, reason: str) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog='python -m dualatme_jax.convert',
-        description='Weights from PyTorch, one .pth a subject, as the weights of all folds in one; and back.',
+        description='Weights from PyTorch, one file a subject, as the weights of all folds in one; and back.',
     )
     parser.add_argument('--model', required=True, metavar='NAME', help='as config.model.name: ststnet, ...')
-    parser.add_argument('--variant', metavar='NAME', help=f'as config.model.variant (default: {_VARIANT})')
+    parser.add_argument(
+        '--variant',
+        metavar='NAME',
+        help='as config.model.variant (default: the one whose tensors these are; of several the one that the '
+        'published PyTorch code computes)',
+    )
     parser.add_argument(
         '--source',
         required=True,
         metavar='DIR',
-        help='the folder with a state_dict for each left-out subject, SUBJECT.pth; with --to-torch a folder '
-        'that this command wrote, or the workdir of a trained run',
+        help='the folder with the weights for each left-out subject, SUBJECT.pth, .pth.tar, .pt, .ckpt or '
+        '.safetensors; with --to-torch a folder that this command wrote, or the workdir of a trained run',
     )
     parser.add_argument('--out', required=True, metavar='DIR', help='a folder that is new or empty')
     parser.add_argument('--to-torch', action='store_true', help='from ours to PyTorch')

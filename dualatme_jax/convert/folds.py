@@ -5,23 +5,28 @@ import contextlib
 import csv
 import dataclasses
 import hashlib
+import io
 import json
 import pathlib
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
 import numpy as np
+from flax import traverse_util
 
-from dualatme_jax import schema
+from dualatme_jax import files, models, schema
+from dualatme_jax.convert import names
 from dualatme_jax.errors import InputError
-from dualatme_jax.training.checkpoint import load_weights, save_weights
+from dualatme_jax.names import MOST_CLASSES, fault_of_name
+from dualatme_jax.training.checkpoint import load_weights, save_weights, weights_shapes
 
 ABOUT = 'convert.json'
 FOLDS = 'folds.csv'
 WEIGHTS = 'weights'
 _COLUMNS = ['subject', 'file']
+_MOST_BYTES = 2**20  # of the two tables: far more than any dataset has subjects
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +35,7 @@ class Folds:
 
     Attributes:
       model: a key of `models.MODELS`.
-      variant: one that the model has.
+      variant: one that the model has; where there is a `code`, published weights are of that.
       classes: how many.
       subjects: [F], whom each network was not trained on, as its file was called.
       variables: `params` and `batch_stats`, and what PyTorch counts; each leaf [F, ...].
@@ -51,11 +56,11 @@ def save(folds: Folds, folder: pathlib.Path) -> None:
         rows = [[subject, file_name(subject)] for subject in folds.subjects]
         csv.writer(file, lineterminator='\n').writerows([_COLUMNS, *rows])
     save_weights(folder / WEIGHTS, folds.variables)
+    files.write_checksums(folder)
 
 
-def fingerprint(folder: pathlib.Path) -> str:
-    """Tells these networks from any other, wherever they lie; see `load` for what is refused."""
-    folds = load(folder)
+def fingerprint(folds: Folds) -> str:
+    """Tells these networks from any other, wherever they lie."""
     digest = hashlib.sha256(repr((folds.model, folds.variant, folds.classes, folds.subjects)).encode())
     for path, leaf in jax.tree_util.tree_leaves_with_path(folds.variables):
         digest.update(jax.tree_util.keystr(path).encode())
@@ -63,9 +68,26 @@ def fingerprint(folder: pathlib.Path) -> str:
     return digest.hexdigest()
 
 
+def places(
+    folds: Folds, people: Sequence[tuple[str, str]], *, model: str, variant: str, classes: int
+) -> list[int]:
+    """Finds each person's fold, see `match`, of weights that must be of this model, variant and classes.
+
+    Raises:
+      InputError: they are not, or see `match`.
+    """
+    if (folds.model, folds.variant, folds.classes) != (model, variant, classes):
+        raise InputError(
+            f'config.evaluate_only holds weights of {folds.model!r}, variant {folds.variant!r}, with '
+            f'{folds.classes} classes; the config has {model!r}, variant {variant!r}, and the dataset '
+            f'{classes} classes. Set config.model.name, or give other weights'
+        )
+    return match(folds.subjects, people)
+
+
 def file_name(subject: str) -> str:
     """The .pth file of a subject; raises InputError for a name that would lie elsewhere."""
-    if not subject or pathlib.PurePath(subject).name != subject or set(subject) & set('\\\0'):
+    if fault_of_name(subject) or pathlib.PurePath(subject).name != subject or '\\' in subject:
         raise InputError(
             f'a subject is called {subject!r}, which is no name of a file; expected one without slashes'
         )
@@ -81,7 +103,8 @@ def load(folder: pathlib.Path) -> Folds:
     """Reads what `save` wrote.
 
     Raises:
-      InputError: the folder is none of these, or is not whole.
+      InputError: the folder is none of these, is not as it was written, or holds other weights than those of
+        the network that it names; all that differs is named, and no array is read before.
     """
     if not is_one(folder):
         raise InputError(
@@ -90,19 +113,73 @@ def load(folder: pathlib.Path) -> Folds:
             'those of a trained run are written by --to-torch'
         )
     try:
-        about = json.loads((folder / ABOUT).read_text())
-        with (folder / FOLDS).open(newline='', encoding='utf-8') as file:
-            subjects = tuple(row['subject'] for row in csv.DictReader(file))
-        folds = Folds(**about, subjects=subjects, variables=load_weights(folder / WEIGHTS))
-        if any(len(leaf) != len(subjects) for leaf in jax.tree.leaves(folds.variables)):
-            raise ValueError(f'{FOLDS} has {len(subjects)} rows, and {WEIGHTS} another number of networks')
+        files.check_checksums(folder, 'converted weights')
+        model, variant, classes = _about(folder)
+        subjects = _subjects(folder)
+        expected = names.leaves(model, variant, classes)
+        if problems := list(_problems(expected, weights_shapes(folder / WEIGHTS), len(subjects))):
+            raise ValueError(f'{WEIGHTS}: {"; ".join(problems)}')
+        variables = load_weights(folder / WEIGHTS)
+        for path, leaf in traverse_util.flatten_dict(variables).items():
+            if not np.isfinite(leaf).all():
+                raise ValueError(f'{WEIGHTS}: {"/".join(path)} holds numbers that are not finite')
     except Exception as error:  # whatever a damaged file raises, in Orbax too
         raise InputError(f'{folder}: these converted weights are damaged ({error}); convert anew') from error
-    return folds
+    return Folds(model, variant, classes, subjects, {'batch_stats': {}} | variables)
 
 
-def networks(folder: pathlib.Path, model: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yields each fold's subject and its variables.
+def about(folder: pathlib.Path) -> tuple[str, str, int]:
+    """The model, variant and number of classes of converted weights; raises InputError as `load` does."""
+    try:
+        return _about(folder)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f'{folder}: these converted weights are damaged ({error}); convert anew') from error
+
+
+def _about(folder: pathlib.Path) -> tuple[str, str, int]:
+    found = json.loads(files.read_bytes(folder / ABOUT, limit=_MOST_BYTES, what='converted weights'))
+    if not isinstance(found, dict) or found.keys() != {'model', 'variant', 'classes'}:
+        raise ValueError(f'{ABOUT} holds other fields than model, variant and classes')
+    model, variant, classes = found['model'], found['variant'], found['classes']
+    if model not in list(models.MODELS) or variant not in models.system(model).variants:
+        raise ValueError(f'{ABOUT} names {model!r}, variant {variant!r}, which is none of the networks')
+    if type(classes) is not int or not 2 <= classes <= MOST_CLASSES:
+        raise ValueError(f'{ABOUT} has classes = {classes!r}; expected 2 to {MOST_CLASSES}')
+    return model, variant, classes
+
+
+def _subjects(folder: pathlib.Path) -> tuple[str, ...]:
+    content = files.read_bytes(folder / FOLDS, limit=_MOST_BYTES, what='table of folds')
+    header, *rows = csv.reader(io.StringIO(content.decode()), strict=True)
+    if header != _COLUMNS or any(len(row) != len(_COLUMNS) for row in rows):
+        raise ValueError(f'{FOLDS} is no table of {" and ".join(_COLUMNS)}')
+    subjects = tuple(subject for subject, _ in rows)
+    for subject in subjects:
+        file_name(subject)
+    if len(set(subjects)) != len(subjects):
+        raise ValueError(f'{FOLDS} has a subject twice')
+    return subjects
+
+
+def _problems(
+    expected: Mapping[names.Path, names.Tensor], found: Mapping[names.Path, Any], count: int
+) -> Iterator[str]:
+    """What differs between the leaves of one network, and those of `count` that are stored."""
+    for path, leaf in expected.items():
+        if path not in found and not leaf.optional:
+            yield f'{"/".join(path)} is missing'
+    for path, leaf in found.items():
+        if path not in expected:
+            yield f'{"/".join(path)} is none of the network'
+        else:
+            shape, dtype = (count, *expected[path].shape), expected[path].dtype
+            if (tuple(leaf.shape), str(leaf.dtype)) != (shape, dtype):
+                form = f'{leaf.dtype} {list(leaf.shape)}'
+                yield f'{"/".join(path)} is {form}; expected {dtype} {list(shape)}'
+
+
+def networks(folder: pathlib.Path, model: str) -> tuple[str, Iterator[tuple[str, dict[str, Any]]]]:
+    """Returns the variant, and each fold's subject with its variables.
 
     Raises:
       InputError: see `load`; or they are of another model.
@@ -110,8 +187,10 @@ def networks(folder: pathlib.Path, model: str) -> Iterator[tuple[str, dict[str, 
     folds = load(folder)
     if folds.model != model:
         raise InputError(f'{folder} holds {folds.model!r}; give that as --model, and not {model!r}')
-    for place, subject in enumerate(folds.subjects):
-        yield subject, jax.tree.map(lambda leaf, place=place: leaf[place], folds.variables)
+    return folds.variant, (
+        (subject, jax.tree.map(lambda leaf, place=place: leaf[place], folds.variables))
+        for place, subject in enumerate(folds.subjects)
+    )
 
 
 def match(subjects: Sequence[str], people: Sequence[tuple[str, str]]) -> list[int]:

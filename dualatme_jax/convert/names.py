@@ -15,6 +15,7 @@ from flax import traverse_util
 
 from dualatme_jax import models, schema
 from dualatme_jax.errors import InputError
+from dualatme_jax.names import MOST_CLASSES
 
 Variables = dict[str, Any]
 StateDict = Mapping[str, np.ndarray]
@@ -22,6 +23,8 @@ Path = tuple[str, ...]  # of a leaf of our variables: collection, modules, leaf
 
 # How many batches a BatchNorm has averaged over. Nothing of ours reads it; it is kept for the way back.
 COUNTERS = 'batch_counters'
+
+_SHOWN = 300  # problems that a message lists: more than there are of the largest network for another one
 
 # What PyTorch calls a leaf, by collection and our name, in the order in which it lists them.
 _LEAVES = {
@@ -81,29 +84,64 @@ def tensors(model: str, variant: str, classes: int) -> dict[str, Tensor]:
     return _in_order(model, found)
 
 
+def leaves(model: str, variant: str, classes: int) -> dict[Path, Tensor]:
+    """What the variables of a network must hold, by the path of each leaf; `shape` is ours here."""
+    found = {}
+    for tensor in tensors(model, variant, classes).values():
+        order = np.argsort(_axes(tensor.path, len(tensor.shape)))
+        shape = tuple(tensor.shape[axis] for axis in order)
+        found[tensor.path] = dataclasses.replace(tensor, shape=shape)
+    return found
+
+
 def from_torch(model: str, variant: str, classes: int, state_dict: StateDict) -> Variables:
     """Our variables of one network from its state_dict.
 
     Returns:
-      NumPy arrays in nested `params` and `batch_stats`, and in COUNTERS what the state_dict counts.
+      NumPy arrays in nested `params` and `batch_stats`, and in COUNTERS what the state_dict counts. Layers
+      that no forward pass reads are left out; see `read`.
 
     Raises:
       InputError: tensors are missing, surplus, of another form, or hold numbers that are not finite: all are
         named, and whose they may be.
     """
     expected = tensors(model, variant, classes)
-    if problems := list(_problems(expected, state_dict)):
-        listing = '\n'.join(f'  {problem}' for problem in problems)
+    state_dict = read(model, variant, state_dict)
+    problems = [*_misfits(expected, state_dict), *_not_finite(expected, state_dict)]
+    if problems:
+        listing = '\n'.join(f'  {problem}' for problem in problems[:_SHOWN])
+        more = f'\n  and {len(problems) - _SHOWN} more' if len(problems) > _SHOWN else ''
         owners = _owners(state_dict)
         hint = '' if model in owners or not owners else f'\nthese are the names of {" or ".join(owners)}'
         raise InputError(
-            f'not the weights of {model}, variant {variant}, with {classes} classes:\n{listing}{hint}'
+            f'not the weights of {model}, variant {variant}, with {classes} classes:\n{listing}{more}{hint}'
         )
     leaves = {}
     for name, found in state_dict.items():
         path, shape = expected[name].path, expected[name].shape
         leaves[path] = found.reshape(shape).transpose(np.argsort(_axes(path, len(shape))))
     return {'batch_stats': {}} | traverse_util.unflatten_dict(leaves)
+
+
+def read(model: str, variant: str, state_dict: StateDict) -> dict[str, np.ndarray]:
+    """A state_dict without the layers that the published code declares and no forward pass reads."""
+    layers = left_out(model, variant)
+    return {name: found for name, found in state_dict.items() if name.rpartition('.')[0] not in layers}
+
+
+def left_out(model: str, variant: str) -> list[str]:
+    """The layers that the published code declares and this variant has not."""
+    layers = {name.rpartition('.')[0] for name in tensors(model, variant, len(schema.LABELS))}
+    return [layer for layer in models.system(model).torch_unread if layer not in layers]
+
+
+def variants(model: str, classes: int, state_dict: StateDict) -> list[str]:
+    """The variants of a model whose tensors these can be, by names, shapes and types."""
+    return [
+        variant
+        for variant in models.system(model).variants
+        if not any(_misfits(tensors(model, variant, classes), read(model, variant, state_dict)))
+    ]
 
 
 def to_torch(model: str, variables: Variables) -> dict[str, np.ndarray]:
@@ -116,12 +154,13 @@ def to_torch(model: str, variables: Variables) -> dict[str, np.ndarray]:
 
 
 def classes_of(model: str, state_dict: StateDict) -> int:
-    """How many classes a state_dict tells apart; the challenge's number where its classifier is missing."""
+    """How many classes a state_dict tells apart; the challenge's number where its classifier is no such."""
     weight = state_dict.get(f'{models.system(model).torch_names["classifier"]}.weight')
-    return len(weight) if weight is not None and weight.ndim else len(schema.LABELS)
+    classes = len(weight) if weight is not None and weight.ndim else 0
+    return classes if 2 <= classes <= MOST_CLASSES else len(schema.LABELS)
 
 
-def _problems(expected: Mapping[str, Tensor], state_dict: StateDict) -> Iterator[str]:
+def _misfits(expected: Mapping[str, Tensor], state_dict: StateDict) -> Iterator[str]:
     for name, tensor in expected.items():
         if name not in state_dict and not tensor.optional:
             yield f'missing: {name}, {_form(tensor)}'
@@ -130,21 +169,33 @@ def _problems(expected: Mapping[str, Tensor], state_dict: StateDict) -> Iterator
             yield f'surplus: {name}, {_form(found)}'
         elif not expected[name].fits(found):
             yield f'misshapen: {name} is {_form(found)}; expected {_form(expected[name])}'
-        elif not np.isfinite(found).all():
+
+
+def _not_finite(expected: Mapping[str, Tensor], state_dict: StateDict) -> Iterator[str]:
+    for name, found in state_dict.items():
+        if name in expected and expected[name].fits(found) and not np.isfinite(found).all():
             yield f'not finite: {name}'
 
 
 def _owners(state_dict: StateDict) -> list[str]:
-    """The models, in the paper's variant, that a state_dict has all names of; else those with its layers."""
+    """The models that have a variant which a state_dict has all names of; else those with its layers."""
     layers = {name.rpartition('.')[0] for name in state_dict}
-    able = [model for model, system in models.MODELS.items() if layers <= set(system.torch_names.values())]
+    able = [
+        model
+        for model, system in models.MODELS.items()
+        if layers <= {*system.torch_names.values(), *system.torch_unread}
+    ]
     return [model for model in able if _is_named_as(model, state_dict)] or able
 
 
 def _is_named_as(model: str, state_dict: StateDict) -> bool:
-    expected = tensors(model, 'paper', classes_of(model, state_dict))
-    needed = {name for name, tensor in expected.items() if not tensor.optional}
-    return needed <= state_dict.keys() <= expected.keys()
+    classes = classes_of(model, state_dict)
+    for variant in models.system(model).variants:
+        expected = tensors(model, variant, classes)
+        needed = {name for name, tensor in expected.items() if not tensor.optional}
+        if needed <= read(model, variant, state_dict).keys() <= expected.keys():
+            return True
+    return False
 
 
 def _name(model: str, path: Path) -> str:

@@ -17,8 +17,8 @@ from dualatme_jax.training.checkpoint import load_weights
 
 def networks(
     workdir: pathlib.Path, model: str, *, seed: int | None, point: int | None
-) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yields each fold's subject, as its file is to be called, and its variables.
+) -> tuple[str, Iterator[tuple[str, dict[str, Any]]]]:
+    """Returns the variant; and each fold's subject, as its file is to be called, with its variables.
 
     Args:
       workdir: of a run that kept its weights.
@@ -43,6 +43,12 @@ def networks(
         names = ', '.join(f'{row.database}/{row.subject} ({row.status})' for row in bad.itertuples())
         raise InputError(f'{workdir}: some folds have no weights that can be used: {names}')
 
+    return first.get('model.variant', config['model']['variant']), _variables(workdir, table, chosen)
+
+
+def _variables(
+    workdir: pathlib.Path, table: pd.DataFrame, chosen: pd.DataFrame
+) -> Iterator[tuple[str, dict[str, Any]]]:
     names = names_of(chosen)
     for wave, rows in chosen.groupby('wave'):
         folder = workdir / workdir_lib.WAVES / workdir_lib.wave_name(wave) / workdir_lib.WEIGHTS
@@ -64,7 +70,7 @@ def _read(workdir: pathlib.Path) -> tuple[pd.DataFrame, dict[str, Any]]:
         table = pd.read_csv(workdir / workdir_lib.TRIALS, dtype=words, keep_default_na=False)
         config = json.loads((workdir / workdir_lib.CONFIG).read_text())
         table[['trial', 'seed', 'point', 'inner', 'wave', 'status']]
-        config['model']['name']
+        config['model']['name'], config['model']['variant']
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f'{workdir} is neither the workdir of a run nor a folder that convert wrote ({error}); '

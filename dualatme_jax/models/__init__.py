@@ -26,20 +26,45 @@ class System:
         published PyTorch code, or in a sensible one where none is published. Of all variants: a network has
         some of them.
       unread: the hyperparameters that no variant reads.
+      variants: what `build` takes for `variant`. Where there is a `code`, that is what the published PyTorch
+        code computes, else it is the first.
+      torch_unread: layers that the published PyTorch code declares, and that no forward pass of some variant
+        reads; named as in `torch_names`.
     """
 
     build: Callable[..., nn.Module]
     torch_names: Mapping[str, str]
     unread: tuple[str, ...] = ()
+    variants: tuple[str, ...] = ('paper',)
+    torch_unread: tuple[str, ...] = ()
+
+    @property
+    def published(self) -> str:
+        """The variant that the published PyTorch code computes."""
+        return 'code' if 'code' in self.variants else self.variants[0]
 
 
 MODELS = {
-    'dual_atme': System(dual_atme.build, dual_atme.TORCH_NAMES),
+    'dual_atme': System(dual_atme.build, dual_atme.TORCH_NAMES, variants=tuple(dual_atme.VARIANTS)),
     'ststnet': System(ststnet.build, ststnet.TORCH_NAMES, ONE_BRANCH),
     'off_apexnet': System(off_apexnet.build, off_apexnet.TORCH_NAMES, ONE_BRANCH + NO_DROPOUT),
     'dual_inception': System(dual_inception.build, dual_inception.TORCH_NAMES, ONE_BRANCH + NO_DROPOUT),
-    **{name: System(functools.partial(rcn.build, name), rcn.TORCH_NAMES, ONE_BRANCH) for name in rcn.DESIGNS},
-    'resnet18': System(resnet18.build, resnet18.TORCH_NAMES, ONE_BRANCH + NO_DROPOUT),
+    **{
+        name: System(
+            functools.partial(rcn.build, name),
+            rcn.TORCH_NAMES,
+            ONE_BRANCH,
+            variants=tuple(designs),
+            torch_unread=rcn.TORCH_UNREAD.get(name, ()),
+        )
+        for name, designs in rcn.DESIGNS.items()
+    },
+    'resnet18': System(
+        resnet18.build,
+        resnet18.TORCH_NAMES,
+        ONE_BRANCH + NO_DROPOUT,
+        variants=tuple(resnet18.VARIANTS),
+    ),
 }
 
 

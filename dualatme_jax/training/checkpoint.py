@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import orbax.checkpoint as ocp
+from flax import traverse_util
 
 from dualatme_jax import processes
 from dualatme_jax.errors import InputError
@@ -143,6 +144,13 @@ def _uninterrupted() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
     if came:
         raise KeyboardInterrupt
+
+
+def weights_shapes(directory: pathlib.Path) -> dict[tuple[str, ...], Any]:
+    """What a `weights` folder holds, without reading it: path of each leaf -> its `shape` and `dtype`."""
+    with ocp.StandardCheckpointer() as checkpointer:
+        tree = checkpointer.metadata(directory.absolute()).item_metadata.tree
+    return traverse_util.flatten_dict(tree)
 
 
 def load_weights(directory: str | os.PathLike) -> dict[str, Any]:
