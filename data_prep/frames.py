@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import functools
 import hashlib
+import os
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -14,7 +15,14 @@ import cv2
 import numpy as np
 
 from data_prep import images
+from dualatme_jax import guarded
 from dualatme_jax.errors import InputError
+from dualatme_jax.files import open_regular, sha256
+
+MOST_FRAMES = 2**20  # of a video: three hours at 100 a second
+
+_MEMORY = 2**30  # bytes, of counting a video's frames
+_SECONDS, _BYTES_A_SECOND = 9.0, 50_000  # of computing: a few, and more for long files
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,8 +50,9 @@ class Images:
             if number not in self.paths:
                 raise InputError(_no_such_frame(number, self.numbers))
             path = self.paths[number]
+            data = images.read(path)
             try:
-                yield images.decode(_bytes(path))
+                yield images.decode(data)
             except InputError as error:
                 raise InputError(f'{path}: {error}') from error
 
@@ -55,7 +64,7 @@ class Images:
         """
         if number not in self.paths:
             raise InputError(_no_such_frame(number, self.numbers))
-        return hashlib.sha256(_bytes(self.paths[number])).hexdigest()
+        return hashlib.sha256(images.read(self.paths[number])).hexdigest()
 
     def name(self, number: int) -> str:
         """The frame in words."""
@@ -113,13 +122,31 @@ class Video:
 def count(path: pathlib.Path) -> int:
     """Returns how many frames of a video can be decoded, whatever its header promises: that is an estimate.
 
+    A process of its own decodes them, whose memory is limited, and whose time by the length of the file.
+
     Raises:
-      InputError: no video, or none of its frames can be decoded.
+      InputError: no regular file or no video, none of its frames can be decoded, or it has more of them, or
+        larger ones, than a clip's video.
     """
+    with open_regular(path, 'video') as file:
+        status = os.fstat(file.fileno())
+    return _counted(path, status.st_size, status.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=1024)
+def _counted(path: pathlib.Path, size: int, changed: int) -> int:
+    del changed
+    seconds = _SECONDS + size / _BYTES_A_SECOND
+    return guarded.call(_count, path, memory=_MEMORY, seconds=seconds, what=f'the video {path}')
+
+
+def _count(path: pathlib.Path) -> int:
     with _opened(path) as capture:
         decoded = 0
         while capture.grab():
             decoded += 1
+            if decoded > MOST_FRAMES:
+                raise InputError(f'{path}: more than {MOST_FRAMES} frames: cut the clips out of it')
     if not decoded:
         raise InputError(f'{path}: no frame of the video can be decoded')
     return decoded
@@ -132,29 +159,25 @@ def _opened(path: pathlib.Path) -> Iterator[cv2.VideoCapture]:
     except UnicodeEncodeError as error:  # of which OpenCV's own code dies
         shown = str(path).encode(errors='backslashreplace').decode()
         raise InputError(f'{shown}: the name is not text in UTF-8: rename it') from error
+    open_regular(path, 'video').close()  # of a pipe, OpenCV would wait for ever
     capture = cv2.VideoCapture(name)
     try:
         if not capture.isOpened():
             raise InputError(f'{path}: not a video that OpenCV can decode')
+        width, height = (capture.get(side) for side in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
+        if not 0 < width * height <= images.LARGEST:
+            raise InputError(
+                f'{path}: a video of {width:.0f}x{height:.0f} pixels; expected {images.LARGEST} in all, '
+                'at the most'
+            )
         yield capture
     finally:
         capture.release()
 
 
-def _bytes(path: pathlib.Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(f'{path}: cannot be read: {error.strerror or error}') from error
-
-
 @functools.lru_cache(maxsize=1)  # a clip asks for all its frames, one after another
 def _file_digest(path: pathlib.Path) -> str:
-    try:
-        with path.open('rb') as file:
-            return hashlib.file_digest(file, 'sha256').hexdigest()
-    except OSError as error:
-        raise InputError(f'{path}: cannot be read: {error.strerror or error}') from error
+    return sha256(path, 'video')
 
 
 def _no_such_frame(number: int, there: Sequence[int]) -> str:

@@ -1,14 +1,35 @@
 """Decodes image files, and refuses those that are not whole."""
 
+import io
 import os
+import pathlib
 import re
+import warnings
 import zlib
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from data_prep import stderr
 from dualatme_jax.errors import InputError
+from dualatme_jax.files import read_bytes
+
+LARGEST = 2**25  # pixels of a picture: 7680x4320 are fewer, and no release has larger frames
+MOST_BYTES = 2**28  # of its file
+KINDS = (
+    'PNG',
+    'JPEG',
+    'BMP',
+    'DIB',
+    'TIFF',
+    'WEBP',
+    'JPEG2000',
+    'GIF',
+    'AVIF',
+    'PPM',
+    'SUN',
+)  # Pillow's names
 
 PNG = b'\x89PNG\r\n\x1a\n'
 _JPEG = b'\xff\xd8'
@@ -21,10 +42,20 @@ _PADDING = re.compile(rb'Corrupt JPEG data: (\d+) extraneous bytes before marker
 # The usual Huffman table of luminance (ISO/IEC 10918-1, table K.5), by the number of codes of each length.
 _USUAL_TABLE = bytes.fromhex('0002010303020403050504040000017d')
 _ZEROS = bytes(64)
+_TILE_WIDTH, _TILE_HEIGHT = 322, 323  # tags of TIFF 6.0
+
+
+def read(path: pathlib.Path) -> bytes:
+    """Reads an image file, which must be a regular one of at most `MOST_BYTES`.
+
+    Raises:
+      InputError: it cannot be read, or is larger.
+    """
+    return read_bytes(path, limit=MOST_BYTES, what='image')
 
 
 def decode(data: bytes) -> np.ndarray:
-    """Decodes an image file of any kind that OpenCV reads.
+    """Decodes an image file of one of the `KINDS`.
 
     A JPEG is refused if its code contradicts itself. It has no checksum, so that damage which leaves a valid
     code cannot be told: most changes of a single byte, and about one in fifty of longer holes. PNG has
@@ -34,7 +65,8 @@ def decode(data: bytes) -> np.ndarray:
       [H, W, 3] uint8, blue first, whatever the file's own colours; the orientation tag is ignored.
 
     Raises:
-      InputError: empty, truncated, damaged, no image, or of more than 8 bits a channel.
+      InputError: empty, truncated, damaged, no image, of more than `LARGEST` pixels, or of more than 8 bits a
+        channel.
     """
     if not data:
         raise InputError('an empty file')
@@ -49,7 +81,31 @@ def decode(data: bytes) -> np.ndarray:
     return image
 
 
+def _check_size(data: bytes) -> None:
+    """Raises InputError for a picture too large to decode, by its header alone."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')  # of pictures that are refused here, and of odd metadata
+            with Image.open(io.BytesIO(data), formats=KINDS) as picture:
+                width, height = picture.size
+                tags = getattr(picture, 'tag_v2', {})  # a TIFF's tile may be larger than its picture
+                width = max(width, int(tags.get(_TILE_WIDTH, 0)))
+                height = max(height, int(tags.get(_TILE_HEIGHT, 0)))
+    except Image.DecompressionBombError as error:
+        raise InputError(f'a picture of absurd size ({error})') from error
+    except Exception as error:  # Pillow has many for a damaged header
+        raise InputError(
+            f'not an image that can be decoded ({len(data)} bytes): expected one of {", ".join(KINDS)}'
+        ) from error
+    if not 0 < width * height <= LARGEST:
+        raise InputError(
+            f'a picture of {width}x{height} pixels: expected {LARGEST} pixels in all, at the most; '
+            'shrink the frames of the clip, all by the same factor'
+        )
+
+
 def _imdecode(data: bytes) -> np.ndarray:
+    _check_size(data)
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)

@@ -1,8 +1,11 @@
 import os
+import pathlib
 
 import numpy as np
 import pytest
 import tiny_release
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from data_prep import frames
 from data_prep.frames import Video
@@ -54,3 +57,66 @@ def test_what_is_no_video_is_refused(tmp_path):
     (tmp_path / 'a.mp4').write_bytes(b'no video')
     with pytest.raises(InputError, match='not a video that OpenCV can decode'):
         frames.count(tmp_path / 'a.mp4')
+
+
+def test_neither_a_pipe_nor_a_device_is_a_video(tmp_path):
+    os.mkfifo(tmp_path / 'a.mp4')
+    for path in (tmp_path / 'a.mp4', pathlib.Path('/dev/zero'), tmp_path):
+        with pytest.raises(InputError, match='cannot read the video'):
+            frames.count(path)
+        with pytest.raises(InputError, match='cannot read the video'):
+            list(Video(path, 7).read([0]))
+        with pytest.raises(InputError, match='cannot read the video'):
+            Video(path, 7).digest(0)
+
+
+@pytest.mark.parametrize('side', [30000, 65500])
+def test_a_video_of_absurd_size_is_refused(tmp_path, side):
+    """Motion JPEG in AVI whose headers all speak of a picture of that many rows and columns."""
+    path = tmp_path / 'a.avi'
+    writer = frames.cv2.VideoWriter(str(path), frames.cv2.VideoWriter.fourcc(*'MJPG'), 30, (16, 16))
+    for shade in range(7):
+        writer.write(np.full((16, 16, 3), 30 * shade, np.uint8))
+    writer.release()
+    content = bytearray(path.read_bytes())
+    sides = side.to_bytes(4, 'little') * 2
+    content[64:72] = sides  # avih
+    start = content.index(b'strf') + 8 + 4
+    content[start : start + 8] = sides
+    place = 0
+    while (place := content.find(b'\xff\xc0\x00\x11\x08', place) + 5) > 4:
+        content[place : place + 4] = side.to_bytes(2, 'big') * 2
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r'a\.avi'):
+        frames.count(path)
+
+
+def test_a_video_of_too_many_frames_is_refused(video, monkeypatch):
+    monkeypatch.setattr(frames, 'MOST_FRAMES', 6)
+    with pytest.raises(InputError, match='more than 6 frames'):
+        frames._count(video)
+
+
+def test_an_image_that_is_a_pipe_is_named(tmp_path):
+    os.mkfifo(tmp_path / '1.png')
+    clip = frames.Images({1: tmp_path / '1.png'})
+    for use in (lambda: list(clip.read([1])), lambda: clip.digest(1)):
+        with pytest.raises(InputError, match=r'1\.png: it is a pipe'):
+            use()
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(st.data())
+def test_any_damage_of_a_video_is_counted_or_refused_by_name(tmp_path_factory, data):
+    path = tmp_path_factory.mktemp('videos') / 'a.mp4'
+    tiny_release.video(path, 7)
+    content = bytearray(path.read_bytes())
+    for _ in range(data.draw(st.integers(1, 4))):
+        start = data.draw(st.integers(0, len(content) - 8))
+        content[start : start + 4] = data.draw(st.binary(min_size=4, max_size=4))
+    path.write_bytes(content)
+    try:
+        told = str(frames._count(path))
+    except InputError as error:
+        told = str(error)
+    assert 'a.mp4' in told or 0 < int(told) < 1000

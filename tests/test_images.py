@@ -1,4 +1,7 @@
 import os
+import pathlib
+import struct
+import zlib
 
 import cv2
 import numpy as np
@@ -137,3 +140,100 @@ def test_what_is_encoded_is_decoded(picture):
     np.testing.assert_array_equal(
         images.rgb(found), picture if picture.ndim == 3 else np.dstack([picture] * 3)
     )
+
+
+@pytest.mark.parametrize(
+    'suffix', ['.png', '.jpg', '.bmp', '.dib', '.tif', '.webp', '.jp2', '.gif', '.avif', '.ppm', '.sr']
+)
+def test_every_kind_that_opencv_writes_is_decoded(suffix):
+    found = images.decode(encoded(suffix))
+    assert found.shape == PICTURE.shape
+    assert suffix == '.gif' or np.corrcoef(found.ravel(), PICTURE.ravel())[0, 1] > 0.9  # GIF has few colours
+
+
+def test_a_small_tiff_made_by_hand_is_decoded():
+    assert images.decode(tiff({})).shape == (8, 8, 3)
+
+
+def huge(suffix, width=30000, height=30000):
+    """A small file whose header alone speaks of a picture of 30000x30000 pixels."""
+    data = bytearray(encoded(suffix))
+    if suffix == '.png':
+        data[16:24] = struct.pack('>II', width, height)
+        data[29:33] = struct.pack('>I', zlib.crc32(data[12:29]))
+    elif suffix == '.jpg':
+        start = data.index(b'\xff\xc0') + 5
+        data[start : start + 4] = struct.pack('>HH', height, width)
+    elif suffix == '.bmp':
+        data[18:26] = struct.pack('<ii', width, height)
+    elif suffix == '.gif':
+        data[6:10] = struct.pack('<HH', width, height)
+    elif suffix == '.ppm':
+        data[: data.index(b'255')] = f'P6 {width} {height} '.encode()
+    elif suffix == '.sr':
+        data[4:12] = struct.pack('>II', width, height)
+    elif suffix == '.jp2':
+        for name, skipped in ((b'ihdr', 4), (b'\xff\x51', 6)):
+            start = data.index(name) + skipped
+            data[start : start + 8] = struct.pack(
+                '>II', *((height, width) if skipped == 4 else (width, height))
+            )
+    return bytes(data)
+
+
+def tiff(changed):
+    """A TIFF of 8x8 grey pixels in one strip or tile, some of whose tags are others: number -> value."""
+    size = {256: 8, 257: 8, 258: 8, 259: 1, 262: 1, 277: 1}
+    place = {322: 8, 323: 8, 324: 8, 325: 64} if 322 in changed else {273: 8, 278: 8, 279: 64}
+    tags = sorted((size | place | changed).items())
+    entries = b''.join(struct.pack('<HHII', tag, 4, 1, value) for tag, value in tags)
+    pixels = bytes(256)
+    return (
+        struct.pack('<2sHI', b'II', 42, 8 + len(pixels))
+        + pixels
+        + struct.pack('<H', len(tags))
+        + entries
+        + bytes(4)
+    )
+
+
+def webp():
+    """The canvas of 16384x16384 pixels of an extended WebP; a plain one has 14 bits for each side."""
+    canvas = b'VP8X' + struct.pack('<I', 10) + bytes(4) + (16383).to_bytes(3, 'little') * 2
+    plain = encoded('.webp')[12:]
+    return b'RIFF' + struct.pack('<I', 4 + len(canvas) + len(plain)) + b'WEBP' + canvas + plain
+
+
+HUGE = {suffix: huge(suffix) for suffix in ('.png', '.jpg', '.bmp', '.gif', '.ppm', '.sr', '.jp2')}
+HUGE |= {
+    '.tif': tiff({256: 30000, 257: 30000}),
+    'a tile of a .tif': tiff({322: 30000, 323: 30000}),
+    '.webp': webp(),
+    'a .bmp upside down': huge('.bmp', 30000, -30000),
+    'a long .png': huge('.png', 2**31 - 1, 1),
+}
+
+
+@pytest.mark.parametrize('data', HUGE.values(), ids=HUGE)
+def test_a_picture_of_absurd_size_is_refused_by_its_header(data, monkeypatch):
+    monkeypatch.setattr(images.cv2, 'imdecode', None)  # which is not called
+    with pytest.raises(InputError, match=r'absurd size|x30000 pixels|x1 pixels'):
+        images.decode(data)
+
+
+def test_a_picture_of_a_kind_without_known_size_is_refused(monkeypatch):
+    monkeypatch.setattr(images.cv2, 'imdecode', None)
+    with pytest.raises(InputError, match='expected one of PNG, JPEG'):
+        images.decode(b'P7\nWIDTH 30000\nHEIGHT 30000\nDEPTH 3\nMAXVAL 255\nENDHDR\n')
+
+
+def test_an_image_is_a_regular_file(tmp_path):
+    os.mkfifo(tmp_path / 'a.png')
+    with pytest.raises(InputError, match=r'the image .*a\.png: it is a pipe'):
+        images.read(tmp_path / 'a.png')
+    with pytest.raises(InputError, match='a device or the like'):
+        images.read(pathlib.Path('/dev/zero'))
+    with (tmp_path / 'b.png').open('wb') as file:
+        file.truncate(images.MOST_BYTES + 1)
+    with pytest.raises(InputError, match=r'256\.0 MiB at most'):
+        images.read(tmp_path / 'b.png')
