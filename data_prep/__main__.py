@@ -138,6 +138,13 @@ def _add_release(parser: argparse.ArgumentParser, releases: tuple[str, ...]) -> 
         metavar='[DATABASE=]FILE',
         help='the label sheet (default: the one below --source)',
     )
+    group.add_argument(
+        '--column',
+        action='append',
+        default=[],
+        metavar='[DATABASE:]FIELD=HEADER',
+        help='the header of a column of the sheet that is not found by itself, such as emotion=Label',
+    )
     group.add_argument('--frames', choices=('cropped', 'raw'), help='which frames, where a release has both')
     group.add_argument('--part', choices=('a', 'c'), help='of CAS(ME)3 (default: a)')
     group.add_argument('--speakers', metavar='FILE', help='of deception: a table clip,speaker')
@@ -149,7 +156,19 @@ def _add_release(parser: argparse.ArgumentParser, releases: tuple[str, ...]) -> 
     group.add_argument(
         '--protocol',
         metavar='NAME',
-        help='3class, 4class, 5class, 7class, 2class (default: the first it has)',
+        help='3class, 3class-687 (of CAS(ME)3), 4class, 5class, 7class, 2class (default: the first it has)',
+    )
+    group.add_argument(
+        '--labels',
+        choices=('sheet', 'challenge'),
+        default='sheet',
+        help="challenge: the challenge's, where the sheet of CASME II has another emotion (default: sheet)",
+    )
+    group.add_argument(
+        '--onset',
+        choices=('sheet', 'first-there'),
+        default='sheet',
+        help='first-there: where the frame of the onset is missing, the first one after it (default: sheet)',
     )
     group.add_argument(
         '--apex',
@@ -157,7 +176,7 @@ def _add_release(parser: argparse.ArgumentParser, releases: tuple[str, ...]) -> 
         default=[],
         metavar='[DATABASE=]CHOICE[,CHOICE]',
         help='where the apex comes from: table, sheet, middle or spotted; a clip takes the first that gives '
-        'one (default: --apex-table, else the sheet, else the middle)',
+        'one (default: --apex-table alone if given, else sheet,middle)',
     )
     group.add_argument(
         '--apex-table',
@@ -336,7 +355,7 @@ _RELEASES = {'synthetic': _synthetic, 'flow_images': _flow_images}
 
 
 def _raw_release(options: argparse.Namespace, skipped: list[str]):
-    from data_prep import assemble, pipeline
+    from data_prep import assemble, doctor, pipeline
     from data_prep.cache import Cache
     from dualatme_jax.files import expanded
 
@@ -346,7 +365,7 @@ def _raw_release(options: argparse.Namespace, skipped: list[str]):
     cache = expanded(options.cache, '--cache') if options.cache else out.parent / '.cache'
     work = assemble.make_work(options, plan, views, Cache(cache))
     if options.on_error == 'stop' and (problems := [*plan.problems, *assemble.without_landmarks(plan, work)]):
-        listing = '\n'.join(f'  {problem}' for problem in problems)
+        listing = '\n'.join(doctor.collapsed(problems))
         raise InputError(f'{len(problems)} problems:\n{listing}\n{assemble.SKIP_HINT}')
     skipped += [str(problem) for problem in plan.problems]
     _say('\n'.join(assemble.remarks(plan, work)))

@@ -121,20 +121,33 @@ def choose(clip: Clip, choices: Sequence[str], table: Table) -> tuple[int | None
     Raises:
       InputError: no choice gives one.
     """
-    reasons = []
-    for choice in choices:
-        if choice == 'spotted':
-            return None, choice
-        try:
-            return _CHOOSERS[choice](clip, table), choice
-        except InputError as error:
-            reasons.append(str(error))
+    apex, choice, reasons = _first(clip, choices, table)
+    if choice:
+        return apex, choice
     if 'middle' not in choices:
         own = ','.join(choices)
         reasons.append(
             f'mend it, or name what is to be taken for such clips: --apex {own},middle or {own},spotted'
         )
     raise InputError('; '.join(reasons))
+
+
+def passed_over(clip: Clip, choices: Sequence[str], table: Table) -> str:
+    """Returns why the choices before the one that `choose` takes give no apex; empty if that is the first."""
+    return '; '.join(_first(clip, choices, table)[2])
+
+
+def _first(clip: Clip, choices: Sequence[str], table: Table) -> tuple[int | None, str, list[str]]:
+    """Returns apex and choice, '' if no choice gives one, and why each choice before gives none."""
+    reasons = []
+    for choice in choices:
+        if choice == 'spotted':
+            return None, choice, reasons
+        try:
+            return _CHOOSERS[choice](clip, table), choice, reasons
+        except InputError as error:
+            reasons.append(str(error))
+    return None, '', reasons
 
 
 def spot(faces: Iterable[np.ndarray], boxes: Mapping[str, Box]) -> int:

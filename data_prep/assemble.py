@@ -10,6 +10,7 @@ import cv2
 from data_prep import (
     apex,
     databases,
+    doctor,
     flow,
     landmarks,
     pipeline,
@@ -58,9 +59,11 @@ def survey(options: argparse.Namespace) -> dict[str, Survey]:
     for key, value in given.items():
         if value and key not in taken_by_some:
             raise InputError(f'--{key.replace("_", "-")} does not apply to {options.release}')
+    columns = _columns(options.column, names)
     found = {}
     for name in names:
         own = {key: value for key, value in given.items() if key in releases.options_of(name)}
+        own |= {'column': columns[name]} if columns.get(name) else {}
         sheet = expanded(sheets[name], '--sheet') if name in sheets else None
         found[name] = releases.survey(name, sources[name], sheet=sheet, **own)
     return found
@@ -68,11 +71,15 @@ def survey(options: argparse.Namespace) -> dict[str, Survey]:
 
 def make_plan(options: argparse.Namespace, surveys: Mapping[str, Survey]) -> Plan:
     """Applies protocol and apex rules to what was found."""
+    if options.labels == 'challenge' and not set(surveys) & set(schema.COMPOSITE):
+        raise InputError(f'--labels challenge: {options.release} is no part of the challenge')
     return plan.make(
         surveys,
         protocol=options.protocol,
         rules=_apex_rules(options, surveys),
         reference=expanded(options.list, '--list') if options.list else None,
+        labels_of=options.labels,
+        onset=options.onset,
     )
 
 
@@ -86,6 +93,7 @@ def remarks(found: Plan, work: pipeline.Work) -> Iterator[str]:
         if work.sources[name].whole_frame and not found.surveys[name].aligned:
             yield f'{title}: the release has not aligned its frames, but they are taken for aligned faces'
     yield from map(str, found.deviations())
+    yield from doctor.notes(found)
 
 
 def without_landmarks(found: Plan, work: pipeline.Work) -> list[Problem]:
@@ -226,6 +234,9 @@ def _recipe(options: argparse.Namespace, found: Plan, work: pipeline.Work) -> di
     return {
         'release': options.release,
         'sheets': {name: survey.sheet for name, survey in found.surveys.items()},
+        'errata': [erratum.as_json() for survey in found.surveys.values() for erratum in survey.errata],
+        'labels': options.labels,
+        'onset': options.onset,
         'protocol': {
             'name': next(iter(found.protocols.values())).name,
             'sources': sorted({protocol.source for protocol in found.protocols.values()}),
@@ -280,7 +291,7 @@ def _apex_rules(options: argparse.Namespace, surveys: Mapping[str, Survey]) -> d
             own = ('spotted',)  # half a minute of speech has no middle that would mean anything
         else:
             has_apex = any(clip.apex != schema.UNKNOWN_FRAME for clip in found.clips)
-            own = ('sheet',) if has_apex else ('middle',)
+            own = ('sheet', 'middle') if has_apex else ('middle',)
         apex.check_choices(own, has_table=bool(table))
         rules[name] = ApexRule(choices=own, table=table)
     return rules
@@ -348,6 +359,29 @@ def by_database(option: str, given: Sequence[str], names: tuple[str, ...]) -> di
     if len(plain) > 1:
         raise InputError(f'{option} is given {len(plain)} times: {", ".join(plain)}; expected one')
     return {name: own.get(name, plain[0] if plain else None) for name in names if name in own or plain}
+
+
+def _columns(given: Sequence[str], names: tuple[str, ...]) -> dict[str, dict[str, str]]:
+    """Sorts the values of --column: database -> {field: header}."""
+    takers = [name for name in names if 'column' in releases.options_of(name)]
+    found: dict[str, dict[str, str]] = {}
+    for value in given:
+        place, equals, header = value.partition('=')
+        database, colon, field = place.rpartition(':')
+        if not (equals and field and header.strip()):
+            raise InputError(f'--column {value}: expected [DATABASE:]FIELD=HEADER, such as emotion=Label')
+        if colon and database not in names:
+            raise InputError(f'--column {value}: the release has no {database}; it has {", ".join(names)}')
+        own = [name for name in takers if database in ('', name)]
+        if not own:
+            raise InputError(
+                f'--column {value}: the sheet of {database or ", ".join(names)} has no columns by name'
+            )
+        for name in own:
+            if field in found.setdefault(name, {}):
+                raise InputError(f'--column is given twice for {field} of {name}')
+            found[name][field] = header
+    return found
 
 
 def _settings(given: Sequence[str]) -> dict[str, float]:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from data_prep.frames import Images, Video
 from dualatme_jax import schema
@@ -41,6 +41,9 @@ class Clip:
         return self.database, self.subject, self.clip
 
 
+NO_ONSET = 'no frame of the onset'  # a kind of problem
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Problem:
     """Something that keeps a build from being complete, or is worth knowing.
@@ -49,11 +52,13 @@ class Problem:
       row: where it is: file and row, or the file or folder itself.
       text: what was found, what was expected and what to do, without a full stop.
       key: the key of the clip that it concerns; None if it concerns a whole sheet or a row without a clip.
+      kind: `NO_ONSET`, which `--onset first-there` solves, or empty.
     """
 
     row: str
     text: str
     key: tuple[str, str, str] | None = None
+    kind: str = ''
 
     @classmethod
     def of(cls, clip: Clip, error: Exception) -> 'Problem':
@@ -82,6 +87,37 @@ class Exclusion:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Erratum:
+    """A known error of an official sheet: `errata.ERRATA` lists them.
+
+    Attributes:
+      key: (database, subject, clip), as the database's reader writes them.
+      says: what the sheet says, of onset, apex and offset; those that are not here may be anything.
+      taken: what is taken instead.
+      why: what is wrong with it.
+      source: where the right numbers come from.
+    """
+
+    key: tuple[str, str, str]
+    says: Mapping[str, int]
+    taken: Mapping[str, int]
+    why: str
+    source: str
+
+    def __str__(self):
+        says = ', '.join(f'{frame} {number}' for frame, number in self.says.items())
+        taken = ', '.join(f'{frame} {number}' for frame, number in self.taken.items())
+        return (
+            f'{"/".join(self.key[1:])}: a known error of the sheet, {says}: {self.why}; '
+            f'{taken} is taken ({self.source})'
+        )
+
+    def as_json(self) -> dict:
+        """Everything it says, as JSON values."""
+        return dataclasses.asdict(self) | {'key': list(self.key)}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Survey:
     """What a release holds, as its reader found it; no frame has been decoded.
 
@@ -89,12 +125,14 @@ class Survey:
       database: one of `schema.DATABASES`.
       source: the folder that was read.
       sheet: the sheet that was read and the variant recognised, in words; `none` for releases without one.
+      version: of the sheet or the release, where there are several with counts of their own, such as `2019`.
       aligned: whether the frames are faces that the release itself has cropped and aligned.
       clips: every annotated clip, in the order of the sheet (or of the folders' names), also those with
         problems.
       excluded: rows that are never clips, such as the macro-expressions of CAS(ME)^2.
       problems: what keeps clips from being used as they are annotated.
       notes: what is odd but keeps nothing from being used.
+      errata: the known errors of the sheet that were corrected; a note tells each.
     """
 
     database: str
@@ -102,6 +140,8 @@ class Survey:
     sheet: str
     aligned: bool
     clips: Sequence[Clip]
+    version: str = ''
     excluded: Sequence[Exclusion] = ()
     problems: Sequence[Problem] = ()
     notes: Sequence[Problem] = ()
+    errata: Sequence[Erratum] = ()

@@ -1,6 +1,7 @@
 """What `check` tells: for people as tables, for programs as JSON."""
 
 import collections
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -12,7 +13,25 @@ from data_prep.plan import Plan
 from dualatme_jax import schema
 from dualatme_jax.errors import printable
 
-SHOWN = 20  # exclusions and notes of one kind that are shown one by one
+SHOWN = 20  # exclusions of one kind that are shown one by one
+ALIKE = 10  # more problems or notes of one kind are one line
+
+# What problems of one kind have in common once names, numbers and quotations are taken out.
+_OWN_WORDS = re.compile(r"'[^']*'|\"[^\"]*\"|\S*[\d/\\]\S*")
+
+# What to do about many problems of a kind, by words that it has.
+_ADVICE = {
+    'there is no folder': '--source is the folder above all frames, --frames one of two kinds',
+    'is no known emotion': '--column emotion=HEADER names the right column of the sheet',
+    'different classes': 'another --protocol may keep them apart',
+    'expected one such as': '--column subject=HEADER names the right column of the sheet',
+    'expected a frame number': '--column onset=HEADER (or apex, offset) names the right column of the sheet',
+    'its onset:': '--onset first-there takes the first frame that is there',
+    'cannot be decoded': 'copy or unpack the release again',
+    'keep one': 'delete the copies, or name the folder of one of them by --source',
+    'no image': '--source is the folder of all images, and the list that of these images',
+    'no row of the list': 'name the right list by --list',
+}
 
 
 def counts_table(plan: Plan) -> Table:
@@ -20,7 +39,7 @@ def counts_table(plan: Plan) -> Table:
     table = Table('database', 'subjects', 'clips', *(escape(printable(label)) for label in plan.labels))
     for database, protocol in plan.protocols.items():
         subjects, classes = plan.counts(database)
-        expected_subjects, expected = protocol.expected.get(database, (None, {}))
+        expected_subjects, expected = protocol.expected_of(plan.surveys[database])
         cells = [
             _beside(subjects, expected_subjects),
             _beside(sum(classes.values()), sum(expected.values()) if expected else None),
@@ -36,7 +55,7 @@ def lines(plan: Plan, problems: Sequence[Problem]) -> Iterator[str]:
         title = schema.DATABASE_TITLES[database]
         yield f'{title}: {survey.sheet}; {len(survey.clips)} clips annotated in {survey.source}'
         protocol = plan.protocols[database]
-        if database in protocol.notes:
+        if database in protocol.notes and protocol.expected_of(survey)[1]:
             yield f'{title}: {protocol.notes[database]}'
         excluded = plan.excluded[database]
         if excluded:
@@ -46,16 +65,38 @@ def lines(plan: Plan, problems: Sequence[Problem]) -> Iterator[str]:
                 reasons[each.reason].append(f'{each.subject}/{each.clip}')
             for reason, names in reasons.items():
                 yield f'  {len(names)}: {reason}: {_few(names)}'
-    if plan.notes:
-        yield f'{len(plan.notes)} notes:'
-        yield from (f'  {note}' for note in plan.notes[:SHOWN])
-        if len(plan.notes) > SHOWN:
-            yield f'  and {len(plan.notes) - SHOWN} more: --json tells all'
+    yield from notes(plan)
     if problems:
         yield f'{len(problems)} problems: a build would not be complete:'
-        yield from (f'  {problem}' for problem in problems)
+        yield from collapsed(problems)
     else:
         yield 'complete: a build will hold every clip'
+
+
+def notes(plan: Plan) -> Iterator[str]:
+    """Yields what is odd but keeps nothing from being used."""
+    if plan.notes:
+        yield f'{len(plan.notes)} notes:'
+        yield from collapsed(plan.notes)
+
+
+def collapsed(problems: Sequence[Problem]) -> Iterator[str]:
+    """Yields each problem; or, of more than `ALIKE` of one kind, how many, one of them, and advice."""
+    kinds = collections.defaultdict(list)
+    for problem in problems:
+        kinds[_kind(problem)].append(problem)
+    for problem in problems:
+        alike = kinds[_kind(problem)]
+        if len(alike) <= ALIKE:
+            yield f'  {problem}'
+        elif problem is alike[0]:
+            advice = next((what for words, what in _ADVICE.items() if words in problem.text), '')
+            advice = f'; {advice}' if advice else ''
+            yield f'  {len(alike)} of this kind: {problem}{advice} (check --json FILE writes them all)'
+
+
+def _kind(problem: Problem) -> str:
+    return problem.kind or _OWN_WORDS.sub('', problem.text)
 
 
 def as_json(plan: Plan, problems: Sequence[Problem]) -> dict[str, Any]:
@@ -72,10 +113,12 @@ def as_json(plan: Plan, problems: Sequence[Problem]) -> dict[str, Any]:
 def _database_json(plan: Plan, database: str) -> dict[str, Any]:
     survey, protocol = plan.surveys[database], plan.protocols[database]
     subjects, classes = plan.counts(database)
-    expected_subjects, expected = protocol.expected.get(database, (None, {}))
+    expected_subjects, expected = protocol.expected_of(survey)
     return {
         'source': str(survey.source),
         'sheet': survey.sheet,
+        'version': survey.version,
+        'errata': [erratum.as_json() for erratum in survey.errata],
         'protocol': protocol.name,
         'annotated': len(survey.clips),
         'clips': sum(classes.values()),

@@ -6,13 +6,23 @@ import os
 import pathlib
 from collections.abc import Mapping, Sequence, Set
 
-from data_prep import apex, protocols
-from data_prep.clip import Clip, Exclusion, Problem, Survey
+from data_prep import apex, complete, protocols
+from data_prep.clip import NO_ONSET, Clip, Exclusion, Problem, Survey
 from data_prep.frames import Images
 from data_prep.prepared import ApexRule
 from data_prep.protocols import Protocol
 from dualatme_jax import challenge_list, schema
 from dualatme_jax.errors import InputError
+
+# Where an onset comes from: the sheet, or the first frame that is there if that of the onset is missing.
+ONSETS = ('sheet', 'first-there')
+
+_TAKEN = {
+    'sheet': "the sheet's",
+    'middle': 'the middle',
+    'spotted': 'the spotted one',
+    'table': "the table's",
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -54,20 +64,23 @@ class Plan:
         return len({clip.subject for clip, _ in own}), {label: count[label] for label in self.labels}
 
     def deviations(self) -> list[Problem]:
-        """Returns where the counts are not those of the complete release."""
+        """Returns where the counts are not those of the complete release, with the clips that it lies in."""
         found = []
-        for database, protocol in self.protocols.items():
-            if database not in protocol.expected:
-                continue
+        for database, survey in self.surveys.items():
+            protocol = self.protocols[database]
             subjects, classes = self.counts(database)
-            expected_subjects, expected = protocol.expected[database]
-            pairs = [(label, classes[label], expected[label]) for label in self.labels]
+            expected_subjects, expected = protocol.expected_of(survey)
+            pairs = [(label, classes[label], expected[label]) for label in self.labels if expected]
             if expected_subjects:
                 pairs.append(('subjects', subjects, expected_subjects))
+            if annotated := protocols.ANNOTATED.get((database, survey.version)):
+                pairs.append(('annotated clips', len(survey.clips), annotated))
             wrong = [f'{have} {what} instead of {want}' for what, have, want in pairs if have != want]
             if wrong:
                 text = f'{", ".join(wrong)}: this is not the complete release, or another version of it'
-                found.append(Problem(row=schema.DATABASE_TITLES[database], text=text))
+                own = [(clip, label) for clip, label in self.items if clip.database == database]
+                where = complete.differences(database, protocol.name, survey.version, own)
+                found.append(Problem(row=schema.DATABASE_TITLES[database], text='; '.join([text, *where])))
         return found
 
 
@@ -77,6 +90,8 @@ def make(
     protocol: str | None,
     rules: Mapping[str, ApexRule],
     reference: str | os.PathLike | None = None,
+    labels_of: str = 'sheet',
+    onset: str = 'sheet',
 ) -> Plan:
     """Applies the protocol to what was found.
 
@@ -85,10 +100,16 @@ def make(
       protocol: its name; None for the first of the database.
       rules: database -> where its apexes come from.
       reference: the challenge's list, whose rows of these databases the clips must then equal.
+      labels_of: one of `protocols.LABELS`.
+      onset: one of `ONSETS`.
 
     Raises:
       InputError: unknown protocol, databases of different classes, or a list that cannot be read.
     """
+    if labels_of == 'challenge':
+        surveys = {database: _with_labels_of_the_challenge(each) for database, each in surveys.items()}
+    if onset == 'first-there':
+        surveys = {database: _with_first_frames(each) for database, each in surveys.items()}
     chosen = {database: protocols.find(protocol, database) for database in surveys}
     labels = {each.labels for each in chosen.values()}
     if len(labels) != 1:
@@ -103,8 +124,10 @@ def make(
         excluded[database] = left_out
         problems += [problem for problem in survey.problems if problem.key not in dropped]
         problems += unknown
-        problems += _apex_problems(own, rules[database])
         notes += [note for note in survey.notes if note.key not in dropped]
+        no_apex, other_apex = _apexes(own, rules[database])
+        problems += no_apex
+        notes += other_apex
     if reference:
         problems += _differences(items, set(surveys), pathlib.Path(reference))
     return Plan(
@@ -137,14 +160,53 @@ def _labelled(
     return items, excluded, problems
 
 
-def _apex_problems(items: Sequence[tuple[Clip, str]], rule: ApexRule) -> list[Problem]:
-    found = []
+def _with_labels_of_the_challenge(survey: Survey) -> Survey:
+    """Returns a survey with the emotions that the challenge took."""
+    clips, notes = [], list(survey.notes)
+    for clip in survey.clips:
+        emotion = protocols.CHALLENGE_EMOTIONS.get(clip.key)
+        if emotion and protocols.emotion(clip.emotion) != emotion:
+            name = f'{clip.subject}/{clip.clip}'
+            text = f'{name}: {emotion}, as the challenge took it, and not {clip.emotion} as this sheet has it'
+            notes.append(Problem(row=clip.row, text=text, key=clip.key))
+            clip = dataclasses.replace(clip, emotion=emotion)
+        clips.append(clip)
+    changed = len(notes) > len(survey.notes)
+    version = protocols.CHALLENGE_VERSION if changed else survey.version
+    return dataclasses.replace(survey, clips=clips, notes=notes, version=version)
+
+
+def _with_first_frames(survey: Survey) -> Survey:
+    """Returns a survey whose clips begin with the first frame there is where that of the onset is missing."""
+    clips, notes, solved = [], list(survey.notes), set()
+    lacking = {problem.key for problem in survey.problems if problem.kind == NO_ONSET}
+    for clip in survey.clips:
+        there = clip.frames.numbers if clip.frames and clip.key in lacking else []
+        if first := next((number for number in there if number > clip.onset), None):
+            text = f'{clip.subject}/{clip.clip}: there is no frame {clip.onset}, its onset: {first} is taken'
+            notes.append(Problem(row=clip.row, text=f'{text}, the first after it', key=clip.key))
+            clip = dataclasses.replace(clip, onset=first)
+            solved.add(clip.key)
+        clips.append(clip)
+    problems = [each for each in survey.problems if each.kind != NO_ONSET or each.key not in solved]
+    return dataclasses.replace(survey, clips=clips, problems=problems, notes=notes)
+
+
+def _apexes(items: Sequence[tuple[Clip, str]], rule: ApexRule) -> tuple[list[Problem], list[Problem]]:
+    """Returns the clips without an apex, and notes on those that do not take the first of the choices."""
+    problems, notes = [], []
     for clip, _ in items:
         try:
-            apex.choose(apex.with_span(_with_supposed_frames(clip)), rule.choices, rule.table)
+            whole = apex.with_span(_with_supposed_frames(clip))
+            number, choice = apex.choose(whole, rule.choices, rule.table)
         except InputError as error:
-            found.append(Problem.of(clip, error))
-    return found
+            problems.append(Problem.of(clip, error))
+            continue
+        if reason := apex.passed_over(whole, rule.choices, rule.table):
+            frame = f', frame {number}' if clip.frames and number is not None else ''
+            text = f'{clip.subject}/{clip.clip}: {reason}: {_TAKEN[choice]}{frame} is taken'
+            notes.append(Problem(row=clip.row, text=text, key=clip.key))
+    return problems, notes
 
 
 def _with_supposed_frames(clip: Clip) -> Clip:

@@ -4,9 +4,11 @@ A protocol answers one question for a clip: its label, or the reason why it is l
 """
 
 import dataclasses
+import re
 from collections.abc import Mapping
 
-from data_prep.clip import Clip
+from data_prep import cells
+from data_prep.clip import Clip, Survey
 from dualatme_jax import schema
 from dualatme_jax.errors import InputError
 
@@ -27,6 +29,9 @@ EMOTIONS = {
     'truthful': ('truthful',),
 }
 _EMOTION_OF = {word: emotion for emotion, words in EMOTIONS.items() for word in words}
+_BETWEEN_WORDS = re.compile(r'\s*(?:[/,;+&|]|\band\b|\bor\b)\s*')
+
+Counts = tuple[int | None, Mapping[str, int]]  # subjects, where they are known; label -> clips
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -40,7 +45,9 @@ class Protocol:
       classes: emotion -> label; clips of other emotions are left out.
       dropped: (database, emotion) -> why these are left out though `classes` names them.
       excluded: (database, subject, clip) -> why this clip is left out.
-      expected: database -> (subjects, {label: clips}) of the complete release, where it is known.
+      expected: database -> what the complete release has, where it is known.
+      versions: (database, version) -> the same of a version of the release that has other counts; empty
+        counts where they are not known.
       source: where the rule is written.
       notes: database -> what a reader of the counts should know.
     """
@@ -51,9 +58,15 @@ class Protocol:
     classes: Mapping[str, str]
     dropped: Mapping[tuple[str, str], str] = dataclasses.field(default_factory=dict)
     excluded: Mapping[tuple[str, str, str], str] = dataclasses.field(default_factory=dict)
-    expected: Mapping[str, tuple[int | None, Mapping[str, int]]] = dataclasses.field(default_factory=dict)
+    expected: Mapping[str, Counts] = dataclasses.field(default_factory=dict)
+    versions: Mapping[tuple[str, str], Counts] = dataclasses.field(default_factory=dict)
     source: str
     notes: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    def expected_of(self, survey: Survey) -> Counts:
+        """Returns what the complete release has, of the version that was surveyed."""
+        other = self.versions.get((survey.database, survey.version))
+        return other or self.expected.get(survey.database, (None, {}))
 
 
 _THREE = {
@@ -64,6 +77,25 @@ _THREE = {
         ('disgust', 'sadness', 'fear', 'anger', 'contempt', 'repression', 'negative'), 'negative'
     ),
 }
+
+# The clips of CAS(ME)3, part A, that the published figures of three classes leave out, without a reason.
+_NOT_PUBLISHED = {
+    'spNO.186': ('f_448', 'l_3634', 'l_3677'),
+    'spNO.217': ('a_233', 'c_2302', 'g_739', 'k_1412', 'l_164', 'l_3201'),
+    'spNO.9': ('g_234', 'g_980', 'h_4'),
+}
+
+# (database, version) -> how many clips its sheet annotates, where the counts by class are not known.
+ANNOTATED = {('casme3', 'part C'): 165}
+
+# The sheet of CASME II came in 2014 and again in 2019: three clips are of another emotion in each.
+CASME2_VERSIONS = {'2014': 'sadness', '2019': 'surprise'}
+CASME2_DIFFERENT = tuple(('casme2', 'sub24', clip) for clip in ('EP07_01', 'EP07_04f', 'EP10_03'))
+
+# By which emotions clips are used: those of the sheet, or the challenge's, which took the sheet of 2014.
+LABELS = ('sheet', 'challenge')
+CHALLENGE_VERSION = '2014'
+CHALLENGE_EMOTIONS = dict.fromkeys(CASME2_DIFFERENT, CASME2_VERSIONS[CHALLENGE_VERSION])
 
 PROTOCOLS = (
     Protocol(
@@ -86,10 +118,26 @@ PROTOCOLS = (
             'casme_sq': (None, {'negative': 21, 'positive': 8, 'surprise': 9}),
             'casme3': (None, {'negative': 457, 'positive': 55, 'surprise': 187}),
         },
-        source='See et al.: MEGC 2019, the Second Facial Micro-Expressions Grand Challenge, FG 2019',
-        notes={
-            'casme3': 'published figures are of 687 clips (449, 54, 184); which 12 are missing is not told'
+        versions={
+            ('casme2', '2019'): (24, {'negative': 88, 'positive': 32, 'surprise': 28}),
+            ('casme3', 'part C'): (None, {}),
         },
+        source='See et al.: MEGC 2019, the Second Facial Micro-Expressions Grand Challenge, FG 2019',
+        notes={'casme3': 'published figures are of 687 clips (449, 54, 184): --protocol 3class-687'},
+    ),
+    Protocol(
+        name='3class-687',
+        databases=('casme3',),
+        labels=schema.LABELS,
+        classes=_THREE,
+        excluded={
+            ('casme3', subject, clip): 'not among the 687 clips of the published figures'
+            for subject, clips in _NOT_PUBLISHED.items()
+            for clip in clips
+        },
+        expected={'casme3': (None, {'negative': 449, 'positive': 54, 'surprise': 184})},
+        versions={('casme3', 'part C'): (None, {})},
+        source='Wang et al.: HTNet for Micro-Expression Recognition, Neurocomputing 2024; its list',
     ),
     Protocol(
         name='4class',
@@ -100,6 +148,7 @@ PROTOCOLS = (
             'casme_sq': (None, {'negative': 21, 'positive': 8, 'surprise': 9, 'others': 19}),
             'casme3': (None, {'negative': 457, 'positive': 55, 'surprise': 187, 'others': 161}),
         },
+        versions={('casme3', 'part C'): (None, {})},
         source='Qu et al.: CAS(ME)^2, IEEE TAC 2018; Li et al.: CAS(ME)3, IEEE TPAMI 2023',
     ),
     Protocol(
@@ -113,11 +162,14 @@ PROTOCOLS = (
                 {'happiness': 32, 'surprise': 25, 'disgust': 63, 'repression': 27, 'others': 99},
             )
         },
-        source='Yan et al.: CASME II, PLOS ONE 2014',
-        notes={
-            'casme2': "papers count 246 clips, or 247 by an older sheet; the apex of sub04/EP12_01f is '/', "
-            'and --apex sheet,middle gives it one'
+        versions={
+            ('casme2', '2019'): (
+                26,
+                {'happiness': 32, 'surprise': 28, 'disgust': 63, 'repression': 27, 'others': 99},
+            )
         },
+        source='Yan et al.: CASME II, PLOS ONE 2014',
+        notes={'casme2': 'papers count 246 clips (249 by the sheet of 2019), or 247 by an older sheet'},
     ),
     Protocol(
         name='5class',
@@ -150,6 +202,7 @@ PROTOCOLS = (
                 },
             )
         },
+        versions={('casme3', 'part C'): (None, {})},
         source='Li et al.: CAS(ME)3, IEEE TPAMI 2023',
     ),
     Protocol(
@@ -189,21 +242,41 @@ def emotion(word: str) -> str | None:
 def label_of(clip: Clip, protocol: Protocol) -> tuple[str | None, str]:
     """Returns (label, '') of a clip that the protocol uses, or (None, reason) where it leaves the clip out.
 
+    Several words for its emotion, such as `contempt/disgust`, are one class where each of them is that class.
+
     Raises:
-      InputError: the clip has a word for its emotion, and not one that is known.
+      InputError: the clip has a word for its emotion, and not one that is known; or words of several classes.
     """
     if clip.key in protocol.excluded:
         return None, protocol.excluded[clip.key]
-    if clip.emotion in ('', schema.UNKNOWN_TEXT):
+    if not cells.given(clip.emotion) or clip.emotion == schema.UNKNOWN_TEXT:
         return None, 'no emotion is given'
-    meant = emotion(clip.emotion)
-    if meant is None:
+    meant = _emotions(clip.emotion)
+    if not meant:
         raise InputError(
             f'{clip.emotion!r} is no known emotion; expected one of {", ".join(EMOTIONS)}, or nothing: '
             'correct it (a misspelt word, or the wrong column)'
         )
-    if (clip.database, meant) in protocol.dropped:
-        return None, protocol.dropped[clip.database, meant]
+    outcomes = {each: _outcome(clip.database, each, protocol) for each in meant}
+    if len({label for label, _ in outcomes.values()}) > 1:
+        classes = ', '.join(f'{each} is {label or "left out"}' for each, (label, _) in outcomes.items())
+        raise InputError(
+            f'{clip.emotion!r} names emotions of different classes ({classes}): keep one of them'
+        )
+    return next(iter(outcomes.values()))
+
+
+def _emotions(text: str) -> list[str]:
+    """Returns the emotions that a sheet's words mean; none if one of the words means none."""
+    if whole := emotion(text):
+        return [whole]
+    found = [emotion(word) for word in _BETWEEN_WORDS.split(text.lower())]
+    return list(filter(None, found)) if all(found) else []
+
+
+def _outcome(database: str, meant: str, protocol: Protocol) -> tuple[str | None, str]:
+    if (database, meant) in protocol.dropped:
+        return None, protocol.dropped[database, meant]
     if meant not in protocol.classes:
         return None, f'{meant} is no class of {protocol.name}'
     return protocol.classes[meant], ''

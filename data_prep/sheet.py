@@ -54,12 +54,14 @@ class Table:
       titles: field -> the column's header as it is written.
       rows: those below the header, without empty rows and repeated headers.
       variant: file, worksheet, header and columns, in words.
+      hidden: the places of those rows that a spreadsheet program does not show.
     """
 
     path: pathlib.Path
     titles: Mapping[str, str]
     rows: Sequence[Row]
     variant: str
+    hidden: Sequence[str] = ()
 
 
 def find(
@@ -69,6 +71,7 @@ def find(
     *,
     official: str,
     optional: Collection[str] = (),
+    named: Mapping[str, str] | None = None,
     flag: str = '--sheet',
 ) -> Table:
     """Finds and reads a release's sheet by its columns.
@@ -79,11 +82,17 @@ def find(
       columns: field -> the headers under which the column is known, the official one first.
       official: what the file is called in the release, as a glob pattern for messages and for a first look.
       optional: the fields without which it is the right table still.
+      named: field -> the header that the user names for it; None for none.
       flag: the option by which the user names the sheet.
 
     Raises:
-      InputError: there is none, or more than one.
+      InputError: there is none, or more than one; or no such field.
     """
+    named = named or {}
+    if unknown := [field for field in named if field not in columns]:
+        raise InputError(f'--column {unknown[0]}: no such field; expected one of {", ".join(columns)}')
+    columns = {field: (named[field],) if field in named else names for field, names in columns.items()}
+    optional = [field for field in optional if field not in named]
 
     def recognise(worksheet: Worksheet) -> Table:
         return by_columns(worksheet, columns, optional=optional)
@@ -157,25 +166,21 @@ def by_columns(worksheet: Worksheet, columns: Columns, *, optional: Collection[s
         if len(missing) == 1 < len(required):
             names = next(names for names in columns.values() if names[0] == missing[0])
             lacking += f' (expected a column {" or ".join(names)})'
-        raise InputError(f'{place}: has the columns {headers}; without {lacking}')
+        advice = f'; if one of them is it, say so: --column {_field(columns, missing[0])}=HEADER'
+        raise InputError(f'{place}: has the columns {headers}; without {lacking}{advice}')
     if double := [columns[field][0] for field, found in places.items() if len(found) > 1]:
         raise InputError(f'{place}: has the columns {headers}; two are called {double[0]}: keep one')
     places = {field: found[0] for field, found in places.items()}
     titles = {field: cells.text(worksheet.rows[index][column]) for field, column in places.items()}
-    return Table(
-        worksheet.path,
-        titles,
-        list(_below(worksheet, index, places)),
-        f'{_where(worksheet)}, header in row {index + 1}: {", ".join(titles.values())}',
-    )
+    variant = f'{_where(worksheet)}, header in row {index + 1}: {", ".join(titles.values())}'
+    return _table(worksheet, index, places, titles, variant)
 
 
 def by_position(worksheet: Worksheet, fields: Sequence[str]) -> Table:
     """Returns the table in a worksheet that has no header, given its fields from left to right."""
     places = {field: column for column, field in enumerate(fields)}
     titles = {field: f'column {string.ascii_uppercase[column]} ({field})' for field, column in places.items()}
-    variant = f'{_where(worksheet)}, without a header'
-    return Table(worksheet.path, titles, list(_below(worksheet, -1, places)), variant)
+    return _table(worksheet, -1, places, titles, f'{_where(worksheet)}, without a header')
 
 
 def normalise(header: Any) -> str:
@@ -195,6 +200,18 @@ def _named(line: Sequence[Any], columns: Columns) -> dict[str, list[int]]:
         if known:
             found[field] = known[0]
     return found
+
+
+def _field(columns: Columns, name: str) -> str:
+    return next(field for field, names in columns.items() if names[0] == name)
+
+
+def _table(
+    worksheet: Worksheet, index: int, places: Mapping[str, int], titles: Mapping[str, str], variant: str
+) -> Table:
+    rows = list(_below(worksheet, index, places))
+    hidden = {_place(worksheet, number) for number in worksheet.hidden}
+    return Table(worksheet.path, titles, rows, variant, [row.place for row in rows if row.place in hidden])
 
 
 def _below(worksheet: Worksheet, index: int, places: Mapping[str, int]) -> Iterator[Row]:

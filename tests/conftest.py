@@ -26,6 +26,16 @@ def pytest_unconfigure():
     shutil.rmtree(_CACHE, ignore_errors=True)
 
 
+@pytest.fixture(scope='module')
+def workbooks_in_this_process():
+    """Workbooks are read without a process for each, for tests of what stands in them."""
+    from dualatme_jax import guarded
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(guarded, 'call', lambda function, *arguments, **limits: function(*arguments))
+        yield
+
+
 @pytest.fixture(scope='session')
 def synthetic_dataset_dir(tmp_path_factory) -> pathlib.Path:
     """The synthetic release, seed 0, built once a session: a folder for `dataset.load`."""

@@ -12,6 +12,8 @@ from data_prep import protocols, releases
 from dualatme_jax import schema
 from dualatme_jax.errors import InputError
 
+pytestmark = pytest.mark.usefixtures('workbooks_in_this_process')
+
 UNKNOWN = schema.UNKNOWN_FRAME
 
 
@@ -57,6 +59,25 @@ def test_casme_sq_knows_the_published_numbering(tmp_path):
     assert [clip.subject for clip in survey.clips] == ['s15', 's16', 's40']
     assert survey.clips[2].frames
     assert said(survey, 'published numbering', notes=True)
+
+
+def test_casme_sq_may_have_got_a_header(tmp_path):
+    header = [
+        'participant',
+        'video name',
+        'onset',
+        'apex',
+        'offset',
+        'AUs',
+        'emotion',
+        'expression type',
+        'self',
+    ]
+    with (tmp_path / 'CAS(ME)^2code_final(Updated).csv').open('w', newline='') as file:
+        csv.writer(file).writerows([header, *tiny_release.casme_sq_rows()])
+    survey = releases.survey('casme_sq', tmp_path)
+    assert [clip.row.rpartition(' ')[2] for clip in survey.clips] == ['2', '4', '5']
+    assert not said(survey, 'expression type')
 
 
 def test_casme_sq_of_unknown_participants_and_types(tmp_path):
@@ -149,6 +170,18 @@ def test_casme3_part_c(tmp_path):
         releases.survey('casme3', tmp_path)
     with pytest.raises(InputError, match='--part'):
         releases.survey('casme3', tmp_path, part='b')
+
+
+def test_clips_of_casme3_carry_their_onset_in_the_folder_s_name(tmp_path):
+    row = ['spNO.1', 'b', 175, 178, 181, '4', 4, 'disgust']
+    xlsx(tmp_path / 'cas(me)3_part_A_ME_label_JpgIndex_v2.xlsx', [tiny_release.CASME3_A, row])
+    frames(tmp_path / 'frame' / 'spNO.1_b_178', range(175, 182), '{}.jpg')  # its apex
+    survey = releases.survey('casme3', tmp_path)
+    assert said(survey, 'expected folders such as', 'spNO.1_b_175')
+    frames(tmp_path / 'frame' / 'spNO.1_b_175', range(175, 182), '{}.jpg')
+    survey = releases.survey('casme3', tmp_path)
+    assert not survey.problems
+    assert survey.version == 'part A'
 
 
 def lay_out_mmew(folder):

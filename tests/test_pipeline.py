@@ -82,6 +82,8 @@ def test_a_release_becomes_a_dataset_that_training_reads(samm, tmp_path, capsys)
     assert made['flow']['parameters']['PatchSize'] == 8
     assert made['landmarks']['samm']['name'] == 'file'
     assert len(made['exclusions']['samm']) == 2
+    assert (made['errata'], made['labels'], made['onset']) == ([], 'sheet', 'sheet')
+    assert made['apex'] == {'samm': ['sheet', 'middle']}
     assert made['skipped'] == []
     assert data.origin == 'samm; puzzled flow (EM): computed on puzzled frames'
 
@@ -345,6 +347,14 @@ def test_faces_can_be_looked_at(samm, tmp_path):
         (['--list', 'nowhere.csv'], 'nowhere.csv'),
         (['--apex-table', 'nowhere.csv'], 'nowhere.csv'),
         (['--seed', '1'], '--seed: not an option of --release samm'),
+        (
+            ['--column', 'emotion'],
+            '--column emotion: expected [DATABASE:]FIELD=HEADER, such as emotion=Label',
+        ),
+        (['--column', 'smic:emotion=x'], 'the release has no smic; it has samm'),
+        (['--column', 'label=x'], '--column label: no such field; expected one of subject, clip'),
+        (['--column', 'emotion=a', '--column', 'samm:emotion=b'], 'given twice for emotion of samm'),
+        (['--protocol', '3class-687'], "unknown protocol '3class-687' of samm"),
     ],
 )
 def test_a_wrong_option_is_named(samm, tmp_path, capsys, more, said):

@@ -1,9 +1,10 @@
+import dataclasses
 import pathlib
 
 import pytest
 
-from data_prep import plan
-from data_prep.clip import Clip, Problem, Survey
+from data_prep import plan, protocols
+from data_prep.clip import NO_ONSET, Clip, Problem, Survey
 from data_prep.frames import Images
 from data_prep.prepared import ApexRule
 from dualatme_jax.errors import InputError
@@ -92,6 +93,90 @@ def test_another_choice_mends_an_apex():
     mended = {'casme2': ApexRule(choices=('sheet', 'middle'))}
     made = plan.make({'casme2': survey(clip('a', apex=99))}, protocol=None, rules=mended)
     assert not made.problems
+
+
+@pytest.mark.parametrize(
+    ('numbers', 'said'),
+    [
+        ({'apex': 99}, 'the apex 99 lies outside of the clip, 10 to 15: the middle, frame 12 is taken'),
+        ({'apex': 10}, 'the apex 10 is the onset itself, and no motion lies between them: the middle'),
+        ({'apex': -1}, 'the sheet has no apex'),
+    ],
+)
+def test_a_clip_that_takes_the_second_choice_is_noted(numbers, said):
+    rules = {'casme2': ApexRule(choices=('sheet', 'middle'))}
+    made = plan.make({'casme2': survey(clip('a', **numbers), clip('b'))}, protocol=None, rules=rules)
+    (note,) = made.notes
+    assert note.key == ('casme2', 's', 'a')
+    assert said in note.text
+    assert len(made.sound) == 2
+
+
+def test_without_apex_and_offset_a_clip_in_a_long_video_stays_a_problem():
+    alone = dataclasses.replace(clip('a', apex=-1, offset=-1), frames=Images({10: pathlib.Path('x.jpg')}))
+    rules = {'casme2': ApexRule(choices=('sheet', 'middle'))}
+    made = plan.make({'casme2': survey(alone)}, protocol=None, rules=rules)
+    assert 'there is no frame after the onset 10' in made.problems[0].text
+
+
+def late(name='a', first=12):
+    there = Images(dict.fromkeys(range(first, 16), pathlib.Path('x.jpg')))
+    problem = Problem(row='r', text='no frame 10', key=clip(name).key, kind=NO_ONSET)
+    return survey(dataclasses.replace(clip(name, apex=14), frames=there), problems=[problem])
+
+
+def test_a_missing_first_frame_is_a_problem_until_the_first_that_is_there_is_asked_for():
+    made = make(late())
+    assert (len(made.problems), made.sound) == (1, [])
+    made = make(late(), onset='first-there')
+    assert not made.problems
+    ((found, _),) = made.sound
+    assert found.onset == 12
+    (note,) = made.notes
+    assert 'there is no frame 10, its onset: 12 is taken, the first after it' in note.text
+
+
+def test_an_apex_before_the_first_frame_that_is_there_is_none():
+    made = make(late(first=15), onset='first-there')
+    assert 'the apex 14 lies outside of the clip, 15 to 15' in made.problems[0].text
+
+
+def test_other_problems_of_a_clip_stay_with_its_first_frame():
+    bad = late()
+    other = Problem(row='r', text='two images', key=clip('a').key)
+    made = make(dataclasses.replace(bad, problems=[*bad.problems, other]), onset='first-there')
+    assert made.problems == [other]
+
+
+def sheet_of_2019():
+    names = [key[2] for key in protocols.CASME2_DIFFERENT]
+    return survey(*(clip(name, 'surprise', subject='sub24') for name in names), version='2019')
+
+
+def test_the_challenge_s_labels_are_those_of_the_sheet_of_2014():
+    made = make(sheet_of_2019())
+    assert [label for _, label in made.items] == ['surprise'] * 3
+    made = make(sheet_of_2019(), labels_of='challenge')
+    assert made.items == []  # the challenge leaves out sadness
+    assert {left_out.reason for left_out in made.excluded['casme2']} == {
+        'the challenge leaves out sadness of CASME II'
+    }
+    assert made.surveys['casme2'].version == '2014'
+    assert not made.notes  # which are of clips that are left out
+    (problem,) = made.deviations()
+    assert '0 surprise instead of 25' in problem.text
+
+
+def test_the_sheet_of_2019_is_expected_to_have_its_own_counts():
+    (problem,) = make(sheet_of_2019()).deviations()
+    assert '3 surprise instead of 28' in problem.text
+
+
+def test_part_c_of_casme3_is_compared_by_its_rows():
+    part = survey(clip('a', database='casme3'), database='casme3', version='part C')
+    made = plan.make({'casme3': part}, protocol=None, rules={'casme3': ApexRule(choices=('middle',))})
+    (problem,) = made.deviations()
+    assert problem.text.startswith('1 annotated clips instead of 165: this is not the complete release')
 
 
 def test_clips_without_frames_are_counted_and_not_built():

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from data_prep import protocols
-from data_prep.clip import Clip
+from data_prep.clip import Clip, Survey
 from dualatme_jax import schema
 from dualatme_jax.errors import InputError
 
@@ -25,6 +25,7 @@ def test_a_protocol_is_consistent(protocol):
     assert set(protocol.expected) <= set(protocol.databases)
     for _, counts in protocol.expected.values():
         assert set(counts) == set(protocol.labels)
+    assert {database for database, _ in protocol.versions} <= set(protocol.expected)
 
 
 def test_the_expected_counts_of_the_composite_are_the_challenges():
@@ -57,6 +58,10 @@ def test_the_expected_counts_are_those_of_the_list():
         ('smic', 'surprise', 'surprise'),
         ('casme3', 'Sad', 'negative'),
         ('casme3', 'happy', 'positive'),
+        ('samm', 'contempt/disgust', 'negative'),
+        ('4dme', 'Negative / Repression', 'negative'),
+        ('4dme', 'Surprise+surprised', 'surprise'),
+        ('mmew', 'sadness and fear', 'negative'),
     ],
 )
 def test_three_classes(database, emotion, label):
@@ -74,6 +79,9 @@ def test_three_classes(database, emotion, label):
         (clip('samm', 'Other'), 'others is no class'),
         (clip('meview', ''), 'no emotion is given'),
         (clip('meview', schema.UNKNOWN_TEXT), 'no emotion is given'),
+        (clip('meview', '?'), 'no emotion is given'),
+        (clip('meview', 'N/A'), 'no emotion is given'),
+        (clip('casme2', 'fear/sadness'), 'leaves out fear'),
     ],
 )
 def test_what_is_left_out_has_a_reason(left_out, reason):
@@ -82,12 +90,55 @@ def test_what_is_left_out_has_a_reason(left_out, reason):
     assert reason in why
 
 
-@pytest.mark.parametrize('word', ['hapiness', 'Negative/Repression', '4+R12', '?'])
+@pytest.mark.parametrize('word', ['hapiness', 'Negative/Represion', '4+R12', 'disgust/', '/'.join('ab')])
 def test_an_unknown_emotion_is_refused_with_the_known_ones(word):
     with pytest.raises(
         InputError, match=re.escape(f"'{word}' is no known emotion") + '.*happiness, surprise'
     ):
         protocols.label_of(clip('4dme', word), protocols.find('3class', '4dme'))
+
+
+def test_words_of_several_classes_are_refused_with_the_classes():
+    with pytest.raises(InputError, match=r'contempt is negative, surprise is surprise\): keep one'):
+        protocols.label_of(clip('samm', 'contempt/surprise'), protocols.find('3class', 'samm'))
+    with pytest.raises(InputError, match='disgust is negative, fear is left out'):
+        protocols.label_of(clip('casme2', 'disgust/fear'), protocols.find('3class', 'casme2'))
+    # The same words may be two classes of one protocol and one of another.
+    with pytest.raises(InputError, match='keep one'):
+        protocols.label_of(clip('samm', 'anger/contempt'), protocols.find('5class', 'samm'))
+
+
+def test_the_published_687_clips_of_casme3_leave_out_twelve_by_name():
+    protocol = protocols.find('3class-687', 'casme3')
+    assert len(protocol.excluded) == 12
+    label, reason = protocols.label_of(clip('casme3', 'disgust', 'spNO.9', 'h_4'), protocol)
+    assert (label, 'published' in reason) == (None, True)
+    assert protocols.label_of(clip('casme3', 'disgust', 'spNO.9', 'h_5'), protocol)[0] == 'negative'
+    whole = protocols.find('3class', 'casme3').expected['casme3'][1]
+    published = protocol.expected['casme3'][1]
+    assert list(published.values()) == [449, 54, 184]
+    assert sum(whole.values()) - sum(published.values()) == 12
+
+
+def test_the_two_sheets_of_casme2_have_counts_of_their_own():
+    for name, total in (('3class', {'2014': 145, '2019': 148}), ('5class', {'2014': 246, '2019': 249})):
+        protocol = protocols.find(name, 'casme2')
+        for version, clips in total.items():
+            _, classes = protocol.expected_of(survey('casme2', version))
+            assert sum(classes.values()) == clips
+
+
+def test_part_c_of_casme3_is_not_compared_with_part_a():
+    for protocol in protocols.PROTOCOLS:
+        if 'casme3' in protocol.databases:
+            assert protocol.expected_of(survey('casme3', 'part C')) == (None, {})
+            assert protocol.expected_of(survey('casme3', 'part A')) == protocol.expected['casme3']
+
+
+def survey(database, version):
+    return Survey(
+        database=database, source=pathlib.Path('x'), sheet='s', aligned=True, clips=(), version=version
+    )
 
 
 def test_five_classes_are_the_databases_own():

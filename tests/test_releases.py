@@ -4,6 +4,7 @@ import collections
 import csv
 import pathlib
 
+import openpyxl
 import pytest
 import tiny_release
 from tiny_release import casme2_row, frames, samm_row, xlsx
@@ -11,6 +12,8 @@ from tiny_release import casme2_row, frames, samm_row, xlsx
 from data_prep import protocols, releases
 from dualatme_jax import schema
 from dualatme_jax.errors import InputError
+
+pytestmark = pytest.mark.usefixtures('workbooks_in_this_process')
 
 LIST = pathlib.Path(__file__).parents[2] / 'shared' / 'data' / 'megc2019_flow28' / 'combined_3class_gt.csv'
 UNKNOWN = schema.UNKNOWN_FRAME
@@ -189,6 +192,63 @@ def test_remarks_below_the_table_are_notes(tmp_path):
     assert said(survey, 'row 4', 'coded by two', notes=True)
     assert said(survey, 'row 5', 'total 1', notes=True)
     assert len(survey.notes) == 2
+
+
+def test_notes_that_deny_a_micro_expression_exclude_it(tmp_path):
+    texts = [
+        'Not microexpression',
+        'not a micro-expression',
+        'Non micro expression',
+        'no ME',
+        'a micro-expression',
+        'none',
+    ]
+    rows = [[*samm_row(6, f'006_1_{n}', 1, 2, 3)[:-1], text] for n, text in enumerate(texts)]
+    xlsx(tmp_path / 'SAMM_Micro_FACS_Codes_v2.xlsx', [tiny_release.SAMM, *rows])
+    survey = releases.survey('samm', tmp_path)
+    assert [clip.clip for clip in survey.clips] == ['006_1_4', '006_1_5']
+    assert survey.excluded[0].reason == "its note says 'Not microexpression'"
+    assert len(survey.excluded) == 4
+
+
+def test_hidden_rows_are_noted(tmp_path):
+    source = write_casme2(tmp_path, casme2_row(1, 'EP01', 1, 2, 3))
+    path = source / 'CASME2-coding-20140508.xlsx'
+    book = openpyxl.load_workbook(path)
+    book.active.row_dimensions[2].hidden = True
+    book.save(path)
+    survey = releases.survey('casme2', source)
+    assert len(survey.clips) == 1
+    assert said(survey, 'row 2', 'hidden', notes=True)
+
+
+@pytest.mark.parametrize(
+    ('emotion', 'version'), [('sadness', '2014'), ('Surprise ', '2019'), ('disgust', '')]
+)
+def test_the_version_of_casme2_s_sheet_is_named(tmp_path, emotion, version):
+    rows = [casme2_row(key[1], key[2], 1, 2, 3, emotion) for key in protocols.CASME2_DIFFERENT]
+    survey = releases.survey('casme2', write_casme2(tmp_path, *rows))
+    assert survey.version == version
+    named = f'version {version}' if version else 'no known version'
+    assert survey.sheet.startswith(f'{named}, 3 clips: CASME2-coding-20140508.xlsx')
+    assert said(survey, 'sub24/EP07_01', '--labels challenge', notes=True) == (version == '2019')
+
+
+def test_a_sheet_of_both_versions_is_of_neither(tmp_path):
+    words = ['sadness', 'surprise', 'sadness']
+    rows = [
+        casme2_row(key[1], key[2], 1, 2, 3, word)
+        for key, word in zip(protocols.CASME2_DIFFERENT, words, strict=True)
+    ]
+    assert releases.survey('casme2', write_casme2(tmp_path, *rows)).version == ''
+
+
+@pytest.mark.parametrize('name', ['Label', 'Feeling'])
+def test_a_column_of_emotions_may_have_another_name(tmp_path, name):
+    header = [*tiny_release.CASME2[:-1], name]
+    xlsx(tmp_path / 'CASME2-coding.xlsx', [header, casme2_row(1, 'EP01', 1, 2, 3, 'fear')])
+    column = {} if name == 'Label' else {'column': {'emotion': 'feeling'}}
+    assert releases.survey('casme2', tmp_path, **column).clips[0].emotion == 'fear'
 
 
 def test_swapped_columns_are_said_once_more(tmp_path):

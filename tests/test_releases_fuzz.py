@@ -83,6 +83,9 @@ tables = st.fixed_dictionaries(
 )
 
 
+pytestmark = pytest.mark.usefixtures('workbooks_in_this_process')
+
+
 @pytest.fixture(scope='module')
 def sources(tmp_path_factory):
     """One source a release, with a few frames or videos, and a place for its sheet."""

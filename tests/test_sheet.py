@@ -2,12 +2,15 @@ import datetime
 import pathlib
 
 import numpy as np
+import openpyxl
 import pytest
 import tiny_release
 
 from data_prep import cells, folders, sheet
 from dualatme_jax import schema
 from dualatme_jax.errors import InputError
+
+pytestmark = pytest.mark.usefixtures('workbooks_in_this_process')
 
 COLUMNS = {
     'subject': ('Subject', 'sub'),
@@ -23,12 +26,31 @@ def find(folder: pathlib.Path, chosen: pathlib.Path | None = None, **options) ->
     return sheet.find(folders.walk(folder), chosen, COLUMNS, official='codes*', **options)
 
 
-@pytest.mark.parametrize('cell', [46, 46.0, '46', ' 46 ', '46.0', np.int64(46), np.float64(46), '0046'])
+@pytest.mark.parametrize(
+    'cell',
+    [46, 46.0, '46', ' 46 ', '46.0', np.int64(46), np.float64(46), '0046', '\N{FULLWIDTH DIGIT FOUR}6'],
+)
 def test_a_frame_number_may_be_typed_in_many_ways(cell):
     assert cells.frame(cell) == 46
 
 
-@pytest.mark.parametrize('cell', ['/', '-', '', ' ', float('nan'), None, '\N{EN DASH}', 'NaN'])
+@pytest.mark.parametrize(
+    'cell',
+    [
+        '/',
+        '-',
+        '',
+        ' ',
+        float('nan'),
+        None,
+        '\N{EN DASH}',
+        'NaN',
+        '?',
+        'N/A',
+        '#N/A',
+        '\N{FULLWIDTH QUESTION MARK}',
+    ],
+)
 def test_a_frame_that_is_not_given_is_unknown(cell):
     assert cells.frame(cell) == schema.UNKNOWN_FRAME
 
@@ -59,7 +81,18 @@ def test_anything_else_is_no_frame_number(cell):
 
 @pytest.mark.parametrize(
     ('cell', 'words'),
-    [(4.0, '4'), (4, '4'), (4.5, '4.5'), (' 4+\n7 ', '4+ 7'), ('/', ''), (None, ''), (True, 'True')],
+    [
+        (4.0, '4'),
+        (4, '4'),
+        ('\N{FULLWIDTH LATIN CAPITAL LETTER E}P\N{IDEOGRAPHIC SPACE}1', 'EP 1'),
+        ('46\N{SUPERSCRIPT TWO}', '46\N{SUPERSCRIPT TWO}'),
+        ('?', ''),
+        (4.5, '4.5'),
+        (' 4+\n7 ', '4+ 7'),
+        ('/', ''),
+        (None, ''),
+        (True, 'True'),
+    ],
 )
 def test_cells_in_words(cell, words):
     assert cells.text(cell) == words
@@ -100,6 +133,31 @@ def test_missing_columns_are_named_beside_those_that_are_there(tmp_path):
 def test_optional_columns_may_be_missing(tmp_path):
     tiny_release.xlsx(tmp_path / 'codes.xlsx', [HEADER[:3], ROW[:3]])
     assert find(tmp_path, optional=('emotion',)).rows[0].cells.keys() == {'subject', 'clip', 'onset'}
+
+
+def test_a_column_of_another_name_is_named_by_the_user(tmp_path):
+    tiny_release.xlsx(
+        tmp_path / 'codes.xlsx', [['Subject', 'Filename', 'Begin', 'Onset', 'Felt'], [*ROW[:3], 9, 'fear']]
+    )
+    with pytest.raises(InputError, match=r'without Emotion.*--column emotion=HEADER'):
+        find(tmp_path)
+    [row] = find(tmp_path, named={'emotion': 'felt ', 'onset': 'Begin'}).rows
+    assert (row.cells['emotion'], row.cells['onset']) == ('fear', 46)
+    with pytest.raises(InputError, match='Felt; without Feeling'):
+        find(tmp_path, named={'emotion': 'Feeling'}, optional=('emotion',))
+    with pytest.raises(InputError, match='--column label: no such field; expected one of subject, clip'):
+        find(tmp_path, named={'label': 'Felt'})
+
+
+def test_hidden_rows_are_read_and_told(tmp_path):
+    path = tiny_release.xlsx(tmp_path / 'codes.xlsx', [HEADER, ROW, ROW, [], ROW])
+    book = openpyxl.load_workbook(path)
+    for number in (1, 3, 4):
+        book.active.row_dimensions[number].hidden = True
+    book.save(path)
+    table = find(tmp_path)
+    assert len(table.rows) == 3
+    assert table.hidden == ['codes.xlsx, row 3']
 
 
 def test_two_columns_of_one_name_are_refused(tmp_path):

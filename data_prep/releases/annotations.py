@@ -5,14 +5,20 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from data_prep import cells
-from data_prep.clip import Clip, Exclusion, Problem, Survey
+from data_prep import cells, errata
+from data_prep.clip import Clip, Erratum, Exclusion, Problem, Survey
 from data_prep.folders import Tree
 from data_prep.sheet import Row, Table
 from dualatme_jax import schema
 
 _NUMBER = re.compile(r'\A(\d+)\.0+\Z')  # typed as text
 _FRAMES = ('onset', 'apex', 'offset')
+
+NOTES = ('Notes', 'Note', 'Remarks', 'Remark', 'Comments', 'Comment')  # headers of such a column
+# What notes beside a row say where it is no micro-expression after all.
+_NO_MICRO = re.compile(
+    r'\b(not?|non)\W*(an?\W+|real\W+)?(micro\W?(facial\W?)?(expression|movement)|mes?\b)', re.I
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,8 +28,18 @@ class Findings:
     problems: list[Problem] = dataclasses.field(default_factory=list)
     notes: list[Problem] = dataclasses.field(default_factory=list)
     excluded: list[Exclusion] = dataclasses.field(default_factory=list)
+    errata: list[Erratum] = dataclasses.field(default_factory=list)
 
-    def survey(self, database: str, tree: Tree, sheet: str, clips: Sequence[Clip], aligned: bool) -> Survey:
+    def survey(
+        self,
+        database: str,
+        tree: Tree,
+        sheet: str,
+        clips: Sequence[Clip],
+        *,
+        aligned: bool,
+        version: str = '',
+    ) -> Survey:
         """Returns it all as the survey of a release."""
         return Survey(
             database=database,
@@ -31,14 +47,16 @@ class Findings:
             sheet=sheet,
             aligned=aligned,
             clips=clips,
+            version=version,
             excluded=self.excluded,
             problems=self.problems,
             notes=self.notes,
+            errata=self.errata,
         )
 
-    def problem(self, place: str, text: str, clip: Clip | None = None) -> None:
+    def problem(self, place: str, text: str, clip: Clip | None = None, *, kind: str = '') -> None:
         """Adds what keeps a clip, or a row without one, from being used."""
-        self.problems.append(_problem(place, text, clip))
+        self.problems.append(dataclasses.replace(_problem(place, text, clip), kind=kind))
 
     def note(self, place: str, text: str, clip: Clip | None = None) -> None:
         """Adds what is odd but keeps nothing from being used."""
@@ -73,10 +91,11 @@ def clips(
     """Returns the clips of a table, without frames, in its order; each key once.
 
     Args:
-      table: with the fields subject, clip and onset; and, of apex, offset, action_units, emotion and type,
-        those that the database has.
+      table: with the fields subject, clip and onset; and, of apex, offset, action_units, emotion, type and
+        notes, those that the database has.
       database: one of `schema.DATABASES`.
-      findings: takes what there is to say of the rows. Macro-expressions (by their type) are excluded.
+      findings: takes what there is to say of the rows. Macro-expressions (by their type) are excluded, and
+        so are rows whose notes say that they are no micro-expression.
       subject: the subject that a cell means, None if it means none.
       example: a subject as sheets write it, for messages.
       clip: (what the sheet calls the clip, onset) -> its name, unique within its subject.
@@ -89,8 +108,7 @@ def clips(
         if not (person and names['clip']):
             _no_clip(table, row, names, findings, example)
             continue
-        if cells.text(row.cells.get('type')).lower().startswith('macro'):
-            reason = 'a macro-expression'
+        if reason := _reason_to_exclude(row):
             findings.excluded.append(
                 Exclusion(row=row.place, subject=person, clip=names['clip'], reason=reason)
             )
@@ -110,18 +128,40 @@ def clips(
             text = f'{made.subject}/{made.clip} is in {first.row} already'
             findings.problem(row.place, f'{text}; keep one: until then the clip is left out', made)
             continue
+        found[made.key] = made = _corrected(made, findings)
         for text in wrong:
             findings.problem(row.place, f'{made.subject}/{made.clip}: {text}', made)
         _check_order(table, made, bool(wrong), findings)
+    for place in table.hidden:
+        findings.note(place, 'the row is hidden in the workbook; it is read all the same')
     if not table.rows:
         findings.problem(table.path.name, 'the sheet has no rows below its header')
     _check_swapped(table, list(found.values()), findings)
     return list(found.values())
 
 
+def _reason_to_exclude(row: Row) -> str:
+    """Returns why a row is no clip of this database though it is one of its sheet; empty if it is."""
+    if cells.text(row.cells.get('type')).lower().startswith('macro'):
+        return 'a macro-expression'
+    notes = cells.text(row.cells.get('notes'))
+    return f'its note says {notes!r}' if _NO_MICRO.search(notes) else ''
+
+
+def _corrected(made: Clip, findings: Findings) -> Clip:
+    """Returns a clip without the errors of its sheet that are known; zeros that mean nothing are none."""
+    made, erratum = errata.corrected(made)
+    if erratum:
+        findings.errata.append(erratum)
+        findings.note(made.row, str(erratum), made)
+    # Frame 0 after a later onset: CAS(ME)^2 and CAS(ME)3 write so that a frame is not given.
+    zeros = [frame for frame in ('apex', 'offset') if getattr(made, frame) == 0 < made.onset]
+    return dataclasses.replace(made, **dict.fromkeys(zeros, schema.UNKNOWN_FRAME))
+
+
 def _no_clip(table: Table, row: Row, names: dict[str, str], findings: Findings, example: str) -> None:
     """Says why a row is no clip's; one without any frame number is a remark, such as a legend below."""
-    if not any(_is_frame(row.cells.get(field)) for field in _FRAMES):
+    if not has_frames(row):
         words = ' '.join(filter(None, map(cells.text, row.cells.values())))
         findings.note(row.place, f'taken for a remark, not for a clip: {words[:80]!r}')
         return
@@ -132,6 +172,11 @@ def _no_clip(table: Table, row: Row, names: dict[str, str], findings: Findings, 
         findings.problem(
             row.place, f'{table.titles["subject"]} is {names["subject"]!r}, expected one such as {example}'
         )
+
+
+def has_frames(row: Row) -> bool:
+    """Whether a row has any frame number."""
+    return any(_is_frame(row.cells.get(field)) for field in _FRAMES)
 
 
 def _is_frame(cell: Any) -> bool:

@@ -6,7 +6,7 @@ import pathlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from data_prep import folders, frames
-from data_prep.clip import Clip
+from data_prep.clip import NO_ONSET, Clip
 from data_prep.folders import Folder, Tree
 from data_prep.frames import Images, Video
 from data_prep.releases.annotations import Findings
@@ -195,11 +195,15 @@ def _check_frames(clip: Clip, numbers: Collection[int], place: str, findings: Fi
     name = f'{clip.subject}/{clip.clip}'
     # An apex can still come from elsewhere; and the offset only ends the clip: in SAMM's own sheet, one
     # lies behind the last frame.
-    for what, say in (('onset', findings.problem), ('apex', findings.note), ('offset', findings.note)):
+    for what in ('onset', 'apex', 'offset'):
         number = getattr(clip, what)
         if number != schema.UNKNOWN_FRAME and number not in numbers:
             span = f'{len(numbers)} frames from {min(numbers)} to {max(numbers)}'
-            say(clip.row, f'{name}: there is no frame {number}, its {what}: {place} has {span}', clip)
+            text = f'{name}: there is no frame {number}, its {what}: {place} has {span}'
+            if what == 'onset':
+                findings.problem(clip.row, text, clip, kind=NO_ONSET)
+            else:
+                findings.note(clip.row, text, clip)
     if schema.UNKNOWN_FRAME in (clip.onset, clip.offset) or clip.onset > clip.offset:
         return
     inside = sum(clip.onset <= number <= clip.offset for number in numbers)

@@ -5,10 +5,11 @@ A clip lies in `Cropped/sub01/EP02_01f` or `CASME2_RAW_selected/sub01/EP02_01f`;
 """
 
 import pathlib
+from collections.abc import Mapping, Sequence
 
-from data_prep import folders
+from data_prep import folders, protocols
 from data_prep import sheet as sheets
-from data_prep.clip import Survey
+from data_prep.clip import Clip, Survey
 from data_prep.releases import annotations, attach
 
 DATABASE = 'casme2'
@@ -19,23 +20,33 @@ COLUMNS = {
     'apex': ('ApexFrame', 'Apex', 'ApexF'),
     'offset': ('OffsetFrame', 'Offset', 'OffsetF'),
     'action_units': ('Action Units', 'Action Unit', 'AUs', 'AU'),
-    'emotion': ('Estimated Emotion', 'Emotion'),
+    'emotion': ('Estimated Emotion', 'Emotion', 'Label'),
+    'notes': annotations.NOTES,
 }
 
 
-def survey(source: pathlib.Path, *, sheet: pathlib.Path | None = None, frames: str | None = None) -> Survey:
+def survey(
+    source: pathlib.Path,
+    *,
+    sheet: pathlib.Path | None = None,
+    frames: str | None = None,
+    column: Mapping[str, str] | None = None,
+) -> Survey:
     """Reads CASME II.
 
     Args:
       source: the folder of the release, or that of its frames.
       sheet: the sheet, where it lies elsewhere or there are several.
       frames: one of `attach.FORMS`, where the frames are there in both.
+      column: field -> the header of its column, where that is none of `COLUMNS`.
 
     Raises:
       InputError: no sheet, several sheets, or frames in both forms.
     """
     tree = folders.walk(source)
-    table = sheets.find(tree, sheet, COLUMNS, official='CASME2*coding*', optional=('action_units',))
+    table = sheets.find(
+        tree, sheet, COLUMNS, official='CASME2*coding*', optional=('action_units', 'notes'), named=column
+    )
     findings = annotations.Findings()
     subject = annotations.numbered('sub(?:ject)?', 'sub{:02}')
     clips = annotations.clips(table, DATABASE, findings, subject=subject, example='1 or sub01')
@@ -44,4 +55,20 @@ def survey(source: pathlib.Path, *, sheet: pathlib.Path | None = None, frames: s
     clips = attach.attach(clips, sources, tree, findings, example='sub01/EP02_01f')
     others = (folder for folder in tree.folders if folder.image and attach.form(folder) == form)
     attach.note_others(sources, others, tree, findings)
-    return findings.survey(DATABASE, tree, table.variant, clips, aligned=form == 'cropped')
+    version = _version(clips)
+    if version == '2019':
+        names = ', '.join('/'.join(key[1:]) for key in protocols.CASME2_DIFFERENT)
+        text = (
+            f'{names} are surprise in this sheet, of 2019, and sadness in that of 2014, which the challenge '
+            'and most papers took: --labels challenge takes it too'
+        )
+        findings.note(table.path.name, text)
+    named = f'version {version}' if version else 'no known version'
+    variant = f'{named}, {len(clips)} clips: {table.variant}'
+    return findings.survey(DATABASE, tree, variant, clips, aligned=form == 'cropped', version=version)
+
+
+def _version(clips: Sequence[Clip]) -> str:
+    """Returns which of the two sheets it is, by the clips that differ; empty if it is neither."""
+    found = {protocols.emotion(clip.emotion) for clip in clips if clip.key in protocols.CASME2_DIFFERENT}
+    return next((name for name, emotion in protocols.CASME2_VERSIONS.items() if found == {emotion}), '')

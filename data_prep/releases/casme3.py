@@ -7,7 +7,7 @@ names, which are left alone.
 """
 
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from data_prep import folders
 from data_prep import sheet as sheets
@@ -27,7 +27,8 @@ COLUMNS = {
         'offset': ('Offset', 'OffsetFrame'),
         'type': ('Type',),
         'action_units': ('AU', 'AUs', 'Action Units'),
-        'emotion': ('emotion', 'Estimated Emotion'),
+        'emotion': ('emotion', 'Estimated Emotion', 'Label'),
+        'notes': annotations.NOTES,
     },
     'c': {
         'subject': ('sub', 'Subject'),
@@ -36,7 +37,8 @@ COLUMNS = {
         'offset': ('offset',),
         'type': ('type',),
         'action_units': ('au', 'AUs', 'Action Units'),
-        'emotion': ('emotion',),
+        'emotion': ('emotion', 'Label'),
+        'notes': annotations.NOTES,
     },
 }
 
@@ -48,13 +50,20 @@ _EXAMPLE = {'a': 'spNO.1/b/color or frame/spNO.1_b_175', 'c': '01/a/color'}
 _OTHERS = r'\Adepth|[\W_]mae([\W_]|\Z)'
 
 
-def survey(source: pathlib.Path, *, sheet: pathlib.Path | None = None, part: str = 'a') -> Survey:
+def survey(
+    source: pathlib.Path,
+    *,
+    sheet: pathlib.Path | None = None,
+    part: str = 'a',
+    column: Mapping[str, str] | None = None,
+) -> Survey:
     """Reads one part of CAS(ME)3.
 
     Args:
       source: the folder of the release.
       sheet: the sheet, where it lies elsewhere or there are several.
       part: one of `PARTS`.
+      column: field -> the header of its column, where that is none of `COLUMNS`.
 
     Raises:
       InputError: no sheet, several sheets, or no such part.
@@ -63,7 +72,12 @@ def survey(source: pathlib.Path, *, sheet: pathlib.Path | None = None, part: str
         raise InputError(f'unknown --part {part}: expected one of {", ".join(PARTS)}')
     tree = folders.walk(source).without(_OTHERS)
     table = sheets.find(
-        tree, sheet, COLUMNS[part], official=f'*{_OFFICIAL[part]}*', optional=('type', 'action_units')
+        tree,
+        sheet,
+        COLUMNS[part],
+        official=f'*{_OFFICIAL[part]}*',
+        optional=('type', 'action_units', 'notes'),
+        named=column,
     )
     findings = annotations.Findings()
     clips = annotations.clips(
@@ -76,7 +90,8 @@ def survey(source: pathlib.Path, *, sheet: pathlib.Path | None = None, part: str
     )
     sources = attach.by_trail(clips, tree, {'a': _trails_a, 'c': _trails_c}[part])
     clips = attach.attach(clips, sources, tree, findings, example=_EXAMPLE[part])
-    return findings.survey(DATABASE, tree, f'part {part.upper()}: {table.variant}', clips, aligned=False)
+    variant = f'part {part.upper()}: {table.variant}'
+    return findings.survey(DATABASE, tree, variant, clips, aligned=False, version=f'part {part.upper()}')
 
 
 def _name(file: str, onset: int) -> str:

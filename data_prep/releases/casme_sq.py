@@ -96,18 +96,16 @@ def _is_expression(cell: Any) -> bool:
 
 
 def _expressions(table: Table, findings: Findings) -> Iterator[Row]:
-    """Yields the rows that are expressions, where a frame number of 0 means that it is not given."""
-    for row in table.rows:
-        known = {field: None if _is_zero(field, cell) else cell for field, cell in row.cells.items()}
-        if _is_expression(known['type']) or not cells.given(known['onset']):
-            yield Row(row.place, known)
+    """Yields the rows that are expressions; rows above the first of them without any number are a header."""
+    first = next((n for n, row in enumerate(table.rows) if _is_expression(row.cells['type'])), 0)
+    for number, row in enumerate(table.rows):
+        if number < first and not annotations.has_frames(row):
+            continue
+        if _is_expression(row.cells['type']) or not cells.given(row.cells['onset']):
+            yield row
         else:
-            found = cells.text(known['type'])
+            found = cells.text(row.cells['type'])
             findings.problem(row.place, f'column H is {found!r}, expected micro- or macro-expression')
-
-
-def _is_zero(field: str, cell: Any) -> bool:
-    return field in ('apex', 'offset') and cells.text(cell) == '0'
 
 
 def _naming_rules(table: Table, findings: Findings) -> tuple[Mapping[int, str], Mapping[str, str]]:

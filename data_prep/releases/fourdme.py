@@ -4,6 +4,7 @@ A clip lies in `SUB_ID/FOLD_NAME` below the folder of its kind, such as `gray_mi
 """
 
 import pathlib
+from collections.abc import Mapping
 
 from data_prep import folders
 from data_prep import sheet as sheets
@@ -25,22 +26,32 @@ COLUMNS = {
         'Emotion labels',
         'Emotion type',
         'Emotions',
+        'Label',
     ),
+    'notes': annotations.NOTES,
 }
 
 
-def survey(source: pathlib.Path, *, sheet: pathlib.Path | None = None) -> Survey:
+def survey(
+    source: pathlib.Path,
+    *,
+    sheet: pathlib.Path | None = None,
+    column: Mapping[str, str] | None = None,
+) -> Survey:
     """Reads the micro-expressions of 4DME.
 
     Args:
       source: the folder of one kind of video; or of the release, if it holds one kind only.
       sheet: the sheet, where it lies elsewhere or there are several.
+      column: field -> the header of its column, where that is none of `COLUMNS`.
 
     Raises:
       InputError: no sheet, or several sheets.
     """
     tree = folders.walk(source)
-    table = sheets.find(tree, sheet, COLUMNS, official='4DME*Micro*', optional=('action_units',))
+    table = sheets.find(
+        tree, sheet, COLUMNS, official='4DME*Micro*', optional=('action_units', 'notes'), named=column
+    )
     findings = annotations.Findings()
     # Apostrophes are left over from making the sheet: without them Excel took the cells for numbers.
     clips = annotations.clips(

@@ -5,6 +5,7 @@ from 0; folders of frames, where somebody has unpacked the videos, by their file
 """
 
 import pathlib
+from collections.abc import Mapping
 
 from data_prep import folders
 from data_prep import sheet as sheets
@@ -20,22 +21,31 @@ COLUMNS = {
     'onset': ('Onset', 'Onset Frame', 'Start', 'Start Frame', 'Begin', 'From'),
     'offset': ('Offset', 'Offset Frame', 'End', 'End Frame', 'Stop', 'To'),
     'action_units': ('FACS', 'FACS coding', 'Action Units', 'AUs', 'AU'),
-    'emotion': ('Emotion', 'Emotion type', 'Emotions', 'Expression', 'Estimated Emotion'),
+    'emotion': ('Emotion', 'Emotion type', 'Emotions', 'Expression', 'Estimated Emotion', 'Label'),
+    'notes': annotations.NOTES,
 }
 
 
-def survey(source: pathlib.Path, *, sheet: pathlib.Path | None = None) -> Survey:
+def survey(
+    source: pathlib.Path,
+    *,
+    sheet: pathlib.Path | None = None,
+    column: Mapping[str, str] | None = None,
+) -> Survey:
     """Reads MEVIEW.
 
     Args:
       source: the folder of the release.
       sheet: the sheet, where it lies elsewhere or there are several.
+      column: field -> the header of its column, where that is none of `COLUMNS`.
 
     Raises:
       InputError: no sheet, or several sheets.
     """
     tree = folders.walk(source)
-    table = sheets.find(tree, sheet, COLUMNS, official='*MEVIEW*', optional=('action_units',))
+    table = sheets.find(
+        tree, sheet, COLUMNS, official='*MEVIEW*', optional=('action_units', 'notes'), named=column
+    )
     findings = annotations.Findings()
     clips = annotations.clips(table, DATABASE, findings, subject=lambda text: text, example='1', clip=_name)
     sources = {clip.key: _sources(tree, folders.fold(_video(clip.clip))) for clip in clips}

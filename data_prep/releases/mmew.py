@@ -6,6 +6,7 @@ folders tell subject and emotion, and onset and offset are the first and the las
 
 import pathlib
 import re
+from collections.abc import Mapping
 
 from data_prep import folders, protocols
 from data_prep import sheet as sheets
@@ -23,7 +24,8 @@ COLUMNS = {
     'apex': ('ApexFrame', 'Apex'),
     'offset': ('OffsetFrame', 'Offset'),
     'action_units': ('Action Units', 'AUs', 'AU'),
-    'emotion': ('Estimated Emotion', 'Emotion'),
+    'emotion': ('Estimated Emotion', 'Emotion', 'Label'),
+    'notes': annotations.NOTES,
 }
 EXAMPLE = 'Micro_Expression/anger/S13-07-001'
 
@@ -31,12 +33,18 @@ _MACRO = r'\Amacro'
 _CLIP = re.compile(r's0*(\d+)-\d+-\d+')
 
 
-def survey(source: pathlib.Path, *, sheet: pathlib.Path | None = None) -> Survey:
+def survey(
+    source: pathlib.Path,
+    *,
+    sheet: pathlib.Path | None = None,
+    column: Mapping[str, str] | None = None,
+) -> Survey:
     """Reads the micro-expressions of MMEW.
 
     Args:
       source: the folder of the release.
       sheet: the sheet, where it lies elsewhere or there are several.
+      column: field -> the header of its column, where that is none of `COLUMNS`.
 
     Raises:
       InputError: a sheet that cannot be read, several sheets, or neither sheet nor clips.
@@ -44,7 +52,9 @@ def survey(source: pathlib.Path, *, sheet: pathlib.Path | None = None) -> Survey
     tree = folders.walk(source).without(_MACRO)
     findings = annotations.Findings()
     try:
-        table = sheets.find(tree, sheet, COLUMNS, official='MMEW*Exp*', optional=('action_units',))
+        table = sheets.find(
+            tree, sheet, COLUMNS, official='MMEW*Exp*', optional=('action_units', 'notes'), named=column
+        )
     except sheets.NoSheetError:
         if sheet or any('mmew' in folders.fold(path.name) for path in tree.sheets):
             raise

@@ -5,6 +5,7 @@ counts.
 """
 
 import pathlib
+from collections.abc import Mapping
 
 from data_prep import folders
 from data_prep import sheet as sheets
@@ -20,23 +21,32 @@ COLUMNS = {
     'offset': ('Offset Frame', 'Offset'),
     'type': ('Micro', 'Type'),
     'action_units': ('Action Units', 'Action Unit', 'AUs', 'AU'),
-    'emotion': ('Estimated Emotion', 'Emotion'),
+    'emotion': ('Estimated Emotion', 'Emotion', 'Label'),
+    'notes': annotations.NOTES,
 }
 
 
-def survey(source: pathlib.Path, *, sheet: pathlib.Path | None = None) -> Survey:
+def survey(
+    source: pathlib.Path,
+    *,
+    sheet: pathlib.Path | None = None,
+    column: Mapping[str, str] | None = None,
+) -> Survey:
     """Reads SAMM.
 
     Args:
       source: the folder of the release, or that of its frames.
       sheet: the sheet, where it lies elsewhere or there are several.
+      column: field -> the header of its column, where that is none of `COLUMNS`.
 
     Raises:
       InputError: no sheet, or several sheets.
     """
     tree = folders.walk(source)
-    optional = ('type', 'action_units')
-    table = sheets.find(tree, sheet, COLUMNS, official='SAMM*Micro_FACS_Codes*', optional=optional)
+    optional = ('type', 'action_units', 'notes')
+    table = sheets.find(
+        tree, sheet, COLUMNS, official='SAMM*Micro_FACS_Codes*', optional=optional, named=column
+    )
     findings = annotations.Findings()
     # The challenge's list writes 6 for 006.
     subject = annotations.numbered('sub(?:ject)?', '{}')
