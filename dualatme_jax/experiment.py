@@ -16,8 +16,8 @@ import pandas as pd
 from ml_collections import ConfigDict
 from rich.console import Console
 
+from dualatme_jax import collect, files, outcome, processes, settings, smoke, waves
 from dualatme_jax import dataset as dataset_lib
-from dualatme_jax import files, outcome, processes, settings, smoke, waves
 from dualatme_jax import sweep as sweep_lib
 from dualatme_jax import workdir as workdir_lib
 from dualatme_jax.convert import folds
@@ -103,10 +103,10 @@ def run(config: ConfigDict, workdir: str | os.PathLike, console: Console | None 
             failures = train(ledger, groups, folder, identity, console)
         if not processes.is_first():
             return processes.agreed(None)
-        if not finished:
-            outcome.collect(ledger, swept, folder)
         dataset = datasets[swept.reference.group]
-        complete = outcome.report(ledger, dataset, swept, folder, console, failures)
+        with outcome.made_anew(folder, console):
+            collect.collect(ledger, swept, dataset, folder, console, finished=finished)
+            complete = outcome.report(ledger, dataset, swept, folder, console, failures)
         return processes.agreed(complete)
 
 

@@ -141,12 +141,13 @@ def write_checksums(folder: pathlib.Path) -> None:
         temporary.write_text(json.dumps(sums, indent=1) + '\n')
 
 
-def check_checksums(folder: pathlib.Path, what: str) -> None:
+def check_checksums(folder: pathlib.Path, what: str, *, only: str | None = None) -> None:
     """Compares a folder with what `write_checksums` has written of it.
 
     Args:
       folder: the folder.
       what: what it holds, such as `weights`, for the error.
+      only: the name of the one file that is looked at; None: all are.
 
     Raises:
       InputError: files are missing, damaged or new, by name; or its `CHECKSUMS` itself is.
@@ -157,6 +158,9 @@ def check_checksums(folder: pathlib.Path, what: str) -> None:
     except (TypeError, ValueError, RecursionError) as error:
         raise InputError(f'the {what} {folder} cannot be checked: its {CHECKSUMS} is damaged') from error
     found = {str(path.relative_to(folder)): path for path in _files(folder)}
+    if only is not None:
+        sums = {only: sums.get(only, '')}
+        found = {name: path for name, path in found.items() if name == only}
     wrong = [f'{name} is missing' for name in sums.keys() - found.keys()]
     wrong += [f'{name} is new' for name in found.keys() - sums.keys()]
     wrong += [

@@ -1,9 +1,10 @@
-"""What a run leaves when its trials have ended: predictions put together, scores, tables, plots."""
+"""What a run reports when its trials have ended and `collect` has its predictions: scores, tables, plots."""
 
+import contextlib
 import json
 import pathlib
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -12,6 +13,7 @@ from rich.console import Console
 from dualatme_jax import schema, smoke
 from dualatme_jax import sweep as sweep_lib
 from dualatme_jax import workdir as workdir_lib
+from dualatme_jax.collect import read, with_fields
 from dualatme_jax.dataset import Dataset
 from dualatme_jax.errors import InputError
 from dualatme_jax.ledger import Ledger
@@ -36,39 +38,27 @@ from dualatme_jax.sweep import Sweep
 MOST_TOLD = 5  # choices of nested selection on the terminal, or seeds
 
 
-def collect(ledger: Ledger, swept: Sweep, folder: pathlib.Path) -> None:
-    """Puts the waves' predictions together: those of left-out subjects, and inner ones if there are any.
+@contextlib.contextmanager
+def made_anew(folder: pathlib.Path, console: Console) -> Iterator[None]:
+    """Says of a report that fails in the block that the predictions are there, and how to make it anew.
 
-    Scores pool the predictions of all folds, so a seed and point of which a trial failed, or was not trained,
-    is left out as a whole; what its other trials predicted stays with their waves.
+    Raises:
+      InputError: the report met bad input, or a file could not be written.
     """
-    files = [
-        folder / workdir_lib.WAVES / workdir_lib.wave_name(wave) / workdir_lib.PREDICTIONS
-        for wave in ledger.ended
-    ]
-    if not files:
-        return
-    rows = pd.concat([read(file) for file in files], ignore_index=True).sort_values('trial', kind='stable')
-    trial = ledger.table.set_index('trial').loc[rows['trial']]
-    pair = pd.MultiIndex.from_frame(trial[['seed', 'point']])
-    lacking = pd.concat([ledger.failed, ledger.unfinished])
-    whole = ~pair.isin(pd.MultiIndex.from_frame(lacking[['seed', 'point']]))
-    inner = trial['inner'].to_numpy() > 0
-    rows = with_fields(rows, ledger, swept)
-    last = rows[schema.EPOCH] == rows.groupby('trial')[schema.EPOCH].transform('max')
-    without = rows.drop(columns=schema.EPOCH)
-    predictions.write(without[whole & ~inner & last], folder / workdir_lib.PREDICTIONS)
-    if swept.reference.config.selection.every:
-        predictions.write(rows[whole & ~inner], folder / workdir_lib.EPOCH_PREDICTIONS)
-    else:
-        rows = without
-    if inner.any():
-        outside = {
-            'outer_database': trial['database'].to_numpy(),
-            'outer_subject': trial['subject'].to_numpy(),
-            'inner': trial['inner'].to_numpy(),
-        }
-        predictions.write(rows.assign(**outside)[whole & inner], folder / workdir_lib.INNER_PREDICTIONS)
+    advice = f'the predictions are kept in {folder}, and the same command makes the report anew'
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f'{error}; {advice}') from error
+    except OSError as error:
+        name = error.filename2 or error.filename  # the second is what a file was to be called
+        where = f' {name}' if name else ''
+        raise InputError(
+            f'the report cannot be written:{where} {error.strerror or error}; {advice}'
+        ) from error
+    except Exception:
+        console.print(f'the report failed; {advice}', soft_wrap=True)
+        raise
 
 
 def report(
@@ -311,18 +301,6 @@ def report_sweep(
     sweep_report.write(frame, folder, notice=notice)
     console.print(sweep_report.rich_table(frame, notice=notice))
     return json.loads(frame.to_json(orient='records', double_precision=15))  # what is unknown is null
-
-
-def with_fields(table: pd.DataFrame, ledger: Ledger, swept: Sweep) -> pd.DataFrame:
-    """Predictions with the swept fields as the ledger has them: the same from whatever file they came."""
-    trial = ledger.table.set_index('trial').loc[table['trial']]
-    return table.assign(**{field: trial[field].to_numpy() for field in swept.fields})
-
-
-def read(file: pathlib.Path) -> pd.DataFrame:
-    """Predictions that this run has written."""
-    words = dict.fromkeys(('database', 'subject', 'clip', 'outer_database', 'outer_subject'), str)
-    return pd.read_csv(file, dtype=words, keep_default_na=False)
 
 
 def write_challenge_logs(

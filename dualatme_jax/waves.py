@@ -116,7 +116,7 @@ def evaluate(ledger: Ledger, group: Group, folder: pathlib.Path, console: Consol
                 wave = engine.evaluate(
                     own.to_dict('records'), jax.tree.map(lambda leaf, here=here: leaf[here], variables), size
                 )
-            keep(wave, folder / workdir_lib.WAVES / workdir_lib.wave_name(number))
+            keep(wave, folder / workdir_lib.WAVES / workdir_lib.wave_name(number), weights=False)
             ledger.close_wave(number, wave)
 
     halving(evaluate_all, ledger, group, len(devices), folder, console)
@@ -136,11 +136,15 @@ def given_weights(group: Group, rows: pd.DataFrame) -> tuple[folds.Folds, list[i
     )
 
 
-def keep(wave: Wave, folder: pathlib.Path) -> None:
-    """Writes a wave's predictions to a folder of its own."""
+def keep(wave: Wave, folder: pathlib.Path, *, weights: bool) -> None:
+    """Writes a wave's predictions, and its weights if asked for, to a folder of its own, with checksums."""
     folder.mkdir(parents=True, exist_ok=True)
     if processes.is_first():
         predictions.write(wave.predictions, folder / workdir_lib.PREDICTIONS)
+    if weights:
+        save_weights(folder / workdir_lib.WEIGHTS, wave.variables)
+    if processes.is_first():
+        files.write_checksums(folder)
 
 
 def plan(ledger: Ledger, group: Group, size: int, folder: pathlib.Path) -> None:
@@ -277,10 +281,7 @@ def train_waves(
                     on_epoch=on_epoch,
                     predict_every=group.config.selection.every,
                 )
-            kept = folder / workdir_lib.WAVES / name
-            keep(wave, kept)
-            if group.config.checkpoint.keep_weights:
-                save_weights(kept / workdir_lib.WEIGHTS, wave.variables)
+            keep(wave, folder / workdir_lib.WAVES / name, weights=group.config.checkpoint.keep_weights)
             # Only now is the wave over: a process that dies before this line continues from the checkpoint.
             ledger.close_wave(number, wave)
             checkpoints.delete()

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 import pandas as pd
 import pytest
+import tiny_run
 from flax import traverse_util
 from rich.console import Console
 from sklearn import metrics
@@ -16,14 +17,11 @@ from sklearn import metrics
 from configs import cd
 from dualatme_jax import disk, experiment, outcome, schema, score, sweep
 from dualatme_jax.convert import folds, names
-from dualatme_jax.dataset import Dataset
 from dualatme_jax.errors import InputError
-from dualatme_jax.ledger import Ledger
 from dualatme_jax.progress import Reporter
-from dualatme_jax.report import predictions
-from dualatme_jax.report.predictions import CLIP_KEY
+from dualatme_jax.report import plots
 from dualatme_jax.training.checkpoint import load_weights
-from dualatme_jax.training.engine import Engine, Wave
+from dualatme_jax.training.engine import Engine
 
 
 @pytest.mark.parametrize(
@@ -84,54 +82,16 @@ def test_a_workdir_that_cannot_be_written_is_named(small_dataset_dir, tmp_path):
         experiment.run(config, tmp_path / 'file' / 'run')
 
 
-CLIPS = [('casme2', 'sub01', 'a'), ('casme2', 'NA', 'b'), ('smic', 's1', 'c'), ('samm', '006', 'd e')]
-TRIALS = pd.DataFrame(
-    {
-        'trial': range(8),
-        'fold': [0, 1, 2, 3] * 2,
-        'database': [clip[0] for clip in CLIPS] * 2,
-        'subject': [clip[1] for clip in CLIPS] * 2,
-        'seed': [0] * 4 + [1] * 4,
-        'point': 0,
-        'group': 0,
-        'inner': 0,
-        'parts': 0,
-    }
-)
-METADATA = {'release': 'test', 'regions': {'pair': 'EM'}, 'flow_puzzled': 'cut'}
-DATASET = Dataset(
-    **dict.fromkeys(['flow', 'flow_puzzled', 'label', *CLIP_KEY]), labels=schema.LABELS, metadata=METADATA
-)
-
-
 SINGLE = sweep.points(cd.get_config())
 
 
 def trained(folder, *, failed):
-    """A run of one trial a wave that has ended, as `waves.train` leaves it."""
-    ledger = Ledger.create(folder / 'trials.csv', TRIALS)
-    ledger.plan(0, 1)
-    for trial, row in TRIALS.iterrows():
-        database, subject, clip = CLIPS[row['fold']]
-        label = row['fold'] % 3
-        well = pd.DataFrame(
-            [[trial, row['seed'], database, subject, clip, label, label, 2, *np.eye(3)[label]]],
-            columns=[*schema.PREDICTION_COLUMNS, 'epoch', *(f'prob_{label}' for label in schema.LABELS)],
-        )
-        wave = Wave(
-            well[: 0 if trial in failed else 1], np.ones((2, 1)), np.array([2 * (trial in failed)]), 0.5, {}
-        )
-        kept = folder / 'waves' / f'wave_{trial:03d}'
-        kept.mkdir(parents=True)
-        predictions.write(wave.predictions, kept / 'predictions.csv')
-        ledger.close_wave(trial, wave)
-    outcome.collect(ledger, SINGLE, folder)
-    return ledger
+    return tiny_run.trained(folder, SINGLE, failed=failed)
 
 
 def report(ledger, folder):
     console = Console(file=io.StringIO(), width=200, markup=False)
-    complete = outcome.report(ledger, DATASET, SINGLE, folder, console)
+    complete = outcome.report(ledger, tiny_run.DATASET, SINGLE, folder, console)
     return complete, json.loads((folder / 'results.json').read_text()), console.file.getvalue()
 
 
@@ -156,13 +116,53 @@ def test_without_a_whole_seed_there_is_no_score(tmp_path):
 def test_the_result_says_what_the_input_was(tmp_path):
     complete, results, printed = report(trained(tmp_path, failed=set()), tmp_path)
     assert complete
-    assert results['dataset'] == METADATA
+    assert results['dataset'] == tiny_run.METADATA
     assert results['labels'] == ['negative', 'positive', 'surprise']
     lines = printed[: printed.index(' clips ')].split('\n')
     assert [line.strip() for line in lines if line.strip()][:2] == [
         'Dual-ATME: 60 epochs, 2 seeds (0, 1)',
         'Input: test; puzzled flow (EM): cut',
     ]
+
+
+SWEPT = cd.get_config()
+SWEPT.sweep = ({'loss.cosine_weight': (0.0, 0.01)},)
+
+
+def test_the_picture_of_a_sweep_names_its_point(tmp_path, monkeypatch):
+    swept, told = sweep.points(SWEPT), []
+    monkeypatch.setattr(plots, 'confusion_matrices', lambda *_, notice: told.append(notice))
+    ledger = tiny_run.trained(tmp_path, swept)
+    console = Console(file=io.StringIO(), width=200, markup=False)
+    outcome.report(ledger, tiny_run.DATASET, swept, tmp_path, console)
+    assert told == ['loss.cosine_weight = 0.01']
+
+
+@pytest.mark.parametrize('name', ['results.json', 'sweep.md', 'confusion.png', 'predictions.csv'])
+def test_a_report_that_fails_leaves_the_predictions_and_says_how_to_make_it_anew(tmp_path, name):
+    swept = sweep.points(SWEPT)
+    ledger = tiny_run.trained(tmp_path, swept)
+    (tmp_path / name).unlink(missing_ok=True)
+    (tmp_path / name).mkdir()
+    console = Console(file=io.StringIO(), width=200, markup=False)
+
+    def anew():
+        with outcome.made_anew(tmp_path, console):
+            tiny_run.collected(ledger, swept, tmp_path)
+            outcome.report(ledger, tiny_run.DATASET, swept, tmp_path, console)
+
+    with pytest.raises(InputError, match=f'{name}.*predictions are kept in .* the same command makes'):
+        anew()
+    (tmp_path / name).rmdir()
+    anew()
+    assert json.loads((tmp_path / 'results.json').read_text())['scores']['full']['acc']['mean'] == 1
+
+
+def test_a_fault_of_ours_in_a_report_says_so_too(tmp_path):
+    console = Console(file=io.StringIO(), width=200)
+    with pytest.raises(ZeroDivisionError), outcome.made_anew(tmp_path, console):
+        print(1 / 0)
+    assert 'the report failed; the predictions are kept in' in console.file.getvalue()
 
 
 def test_a_name_that_the_challenge_s_log_cannot_hold_costs_the_log_alone(tmp_path):
