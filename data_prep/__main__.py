@@ -313,7 +313,7 @@ def _build(options: argparse.Namespace) -> int:
     import collections
     import dataclasses
 
-    from data_prep import builder
+    from data_prep import builder, doctor
     from dualatme_jax.files import expanded
 
     _refuse_options(options)
@@ -335,7 +335,7 @@ def _build(options: argparse.Namespace) -> int:
     _say('apex: ' + ', '.join(f'{choice} {count}' for choice, count in apexes.most_common()))
     if skipped:
         _say(f'{len(skipped)} problems; what has one is left out:')
-        _say('\n'.join(f'  {problem}' for problem in skipped))
+        _say('\n'.join(doctor.collapsed(skipped)))
     return 0
 
 

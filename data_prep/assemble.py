@@ -273,7 +273,7 @@ def _examples(results: Iterable[Example | Problem], skipped: list[str], *, skip:
         else:
             raise InputError(f'{result}\n{SKIP_HINT}')
     if not some:
-        raise InputError('no clip is left to write:\n' + '\n'.join(skipped))
+        raise InputError('no clip is left to write:\n' + '\n'.join(doctor.collapsed(skipped)))
 
 
 def _apex_rules(options: argparse.Namespace, surveys: Mapping[str, Survey]) -> dict[str, ApexRule]:

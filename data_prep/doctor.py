@@ -80,7 +80,7 @@ def notes(plan: Plan) -> Iterator[str]:
         yield from collapsed(plan.notes)
 
 
-def collapsed(problems: Sequence[Problem]) -> Iterator[str]:
+def collapsed(problems: Sequence[Problem | str]) -> Iterator[str]:
     """Yields each problem; or, of more than `ALIKE` of one kind, how many, one of them, and advice."""
     kinds = collections.defaultdict(list)
     for problem in problems:
@@ -90,12 +90,14 @@ def collapsed(problems: Sequence[Problem]) -> Iterator[str]:
         if len(alike) <= ALIKE:
             yield f'  {problem}'
         elif problem is alike[0]:
-            advice = next((what for words, what in _ADVICE.items() if words in problem.text), '')
+            advice = next((what for words, what in _ADVICE.items() if words in str(problem)), '')
             advice = f'; {advice}' if advice else ''
             yield f'  {len(alike)} of this kind: {problem}{advice} (check --json FILE writes them all)'
 
 
-def _kind(problem: Problem) -> str:
+def _kind(problem: Problem | str) -> str:
+    if isinstance(problem, str):
+        return _OWN_WORDS.sub('', problem)
     return problem.kind or _OWN_WORDS.sub('', problem.text)
 
 

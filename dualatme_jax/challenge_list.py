@@ -11,6 +11,12 @@ from dualatme_jax.errors import InputError
 
 COLUMNS = ('database', 'subject', 'clip', 'label')
 
+# The list of HTNet's code (Wang et al., Neurocomputing 2024), which has the same clips.
+_HTNET = ('dataset', 'sub', 'filename_o', 'label', 'apex', 'imagename', 'sub_filename')
+# What headers of tables are made of; two of them make a header.
+_HEADERS = {*COLUMNS, *_HTNET, 'clip', 'filename', 'video', 'emotion', 'estimated emotion', 'onset', 'offset'}
+_HEADERS |= {'onsetframe', 'apexframe', 'offsetframe', 'prediction', 'predicted', 'ground truth'}
+
 
 @dataclasses.dataclass(frozen=True)
 class Row:
@@ -40,9 +46,11 @@ def read_list(path: pathlib.Path) -> tuple[list[Row], list[str]]:
     """Reads the challenge's list from a file; returns what `parse_list` does.
 
     Raises:
-      InputError: it cannot be read.
+      InputError: it cannot be read, or is a list of another kind.
     """
-    return parse_list(_text(path))
+    text = _text(path)
+    _refuse_others(path, text)
+    return parse_list(text)
 
 
 def parse_list(text: str) -> tuple[list[Row], list[str]]:
@@ -69,6 +77,24 @@ def parse_list(text: str) -> tuple[list[Row], list[str]]:
     if not rows and not problems:
         problems.append(f'the list is empty: expected rows {",".join(COLUMNS)}')
     return rows, problems
+
+
+def _refuse_others(path: pathlib.Path, text: str) -> None:
+    """Raises InputError for a table that says by its header what it is."""
+    header = next(iter(_records(text, [])), (0, []))[1]
+    words = [field.lower() for field in header]
+    if len(_HEADERS.intersection(words)) < 2:
+        return
+    expected = f"the challenge's list, rows {','.join(COLUMNS)} without a header"
+    if set(_HTNET[:4]) <= set(words):
+        raise InputError(
+            f"{path} is HTNet's list, with the columns {', '.join(header)}; expected {expected}: "
+            'it has the same clips, and lies beside the public flow images (combined_3class_gt.csv)'
+        )
+    raise InputError(
+        f'{path} is a table with the header {", ".join(header)[:200]}; expected {expected}: '
+        + ('delete its first line' if tuple(words) == COLUMNS else 'a label sheet goes to --sheet')
+    )
 
 
 def _records(text: str, problems: list[str]) -> Iterable[tuple[int, list[str]]]:

@@ -199,6 +199,47 @@ def test_an_empty_list(source, text):
     assert 'the list is empty' in problems_of(source)
 
 
+@pytest.mark.parametrize(
+    ('header', 'said'),
+    [
+        (
+            'dataset,sub,filename_o,label,apex,imagename,sub_filename',
+            "is HTNet's list, with the columns dataset, sub",
+        ),
+        ('database,subject,clip,label', 'delete its first line'),
+        ('Subject,Filename,,OnsetFrame,ApexFrame', 'is a table with the header Subject, Filename.*--sheet'),
+    ],
+)
+def test_a_list_of_another_kind_is_said_to_be_that(source, header, said):
+    path = source / 'other.csv'
+    rows = '\n'.join(f'casme2,sub01,EP{number},0,,x.jpg,' for number in range(442))
+    path.write_text(f'{header}\n{rows}\n')
+    with pytest.raises(InputError, match=said):
+        flow_images.survey(source, path)
+
+
+def test_folders_of_one_fold_each_are_said_to_be_that(tmp_path, source):
+    for subject in ('006', 's01'):
+        for part in ('u_train/0', 'u_test/2'):
+            folder = tmp_path / 'three_norm_u_v_os' / subject / part
+            folder.mkdir(parents=True)
+            (folder / '006_006_1_2 .png').write_bytes(b'x')
+    with pytest.raises(
+        InputError, match=r"folders of one fold each, such as '006/u_test'.*4 copies of 1 images"
+    ):
+        flow_images.survey(tmp_path / 'three_norm_u_v_os', next(source.glob('*.csv')))
+
+
+def test_many_missing_images_are_one_line(source):
+    path = source / 'long.csv'
+    path.write_text(''.join(f'casme2,sub01,EP{number},0\n' for number in range(442)))
+    with pytest.raises(InputError) as caught:
+        flow_images.read(source, path)
+    lines = str(caught.value).splitlines()
+    assert "442 of this kind: list, line 1: no image 'sub01_EP0'" in lines[1]
+    assert len(lines) < 10
+
+
 def test_a_list_that_is_no_text(source):
     (source / 'list.csv').write_bytes(b'PK\x03\x04\xff\xfe')
     with pytest.raises(InputError, match='UTF-8'):

@@ -42,8 +42,14 @@ WORDS += [
     'total',
     '../..',
     'x' * 300,
+    'contempt/disgust',
+    'disgust/surprise',
+    'Not microexpression',
+    '\N{FULLWIDTH DIGIT FOUR}\N{FULLWIDTH DIGIT SIX}',
 ]
 MARKS = [
+    '?',
+    'N/A',
     '/',
     '-',
     '',

@@ -1,9 +1,9 @@
 """CAS(ME)3 (Li et al., IEEE TPAMI 2023): part A, videos watched; part C, a mock crime.
 
 Part A comes as whole videos, `spNO.1/b/color/175.jpg`, and as clips,
-`Part_A_ME_clip/frame/spNO.1_b_175/175.jpg`. A subject's file (`b`) repeats in the sheet: a clip is a file and
-its onset. Part C, whole videos such as `01/a/color/373.jpg`, has no apex. Both have depth images of the same
-names, which are left alone.
+`Part_A_ME_clip/frame/spNO.1_b_166/166.jpg`: their folders carry the onset. A subject's file (`b`) repeats in
+the sheet: a clip is a file and its onset. Part C, whole videos such as `01/a/color/373.jpg`, has no apex.
+Both have depth images of the same names, which are left alone.
 """
 
 import pathlib
@@ -44,7 +44,7 @@ COLUMNS = {
 
 _OFFICIAL = {'a': 'part_A_ME_label_JpgIndex', 'c': 'part_C_ME'}
 _SUBJECT = {'a': ('sp(?:NO)?', 'spNO.{}'), 'c': ('sub(?:ject)?|s', '{:02}')}
-_EXAMPLE = {'a': 'spNO.1/b/color or frame/spNO.1_b_175', 'c': '01/a/color'}
+_EXAMPLE = {'a': 'spNO.1/b/color or frame/spNO.1_b_166 (166 is the onset)', 'c': '01/a/color'}
 
 # Depth images, and clips of macro-expressions, which are called like those of micro-expressions.
 _OTHERS = r'\Adepth|[\W_]mae([\W_]|\Z)'

@@ -8,13 +8,15 @@ import collections
 import dataclasses
 import os
 import pathlib
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping, Sequence
 
 import cv2
 import numpy as np
 
 from data_prep import regions
 from data_prep.builder import Release, View
+from data_prep.doctor import collapsed
 from data_prep.example import Example
 from data_prep.images import png_header
 from data_prep.views import flow as flow_view
@@ -24,6 +26,7 @@ from dualatme_jax.errors import InputError
 from dualatme_jax.files import expanded, read_bytes
 
 _RGB = 2  # PNG's colour type
+_FOLD = re.compile(r'(\A|_)(train|test)\Z', re.IGNORECASE)
 _LARGEST = 2**20  # bytes of an image; the public ones have about 2,000
 
 
@@ -85,7 +88,7 @@ def read(
     regions.check_pair(pair)
     found = survey(source, list_path)
     if found.problems:
-        listing = '\n'.join(f'  {problem}' for problem in found.problems)
+        listing = '\n'.join(collapsed(found.problems))
         raise InputError(f'{len(found.problems)} problems in {source} with {found.list_path}:\n{listing}')
     return Release(
         name='flow_images',
@@ -149,12 +152,26 @@ def _by_stem(source: pathlib.Path) -> tuple[dict[str, pathlib.Path], list[str]]:
     groups = collections.defaultdict(list)
     for path in _files(source, '.png'):
         groups[path.stem.strip()].append(path)
+    _refuse_folds(groups, source)
     problems = [] if groups else [f'no .png in {source}']
     for stem, paths in groups.items():
         if len(paths) > 1:
             names = ', '.join(_name(path, source) for path in paths)
             problems.append(f'{len(paths)} images stand for {stem!r}: {names}; keep one')
     return {stem: paths[0] for stem, paths in groups.items()}, problems
+
+
+def _refuse_folds(groups: Mapping[str, Sequence[pathlib.Path]], source: pathlib.Path) -> None:
+    """Raises InputError for folders of one fold each, in which every image lies once a fold."""
+    copies = [path for paths in groups.values() if len(paths) > 1 for path in paths]
+    folds = {path.parent.parent for path in copies if _FOLD.search(path.parent.parent.name)}
+    if len(folds) > 1:
+        example = _name(min(folds), source)
+        raise InputError(
+            f'--source {source} holds folders of one fold each, such as {example}, as HTNet has them, and '
+            f'so {len(copies)} copies of {len(groups)} images: expected one folder that has each image once, '
+            'such as its STSNet_whole_norm_u_v_os'
+        )
 
 
 def _read_images(rows: list[Row], paths: dict[str, pathlib.Path]) -> tuple[dict[str, np.ndarray], list[str]]:
