@@ -26,6 +26,7 @@ _ADVICE = {
     'different classes': 'another --protocol may keep them apart',
     'expected one such as': '--column subject=HEADER names the right column of the sheet',
     'expected a frame number': '--column onset=HEADER (or apex, offset) names the right column of the sheet',
+    'the middle': '--apex sheet makes them problems',
     'its onset:': '--onset first-there takes the first frame that is there',
     'cannot be decoded': 'copy or unpack the release again',
     'keep one': 'delete the copies, or name the folder of one of them by --source',

@@ -53,6 +53,16 @@ def test_an_apex_that_is_none_is_refused_with_advice(number, message):
     assert apex.choose(clip, ('sheet', 'spotted'), {}) == (None, 'spotted')
 
 
+def test_it_is_known_why_a_choice_was_passed_over():
+    assert apex.passed_over(CLIP, ('sheet', 'middle'), {}) == ''
+    outside = dataclasses.replace(CLIP, apex=31)
+    assert apex.passed_over(outside, ('sheet', 'middle'), {}).startswith(
+        'the sheet: the apex 31 lies outside'
+    )
+    both = apex.passed_over(outside, ('table', 'sheet', 'spotted'), {})
+    assert both.startswith('the apex table has no row of s01,s01_ne_01; the sheet: the apex 31')
+
+
 def test_an_apex_without_a_frame_is_refused():
     clip = clip_of([10, 11, 30], onset=10, apex=20, offset=30)
     with pytest.raises(InputError, match='there is no frame of the apex 20'):

@@ -1,6 +1,7 @@
 """The readers of the databases beyond the composite."""
 
 import csv
+import json
 import os
 
 import pytest
@@ -9,6 +10,7 @@ from test_releases import said, spans
 from tiny_release import frames, video, xlsx
 
 from data_prep import protocols, releases
+from data_prep.__main__ import main
 from dualatme_jax import schema
 from dualatme_jax.errors import InputError
 
@@ -307,6 +309,24 @@ def test_a_video_whose_name_is_not_text_is_a_problem(tmp_path):
     (folder / 'trial_lie_001.mp4').rename(folder / os.fsdecode(b'trial_\xff.mp4'))
     survey = releases.survey('deception', tmp_path, split_by_clip=True)
     assert said(survey, 'trial_\\udcff.mp4', 'rename it')
+
+
+def test_labels_of_the_challenge_are_no_option_of_other_databases(tmp_path, capsys):
+    xlsx(tmp_path / 'cas(me)3_part_A_ME_label_JpgIndex_v2.xlsx', [tiny_release.CASME3_A, *casme3_rows()])
+    given = ['check', '--release', 'casme3', '--source', str(tmp_path)]
+    assert main([*given, '--labels', 'challenge']) == 2
+    assert '--labels challenge: casme3 is no part of the challenge' in capsys.readouterr().err
+
+
+def test_the_687_clips_are_counted_by_the_command(tmp_path, capsys):
+    rows = [*casme3_rows(), ['spNO.9', 'h', 4, 5, 6, '4', 4, 'disgust']]
+    xlsx(tmp_path / 'cas(me)3_part_A_ME_label_JpgIndex_v2.xlsx', [tiny_release.CASME3_A, *rows])
+    given = ['check', '--release', 'casme3', '--source', str(tmp_path), '--protocol', '3class-687']
+    assert main([*given, '--json', '-']) == 1
+    found = json.loads(capsys.readouterr().out)['databases']['casme3']
+    assert (found['protocol'], found['clips'], found['expected']['clips']) == ('3class-687', 3, 687)
+    (left_out,) = found['excluded']
+    assert (left_out['subject'], left_out['clip']) == ('spNO.9', 'h_4')
 
 
 @pytest.fixture

@@ -4,6 +4,8 @@ import pathlib
 import re
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from data_prep import protocols
 from data_prep.clip import Clip, Survey
@@ -106,6 +108,29 @@ def test_words_of_several_classes_are_refused_with_the_classes():
     # The same words may be two classes of one protocol and one of another.
     with pytest.raises(InputError, match='keep one'):
         protocols.label_of(clip('samm', 'anger/contempt'), protocols.find('5class', 'samm'))
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(
+    words=st.lists(
+        st.sampled_from(sorted({word for words in protocols.EMOTIONS.values() for word in words})),
+        min_size=1,
+        max_size=3,
+    ),
+    between=st.sampled_from(['/', ' / ', '+', ', ', ' and ', ' or ', '; ', '|']),
+    protocol=st.sampled_from(protocols.PROTOCOLS),
+    upper=st.booleans(),
+)
+def test_words_have_the_class_that_each_of_them_has(words, between, protocol, upper):
+    database = protocol.databases[0]
+    each = {protocols.label_of(clip(database, word), protocol)[0] for word in words}
+    text = between.join(words)
+    together = clip(database, text.upper() if upper else text)
+    if len(each) == 1:
+        assert {protocols.label_of(together, protocol)[0]} == each
+    else:
+        with pytest.raises(InputError, match='different classes'):
+            protocols.label_of(together, protocol)
 
 
 def test_the_published_687_clips_of_casme3_leave_out_twelve_by_name():
