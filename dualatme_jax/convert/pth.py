@@ -83,6 +83,8 @@ def _torch():
 def _reason(error: Exception, path: pathlib.Path) -> str:
     """Why PyTorch did not load a file; its own message advises to load it unsafely."""
     expected = 'expected tensors only, as `torch.save(model.state_dict(), path)` writes them'
+    if isinstance(error, MemoryError) or 'alloc_cpu' in str(error):
+        return 'asks for more memory than any network here takes, so it was refused; take it anew'
     if 'TorchScript' in str(error):
         return f'holds a TorchScript program, which is code, so it was refused; {expected}'
     if named := re.search(r'GLOBAL ([\w.]+)', str(error)):
