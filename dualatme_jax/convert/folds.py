@@ -9,12 +9,11 @@ import io
 import json
 import pathlib
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
 import numpy as np
-from flax import traverse_util
 
 from dualatme_jax import files, models, schema
 from dualatme_jax.convert import names
@@ -116,13 +115,12 @@ def load(folder: pathlib.Path) -> Folds:
         files.check_checksums(folder, 'converted weights')
         model, variant, classes = _about(folder)
         subjects = _subjects(folder)
-        expected = names.leaves(model, variant, classes)
-        if problems := list(_problems(expected, weights_shapes(folder / WEIGHTS), len(subjects))):
+        stored = weights_shapes(folder / WEIGHTS)
+        if problems := names.misfits(model, variant, classes, stored, stacked=len(subjects)):
             raise ValueError(f'{WEIGHTS}: {"; ".join(problems)}')
         variables = load_weights(folder / WEIGHTS)
-        for path, leaf in traverse_util.flatten_dict(variables).items():
-            if not np.isfinite(leaf).all():
-                raise ValueError(f'{WEIGHTS}: {"/".join(path)} holds numbers that are not finite')
+        if problems := names.not_finite(variables):
+            raise ValueError(f'{WEIGHTS}: {", ".join(problems)} holds numbers that are not finite')
     except Exception as error:  # whatever a damaged file raises, in Orbax too
         raise InputError(f'{folder}: these converted weights are damaged ({error}); convert anew') from error
     return Folds(model, variant, classes, subjects, {'batch_stats': {}} | variables)
@@ -150,32 +148,15 @@ def _about(folder: pathlib.Path) -> tuple[str, str, int]:
 
 def _subjects(folder: pathlib.Path) -> tuple[str, ...]:
     content = files.read_bytes(folder / FOLDS, limit=_MOST_BYTES, what='table of folds')
-    header, *rows = csv.reader(io.StringIO(content.decode()), strict=True)
-    if header != _COLUMNS or any(len(row) != len(_COLUMNS) for row in rows):
+    rows = list(csv.reader(io.StringIO(content.decode()), strict=True))
+    if rows[:1] != [_COLUMNS] or any(len(row) != len(_COLUMNS) for row in rows):
         raise ValueError(f'{FOLDS} is no table of {" and ".join(_COLUMNS)}')
-    subjects = tuple(subject for subject, _ in rows)
+    subjects = tuple(subject for subject, _ in rows[1:])
     for subject in subjects:
         file_name(subject)
     if len(set(subjects)) != len(subjects):
         raise ValueError(f'{FOLDS} has a subject twice')
     return subjects
-
-
-def _problems(
-    expected: Mapping[names.Path, names.Tensor], found: Mapping[names.Path, Any], count: int
-) -> Iterator[str]:
-    """What differs between the leaves of one network, and those of `count` that are stored."""
-    for path, leaf in expected.items():
-        if path not in found and not leaf.optional:
-            yield f'{"/".join(path)} is missing'
-    for path, leaf in found.items():
-        if path not in expected:
-            yield f'{"/".join(path)} is none of the network'
-        else:
-            shape, dtype = (count, *expected[path].shape), expected[path].dtype
-            if (tuple(leaf.shape), str(leaf.dtype)) != (shape, dtype):
-                form = f'{leaf.dtype} {list(leaf.shape)}'
-                yield f'{"/".join(path)} is {form}; expected {dtype} {list(shape)}'
 
 
 def networks(folder: pathlib.Path, model: str) -> tuple[str, Iterator[tuple[str, dict[str, Any]]]]:

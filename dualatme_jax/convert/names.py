@@ -84,6 +84,29 @@ def tensors(model: str, variant: str, classes: int) -> dict[str, Tensor]:
     return _in_order(model, found)
 
 
+def misfits(model: str, variant: str, classes: int, found: Mapping[Path, Any], *, stacked: int) -> list[str]:
+    """What differs between the leaves of so many stacked networks, and those that are found.
+
+    Args:
+      model, variant, classes: of the networks.
+      found: for the path of each leaf what has a `shape` and a `dtype`.
+      stacked: how many networks, each leaf's first axis.
+    """
+    expected = leaves(model, variant, classes)
+    problems = [
+        f'{"/".join(path)} is missing'
+        for path, leaf in expected.items()
+        if path not in found and not leaf.optional
+    ]
+    for path, leaf in found.items():
+        form = f'{leaf.dtype} {list(leaf.shape)}'
+        if path not in expected:
+            problems.append(f'{"/".join(path)} is none of the network')
+        elif form != (wanted := f'{expected[path].dtype} {[stacked, *expected[path].shape]}'):
+            problems.append(f'{"/".join(path)} is {form}; expected {wanted}')
+    return problems
+
+
 def leaves(model: str, variant: str, classes: int) -> dict[Path, Tensor]:
     """What the variables of a network must hold, by the path of each leaf; `shape` is ours here."""
     found = {}
@@ -92,6 +115,12 @@ def leaves(model: str, variant: str, classes: int) -> dict[Path, Tensor]:
         shape = tuple(tensor.shape[axis] for axis in order)
         found[tensor.path] = dataclasses.replace(tensor, shape=shape)
     return found
+
+
+def not_finite(variables: Variables) -> list[str]:
+    """The leaves that hold numbers that are not finite."""
+    flat = traverse_util.flatten_dict(variables)
+    return ['/'.join(path) for path, leaf in flat.items() if not np.isfinite(leaf).all()]
 
 
 def from_torch(model: str, variant: str, classes: int, state_dict: StateDict) -> Variables:

@@ -1,6 +1,7 @@
 """The networks of a trained run, one a left-out subject."""
 
 import collections
+import io
 import json
 import pathlib
 from collections.abc import Iterator
@@ -8,11 +9,15 @@ from typing import Any
 
 import jax
 import pandas as pd
+from flax import traverse_util
 
-from dualatme_jax import ledger, schema
+from dualatme_jax import files, ledger, models, schema
 from dualatme_jax import workdir as workdir_lib
+from dualatme_jax.convert import names
 from dualatme_jax.errors import InputError
 from dualatme_jax.training.checkpoint import load_weights
+
+_MOST_BYTES = 2**28  # of a table of trials, or a config
 
 
 def networks(
@@ -40,38 +45,63 @@ def networks(
         raise InputError(f'{workdir}: this run trained {trained!r}; give that as --model, and not {model!r}')
     bad = chosen[chosen['status'] != ledger.DONE]
     if len(bad):
-        names = ', '.join(f'{row.database}/{row.subject} ({row.status})' for row in bad.itertuples())
-        raise InputError(f'{workdir}: some folds have no weights that can be used: {names}')
+        listing = ', '.join(f'{row.database}/{row.subject} ({row.status})' for row in bad.itertuples())
+        raise InputError(f'{workdir}: some folds have no weights that can be used: {listing}')
 
-    return first.get('model.variant', config['model']['variant']), _variables(workdir, table, chosen)
+    variant = first.get('model.variant', config['model']['variant'])
+    if variant not in models.system(model).variants:
+        raise InputError(f'{workdir}: {model!r} has no variant {variant!r}, which this run trained')
+    return variant, _variables(workdir, table, chosen, model, variant)
 
 
 def _variables(
-    workdir: pathlib.Path, table: pd.DataFrame, chosen: pd.DataFrame
+    workdir: pathlib.Path, table: pd.DataFrame, chosen: pd.DataFrame, model: str, variant: str
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    names = names_of(chosen)
+    subjects = names_of(chosen)
     for wave, rows in chosen.groupby('wave'):
-        folder = workdir / workdir_lib.WAVES / workdir_lib.wave_name(wave) / workdir_lib.WEIGHTS
-        try:
-            variables = load_weights(folder)
-        except InputError:
-            raise
-        except Exception as error:  # Orbax raises many for a damaged one
-            raise InputError(f'{folder}: these weights are damaged ({error})') from error
-        stacked = table.loc[table['wave'] == wave, 'trial'].tolist()
+        folder = workdir / workdir_lib.WAVES / workdir_lib.wave_name(wave)
+        trials = table.loc[table['wave'] == wave, 'trial'].tolist()
+        variables = _weights(folder, model, variant)
+        if len(jax.tree.leaves(variables)[0]) < len(trials):
+            raise InputError(f'{folder} holds fewer networks than {len(trials)}, its trials')
         for trial in rows['trial']:
-            place = stacked.index(trial)
-            yield names[trial], jax.tree.map(lambda leaf, place=place: leaf[place], variables)
+            place = trials.index(trial)
+            yield subjects[trial], jax.tree.map(lambda leaf, place=place: leaf[place], variables)
+
+
+def _weights(folder: pathlib.Path, model: str, variant: str) -> dict[str, Any]:
+    """The networks of a wave; raises InputError unless they are whole."""
+    weights = folder / workdir_lib.WEIGHTS
+    try:
+        # Waves of older versions have no checksums; what is missing altogether is told by `load_weights`.
+        if weights.exists() and (folder / files.CHECKSUMS).exists():
+            files.check_checksums(folder, 'wave')
+        variables = load_weights(weights)
+        found = traverse_util.flatten_dict(variables)
+        kernel = found['params', 'classifier', 'kernel']
+        stacked, classes = len(kernel), kernel.shape[-1]
+        problems = names.misfits(model, variant, classes, found, stacked=stacked)
+        problems += [f'{leaf} holds numbers that are not finite' for leaf in names.not_finite(variables)]
+        if problems:
+            raise ValueError('; '.join(problems))
+    except InputError:
+        raise
+    except Exception as error:  # Orbax raises many for a damaged one
+        raise InputError(f'{weights}: these weights are damaged ({error})') from error
+    return variables
 
 
 def _read(workdir: pathlib.Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     try:
         words = dict.fromkeys(('database', 'subject', 'status'), str)
-        table = pd.read_csv(workdir / workdir_lib.TRIALS, dtype=words, keep_default_na=False)
-        config = json.loads((workdir / workdir_lib.CONFIG).read_text())
-        table[['trial', 'seed', 'point', 'inner', 'wave', 'status']]
+        content = files.read_bytes(workdir / workdir_lib.TRIALS, limit=_MOST_BYTES, what='table of trials')
+        table = pd.read_csv(io.BytesIO(content), dtype=words, keep_default_na=False)
+        numbers = ['trial', 'seed', 'point', 'inner', 'wave']
+        table[numbers] = table[numbers].astype(int)
+        table[list(words)]
+        config = json.loads(files.read_bytes(workdir / workdir_lib.CONFIG, limit=_MOST_BYTES, what='config'))
         config['model']['name'], config['model']['variant']
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(
             f'{workdir} is neither the workdir of a run nor a folder that convert wrote ({error}); '
             'expected one of them as --source of --to-torch'

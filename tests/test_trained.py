@@ -1,0 +1,127 @@
+"""The networks of a run, from a workdir as it should be, and from others. Nothing is trained."""
+
+import json
+import os
+
+import jax
+import numpy as np
+import pandas as pd
+import pytest
+from published_tensors import bits, filled, ststnet_shapes
+
+from dualatme_jax import files
+from dualatme_jax.convert import names, trained
+from dualatme_jax.convert.__main__ import main
+from dualatme_jax.errors import InputError
+from dualatme_jax.training.checkpoint import save_weights
+
+
+def variables(state_dicts):
+    own = [names.from_torch('ststnet', 'paper', 3, state_dict) for state_dict in state_dicts]
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *own)
+
+
+def network(seed):
+    state_dict = filled(ststnet_shapes(), seed)
+    return {name: tensor for name, tensor in state_dict.items() if tensor.ndim}  # a run counts no batches
+
+
+@pytest.fixture
+def workdir(tmp_path):
+    """Of a run of STSTNet with three folds in two waves."""
+    folder = tmp_path / 'run'
+    rows = [(0, 'samm', '6', 0), (1, 'smic', 's01', 0), (2, 'samm', 'NA', 1)]
+    table = pd.DataFrame(rows, columns=['trial', 'database', 'subject', 'wave'])
+    folder.mkdir()
+    table.assign(seed=0, point=0, inner=0, status='done').to_csv(folder / 'trials.csv', index=False)
+    (folder / 'config.json').write_text(json.dumps({'model': {'name': 'ststnet', 'variant': 'paper'}}))
+    for wave, seeds in enumerate(([0, 1], [2])):
+        own = folder / 'waves' / f'wave_{wave:03d}'
+        save_weights(own / 'weights', variables([network(seed) for seed in seeds]))
+        files.write_checksums(own)
+    return folder
+
+
+def refused(capsys, workdir, out):
+    status = main(['--model', 'ststnet', '--to-torch', '--source', str(workdir), '--out', str(out)])
+    captured = capsys.readouterr()
+    assert (status, captured.out) == (2, '')
+    assert not out.exists()
+    return captured.err
+
+
+def test_each_subject_has_its_own_network(workdir):
+    variant, found = trained.networks(workdir, 'ststnet', seed=None, point=None)
+    assert variant == 'paper'
+    for seed, (subject, own) in enumerate(found):
+        assert subject == ('006', 's01', 'NA')[seed]
+        assert sorted(bits(names.to_torch('ststnet', own))) == sorted(bits(network(seed)))
+
+
+@pytest.mark.parametrize(
+    ('change', 'says'),
+    [
+        (lambda own: own['params'].pop('classifier'), "('params', 'classifier', 'kernel')"),
+        (lambda own: own['params']['classifier'].pop('bias'), 'params/classifier/bias is missing'),
+        (lambda own: own.pop('batch_stats'), 'batch_stats/stream1/norm/mean is missing'),
+        (
+            lambda own: own['params'].update(head={'kernel': np.ones((2, 3), np.float32)}),
+            'params/head/kernel is none of the network',
+        ),
+        (
+            lambda own: own['params']['classifier'].update(kernel=np.ones((2, 4, 3), np.float32)),
+            'params/classifier/kernel is float32 [2, 4, 3]; expected float32 [2, 400, 3]',
+        ),
+        (
+            lambda own: own['params']['classifier'].update(bias=np.ones((1, 3), np.float32)),
+            'params/classifier/bias is float32 [1, 3]; expected float32 [2, 3]',
+        ),
+        (
+            lambda own: own['params']['classifier'].update(bias=np.ones((2, 3), np.int32)),
+            'params/classifier/bias is int32 [2, 3]; expected float32 [2, 3]',
+        ),
+        (
+            lambda own: own['params']['classifier'].update(bias=np.full((2, 3), np.nan, np.float32)),
+            'params/classifier/bias holds numbers that are not finite',
+        ),
+    ],
+)
+def test_weights_of_another_form_are_not_written(capsys, workdir, tmp_path, change, says):
+    own = variables([network(0), network(1)])
+    change(own)
+    folder = workdir / 'waves' / 'wave_000'
+    save_weights(folder / 'weights', own)
+    files.write_checksums(folder)
+    error = refused(capsys, workdir, tmp_path / 'out')
+    assert f'{folder}/weights: these weights are damaged' in error
+    assert says in error
+
+
+def test_a_wave_with_fewer_networks_than_trials_is_refused(capsys, workdir, tmp_path):
+    folder = workdir / 'waves' / 'wave_000'
+    save_weights(folder / 'weights', variables([network(0)]))
+    (folder / files.CHECKSUMS).unlink()  # as a version without them left it
+    assert 'holds fewer networks than 2, its trials' in refused(capsys, workdir, tmp_path / 'out')
+
+
+def test_a_changed_wave_is_refused(capsys, workdir, tmp_path):
+    path = next((workdir / 'waves' / 'wave_000' / 'weights' / 'd').iterdir())
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    assert f'{path.name} is damaged' in refused(capsys, workdir, tmp_path / 'out')
+
+
+@pytest.mark.parametrize('name', ['trials.csv', 'config.json'])
+@pytest.mark.parametrize(
+    'content', [None, 'pipe', b'', b'\xff\xfe', b'[]', b'trial,wave\n0,x\n', b'{"model": 1}']
+)
+def test_what_is_no_run_is_refused(capsys, workdir, tmp_path, name, content):
+    (workdir / name).unlink()
+    if content == 'pipe':
+        os.mkfifo(workdir / name)
+    elif content is not None:
+        (workdir / name).write_bytes(content)
+    with pytest.raises(InputError, match='is neither the workdir of a run nor a folder that convert wrote'):
+        trained.networks(workdir, 'ststnet', seed=None, point=None)
+    assert 'is neither the workdir' in refused(capsys, workdir, tmp_path / 'out')
