@@ -22,7 +22,7 @@ RAW = ('casme2', 'smic', 'samm', 'casme_sq', 'casme3', 'mmew', '4dme', 'meview',
 _RELEASE_HELP = """\
 casme2, smic (HS), samm, casme_sq (CAS(ME)^2), casme3, mmew, 4dme, meview, deception (the real-life trial):
 the database as it is released; megc2019_cd: the composite of the first three; flow_images: the public 28x28
-flow images of that composite"""
+flow images of that composite; images: flow images or faces of your own, by --table"""
 _SYNTHETIC_HELP = '; synthetic: the embedded synthetic release, needs no source'
 
 
@@ -73,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar='COMMAND')
     check = commands.add_parser('check', help='check a release', description='Checks a release.')
     check.set_defaults(run=_check, parser=check)
-    _add_release(check, (*RAW, 'flow_images'))
+    _add_release(check, (*RAW, 'flow_images', 'images'))
     check.add_argument(
         '--json', metavar='FILE', help='write everything that was found as JSON too; - for stdout'
     )
@@ -82,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
         'build', help='write a dataset', description='Writes a release as a TFDS dataset.'
     )
     build.set_defaults(run=_build, parser=build)
-    _add_release(build, (*RAW, 'flow_images', 'synthetic'))
+    _add_release(build, (*RAW, 'flow_images', 'images', 'synthetic'))
     build.add_argument('--out', required=True, metavar='DIR', help='the folder that becomes the dataset')
     build.add_argument('--overwrite', action='store_true', help='replace the dataset that --out holds')
     build.add_argument(
@@ -129,6 +129,12 @@ def _add_release(parser: argparse.ArgumentParser, releases: tuple[str, ...]) -> 
         metavar='FILE',
         help="the challenge's list: of flow_images (default: the only .csv below --source); megc2019_cd is "
         'compared with it, row by row',
+    )
+    parser.add_argument(
+        '--table',
+        metavar='FILE',
+        help='of images: a row per clip with the columns database, subject, clip, label and path (and, with '
+        "--view apex, onset_path); paths begin at --source (default: the table's folder)",
     )
     group = parser.add_argument_group('what is in the release')
     group.add_argument(
@@ -197,6 +203,12 @@ def _add_work(parser: argparse.ArgumentParser) -> None:
         help='flow (onset to apex), apex (both faces), clip (30 frames); several: one dataset each, below '
         '--out (default: flow)',
     )
+    group.add_argument(
+        '--size',
+        type=int,
+        metavar='N',
+        help='pixels of the stored flow, or of images (default: 28; of images: the size that they have)',
+    )
     group = parser.add_argument_group('faces')
     group.add_argument(
         '--landmarks',
@@ -246,9 +258,6 @@ def _add_views(parser: argparse.ArgumentParser) -> None:
         '--face-size', type=int, default=224, metavar='N', help='pixels of the aligned face (default: 224)'
     )
     group.add_argument(
-        '--size', type=int, default=28, metavar='N', help='pixels of the stored flow (default: 28)'
-    )
-    group.add_argument(
         '--encoding',
         default='minmax_uint8',
         choices=('minmax_uint8', 'raw'),
@@ -278,7 +287,11 @@ def _add_views(parser: argparse.ArgumentParser) -> None:
 
 
 # The options of a release that is not one of RAW, besides those of every command.
-_OWN = {'flow_images': {'source', 'list', 'regions'}, 'synthetic': {'regions', 'flow', 'seed'}}
+_OWN = {
+    'flow_images': {'source', 'list', 'regions'},
+    'images': {'source', 'table', 'regions', 'size', 'view', 'on_error'},
+    'synthetic': {'regions', 'flow', 'seed'},
+}
 # The options that only some views heed.
 _OF_VIEWS = {
     ('flow',): {'flow', 'flow_setting', 'puzzled', 'size', 'encoding', 'strain', 'strain_smoothing'},
@@ -298,7 +311,7 @@ def _refuse_options(options: argparse.Namespace) -> None:
     if own := _OWN.get(options.release):
         surplus = given - own
     else:
-        surplus = given & {'seed'}
+        surplus = given & {'seed', 'table'}
         for views, names in _OF_VIEWS.items():
             if not set(views) & set(options.view):
                 surplus |= given & names
@@ -351,7 +364,32 @@ def _flow_images(options: argparse.Namespace, skipped: list[str]):
     return flow_images.read(_one_source(options), options.list, pair=options.regions)
 
 
-_RELEASES = {'synthetic': _synthetic, 'flow_images': _flow_images}
+def _images(options: argparse.Namespace, skipped: list[str]):
+    from data_prep import assemble
+    from data_prep.releases import images
+
+    found = _images_survey(options)
+    if found.problems and options.on_error == 'stop':
+        listing = '\n'.join(f'  {problem}' for problem in found.problems)
+        raise InputError(f'{len(found.problems)} problems:\n{listing}\n{assemble.SKIP_HINT}')
+    skipped += map(str, found.problems)
+    return images.read(found, pair=options.regions, skipped=skipped)
+
+
+def _images_survey(options: argparse.Namespace):
+    from data_prep.releases import images
+
+    if not options.table:
+        raise InputError(
+            f'--release images needs --table FILE: a row per clip, columns {", ".join(images.COLUMNS)}'
+        )
+    if len(options.view) > 1:
+        raise InputError(f'--view {" ".join(options.view)}: the images of one --table are one view')
+    source = _one_source(options) if options.source else None
+    return images.survey(options.table, source, view=options.view[0], size=options.size)
+
+
+_RELEASES = {'synthetic': _synthetic, 'flow_images': _flow_images, 'images': _images}
 
 
 def _raw_release(options: argparse.Namespace, skipped: list[str]):
@@ -384,6 +422,9 @@ def _check(options: argparse.Namespace) -> int:
         expanded(options.json, '--json')  # before the faces are looked at
     if options.release == 'flow_images':
         plan = assemble.flow_images_plan(_one_source(options), options.list)
+        problems = plan.problems
+    elif options.release == 'images':
+        plan = assemble.images_plan(_images_survey(options))
         problems = plan.problems
     else:
         plan = assemble.make_plan(options, assemble.survey(options))

@@ -25,6 +25,7 @@ from data_prep.clip import Clip, Problem, Survey
 from data_prep.example import Example
 from data_prep.plan import Plan
 from data_prep.prepared import ApexRule
+from data_prep.protocols import Protocol
 from data_prep.views import VIEWS
 from data_prep.views.apex import ApexView
 from data_prep.views.clip import ClipView
@@ -33,6 +34,7 @@ from data_prep.views.look import Look
 from dualatme_jax import schema
 from dualatme_jax.errors import InputError
 from dualatme_jax.files import expanded
+from dualatme_jax.names import known_first
 
 MEGC2019_CD = 'megc2019_cd'
 LARGEST_FACE = 1024  # pixels; no release has larger ones
@@ -147,6 +149,34 @@ def flow_images_plan(source: str, list_path: str | None) -> Plan:
     )
 
 
+def images_plan(found) -> Plan:
+    """What `check` shows of a table of images."""
+    names = known_first([row.clip.database for row in found.rows])
+    protocol = Protocol(
+        name='own', databases=tuple(names), labels=found.labels, classes={}, source='the table'
+    )
+    surveys = {
+        name: Survey(
+            database=name,
+            source=found.folder,
+            sheet=found.table.name,
+            aligned=True,
+            clips=[row.clip for row in found.rows if row.clip.database == name],
+        )
+        for name in names
+    }
+    return Plan(
+        surveys=surveys,
+        protocols=dict.fromkeys(names, protocol),
+        labels=found.labels,
+        rules={},
+        items=[(row.clip, row.label) for row in found.rows],
+        excluded=dict.fromkeys(names, ()),
+        problems=found.problems,
+        notes=(),
+    )
+
+
 def make_work(
     options: argparse.Namespace, found: Plan, views: Sequence[pipeline.View], cache: Cache
 ) -> pipeline.Work:
@@ -183,7 +213,7 @@ def make_views(options: argparse.Namespace) -> list[pipeline.View]:
             algorithm=algorithm,
             settings=flow.SETTINGS.get(algorithm, {}) | _settings(options.flow_setting),
             face_size=size,
-            size=options.size,
+            size=schema.FLOW_SIZE if options.size is None else options.size,
             encoding=options.encoding,
             strain=options.strain,
             smoothing=flow.SMOOTHING * size if smoothing is None else smoothing,

@@ -46,14 +46,14 @@ def counts_table(plan: Plan) -> Table:
             _beside(sum(classes.values()), sum(expected.values()) if expected else None),
             *(_beside(classes[label], expected.get(label)) for label in plan.labels),
         ]
-        table.add_row(schema.DATABASE_TITLES[database], *cells)
+        table.add_row(schema.title(database), *cells)
     return table
 
 
 def lines(plan: Plan, problems: Sequence[Problem]) -> Iterator[str]:
     """Yields what is to be said in words: sheets, exclusions, notes, problems, and the verdict."""
     for database, survey in plan.surveys.items():
-        title = schema.DATABASE_TITLES[database]
+        title = schema.title(database)
         yield f'{title}: {survey.sheet}; {len(survey.clips)} clips annotated in {survey.source}'
         protocol = plan.protocols[database]
         if database in protocol.notes and protocol.expected_of(survey)[1]:

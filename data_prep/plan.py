@@ -80,7 +80,7 @@ class Plan:
                 text = f'{", ".join(wrong)}: this is not the complete release, or another version of it'
                 own = [(clip, label) for clip, label in self.items if clip.database == database]
                 where = complete.differences(database, protocol.name, survey.version, own)
-                found.append(Problem(row=schema.DATABASE_TITLES[database], text='; '.join([text, *where])))
+                found.append(Problem(row=schema.title(database), text='; '.join([text, *where])))
         return found
 
 

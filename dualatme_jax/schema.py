@@ -17,6 +17,12 @@ DATABASE_TITLES = {
 }
 DATABASES = tuple(DATABASE_TITLES)
 
+
+def title(database: str) -> str:
+    """What tables call a database: one of the user's own by its name."""
+    return DATABASE_TITLES.get(database, database)
+
+
 # The databases of MEGC2019-CD, the composite.
 COMPOSITE = ('casme2', 'smic', 'samm')
 

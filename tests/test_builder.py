@@ -58,7 +58,7 @@ def example(number):
 
 VIEWS = {
     'flow': builder.View(features=flow_view.features(), recipe={'own': 1}),
-    'raw': builder.View(features=flow_view.features(56, 'raw'), recipe={}),
+    'raw': builder.View(features=flow_view.features((56, 56), 'raw'), recipe={}),
     'apex': builder.View(features=APEX.features(), recipe=APEX.recipe()),
     'clip': builder.View(features=CLIP.features(), recipe=CLIP.recipe()),
 }

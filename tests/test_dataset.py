@@ -198,10 +198,7 @@ def test_other_features_are_refused_by_name(folder):
 def test_flow_of_another_size_is_read(tmp_path, shape):
     flows = np.random.default_rng(0).integers(0, 256, (2, *shape), dtype=np.uint8)
     views = {'flow': dict(zip((schema.FLOW, schema.FLOW_PUZZLED), flows, strict=True))}
-    features = {
-        key: tfds.features.Image(shape=shape, encoding_format='png')
-        for key in (schema.FLOW, schema.FLOW_PUZZLED)
-    }
+    features = flow_view.features(shape[:2])
     clip = dataclasses.replace(example(*KEYS[0]), views=views)
     made = dataclasses.replace(release(clip), views={'flow': builder.View(features=features, recipe={})})
     builder.write(made, tmp_path / 'other')

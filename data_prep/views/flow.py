@@ -87,7 +87,7 @@ class FlowView:
 
     def features(self) -> dict:
         """The features of its dataset."""
-        return features(self.size, self.encoding)
+        return features((self.size, self.size), self.encoding)
 
     def make(self, prepared: Prepared, cache: Cache) -> dict[str, bytes | np.ndarray]:
         """Computes the view of one clip: a value for each of `features`."""
@@ -122,12 +122,12 @@ class FlowView:
         return images.encode_png(flow.minmax(stored)) if self.encoding == 'minmax_uint8' else stored
 
 
-def features(size: int = schema.FLOW_SIZE, encoding: str = 'minmax_uint8') -> dict:
-    """The features of a dataset of flow: schema key -> TFDS feature."""
+def features(size: tuple[int, int] = schema.FLOW_SHAPE[:2], encoding: str = 'minmax_uint8') -> dict:
+    """The features of a dataset of flow, of `size` (height, width): schema key -> TFDS feature."""
     import tensorflow_datasets as tfds  # the workers that compute do without it
 
     def feature(whose: str):
-        shape = (size, size, len(schema.FLOW_CHANNELS))
+        shape = (*size, len(schema.FLOW_CHANNELS))
         motion = f'motion of the {whose} from onset to apex: u rightwards, v downwards, strain'
         if encoding == 'minmax_uint8':
             doc = tfds.features.Documentation(f'{motion}; each min-max scaled by clip', '0..255')

@@ -160,7 +160,7 @@ def subsets(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
 def titled_subsets(table: pd.DataFrame) -> dict[str, tuple[str, pd.DataFrame]]:
     """The sets that are shown: name -> (title, rows). One database alone is not shown twice."""
     sets = subsets(table)
-    titles = {name: schema.DATABASE_TITLES.get(name, name) for name in sets}
+    titles = {name: schema.title(name) for name in sets}
     if len(sets) == 2:
         del sets[schema.FULL]
     else:
