@@ -3,11 +3,12 @@
 import collections
 import dataclasses
 import functools
+import itertools
 import os
 import pathlib
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from dualatme_jax.errors import InputError
 from dualatme_jax.files import expanded
@@ -21,6 +22,12 @@ _HIDDEN = ('.', '~$')
 _JUNK = frozenset({'__MACOSX', 'Thumbs.db'})
 
 _LAST_NUMBER = re.compile(r'(\d+)\D*\Z')
+# What file managers and browsers add to the name of a copy.
+_COPY = re.compile(
+    r'(\s*\((\d+|(another )?copy( \d+)?)\)|[\s_-]+(copy|kopie|copie|copia|\N{CJK UNIFIED IDEOGRAPH-526F}'
+    r'\N{CJK UNIFIED IDEOGRAPH-672C})(\s*\(?\d+\)?)?)+\Z',
+    re.IGNORECASE,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -170,20 +177,50 @@ def _is_folder(entry: os.DirEntry) -> bool:
 def listing(path: pathlib.Path) -> Listing:
     """Lists the images of a folder by their frame number: the last run of digits in the name.
 
+    What marks a copy, as `(1)` or `- Copy` do, is no number; where all images are called the same but for a
+    number in brackets, as after renaming them together, it is.
+
     Raises:
       InputError: the folder cannot be listed.
     """
-    names = collections.defaultdict(list)
+    stems = {}
     try:
         with os.scandir(path) as entries:
             for entry in entries:
                 stem, _, suffix = entry.name.rpartition('.')
-                number = _LAST_NUMBER.search(stem) if suffix.lower() in IMAGES else None
-                if number and not entry.name.startswith(_HIDDEN):
-                    names[int(number[1])].append(entry.name)
+                if suffix.lower() in IMAGES and not entry.name.startswith(_HIDDEN):
+                    stems[entry.name] = stem
     except OSError as error:
         raise InputError(f'{path} cannot be listed: {error.strerror or error}') from error
+    originals = {name: _COPY.sub('', stem) for name, stem in stems.items()}
+    together = len(set(originals.values())) == 1 and all(originals[name] != stems[name] for name in stems)
+    names = collections.defaultdict(list)
+    for name, stem in stems.items():
+        original = None if together else _LAST_NUMBER.search(originals[name])
+        if number := original or _LAST_NUMBER.search(stem):
+            names[int(number[1])].append(name)
+    by_length = {number: sorted(same, key=lambda name: (len(name), name)) for number, same in names.items()}
     return Listing(
-        {number: path / min(same) for number, same in sorted(names.items())},
+        {number: path / same[0] for number, same in sorted(by_length.items())},  # the original, not a copy
         {number: sorted(same) for number, same in sorted(names.items()) if len(same) > 1},
     )
+
+
+def strays(numbers: Collection[int]) -> list[int]:
+    """Returns the frame numbers that lie far outside of the run of the others, ascending.
+
+    The run is the longest one without a gap that is wide for such a folder: as wide as the run would be
+    without gaps, and ten times as wide as is usual in it.
+    """
+    ordered = sorted(numbers)
+    steps = [after - before for before, after in itertools.pairwise(ordered)]
+    if len(steps) < 2:
+        return []
+    wide = max(len(ordered), 10 * sorted(steps)[(len(steps) - 1) // 2])
+    runs = [[ordered[0]]]
+    for number, step in zip(ordered[1:], steps, strict=True):
+        if step > wide:
+            runs.append([])
+        runs[-1].append(number)
+    longest = max(runs, key=len)
+    return [number for run in runs if run is not longest for number in run]

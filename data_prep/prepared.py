@@ -94,8 +94,19 @@ class Prepared:
         return [self._digest(number) for number in self.span_numbers]
 
     def pair(self, size: int) -> tuple[np.ndarray, np.ndarray]:
-        """The aligned faces of the onset and the apex frame, [S, S, 3] uint8 each."""
-        return self._aligned_frame(self.clip.onset, size), self._aligned_frame(self.clip.apex, size)
+        """The aligned faces of the onset and the apex frame, [S, S, 3] uint8 each.
+
+        Raises:
+          InputError: a frame that cannot be decoded, or one picture twice.
+        """
+        onset, apex = (self._aligned_frame(number, size) for number in (self.clip.onset, self.clip.apex))
+        if np.array_equal(onset, apex):
+            names = ' and '.join(map(self.clip.frames.name, (self.clip.onset, self.clip.apex)))
+            raise InputError(
+                f'no motion: {names}, onset and apex, show the same picture; one of them is a copy, or the '
+                'apex is wrong'
+            )
+        return onset, apex
 
     def span(self, size: int) -> Iterator[np.ndarray]:
         """Yields the aligned faces from onset to offset, [S, S, 3] uint8 each, one at a time."""

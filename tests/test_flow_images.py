@@ -326,3 +326,21 @@ def test_the_public_release_is_complete(tmp_path):
     }
     first = cv2.imread(str(next(REAL.rglob('sub01_EP02_01f*.png'))))[..., ::-1]
     np.testing.assert_array_equal(data.flow[0], first)
+
+
+def test_an_image_without_motion_and_one_that_is_a_pipe_are_named(source):
+    still, pipe, *_ = sorted((source / 'images').iterdir())
+    image = np.full(schema.FLOW_SHAPE, 128, np.uint8)
+    image[..., 2] = np.arange(28)
+    still.write_bytes(png(image))
+    pipe.unlink()
+    os.mkfifo(pipe)
+    told = problems_of(source)
+    assert f'{still.name!r}: no motion' in told
+    assert repr(pipe.stem.strip()) in told
+
+
+def test_a_list_that_is_a_pipe_is_refused(source, tmp_path):
+    os.mkfifo(tmp_path / 'list.csv')
+    with pytest.raises(InputError, match='it is a pipe'):
+        flow_images.survey(source, tmp_path / 'list.csv')

@@ -96,3 +96,67 @@ def test_a_tree_without_some_folders(tmp_path):
     tiny_release.frames(tmp_path / 'frame' / 'a', [1])
     tiny_release.frames(tmp_path / 'depth' / 'a', [1])
     assert len(folders.walk(tmp_path).without(r'\Adepth').find('a')) == 1
+
+
+@pytest.mark.parametrize(
+    ('name', 'doubles'),
+    [
+        ('image559741 (1).bmp', {559741}),
+        ('image559741(2).bmp', {559741}),
+        ('image559741 - Copy.bmp', {559741}),
+        ('image559741 - Copy (2).bmp', {559741}),
+        ('image559741 copy 3.bmp', {559741}),
+        ('image559741 (another copy).bmp', {559741}),
+        ('image559741_Kopie.bmp', {559741}),
+        ('image559741 (1) (1).bmp', {559741}),
+        ('image559750 (1).bmp', set()),  # without its original, the frame itself
+    ],
+)
+def test_a_copy_has_the_number_of_its_original(tmp_path, name, doubles):
+    tiny_release.frames(tmp_path, range(559740, 559745), 'image{}.bmp')
+    (tmp_path / name).write_bytes(b'')
+    listing = folders.listing(tmp_path)
+    assert set(listing.doubles) == doubles
+    assert min(listing.paths) == 559740
+    assert listing.paths[559741] == tmp_path / 'image559741.bmp'
+
+
+@pytest.mark.parametrize('stem', ['img', 'sub01_EP02', 's01 (2) a'])
+def test_a_number_in_brackets_is_the_frame_s_where_all_have_one(tmp_path, stem):
+    tiny_release.frames(tmp_path, range(1, 6), stem + ' ({}).jpg')
+    listing = folders.listing(tmp_path)
+    assert list(listing.paths) == [1, 2, 3, 4, 5]
+    assert not listing.doubles
+
+
+def test_a_frame_and_its_copy_are_no_series(tmp_path):
+    for name in ('image559740.bmp', 'image559740 (1).bmp'):
+        (tmp_path / name).write_bytes(b'')
+    assert list(folders.listing(tmp_path).doubles) == [559740]
+
+
+def test_the_first_of_a_series_may_lack_its_number(tmp_path):
+    tiny_release.frames(tmp_path, range(2, 6), 'img ({}).jpg')
+    (tmp_path / 'img.jpg').write_bytes(b'')
+    assert list(folders.listing(tmp_path).paths) == [2, 3, 4, 5]
+
+
+@pytest.mark.parametrize(
+    ('numbers', 'strays'),
+    [
+        ([1, *range(559740, 559776)], [1]),
+        ([*range(559740, 559776), 5597400], [5597400]),
+        ([1, 2, *range(100, 120), 900], [1, 2, 900]),
+        ([*range(1, 21), 60], [60]),
+        ([1, 559740, 559741], [1]),
+        (range(1, 30), []),
+        ([*range(1, 10), *range(15, 30)], []),  # some frames are missing
+        ([46, 59, 86], []),  # onset, apex and offset alone
+        (range(0, 400, 25), []),
+        ([7, 5000], []),  # which of them is right cannot be known
+        ([7], []),
+        ([], []),
+    ],
+)
+def test_numbers_far_outside_of_the_run_are_found(numbers, strays):
+    assert folders.strays(numbers) == strays

@@ -223,6 +223,23 @@ def test_a_bad_frame_stops_the_build_or_is_skipped(own, tmp_path, capsys):
     assert 'truncated' in dataset.load(tmp_path / 'out').metadata['skipped'][0]
 
 
+@pytest.mark.parametrize('view', ['flow', 'apex'])
+def test_a_clip_without_any_motion_is_a_problem_by_name(own, tmp_path, capsys, view):
+    still = sorted((own / '006/006_2_1').iterdir())
+    for frame in still[1:]:
+        frame.write_bytes(still[0].read_bytes())
+    assert main(arguments(own, '--workers', '1', command='check')) == 1
+    assert f'6/006_2_1: no motion: {still[0]} and {still[2]}, onset and apex' in capsys.readouterr().out
+    assert build(own, tmp_path / 'out', '--view', view) == 2
+    assert '6/006_2_1: no motion' in capsys.readouterr().err
+
+
+def test_a_flow_that_is_the_same_everywhere_is_no_motion(own, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(flow, 'optical_flow', lambda solver, onset, apex: np.ones((224, 224, 2), np.float32))
+    assert build(own, tmp_path / 'out') == 2
+    assert 'no motion: the flow of the face is the same everywhere' in capsys.readouterr().err
+
+
 def test_nothing_is_written_when_every_clip_is_bad(own, tmp_path, capsys):
     for frame in own.rglob('*.jpg'):
         frame.write_bytes(b'')

@@ -3,6 +3,7 @@
 import collections
 import csv
 import pathlib
+import re
 
 import openpyxl
 import pytest
@@ -301,6 +302,25 @@ def test_smic(tmp_path, form):
     assert not survey.problems
     assert said(survey, 'missing between onset and offset: 1', key=('smic', 's20', 's20_sur_11'), notes=True)
     assert len(survey.notes) == 1
+
+
+@pytest.mark.parametrize(
+    ('name', 'text'),
+    [
+        (
+            'image559740 (1).bmp',
+            r'image559740 \(1\).bmp and image559740.bmp in .* both have',
+        ),
+        ('image1.bmp', 'image1.bmp in .* lie far outside of the other frames, 559740 to 559744'),
+        ('image5597400.bmp', 'image5597400.bmp in .* lie far outside'),
+    ],
+)
+def test_smic_with_a_file_that_is_no_frame_of_the_clip(tmp_path, name, text):
+    tiny_release.smic(tmp_path)
+    (tmp_path / 'SMIC_all_raw/HS/s01/micro/negative/s01_ne_01' / name).write_bytes(b'')
+    survey = releases.survey('smic', tmp_path)
+    assert [problem.key for problem in survey.problems] == [('smic', 's01', 's01_ne_01')]
+    assert re.search(text, survey.problems[0].text)
 
 
 def test_smic_in_both_forms(tmp_path):

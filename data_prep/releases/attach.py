@@ -110,9 +110,12 @@ def note_others(sources: Sources, candidates: Iterable[Source], tree: Tree, find
     used = {_path(source) for found in sources.values() for source in found}
     others = [tree.show(_path(source)) for source in candidates if _path(source) not in used]
     if others and any(sources.values()):
-        more = f' and {len(others) - _SHOWN} more' if len(others) > _SHOWN else ''
-        shown = ', '.join(others[:_SHOWN]) + more
-        findings.note(str(tree.source), f'no row names the frames of {len(others)} others: {shown}')
+        findings.note(str(tree.source), f'no row names the frames of {len(others)} others: {_some(others)}')
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f' and {len(names) - _SHOWN} more' if len(names) > _SHOWN else ''
+    return ', '.join(names[:_SHOWN]) + more
 
 
 def _filled(found: Sequence[Folder]) -> list[Folder]:
@@ -151,10 +154,18 @@ def _with_frames(
         text = f'{name}: {place} is empty: it holds no image with a number in its name'
         findings.problem(clip.row, text, clip)
         return clip
-    if whole:
-        clip = dataclasses.replace(clip, onset=min(listed.paths), offset=max(listed.paths))
-    elif clip.offset == schema.UNKNOWN_FRAME and found[0].name.endswith(folders.fold(clip.clip)):
-        clip = dataclasses.replace(clip, offset=max(listed.paths))
+    ended = clip.offset == schema.UNKNOWN_FRAME and found[0].name.endswith(folders.fold(clip.clip))
+    if whole or ended:
+        if strays := folders.strays(listed.paths):
+            files = _some([listed.paths[number].name for number in strays])
+            run = sorted(listed.paths.keys() - set(strays))
+            text = (
+                f'{name}: {files} in {place} lie far outside of the other frames, {run[0]} to {run[-1]}: '
+                'take them away, or rename them if they are frames of the clip'
+            )
+            findings.problem(clip.row, text, clip)
+        onset = min(listed.paths) if whole else clip.onset
+        clip = dataclasses.replace(clip, onset=onset, offset=max(listed.paths))
     _check_end(clip, place, findings)
     first, last = _span(clip, listed.paths)
     for number, files in listed.doubles.items():

@@ -181,7 +181,10 @@ def _read_images(rows: list[Row], paths: dict[str, pathlib.Path]) -> tuple[dict[
             problems.append(f'list, line {row.line}: no image {row.stem!r}')
             continue
         try:
-            images[row.stem] = decode_png(read_bytes(paths[row.stem], limit=_LARGEST, what='flow image'))
+            image = decode_png(read_bytes(paths[row.stem], limit=_LARGEST, what='flow image'))
+            if not np.ptp(image[..., :2], axis=(0, 1)).any():
+                raise InputError('no motion: u and v are the same everywhere')
+            images[row.stem] = image
         except InputError as error:
             problems.append(f'{paths[row.stem].name!r}: {error}')
     return images, problems

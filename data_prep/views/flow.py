@@ -107,6 +107,9 @@ class FlowView:
             puzzled = flow.channels(stacked, self.strain, smoothing=self.smoothing, seam=seam)
         else:
             puzzled = regions.puzzle(channels, self.pair, boxes)
+        for face, motion in (('face', channels), ('puzzled face', puzzled)):
+            if not np.ptp(motion[..., :2], axis=(0, 1)).any():
+                raise InputError(f'no motion: the flow of the {face} is the same everywhere')
         return {schema.FLOW: self._encode(channels), schema.FLOW_PUZZLED: self._encode(puzzled)}
 
     def _solver(self):
