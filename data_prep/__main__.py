@@ -189,7 +189,7 @@ def _add_release(parser: argparse.ArgumentParser, releases: tuple[str, ...]) -> 
         action='append',
         default=[],
         metavar='[DATABASE=]FILE',
-        help='a table subject,clip,onset,apex,offset',
+        help='a workbook or CSV with the columns subject, clip, onset, apex and offset',
     )
 
 

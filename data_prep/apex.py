@@ -7,22 +7,32 @@ import dataclasses
 import os
 import pathlib
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import cv2
 import numpy as np
 
-from data_prep import csv_file
+from data_prep import cells, sheet
 from data_prep.clip import Clip
 from data_prep.regions import Box
-from data_prep.releases import smic
-from dualatme_jax import schema
+from data_prep.releases import casme2, mmew, samm, smic
+from dualatme_jax import schema, workbook
 from dualatme_jax.errors import InputError
 
 CHOICES = ('table', 'sheet', 'middle', 'spotted')
 COLUMNS = (schema.SUBJECT, schema.CLIP, schema.ONSET, schema.APEX, schema.OFFSET)
 
-_MISSING = ('', '/')  # so the sheets write that there is no apex
+_HEADERS = {  # field -> the names under which its column is known
+    'database': ('database', 'dataset'),
+    'subject': ('subject', 'sub', 'participant', 'person'),
+    'clip': ('clip', 'filename', 'file', 'video', 'sequence'),
+    'onset': ('onset', 'onset_frame', 'start'),
+    'apex': ('apex', 'apex_frame'),
+    'offset': ('offset', 'offset_frame', 'end'),
+}
+_SUBJECTS = {'casme2': casme2.SUBJECT, 'samm': samm.SUBJECT, 'mmew': mmew.SUBJECT}  # their spellings
+_DECIMALS = re.compile(r'\A(\d+)\.0+\Z')  # a number typed as text
 _SPOTTED = 'ENM'  # regions
 _BLUR = 1 / 64  # of the face's size: standard deviation of the blur that takes the sensor's noise
 
@@ -46,11 +56,13 @@ Table = Mapping[tuple[str, str], Row]  # (subject, clip) -> row
 
 
 def read_table(path: str | os.PathLike, database: str) -> Table:
-    """Reads a CSV table of apexes with the columns `COLUMNS`, in any order.
+    """Reads a table of apexes: a workbook or a CSV file, its columns by their names, as label sheets are.
+
+    Without a header, its columns are `COLUMNS`, and what follows them is not read.
 
     Args:
-      path: the file. If it has a column `database`, rows of other databases are left out. SMIC's `s1` and
-        `s1_ne_01` are read as its reader writes them, `s01` and `s01_ne_01`.
+      path: the file. If it has a column `database`, rows of other databases are left out. Subjects, and
+        SMIC's clips, are read as the database's reader writes them: `20` and `S20` are `s20` in SMIC.
       database: one of `schema.DATABASES`.
 
     Raises:
@@ -58,18 +70,23 @@ def read_table(path: str | os.PathLike, database: str) -> Table:
     """
     path = pathlib.Path(path)
     table: dict[tuple[str, str], Row] = {}
-    for place, fields in _rows(path):
-        if fields.get(schema.DATABASE, database) != database:
+    for row in _recognised(path).rows:
+        names = {field: cells.text(row.cells.get(field)) for field in (schema.DATABASE, *COLUMNS[:2])}
+        if (names.pop(schema.DATABASE) or database).casefold() != database:
             continue
-        key = fields[schema.SUBJECT], fields[schema.CLIP]
-        if database == smic.DATABASE:
-            key = smic.spelt(key[0]), smic.spelt(key[1])
+        frames = {
+            field: _frame(row.cells.get(field), f'{row.place}, column {field}') for field in COLUMNS[2:]
+        }
+        if missing := [field for field, name in names.items() if not name]:
+            if set(frames.values()) == {schema.UNKNOWN_FRAME}:
+                continue  # a remark
+            raise InputError(f'{row.place}: the {missing[0]} is empty, but the row has frame numbers')
+        key = _spelt(database, *names.values())
         if key in table:
             raise InputError(
-                f'{place}: {"/".join(key)} stands in {table[key].place} already: keep one of them'
+                f'{row.place}: {"/".join(key)} stands in {table[key].place} already: keep one of them'
             )
-        frames = (_frame(fields[column], f'{place}, column {column}') for column in COLUMNS[2:])
-        table[key] = Row(*frames, place)
+        table[key] = Row(*frames.values(), row.place)
     if not table:
         raise InputError(f'{path} has no row of {database}: expected one for each clip, {",".join(COLUMNS)}')
     return table
@@ -247,27 +264,46 @@ def _checked(apex: int, clip: Clip, place: str) -> int:
     return apex
 
 
-def _rows(path: pathlib.Path) -> Iterator[tuple[str, dict[str, str]]]:
-    """Yields file and row, and column -> field, of the rows that are not empty."""
-    rows = csv_file.rows(path, 'apex table')
-    header = [name.lower() for name in next(rows, (1, []))[1]]
-    missing = [column for column in COLUMNS if column not in header]
-    if missing:
-        raise InputError(
-            f'{path}, row 1: no column {", ".join(missing)}; expected the header {",".join(COLUMNS)}'
-        )
-    for line, fields in rows:
-        if not any(fields):
+def _recognised(path: pathlib.Path) -> sheet.Table:
+    """Returns the only worksheet of a file that has the columns, or has no header but such cells."""
+    found, refused = [], []
+    for worksheet in workbook.read(path):
+        if worksheet.rows and all(map(_is_frame, [*worksheet.rows[0], *[None] * 5][2:5])):
+            found.append(sheet.by_position(worksheet, COLUMNS))
             continue
-        place = f'{path}, row {line}'
-        if len(fields) != len(header):
-            raise InputError(f'{place}: {len(fields)} columns, expected {len(header)} as in the header')
-        yield place, dict(zip(header, fields, strict=True))
+        try:
+            found.append(sheet.by_columns(worksheet, _HEADERS, optional=(schema.DATABASE,)))
+        except InputError as error:
+            refused.append(str(error))
+    if len(found) != 1:
+        reasons = ': ' + '; '.join(refused) if refused else ''
+        raise InputError(
+            f'the apex table {path} has {len(found)} worksheets with the columns {",".join(COLUMNS)}, '
+            f'expected one{reasons}'
+        )
+    return found[0]
 
 
-def _frame(text: str, place: str) -> int:
-    if text in _MISSING:
-        return schema.UNKNOWN_FRAME
-    if not re.fullmatch('[0-9]{1,9}', text):
-        raise InputError(f"{place}: {text!r}, expected a frame number, or '/' where there is none")
-    return int(text)
+def _is_frame(cell: Any) -> bool:
+    try:
+        return cells.frame(cell) != schema.UNKNOWN_FRAME
+    except ValueError:
+        return False
+
+
+def _spelt(database: str, subject: str, clip: str) -> tuple[str, str]:
+    subject = _DECIMALS.sub(r'\1', subject)
+    if database == smic.DATABASE:
+        return smic.spelt(subject), smic.spelt(clip)
+    read = _SUBJECTS.get(database, str)
+    return read(subject) or subject, clip
+
+
+def _frame(cell: Any, place: str) -> int:
+    try:
+        return cells.frame(cell)
+    except ValueError as error:
+        found = cells.text(cell)[:80]
+        raise InputError(
+            f"{place}: {found!r}, expected a frame number, or '/' where there is none"
+        ) from error

@@ -4,6 +4,7 @@ import pathlib
 import cv2
 import numpy as np
 import pytest
+import tiny_release
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -140,13 +141,14 @@ def test_rows_of_other_databases_are_left_out(tmp_path):
 @pytest.mark.parametrize(
     ('text', 'message'),
     [
-        ('', 'row 1: no column subject, clip, onset, apex, offset'),
-        ('subject,clip,onset,offset\n', 'row 1: no column apex'),
+        ('', 'none of the columns'),
+        ('subject,clip,onset,offset\n', 'row 1: has the columns subject, clip, onset, offset; without apex'),
         (HEADER, 'has no row of smic'),
         (f'{HEADER}a,b,1,2,x\n', "row 2, column offset: 'x', expected a frame number"),
         (f'{HEADER}a,b,1,2.5,3\n', "row 2, column apex: '2.5'"),
         (f'{HEADER}\na,b,1,2,3\na,b,1,2,3\n', 'row 4: a/b stands in .*row 3 already'),
-        (f'{HEADER}a,b,1,2\n', 'row 2: 4 columns, expected 5'),
+        (f'{HEADER},b,1,2,3\n', 'row 2: the subject is empty, but the row has frame numbers'),
+        (f'{HEADER}a,b,-1,2,3\n', "row 2, column onset: '-1'"),
     ],
 )
 def test_a_faulty_table_is_refused_by_row_and_column(tmp_path, text, message):
@@ -155,7 +157,7 @@ def test_a_faulty_table_is_refused_by_row_and_column(tmp_path, text, message):
 
 
 def test_a_table_that_is_not_there_is_refused(tmp_path):
-    with pytest.raises(InputError, match='cannot read the apex table'):
+    with pytest.raises(InputError, match=r'cannot read the sheet .*none\.csv'):
         apex.read_table(tmp_path / 'none.csv', 'smic')
 
 
@@ -226,6 +228,49 @@ def test_clips_of_smic_are_found_in_any_spelling(tmp_path, row):
     table = table_of(tmp_path, f'{HEADER}{row},10,14,30\n')
     assert apex.choose(CLIP, ('table',), table) == (14, 'table')
     assert ('s1', 's1_ne_1') in table_of(tmp_path, f'{HEADER}s1,s1_ne_1,10,14,30\n', 'samm')
+
+
+@pytest.mark.parametrize(
+    ('database', 'subject', 'clip', 'key'),
+    [
+        ('smic', 20, 's20_ne_01', ('s20', 's20_ne_01')),
+        ('smic', '20.0', 's20_ne_1', ('s20', 's20_ne_01')),
+        ('casme2', 1, 'EP02_01f', ('sub01', 'EP02_01f')),
+        ('casme2', 'sub1', 'EP02_01f', ('sub01', 'EP02_01f')),
+        ('samm', '006', '006_1_2', ('6', '006_1_2')),
+        ('mmew', 's7', 'S07-05-001', ('S07', 'S07-05-001')),
+        ('casme3', 'spNO.1', 'a', ('spNO.1', 'a')),
+    ],
+)
+@pytest.mark.parametrize('kind', ['xlsx', 'csv', 'semicolons', 'without a header'])
+def test_a_table_is_read_as_a_sheet_is(tmp_path, database, subject, clip, key, kind):
+    """Other names of columns, numbers with decimals, a workbook, other columns between and behind."""
+    header = ['no.', 'Subject', 'Filename', 'onset_frame', 'Apex Frame', 'Offset', 'label']
+    row = [1, subject, clip, 17581039, '17581048.0', 17581055.0, 2]
+    path = tmp_path / 'apex.csv'
+    if kind == 'xlsx':
+        path = tiny_release.xlsx(tmp_path / 'apex.xlsx', [['Apexes'], header, row, [None, 'made by hand']])
+    elif kind == 'without a header':
+        path.write_text(','.join(map(str, row[1:])) + '\n')
+    else:
+        lines = [';'.join(map(str, line)) for line in (header, row)]
+        text = '\n'.join(lines)
+        path.write_text(text if kind == 'semicolons' else text.replace(';', ','))
+    table = apex.read_table(path, database)
+    assert list(table) == [key]
+    found = table[key]
+    assert (found.onset, found.apex, found.offset) == (17581039, 17581048, 17581055)
+
+
+def test_a_workbook_with_two_tables_or_none_is_refused(tmp_path):
+    rows = [list(apex.COLUMNS), ['s01', 's01_ne_01', 1, 2, 3]]
+    for others, number in ((rows, 2), ([['x']], 1)):
+        path = tiny_release.xlsx(tmp_path / 'apex.xlsx', rows, other=others)
+        if number == 1:
+            assert len(apex.read_table(path, 'smic')) == 1
+            continue
+        with pytest.raises(InputError, match='has 2 worksheets with the columns subject,clip,onset,apex'):
+            apex.read_table(path, 'smic')
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason='needs the apex table of SMIC-HS')

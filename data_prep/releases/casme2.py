@@ -13,6 +13,7 @@ from data_prep.clip import Clip, Survey
 from data_prep.releases import annotations, attach
 
 DATABASE = 'casme2'
+SUBJECT = annotations.numbered('sub(?:ject)?', 'sub{:02}')  # its spelling
 COLUMNS = {
     'subject': ('Subject', 'Sub'),
     'clip': ('Filename', 'Clip', 'Video'),
@@ -48,8 +49,7 @@ def survey(
         tree, sheet, COLUMNS, official='CASME2*coding*', optional=('action_units', 'notes'), named=column
     )
     findings = annotations.Findings()
-    subject = annotations.numbered('sub(?:ject)?', 'sub{:02}')
-    clips = annotations.clips(table, DATABASE, findings, subject=subject, example='1 or sub01')
+    clips = annotations.clips(table, DATABASE, findings, subject=SUBJECT, example='1 or sub01')
     sources = attach.by_trail(clips, tree, lambda clip: [(clip.subject, clip.clip)])
     sources, form = attach.choose_form(sources, attach.form, frames)
     clips = attach.attach(clips, sources, tree, findings, example='sub01/EP02_01f')

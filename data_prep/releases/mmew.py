@@ -17,6 +17,7 @@ from data_prep.releases.annotations import Findings
 from dualatme_jax.errors import InputError
 
 DATABASE = 'mmew'
+SUBJECT = annotations.numbered('s(?:ub)?', 'S{:02}')  # its spelling
 COLUMNS = {
     'subject': ('Subject',),
     'clip': ('Filename',),
@@ -59,8 +60,7 @@ def survey(
         if sheet or any('mmew' in folders.fold(path.name) for path in tree.sheets):
             raise
         return _without_sheet(tree, findings)
-    subject = annotations.numbered('s(?:ub)?', 'S{:02}')
-    clips = annotations.clips(table, DATABASE, findings, subject=subject, example='13 or S13')
+    clips = annotations.clips(table, DATABASE, findings, subject=SUBJECT, example='13 or S13')
     sources = attach.by_trail(clips, tree, lambda clip: [(clip.emotion, clip.clip), (clip.clip,)])
     clips = attach.attach(clips, sources, tree, findings, example=EXAMPLE)
     others = (folder for folder in tree.folders if folder.image and _CLIP.fullmatch(folder.name))

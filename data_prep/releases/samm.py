@@ -13,6 +13,7 @@ from data_prep.clip import Survey
 from data_prep.releases import annotations, attach
 
 DATABASE = 'samm'
+SUBJECT = annotations.numbered('sub(?:ject)?', '{}')  # its spelling
 COLUMNS = {
     'subject': ('Subject',),
     'clip': ('Filename', 'Clip', 'Video'),
@@ -49,8 +50,7 @@ def survey(
     )
     findings = annotations.Findings()
     # The challenge's list writes 6 for 006.
-    subject = annotations.numbered('sub(?:ject)?', '{}')
-    clips = annotations.clips(table, DATABASE, findings, subject=subject, example='006')
+    clips = annotations.clips(table, DATABASE, findings, subject=SUBJECT, example='006')
     sources = attach.by_trail(clips, tree, lambda clip: [(clip.subject.zfill(3), clip.clip), (clip.clip,)])
     clips = attach.attach(clips, sources, tree, findings, example='006/006_1_2')
     attach.note_others(sources, (folder for folder in tree.folders if folder.image), tree, findings)

@@ -17,7 +17,7 @@ DATABASE = 'smic'
 EXAMPLE = 'HS/s01/micro/negative/s01_ne_01'
 
 _CLIP = re.compile(r's0*(\d{1,9})_(ne|po|sur)_0*\d{1,9}')
-_NAME = re.compile(r's0*(\d{1,9})(?:_(ne|po|sur)_0*(\d{1,9}))?')
+_NAME = re.compile(r's?0*(\d{1,9})(?:_(ne|po|sur)_0*(\d{1,9}))?')
 _CLASSES = {'ne': 'negative', 'po': 'positive', 'sur': 'surprise'}
 
 # The database's other cameras, and clips without an expression.
