@@ -12,7 +12,7 @@ import jax
 import numpy as np
 import pandas as pd
 import pytest
-from published_tensors import bits, dual_atme_shapes, filled, ststnet_shapes
+from published_tensors import bits, dual_atme_shapes, filled, rcn_shapes, ststnet_shapes
 from rich.console import Console
 
 from configs import cd
@@ -237,6 +237,31 @@ def test_dual_atme_has_the_tensors_of_its_published_code(variant, shapes):
     weight = state_dict[f'Inception{2 if variant == "hars" else 1}_2.branch5x5.3.weight']
     kernel = variables['params'][branch]['inception2']['branch5x5']['conv']['kernel']
     np.testing.assert_array_equal(kernel[4, 1, 2, 3], weight[3, 2, 4, 1])
+
+
+def test_a_variant_that_shares_its_tensors_comes_back_as_itself(capsys, torch, tmp_path):
+    """RCN-f of the paper has all that its published code declares, and the code a stream less."""
+    (tmp_path / 'in').mkdir()
+    state_dict = {name: torch.as_tensor(tensor) for name, tensor in filled(rcn_shapes('rcn_f')).items()}
+    torch.save(state_dict, tmp_path / 'in' / 'model_006.pth')
+
+    def convert(source, out, *options):
+        arguments = ('--model', 'rcn_f', '--source', tmp_path / source, '--out', tmp_path / out, *options)
+        return command(capsys, *arguments)
+
+    told = convert('in', 'code')
+    assert 'taken for the variant code, which the published PyTorch code computes; paper has the same' in told
+    assert 'model_006.pth: left out what no forward pass reads: stream3.0, stream3.2' in told
+    assert 'variant code, with 3 classes' in told
+    assert 'declares stream3.0, stream3.2, which it never reads' in convert('code', 'theirs', '--to-torch')
+    after = torch.load(tmp_path / 'theirs' / '006.pth', weights_only=True)
+    assert {name.partition('.')[0] for name in state_dict.keys() - after.keys()} == {'stream3'}
+
+    assert 'variant paper' in convert('in', 'paper', '--variant', 'paper')
+    assert 'declares' not in convert('paper', 'ours', '--to-torch')
+    told = convert('ours', 'again')
+    assert 'wrote 1 folds of rcn_f, variant paper' in told
+    assert 'taken for' not in told
 
 
 def test_a_dense_layer_may_be_a_convolution_of_one_place():

@@ -71,6 +71,16 @@ def test_every_layer_has_one_name_in_pytorch(name):
 
 
 @pytest.mark.parametrize('name', models.MODELS)
+def test_the_row_lists_the_variants_that_there_are(name):
+    row = models.MODELS[name]
+    with pytest.raises(InputError) as error:
+        build(name, variant='none')
+    assert str(error.value).endswith(f'takes {", ".join(map(repr, row.variants))}')
+    for variant in row.variants:
+        build(name, variant=variant)
+
+
+@pytest.mark.parametrize('name', models.MODELS)
 def test_dropout_is_read_unless_the_row_says_so(name):
     """Whether any step of the traced network has the rate among its inputs."""
     flow = np.zeros((2, *schema.FLOW_SHAPE), np.float32)

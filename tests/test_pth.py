@@ -1,7 +1,9 @@
 """Files of torch.save: what is found in them, what is refused, and what is written."""
 
+import argparse
 import collections
 import io
+import os
 import pathlib
 import re
 import shlex
@@ -111,10 +113,10 @@ def test_bfloat16_keeps_its_bits(weights):
 
 
 def test_a_whole_network_is_refused_with_the_line_that_saves_its_state_dict(tmp_path, weights):
-    """The line is run as it stands, on two files of a class that lies beside them."""
+    """The line is run as it stands, on a class that lies beside the files, and on a checkpoint."""
     (tmp_path / 'me_model.py').write_text('import torch\nclass Net(torch.nn.Linear): pass\n')
     (tmp_path / 'new').mkdir()
-    make = 'import torch, me_model; [torch.save(me_model.Net(2, 3), f"model_{n}.pth") for n in (1, 2)]'
+    make = 'import torch, me_model; torch.save(me_model.Net(2, 3), "model_1.pth")'
     run(sys.executable, '-c', make, cwd=tmp_path)
     with pytest.raises(InputError) as error:
         pth.parsed((tmp_path / 'model_1.pth').read_bytes(), pathlib.Path('model_1.pth'))
@@ -122,9 +124,25 @@ def test_a_whole_network_is_refused_with_the_line_that_saves_its_state_dict(tmp_
     line = str(error.value).splitlines()[-1]
     assert re.fullmatch(r' +python -c .* NEW_FOLDER model_1\.pth', line)
     arguments = shlex.split(line.replace('NEW_FOLDER', 'new') + ' model_2.pth')
+    content = saved({'best': np.float64(0.7), 'state_dict': weights})
+    (tmp_path / 'model_2.pth').write_bytes(content)
+    with pytest.raises(InputError, match=r'holds a pickled numpy.*multiarray\.scalar,.* or a checkpoint, of'):
+        pth.parsed(content, PATH)
     run(sys.executable, *arguments[1:], cwd=tmp_path)
-    for name in ('model_1.pth', 'model_2.pth'):
-        assert list(pth.parsed((tmp_path / 'new' / name).read_bytes(), PATH)[0]) == ['weight', 'bias']
+    assert list(pth.parsed((tmp_path / 'new' / 'model_1.pth').read_bytes(), PATH)[0]) == ['weight', 'bias']
+    assert bits(pth.parsed((tmp_path / 'new' / 'model_2.pth').read_bytes(), PATH)[0]) == bits(weights)
+
+
+@pytest.mark.parametrize('value', [argparse.Namespace(lr=1e-3), pathlib.PosixPath('data')])
+def test_settings_in_a_checkpoint_are_refused_with_the_line_too(weights, value):
+    assert 'python -c ' in refused({'args': value, 'state_dict': weights})
+
+
+@pytest.mark.parametrize('function', [os.mkdir, eval, subprocess.run])
+def test_what_is_no_network_is_refused_without_the_line(function):
+    error = refused({'a': Rebuilt(function, 'x')})
+    assert 'nothing of it was run' in error
+    assert 'python -c' not in error
 
 
 def run(*command, cwd):

@@ -1,5 +1,6 @@
 """Reads and writes files of `torch.save`; no code of one is ever run. The only place that needs PyTorch."""
 
+import _compat_pickle
 import collections
 import io
 import pathlib
@@ -27,12 +28,18 @@ _DEPTH = 3  # how deep it may lie in a checkpoint
 # What `write` leaves in the state_dict's `_metadata`, which PyTorch keeps there for its own versions.
 _ORIGIN = 'dualatme_jax'
 
-# For a whole pickled network of an author one trusts: NEW_FOLDER, then the files.
+# For whole pickled networks, or checkpoints with more than tensors, of an author one trusts: NEW_FOLDER, then
+# the files.
 _RESAVE = (
     'import sys, torch, pathlib; '
-    '[torch.save(torch.load(f, map_location="cpu", weights_only=False).state_dict(), '
-    'pathlib.Path(sys.argv[1], pathlib.Path(f).name)) for f in sys.argv[2:]]'
+    'load = lambda f: torch.load(f, map_location="cpu", weights_only=False); '
+    'state = lambda m: m["state_dict"] if isinstance(m, dict) else m.state_dict(); '
+    '[torch.save(state(load(f)), pathlib.Path(sys.argv[1], pathlib.Path(f).name)) for f in sys.argv[2:]]'
 )
+# Python's own packages, under the names of Python 2, which pickles have, too: what is of them is no network,
+# but for settings that checkpoints do hold.
+_OF_PYTHON = {'', *sys.stdlib_module_names, *_compat_pickle.IMPORT_MAPPING}
+_SETTINGS = ('argparse.Namespace', 'pathlib.PosixPath', 'collections.defaultdict')
 
 
 def parsed(content: bytes, path: pathlib.Path) -> tuple[dict[str, np.ndarray], dict[str, str], list[str]]:
@@ -92,12 +99,14 @@ def _reason(error: Exception, path: pathlib.Path) -> str:
             f'holds a pickled {named[1]}, and loading that would run code, so it was refused and nothing of '
             f'it was run; {expected}'
         )
-        if named[1].partition('.')[0] in sys.stdlib_module_names:  # no network's class
+        package = named[1].rpartition('.')[0].partition('.')[0]  # none for what is built in
+        if package in _OF_PYTHON and named[1] not in _SETTINGS:
             return refused
+        command = f'python -c {shlex.quote(_RESAVE)} NEW_FOLDER {shlex.quote(str(path))}'
         return (
-            f'{refused}. If it is a whole network of an author whom you trust, this writes its state_dict, '
-            'and those of further files that you name, to NEW_FOLDER; run it beside the Python code that '
-            f'defines the network:\n  python -c {shlex.quote(_RESAVE)} NEW_FOLDER {shlex.quote(str(path))}'
+            f'{refused}. If it is a whole network, or a checkpoint, of an author whom you trust, this writes '
+            'its state_dict, and those of further files that you name, to NEW_FOLDER; run it beside the '
+            f'Python code that defines the network:\n  {command}'
         )
     return (
         'truncated, damaged, or not a file that torch.save wrote '

@@ -98,7 +98,7 @@ class Reader:
             )
         except InputError as ended:
             done = len(list(scratch.glob('[0-9]*')))
-            raise InputError(f'{paths[done]}: {ended}') from ended
+            raise InputError(f'{paths[min(done, len(paths) - 1)]}: {ended}') from ended
         if error:
             raise InputError(error)
 
