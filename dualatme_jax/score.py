@@ -1,35 +1,38 @@
 """Scores predictions from anybody: Acc, UAR and UF1 with their spread over seeds and subjects.
 
     python -m dualatme_jax.score predictions.csv
-    python -m dualatme_jax.score challenge_log.txt --json scores.json --plot confusion.png
+    python -m dualatme_jax.score runs/cd --json scores.json --plot confusion.png
+    python -m dualatme_jax.score log.txt --list combined_3class_gt.csv
 
-The file is a predictions table (see `report/predictions.py`) or a log in the MEGC2019 challenge's form (see
-`report/challenge_log.py`); its first line tells which. The reports are imported late: they take a second,
-and `--help` should not.
+The file is a predictions table in CSV or Excel (see `report/predictions.py`), a run's folder, a log in the
+MEGC2019 challenge's form (see `report/challenge_log.py`) or what a PyTorch program of the field has printed
+(see `report/printed_log.py`); its content tells which. The reports are imported late: they take a second, and
+`--help` should not.
 """
 
 import argparse
+import dataclasses
 import functools
 import pathlib
 import sys
 from collections.abc import Callable
 
-from dualatme_jax import schema
-from dualatme_jax.errors import InputError
+from dualatme_jax import files, schema
+from dualatme_jax.errors import InputError, printable
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command; returns its exit status: 0, or 2 for input that cannot be scored."""
     options = _parser().parse_args(arguments)
     try:
-        run(options.file, options.json, options.plot, options.resamples)
+        run(options)
     except InputError as error:
         print(f'error: {error}', file=sys.stderr)
         return 2
     return 0
 
 
-def run(file: pathlib.Path, json: pathlib.Path | None, plot: pathlib.Path | None, resamples: int) -> None:
+def run(options: argparse.Namespace) -> None:
     """Reads, scores, prints a table a hyperparameter point, and writes what was asked for.
 
     Raises:
@@ -37,55 +40,55 @@ def run(file: pathlib.Path, json: pathlib.Path | None, plot: pathlib.Path | None
     """
     from rich.console import Console
 
-    from dualatme_jax.report import plots, predictions, results, scores, tables
+    from dualatme_jax.report import given as given_lib
+    from dualatme_jax.report import plots, predictions, results, scores, tables, truth
 
+    scores.check_resamples(options.resamples, '--resamples')
     console = Console(highlight=False, markup=False, emoji=False)
-    form, table, labels = read(file)
+    known = None
+    if options.list:
+        known = truth.of_list(files.expanded(options.list, '--list'))
+    elif options.dataset:
+        known = truth.of_dataset(files.expanded(options.dataset, '--dataset'))
+    file = files.expanded(options.file, 'FILE')
+    given = given_lib.read(file, points=options.point, labels=known.labels if known else ())
+    table, labels = given.table, given.labels
     clips, subjects = predictions.count(table)
     console.print(
-        f'{file}: {form}, {clips} clips of {subjects} subjects, {len(labels)} classes: {", ".join(labels)}',
+        printable(
+            f'{file}: {given.form}, {clips} clips of {subjects} subjects, {len(labels)} classes: '
+            f'{", ".join(labels)}'
+        ),
         soft_wrap=True,
     )
+    for note in given.notes:
+        console.print(printable(note), soft_wrap=True)
     composite = labels == schema.LABELS and set(table[schema.DATABASE]) <= set(schema.COMPOSITE)
     missing = incomplete(table) if composite else ''
     if missing:
         console.print(f'Note: not the complete MEGC2019-CD: {missing}', soft_wrap=True)
+    difference = truth.compare(given, known) if known else None
+    for sentence in difference.sentences(known.source) if known else ():
+        console.print(printable(f'Compared: {sentence}.'), soft_wrap=True)
 
     points = predictions.points(table)
     scored = []
     for number, (point, rows) in enumerate(points, start=1):
-        result = scores.score_run(rows, resamples=resamples)
+        result = scores.score_run(rows, resamples=options.resamples)
         scored.append({'hyperparameters': point} | result if point else result)
-        title = ', '.join(f'{name} = {value}' for name, value in point.items())
+        title = printable(', '.join(f'{name} = {value}' for name, value in point.items()))
         console.print()
-        console.print(tables.scores_table(rows, result, title=title))
-        if plot:
+        console.print(tables.scores_table(rows, result, selection=given.selection, title=title))
+        if options.plot:
+            plot = files.expanded(options.plot, '--plot')
             picture = plot if len(points) == 1 else plot.with_stem(f'{plot.stem}-{number}')
-            _save(functools.partial(plots.confusion_matrices, rows, labels), picture)
-    if json:
+            above = '\n'.join(filter(None, [given.selection, title]))
+            _save(functools.partial(plots.confusion_matrices, rows, labels, notice=above), picture)
+    if options.json:
         result = scored[0] if len(points) == 1 else {'points': scored}
-        _save(functools.partial(results.write, result), json)
-
-
-def read(path: pathlib.Path):
-    """Reads predictions in either form: (the form's name, predictions table, its classes by their numbers).
-
-    A challenge log starts with two words; a CSV header has a comma.
-
-    Raises:
-      InputError: the file has neither form, or is faulty in its own.
-    """
-    from dualatme_jax.report import challenge_log, predictions
-
-    first = predictions.read_text(path).lstrip().splitlines()[0]
-    if ',' in first:
-        return 'a predictions table', *predictions.read(path)
-    if len(first.split()) == 2:
-        return 'a challenge log', challenge_log.read(path), schema.LABELS
-    raise InputError(
-        f'{path}: the first line is {first[:60]!r}; expected a CSV header '
-        f'({",".join(predictions.REQUIRED)}) or a challenge log (`database subject`).'
-    )
+        result |= {'selection': given.selection} if given.selection else {}
+        result |= {'compared': {'with': known.source} | dataclasses.asdict(difference)} if known else {}
+        _save(functools.partial(results.write, result), files.expanded(options.json, '--json'))
 
 
 def incomplete(table) -> str:
@@ -116,24 +119,34 @@ def _parser() -> argparse.ArgumentParser:
         prog='python -m dualatme_jax.score',
         description='Acc, UAR and UF1 of predictions pooled over folds, for all clips and for each database.',
     )
-    parser.add_argument('file', type=pathlib.Path, help='a predictions CSV or a MEGC2019 challenge log')
-    parser.add_argument('--json', type=pathlib.Path, metavar='OUT', help='write the scores there as JSON')
-    parser.add_argument('--plot', type=pathlib.Path, metavar='OUT.png', help='draw confusion matrices there')
+    parser.add_argument(
+        'file',
+        help='predictions as CSV or Excel, the folder of a run, a MEGC2019 challenge log, or what a PyTorch '
+        'program has printed (Subject, Predicted, Ground Truth)',
+    )
+    parser.add_argument(
+        '--point',
+        action='append',
+        default=[],
+        metavar='COLUMN',
+        help='a column that is a hyperparameter, each of whose values is scored by itself; may be repeated. '
+        "Columns called as a config's fields, such as loss.cosine_weight, are; others are not read",
+    )
+    truth = parser.add_mutually_exclusive_group()
+    truth.add_argument('--dataset', metavar='DIR', help='compare labels, clip by clip, with a dataset')
+    truth.add_argument(
+        '--list', metavar='FILE', help="compare labels with the challenge's list (combined_3class_gt.csv)"
+    )
+    parser.add_argument('--json', metavar='OUT', help='write the scores there as JSON')
+    parser.add_argument('--plot', metavar='OUT.png', help='draw confusion matrices there')
     parser.add_argument(
         '--resamples',
-        type=_positive,
+        type=int,
         default=1000,
         metavar='N',
         help='bootstrap draws (default: %(default)s)',
     )
     return parser
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f'{number}; expected 1 or more')
-    return number
 
 
 if __name__ == '__main__':

@@ -46,6 +46,11 @@ class Worksheet:
     hidden: frozenset[int] = frozenset()
 
 
+def is_one(start: bytes) -> bool:
+    """Whether a file that begins like this is a workbook, and no text."""
+    return start.startswith((_XLSX, _XLS))
+
+
 def read(path: pathlib.Path) -> list[Worksheet]:
     """Reads every worksheet of a workbook (.xlsx, .xls: told apart by content, not by name), or a CSV file.
 
@@ -53,7 +58,7 @@ def read(path: pathlib.Path) -> list[Worksheet]:
       InputError: no such file, damaged, protected by a password, not UTF-8, or larger than any label sheet.
     """
     content = read_bytes(path, limit=MOST_BYTES, what='sheet')
-    if not content.startswith((_XLSX, _XLS)):
+    if not is_one(content):
         return [Worksheet(path, '', _csv(path, content))]
     return [
         Worksheet(path, name, rows, frozenset(hidden)) for name, rows, hidden in _cells(content, str(path))

@@ -33,6 +33,8 @@ def chances(labels=schema.LABELS):
     return [f'prob_{label}' for label in labels]
 
 
+POINT = ['loss.cosine_weight', 'loss.name']  # two fields of a config, which are hyperparameters
+
 LABEL_SETS = [
     schema.LABELS,
     ('truthful', 'deceptive'),
@@ -58,8 +60,8 @@ def prediction_tables(draw):
         )
         for key, label in zip(keys, labels, strict=True)
     ]
-    columns = ['trial', 'seed', *predictions.CLIP_KEY, 'label', 'weight', 'loss']
-    table = pd.DataFrame(rows, columns=columns).astype({'weight': 'float32'})
+    columns = ['trial', 'seed', *predictions.CLIP_KEY, 'label', *POINT]
+    table = pd.DataFrame(rows, columns=columns).astype({POINT[0]: 'float32'})
     probabilities = rng.dirichlet(np.ones(len(classes)), size=len(table)).astype('float32')
     table['prediction'] = probabilities.argmax(axis=1)
     table[chances(classes)] = probabilities
@@ -73,11 +75,11 @@ def test_a_table_survives_the_file(path, drawn):
     predictions.write(table, path)
     found, labels = predictions.read(path)
     assert labels == classes
-    assert list(found) == [*predictions.COLUMNS, *chances(classes), 'weight', 'loss']
+    assert list(found) == [*predictions.COLUMNS, *chances(classes), *POINT]
     for name in chances(classes):
         assert (found[name].astype('float32') == table[name]).all()
-    assert (found['weight'].astype('float32') == table['weight']).all()
-    same = [*predictions.CLIP_KEY, 'trial', 'seed', 'label', 'prediction', 'loss']
+    assert (found[POINT[0]].astype('float32') == table[POINT[0]]).all()
+    same = [*predictions.CLIP_KEY, 'trial', 'seed', 'label', 'prediction', POINT[1]]
     assert found[same].to_numpy().tolist() == table[same].to_numpy().tolist()
     predictions.write(found, path)
     pd.testing.assert_frame_equal(predictions.read(path)[0], found)
@@ -136,7 +138,8 @@ def with_cell(column, value):
     ('column', 'value', 'message'),
     [
         ('label', '3', "line 3: label is '3'; expected one of 0 (negative), 1 (positive), 2 (surprise)"),
-        ('label', '1.0', "label is '1.0'"),
+        ('label', '1.5', "label is '1.5'"),
+        ('label', '1.0e0', "label is '1.0e0'"),
         ('label', '-1', "label is '-1'"),
         ('label', 'happy', "label is 'happy'"),
         ('prediction', 'nan', "prediction is 'nan'"),
@@ -167,14 +170,17 @@ def test_a_bad_cell_is_named_by_line_and_column(path, column, value, message):
         ('a\0b', 'a binary file'),
         (
             'hello world',
-            'the columns database, subject, clip, label, prediction are missing; found hello world',
+            "the header is missing: the first line is 'hello world'; expected one that names",
         ),
+        (VALID.split('\n', 1)[1], "the header is missing: the first line is 'casme2, sub01, EP02_01f, 1, 1'"),
+        (VALID.split('\n', 1)[1].replace(',', ';'), 'the header is missing'),
         (VALID.replace('label', 'truth'), 'the columns label are missing'),
         (VALID.replace('subject', 'clip'), 'the columns clip stand there twice'),
         (',' + VALID, 'column 1 has no name'),
         (VALID + 'casme2,sub02\n', 'line 4: 2 values; expected 5'),
         (VALID + 'casme2,sub02,c,1,1,9\n', 'line 4: 6 values; expected 5'),
         (VALID + '"casme2', 'line 4: not CSV'),
+        (VALID + 'casme2;sub02;c;1;1\n', 'line 4: 1 values; expected 5'),
         (
             VALID + 'SAMM,006,006_1_2,0,1\n',
             "line 4: clip is 'samm 006 006_1_2'; expected each clip once for each seed",
@@ -189,7 +195,7 @@ def test_a_bad_file_is_refused(path, content, message):
 
 @pytest.mark.parametrize('place', ['missing.csv', '.'])
 def test_an_unreadable_file_is_refused(tmp_path, place):
-    with pytest.raises(InputError, match=r'No such file|directory'):
+    with pytest.raises(InputError, match=r'No such file|it is a folder'):
         predictions.read(tmp_path / place)
 
 
@@ -296,7 +302,7 @@ def test_without_probabilities_the_labels_tell_the_classes(path, cells, classes)
         (f'{HEADER},prob_a,prob_\nsmic,s01,c1,0,0,1,0\n', "the class '' is empty"),
         (f'{HEADER}\nsmic,s01,c1,happy,happy\n', '1 classes (happy); expected 2 to 20'),
         (f'{HEADER}\n' + ''.join(f's,s,c{k},word{k},a\n' for k in range(40)), '41 classes (a, word0, word1,'),
-        (f'{HEADER}\nsmic,s01,c1,1.0,0.0\n', "label is '1.0'; expected one of 0 (negative)"),
+        (f'{HEADER}\nsmic,s01,c1,1.5,0.0\n', "label is '1.5'; expected one of 0 (negative)"),
         (f'{HEADER}\nsmic,s01,c1,happy,nan\n', "label is 'happy'; expected one of 0 (negative)"),
     ],
 )
@@ -311,15 +317,15 @@ def test_columns_in_the_order_of_numbers_may_be_called_by_them(path):
 
 
 def test_a_clip_may_stand_once_for_each_seed_and_point(path):
-    header = f'{HEADER},seed,weight\n'
+    header = f'{HEADER},seed,loss.weight\n'
     rows = [f'smic,s01,c1,0,1,{seed},{weight}\n' for seed in (0, 1) for weight in (0.1, 1)]
     table = read(path, header + ''.join(rows))
     assert [(point, len(part)) for point, part in predictions.points(table)] == [
-        ({'weight': 0.1}, 2),
-        ({'weight': 1}, 2),
+        ({'loss.weight': 0.1}, 2),
+        ({'loss.weight': 1}, 2),
     ]
     with pytest.raises(
-        InputError, match=r'line 6: clip is .* expected each clip once for each seed and weight'
+        InputError, match=r'line 6: clip is .* expected each clip once for each seed and loss.weight'
     ):
         read(path, header + ''.join(rows) + rows[2])
 
@@ -330,9 +336,59 @@ def test_seeds_hold_the_same_clips(path):
         read(path, f'{HEADER},seed\n{rows}')
 
 
-def test_a_column_that_is_no_hyperparameter_is_named(path):
-    with pytest.raises(InputError, match=r'emotion happiness has 1 of the 2 clips.*drop columns'):
-        read(path, f'{HEADER},emotion\nsmic,s01,c1,1,1,happiness\nsmic,s01,c2,0,1,fear\n')
+AGES = f'{HEADER},age,duration\nsmic,s01,c1,1,1,20,0.5\nsmic,s02,c2,0,1,30,0.4\n'
+
+
+def test_a_column_that_nobody_has_named_is_no_hyperparameter(path):
+    table = read(path, AGES)
+    assert list(table) == predictions.COLUMNS
+    assert predictions.unread(AGES.splitlines()[0].split(',')) == ['age', 'duration']
+    assert predictions.unread(['epoch', 'loss.name', 'prob_x', 'age', 'a', 'Loss.Name'], ['a']) == [
+        'age',
+        'Loss.Name',
+    ]
+
+
+def test_a_column_that_is_named_is_a_hyperparameter(path):
+    two = AGES + 'smic,s01,c1,1,1,40,0.5\nsmic,s02,c2,0,1,40,0.4\n'
+    with pytest.raises(InputError, match=r'line 4: clip is .*once for each seed \(of the columns age, dur'):
+        read(path, two)
+    path.write_text(two.replace('30', '20'))
+    table, _ = predictions.read(path, points=['age'])
+    assert [point for point, _ in predictions.points(table)] == [{'age': 20}, {'age': 40}]
+    with pytest.raises(InputError, match='no column weight to be a hyperparameter; found database, subject'):
+        predictions.read(path, points=['weight'])
+
+
+@pytest.mark.parametrize('delimiter', [';', '\t'])
+def test_semicolons_and_tabs_set_values_apart_and_then_a_comma_may_be_a_point(path, delimiter):
+    rows = [
+        [*HEADER.split(','), *chances(), 'loss.weight'],
+        ['smic', 's01', 'c,1', '0', '1', '0,25', '0,5', '0,25', '0,5'],
+    ]
+    table = read(path, '\n'.join(map(delimiter.join, rows)))
+    expected = ['smic', 's01', 'c,1', 0, 1, 0.25, 0.5, 0.25, 0.5]
+    assert table.drop(columns=['trial', 'seed']).to_numpy().tolist() == [expected]
+
+
+def test_numbers_as_spreadsheets_write_them_and_names_of_columns_in_any_case(path):
+    table = read(path, 'Database,Subject,Clip,Label,Prediction,Seed\nsmic,6.0,1.0,1.0,2.,3.0\n')
+    assert table.drop(columns='trial').to_numpy().tolist() == [[3, 'smic', '6.0', '1.0', 1, 2]]
+
+
+def test_rows_of_empty_cells_are_skipped(path):
+    assert len(read(path, VALID + ',,,,\n , ,,,\n')) == 2
+
+
+def test_classes_may_be_given_where_labels_are_numbers(path):
+    path.write_text(f'{HEADER}\ncasme3,s,c,4,3\n')
+    table, labels = predictions.read(path, labels=FIVE)
+    assert (labels, table[['label', 'prediction']].to_numpy().tolist()) == (FIVE, [[4, 3]])
+
+
+def test_inner_predictions_are_no_scores(path):
+    with pytest.raises(InputError, match="no system's scores"):
+        read(path, f'{HEADER},outer_database,outer_subject\ncasme2,s,c,0,0,smic,s1\n')
 
 
 def test_a_clip_has_one_ground_truth(path):

@@ -63,16 +63,20 @@ def test_a_challenge_log(capsys, tmp_path):
 
 def test_each_point_of_a_sweep_has_its_table(capsys, tmp_path):
     path = tmp_path / 'sweep.csv'
-    sweep = [table(seed=seed, weight=weight, loss='focal') for weight in (0, 1) for seed in (0, 1)]
+    sweep = [
+        table(seed=seed, **{'loss.weight': weight, 'loss.name': 'focal'})
+        for weight in (0, 1)
+        for seed in (0, 1)
+    ]
     predictions.write(pd.concat(sweep), path)
     status, out, _ = command(
         capsys, path, '--json', tmp_path / 's.json', '--plot', tmp_path / 'p.png', '--resamples', 5
     )
     assert status == 0
     titles = [line.strip() for line in out.splitlines() if 'weight' in line]
-    assert titles == ['weight = 0', 'weight = 1']
+    assert titles == ['loss.weight = 0', 'loss.weight = 1']
     points = json.loads((tmp_path / 's.json').read_text())['points']
-    assert [point['hyperparameters'] for point in points] == [{'weight': 0}, {'weight': 1}]
+    assert [point['hyperparameters'] for point in points] == [{'loss.weight': 0}, {'loss.weight': 1}]
     assert {path.name for path in tmp_path.iterdir()} == {'sweep.csv', 's.json', 'p-1.png', 'p-2.png'}
 
 
@@ -121,9 +125,10 @@ def test_other_classes_score_as_scikit_learn_does(capsys, tmp_path, labels, form
     [
         (b'', 'an empty file'),
         (b'\x89PNG\r\n\x1a\n', 'not UTF-8'),
-        (b'one', "the first line is 'one'; expected a CSV header"),
-        (b'database;subject;clip;label;prediction\n', 'expected a CSV header'),
-        (b'a,b\n1,2\n', 'are missing'),
+        (b'one', "the first line is 'one'; expected a table whose first line names the columns"),
+        (b'database;subject;clip;label;prediction\n', 'a header and no predictions'),
+        (b'a,b\n1,2\n', 'the header is missing'),
+        (b'subject,b\n1,2\n', 'are missing; found subject, b'),
         (LOG.encode() + b'c 1 9\n', "line 6: prediction is '9'"),
     ],
 )
@@ -150,10 +155,13 @@ def test_an_output_that_cannot_be_written_is_an_error(capsys, complete, tmp_path
     assert err.startswith('error: cannot write')
 
 
-@pytest.mark.parametrize('resamples', ['0', '-3', 'many'])
+@pytest.mark.parametrize('resamples', ['0', '-3', 'many', '1000000000'])
 def test_resamples_are_positive(capsys, complete, resamples):
-    with pytest.raises(SystemExit, match='2'):
-        score.main([str(complete), '--resamples', resamples])
+    try:
+        status = score.main([str(complete), '--resamples', resamples])
+    except SystemExit as stopped:  # of argparse
+        status = stopped.code
+    assert status == 2
     assert '--resamples' in capsys.readouterr().err
 
 
@@ -178,3 +186,73 @@ def test_the_command_runs_without_jax(complete):
         'sys.exit(status or "jax" in sys.modules)'
     )
     subprocess.run([sys.executable, '-c', program, str(complete)], capture_output=True, check=True)
+
+
+def test_labels_are_compared_with_a_list(capsys, tmp_path):
+    (tmp_path / 'log.txt').write_text(LOG)
+    (tmp_path / 'list.csv').write_text('casme2,sub01,EP02_01f,1\ncasme2,sub01,EP19_05f,1\nsamm,6,006_1_2,0\n')
+    out_path = tmp_path / 'scores.json'
+    status, out, _ = command(
+        capsys, tmp_path / 'log.txt', '--list', tmp_path / 'list.csv', '--json', out_path, '--resamples', 2
+    )
+    assert status == 0
+    assert 'Compared: 1 labels differ: casme2/sub01/EP19_05f is negative here and positive in' in out
+    assert json.loads(out_path.read_text())['compared'] == {
+        'with': str(tmp_path / 'list.csv'),
+        'labels': {'casme2/sub01/EP19_05f': ['negative', 'positive']},
+        'absent': [],
+        'unknown': [],
+        'databases': [],
+    }
+
+
+def test_labels_are_compared_with_a_dataset_whose_classes_number_them(
+    capsys, tmp_path, five_class_dataset_dir
+):
+    (tmp_path / 'p.csv').write_text('database,subject,clip,label,prediction\ncasme3,000,clip0,4,3\n')
+    status, out, err = command(
+        capsys, tmp_path / 'p.csv', '--dataset', five_class_dataset_dir, '--resamples', 2
+    )
+    assert status == 0, err
+    assert '5 classes: happiness, surprise, disgust, repression, others' in out
+    assert 'Compared: 1 labels differ: casme3/000/clip0 is others here and happiness in' in out
+    assert 'no clip is of 4dme' in out
+
+
+def test_a_printed_log_that_leaks_is_marked_where_it_is_scored(capsys, tmp_path):
+    (tmp_path / 'log.txt').write_text('Subject: sub01\nBest Predicted : [0, 1]\nGround Truth : [0, 2]\n')
+    out_path = tmp_path / 'scores.json'
+    status, out, _ = command(capsys, tmp_path / 'log.txt', '--json', out_path, '--resamples', 2)
+    assert status == 0
+    assert 'the log of a PyTorch program, 2 clips of 1 subjects' in out
+    assert 'selection: best epoch on the left-out subject, WHICH LEAKS' in ' '.join(out.split())
+    assert json.loads(out_path.read_text())['selection'] == 'best epoch on the left-out subject, WHICH LEAKS'
+
+
+def test_a_column_is_a_hyperparameter_by_option(capsys, tmp_path):
+    sweep = [table(age=age) for age in (1, 2)]
+    pd.concat(sweep).to_csv(tmp_path / 'p.csv', index=False)
+    status, _, err = command(capsys, tmp_path / 'p.csv')
+    assert status == 2
+    assert 'name a hyperparameter by --point' in err
+    status, out, _ = command(capsys, tmp_path / 'p.csv', '--point', 'age', '--resamples', 2)
+    assert status == 0
+    assert 'age = 2' in out
+
+
+@pytest.mark.parametrize('option', ['--json', '--plot', '--list', '--dataset', ''])
+def test_a_path_that_no_file_can_have_is_an_error(capsys, complete, option):
+    given = [complete, option, '~nobody-at-all/x', '--resamples', 2] if option else ['x' * 5000]
+    status, _, err = command(capsys, *given)
+    assert status == 2
+    assert err.startswith(f'error: {option or "FILE"}')
+
+
+def test_controls_in_names_do_not_reach_the_terminal(capsys, tmp_path):
+    (tmp_path / 'p.csv').write_text(
+        'database,subject,clip,label,prediction,\x1b[2J\nsmic,s1,a,0,1,2\n', encoding='utf-8'
+    )
+    status, out, _ = command(capsys, tmp_path / 'p.csv', '--resamples', 2)
+    assert status == 0
+    assert '\x1b' not in out
+    assert '\\x1b[2J' in out

@@ -45,9 +45,14 @@ def read(path: str | os.PathLike) -> pd.DataFrame:
     Raises:
       InputError: the file is not such a log; the message names the line.
     """
+    return parse(predictions.read_text(path), path)
+
+
+def parse(log: str, path: str | os.PathLike) -> pd.DataFrame:
+    """Makes a predictions table of the text of a log; see `read`."""
     records, lines = [], []
     header, header_line = None, 0
-    for line, text in enumerate(predictions.read_text(path).splitlines(), start=1):
+    for line, text in enumerate(log.splitlines(), start=1):
         words = text.split()
         where = f'{path}, line {line}'
         if len(words) == 2:

@@ -10,14 +10,14 @@ classes; the probabilities are floats in [0, 1].
 import csv
 import io
 import os
-import pathlib
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 
 import pandas as pd
 
 from dualatme_jax import names, schema
 from dualatme_jax.errors import InputError
-from dualatme_jax.files import replacing
+from dualatme_jax.files import read_bytes, replacing
 
 CLIP_KEY = [schema.DATABASE, schema.SUBJECT, schema.CLIP]
 COLUMNS = list(schema.PREDICTION_COLUMNS)
@@ -25,6 +25,10 @@ COLUMNS = list(schema.PREDICTION_COLUMNS)
 _LABELS = [schema.LABEL, 'prediction']
 REQUIRED = [*CLIP_KEY, *_LABELS]
 _DEFAULTS = {'trial': '0', 'seed': '0'}
+DELIMITERS = ',;\t'
+MOST_BYTES = 2**32  # of a file: what the most predictions that a run may keep can take
+_FIELD = re.compile(r'[a-z_]+\.[a-z0-9_]+')  # a field of a config
+_WHOLE = re.compile(r'(-?[0-9]+)\.0*')  # a whole number as spreadsheets write it
 _SUM_TOLERANCE = 1e-3  # probabilities that somebody rounded to three digits are still probabilities
 
 
@@ -36,20 +40,58 @@ def write(table: pd.DataFrame, path: str | os.PathLike) -> None:
         table[columns].to_csv(temporary, index=False, lineterminator='\n')
 
 
-def read(path: str | os.PathLike) -> tuple[pd.DataFrame, tuple[str, ...]]:
+def read(
+    path: str | os.PathLike, *, points: Sequence[str] = (), labels: Sequence[str] = ()
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """Reads a predictions file, from this code or from anybody: (table, its classes by their numbers).
 
-    Required columns are `database`, `subject`, `clip`, `label` and `prediction`; `trial` and `seed` are 0
-    where absent; databases are taken in lower case. Labels are the words or the numbers of classes. The
-    classes are those of the columns `prob_LABEL`, in their order; without probabilities those of the
-    challenge, `schema.LABELS`, unless all labels are words and not all of them its words: then the words
-    found, by alphabet.
+    It is what `from_cells` makes of the cells of a CSV file.
+
+    Args:
+      path: the file.
+      points: columns that are hyperparameters, see `unread`.
+      labels: the classes, where labels are numbers and no column tells what they are called.
 
     Raises:
       InputError: the file cannot be read as such a table; the message names the column or the line.
     """
-    rows = _csv_rows(read_text(path), path)
+    return from_cells(csv_cells(read_text(path), path), path, points=points, labels=labels)
+
+
+def csv_cells(text: str, path: str | os.PathLike) -> pd.DataFrame:
+    """The cells of a CSV text: stripped strings, indexed by line number; see `from_rows` for the columns.
+
+    Values are apart by commas, semicolons or tabs, whichever the first line has most of. Where they are not
+    apart by commas, numbers may have one for their point, as spreadsheets in many countries write them.
+
+    Raises:
+      InputError: it is no CSV text, or see `from_rows`.
+    """
+    first = next(line for line in text.splitlines() if line.strip())
+    delimiter = max(DELIMITERS, key=first.count)
+    found = from_rows(_csv_rows(text, delimiter, path), path)
+    if delimiter != ',':
+        numbers = [name for name in found if name not in CLIP_KEY]
+        found[numbers] = found[numbers].replace(r'^(-?[0-9]+),([0-9]+)$', r'\1.\2', regex=True)
+    return found
+
+
+def from_rows(rows: Iterable[tuple[int, Sequence[str]]], path: str | os.PathLike) -> pd.DataFrame:
+    """A table of strings from rows, the first of which is the header.
+
+    Args:
+      rows: (line number, stripped cells).
+      path: the file's name, for the messages.
+
+    Returns:
+      A column a name of the header, those of `COLUMNS` in lower case, indexed by line number.
+
+    Raises:
+      InputError: the header is missing, or lacks a column or a name; or a row is of another length.
+    """
+    rows = iter(rows)
     _, header = next(rows, (0, []))
+    header = [name.lower() if name.lower() in COLUMNS else name for name in header]
     _check_header(header, path)
     lines, records = [], []
     for line, record in rows:
@@ -59,9 +101,58 @@ def read(path: str | os.PathLike) -> tuple[pd.DataFrame, tuple[str, ...]]:
             )
         lines.append(line)
         records.append(record)
-    cells = pd.DataFrame(records, columns=header, index=lines, dtype=str)
-    labels = _classes(cells, path)
-    return parse(cells, labels, path), labels
+    return pd.DataFrame(records, columns=header, index=lines, dtype=str)
+
+
+def from_cells(
+    cells: pd.DataFrame, path: str | os.PathLike, *, points: Sequence[str] = (), labels: Sequence[str] = ()
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Makes a predictions table of anybody's cells: (table, its classes by their numbers).
+
+    Required columns are `database`, `subject`, `clip`, `label` and `prediction`; `trial` and `seed` are 0
+    where absent; databases are taken in lower case. Labels are the words or the numbers of classes, which a
+    spreadsheet may have written as `1.0`. The classes are those of the columns `prob_LABEL`, in their order;
+    without probabilities `labels`, if they are given; else those of the challenge, `schema.LABELS`, unless
+    all labels are words and not all of them its words: then the words found, by alphabet.
+
+    Args:
+      cells: stripped strings, indexed by line number.
+      path: the file's name, for the messages.
+      points: columns that are hyperparameters, see `unread`.
+      labels: the classes, where no column of probabilities tells.
+
+    Raises:
+      InputError: the message names the column or the line.
+    """
+    if {'outer_database', 'outer_subject'} <= {*cells}:
+        raise InputError(
+            f'{path}: the predictions of inner trainings, by which nested selection chooses, are no '
+            "system's scores; expected the run's predictions.csv."
+        )
+    absent = sorted({*points} - {*cells})
+    if absent:
+        raise InputError(
+            f'{path}: no column {_listed(absent)} to be a hyperparameter; found {_listed(list(cells))}.'
+        )
+    left = unread(cells, points)
+    cells = cells.drop(columns=left)
+    classes = _classes(cells, labels, path)
+    return parse(cells, classes, path, unread=left), classes
+
+
+def unread(columns: Iterable[str], points: Sequence[str] = ()) -> list[str]:
+    """Those of some columns that are nothing a predictions table is made of.
+
+    A column that is none of `COLUMNS` and no probability is a hyperparameter, whose distinct values are the
+    points of a sweep, if its name is that of a config's field, which has a dot (`loss.cosine_weight`), or
+    `epoch`; or if it is one of `points`. An age or a duration must not become a sweep.
+    """
+    known = {*COLUMNS, *points, schema.EPOCH}
+    return [
+        name
+        for name in columns
+        if name not in known and not name.startswith(schema.PROBABILITY) and not _FIELD.fullmatch(name)
+    ]
 
 
 def read_text(path: str | os.PathLike) -> str:
@@ -71,11 +162,7 @@ def read_text(path: str | os.PathLike) -> str:
       InputError: the file is missing, unreadable, empty, binary or in another encoding.
     """
     try:
-        text = pathlib.Path(path).read_bytes().decode('utf-8-sig')
-    except OSError as error:
-        raise InputError(
-            f'{path}: {error.strerror}; expected a file of predictions or a challenge log.'
-        ) from error
+        text = read_bytes(path, limit=MOST_BYTES, what='predictions').decode('utf-8-sig')
     except UnicodeDecodeError as error:
         raise InputError(
             f'{path}: not UTF-8 text ({error.reason} at byte {error.start}); '
@@ -88,16 +175,19 @@ def read_text(path: str | os.PathLike) -> str:
     return text
 
 
-def parse(cells: pd.DataFrame, labels: Sequence[str], path: str | os.PathLike) -> pd.DataFrame:
+def parse(
+    cells: pd.DataFrame, labels: Sequence[str], path: str | os.PathLike, *, unread: Sequence[str] = ()
+) -> pd.DataFrame:
     """Turns cells of text into a checked predictions table.
 
     Args:
       cells: stripped strings, at least the required columns, indexed by line number in the file.
       labels: the classes.
       path: the file's name, for the messages.
+      unread: columns of the file that are left out, for the messages.
 
     Raises:
-      InputError: see `read`.
+      InputError: see `from_cells`.
     """
     if cells.empty:
         raise InputError(f'{path}: a header and no predictions; expected one line a clip.')
@@ -112,20 +202,21 @@ def parse(cells: pd.DataFrame, labels: Sequence[str], path: str | os.PathLike) -
     reserved = table[schema.DATABASE] == schema.FULL
     _refuse(reserved, cells[schema.DATABASE], path, 'a database: that word stands for all of them')
     for name in _DEFAULTS:
-        _refuse(~cells[name].str.fullmatch('-?[0-9]{1,18}'), cells[name], path, 'an integer')
-        table[name] = cells[name].astype('int64')
+        whole = cells[name].map(_numbered)
+        _refuse(~whole.str.fullmatch('-?[0-9]{1,18}'), cells[name], path, 'an integer')
+        table[name] = whole.astype('int64')
     codes = {str(code): code for code in range(len(labels))}
     codes |= {label.lower(): code for code, label in enumerate(labels)}
     expected = 'one of ' + ', '.join(f'{code} ({label})' for code, label in enumerate(labels))
     for name in _LABELS:
-        classes = cells[name].str.lower().map(codes)
+        classes = cells[name].str.lower().map(lambda cell: codes.get(_numbered(cell)))
         _refuse(classes.isna(), cells[name], path, expected)
         table[name] = classes.astype('int64')
     if chances:
         table[chances] = _probabilities(cells, chances, table['prediction'], path)
     for name in hyperparameters(cells):
         table[name] = _numbers_or_strings(cells[name])
-    _check_clips(table, path)
+    _check_clips(table, path, unread)
     return table.reset_index(drop=True)
 
 
@@ -175,20 +266,26 @@ def count(rows: pd.DataFrame) -> tuple[int, int]:
     return len(clips), len(clips[CLIP_KEY[:2]].drop_duplicates())
 
 
-def _csv_rows(text: str, path):
+def _csv_rows(text: str, delimiter: str, path) -> Iterator[tuple[int, list[str]]]:
     """Yields (line number, stripped cells) of every record that is not blank."""
-    reader = csv.reader(io.StringIO(text, newline=''), strict=True)
+    reader = csv.reader(io.StringIO(text, newline=''), delimiter=delimiter, strict=True)
     try:
         for record in reader:
-            if record:
+            if any(cell.strip() for cell in record):
                 yield reader.line_num, [cell.strip() for cell in record]
     except csv.Error as error:
         raise InputError(
-            f'{path}, line {reader.line_num}: not CSV ({error}); expected comma-separated values.'
+            f'{path}, line {reader.line_num}: not CSV ({error}); '
+            'expected values apart by commas, semicolons or tabs.'
         ) from error
 
 
 def _check_header(header: list[str], path) -> None:
+    if header and not {*header} & {*REQUIRED}:
+        raise InputError(
+            f'{path}: the header is missing: the first line is {_listed(header)[:60]!r}; expected one that '
+            f'names the columns, at least {_listed(REQUIRED)}, in any order. Write it above.'
+        )
     if '' in header:
         raise InputError(
             f'{path}: column {header.index("") + 1} has no name; expected a name for each. '
@@ -205,14 +302,22 @@ def _check_header(header: list[str], path) -> None:
         )
 
 
-def _classes(cells: pd.DataFrame, path) -> tuple[str, ...]:
-    """The classes of a table, see `read`."""
+def _numbered(cell: str) -> str:
+    """`1` for `1.0`, and all else as it is."""
+    whole = _WHOLE.fullmatch(cell)
+    return whole[1] if whole else cell
+
+
+def _classes(cells: pd.DataFrame, given: Sequence[str], path) -> tuple[str, ...]:
+    """The classes of a table, see `from_cells`."""
     chances = probabilities(cells.columns)
     if chances:
         labels = [name.removeprefix(schema.PROBABILITY) for name in chances]
         if set(labels) == set(schema.LABELS):
             return schema.LABELS  # the challenge numbers them, in whatever order the columns stand
         where = f' (columns {schema.PROBABILITY}LABEL)'
+    elif given:
+        return tuple(given)
     else:
         labels = sorted({word for name in _LABELS for word in cells[name].str.lower()})
         if set(labels) <= set(schema.LABELS) or any(map(names.is_number, labels)):
@@ -239,7 +344,7 @@ def _numbers_or_strings(cells: pd.Series) -> pd.Series:
     return cells if numbers.isna().any() else numbers
 
 
-def _check_clips(table: pd.DataFrame, path) -> None:
+def _check_clips(table: pd.DataFrame, path, unread: Sequence[str]) -> None:
     """Within a seed and point each clip stands once; all of them hold the same clips and ground truth.
 
     Otherwise a mean over seeds, or a comparison of two points, would compare different questions.
@@ -247,7 +352,8 @@ def _check_clips(table: pd.DataFrame, path) -> None:
     clip = (table[schema.DATABASE] + ' ' + table[schema.SUBJECT] + ' ' + table[schema.CLIP]).rename('clip')
     training = ['seed', *hyperparameters(table)]
     twice = table.duplicated([*training, *CLIP_KEY])
-    _refuse(twice, clip, path, f'each clip once for each {" and ".join(training)}')
+    hint = f' (of the columns {_listed(unread)}, name a hyperparameter by --point)' if unread else ''
+    _refuse(twice, clip, path, f'each clip once for each {" and ".join(training)}{hint}')
     first = table.groupby(CLIP_KEY)[schema.LABEL].transform('first')
     label = table[schema.LABEL]
     _refuse(label != first, label, path, 'the ground truth that the same clip has further up')
@@ -259,16 +365,15 @@ def _check_clips(table: pd.DataFrame, path) -> None:
             raise InputError(
                 f'{path}: {found} has {len(rows)} of the {total} clips in the file; '
                 f'expected the same clips for each {" and ".join(training)}. '
-                'Complete the run or keep what is complete, and drop columns that are not hyperparameters '
-                f'(known columns: {_listed(COLUMNS)}).'
+                'Complete the run, or keep what is complete.'
             )
 
 
 def _refuse(bad: pd.Series, found: pd.Series, path, expected: str) -> None:
     """Raises for the first line that is bad."""
     if bad.any():
-        line = bad.idxmax()
-        value = found[line]
+        place = bad.to_numpy().argmax()
+        line, value = bad.index[place], found.iloc[place]
         shown = repr(value) if isinstance(value, str) else f'{value:g}'
         raise InputError(f'{path}, line {line}: {found.name} is {shown}; expected {expected}.')
 

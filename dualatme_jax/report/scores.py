@@ -10,19 +10,30 @@ Axes: N seeds, S subjects, R resamples, K classes.
 """
 
 import itertools
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pandas as pd
 from sklearn import metrics
 
 from dualatme_jax import schema
+from dualatme_jax.errors import InputError
 from dualatme_jax.report import predictions
 
 METRICS = ('acc', 'uar', 'uf1')
 INTERVAL = 0.95
 SWAPS = 10_000  # draws of the randomisation test, unless all there are are fewer
+MOST_RESAMPLES = 1_000_000  # of a bootstrap: a few seconds for each set of clips
+
+_BLOCK = 1000  # draws that are scored at once, so that any number of them takes the same memory
 
 _SUBJECT_KEY = [schema.DATABASE, schema.SUBJECT]
+
+
+def check_resamples(resamples: int, option: str) -> None:
+    """Raises InputError for more draws of the bootstrap than anybody waits for, or none."""
+    if not 1 <= resamples <= MOST_RESAMPLES:
+        raise InputError(f'{option} is {resamples}; expected 1 to {MOST_RESAMPLES}: 1000 are usual')
 
 
 def score(table: pd.DataFrame) -> dict[str, float]:
@@ -100,12 +111,18 @@ def paired(a: pd.DataFrame, b: pd.DataFrame, *, resamples: int = 1000, seed: int
     subjects = confusions[0].shape[1]
 
     observed = _difference(*(_resampled(np.ones((1, subjects)), each) for each in confusions))
-    swaps = _swaps(subjects, seed)
-    swapped = _difference(
-        _resampled(1 - swaps, confusions[0]) + _resampled(swaps, confusions[1]),
-        _resampled(swaps, confusions[0]) + _resampled(1 - swaps, confusions[1]),
+    ways = _swaps(subjects, seed)
+    swapped = _joined(
+        _difference(
+            _resampled(1 - swaps, confusions[0]) + _resampled(swaps, confusions[1]),
+            _resampled(swaps, confusions[0]) + _resampled(1 - swaps, confusions[1]),
+        )
+        for swaps in np.array_split(ways, -(-len(ways) // _BLOCK))
     )
-    drawn = _difference(*(_resampled(_draws(subjects, resamples, seed), each) for each in confusions))
+    drawn = _joined(
+        _difference(*(_resampled(draws, each) for each in confusions))
+        for draws in _draws(subjects, resamples, seed)
+    )
     return {
         metric: {
             'difference': float(observed[metric][0]),
@@ -153,14 +170,29 @@ def _intervals(table: pd.DataFrame, resamples: int, seed: int) -> dict[str, list
     subjects = confusions.shape[1]
     if subjects < 2:
         return dict.fromkeys(METRICS)
-    drawn = score_confusions(_resampled(_draws(subjects, resamples, seed), confusions))
-    return {metric: _percentiles(values.mean(axis=1)) for metric, values in drawn.items()}
+    drawn = _joined(_means(_resampled(draws, confusions)) for draws in _draws(subjects, resamples, seed))
+    return {metric: _percentiles(values) for metric, values in drawn.items()}
 
 
-def _draws(subjects: int, resamples: int, seed: int) -> np.ndarray:
-    """Draws of S subjects with replacement, as how often each was drawn: [R, S]; the same for all seeds."""
-    chances = np.full(subjects, 1 / subjects)
-    return np.random.default_rng(seed).multinomial(subjects, chances, size=resamples)
+def _draws(subjects: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
+    """Draws of S subjects with replacement, as how often each was drawn; the same for all seeds.
+
+    Yields [R, S] in blocks of a few R, which together are what one block of all would be.
+    """
+    random, chances = np.random.default_rng(seed), np.full(subjects, 1 / subjects)
+    for start in range(0, resamples, _BLOCK):
+        yield random.multinomial(subjects, chances, size=min(_BLOCK, resamples - start))
+
+
+def _joined(blocks: Iterable[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """Metric -> [R], of blocks of a few R."""
+    found = list(blocks)
+    return {metric: np.concatenate([block[metric] for block in found]) for metric in METRICS}
+
+
+def _means(confusions: np.ndarray) -> dict[str, np.ndarray]:
+    """Counts [R, N, K, K] -> metric -> [R], the mean over seeds."""
+    return {metric: values.mean(axis=1) for metric, values in score_confusions(confusions).items()}
 
 
 def _resampled(weights: np.ndarray, confusions: np.ndarray) -> np.ndarray:
@@ -176,8 +208,8 @@ def _percentiles(values: np.ndarray) -> list[float]:
 
 def _difference(a: np.ndarray, b: np.ndarray) -> dict[str, np.ndarray]:
     """Counts [R, N, K, K] of two systems -> metric -> [R], the difference of the means over seeds."""
-    of_a, of_b = score_confusions(a), score_confusions(b)
-    return {metric: of_a[metric].mean(axis=1) - of_b[metric].mean(axis=1) for metric in METRICS}
+    of_a, of_b = _means(a), _means(b)
+    return {metric: of_a[metric] - of_b[metric] for metric in METRICS}
 
 
 def _swaps(subjects: int, seed: int) -> np.ndarray:
