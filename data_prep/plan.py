@@ -11,7 +11,7 @@ from data_prep.clip import NO_ONSET, Clip, Exclusion, Problem, Survey
 from data_prep.frames import Images
 from data_prep.prepared import ApexRule
 from data_prep.protocols import Protocol
-from dualatme_jax import challenge_list, schema
+from dualatme_jax import challenge_list, names, schema
 from dualatme_jax.errors import InputError
 
 # Where an onset comes from: the sheet, or the first frame that is there if that of the onset is missing.
@@ -113,8 +113,8 @@ def make(
     chosen = {database: protocols.find(protocol, database) for database in surveys}
     labels = {each.labels for each in chosen.values()}
     if len(labels) != 1:
-        names = ', '.join(f'{database} {each.name}' for database, each in chosen.items())
-        raise InputError(f'the databases have different classes ({names}): choose one --protocol for all')
+        listed = ', '.join(f'{database} {each.name}' for database, each in chosen.items())
+        raise InputError(f'the databases have different classes ({listed}): choose one --protocol for all')
     items, excluded, problems, notes = [], {}, [], []
     for database, survey in surveys.items():
         own, left_out, unknown = _labelled(survey, chosen[database])
@@ -124,6 +124,7 @@ def make(
         excluded[database] = left_out
         problems += [problem for problem in survey.problems if problem.key not in dropped]
         problems += unknown
+        problems += _name_problems(own)
         notes += [note for note in survey.notes if note.key not in dropped]
         no_apex, other_apex = _apexes(own, rules[database])
         problems += no_apex
@@ -140,6 +141,12 @@ def make(
         problems=problems,
         notes=notes,
     )
+
+
+def _name_problems(items: Sequence[tuple[Clip, str]]) -> list[Problem]:
+    """Returns the clips whose names no table of predictions could hold."""
+    faults = [(clip, names.fault_of_clip(*clip.key)) for clip, _ in items]
+    return [Problem.of(clip, InputError(fault)) for clip, fault in faults if fault]
 
 
 def _labelled(

@@ -7,9 +7,8 @@ import pathlib
 from collections.abc import Sequence
 
 import numpy as np
-import psutil
 
-from dualatme_jax import dataset_files, files, names, schema
+from dualatme_jax import dataset_files, files, host_memory, names, schema
 from dualatme_jax.dataset_files import INFO
 from dualatme_jax.errors import InputError, printable
 
@@ -163,7 +162,7 @@ def _find(path: pathlib.Path) -> pathlib.Path:
 
 def _check_memory(stored: dataset_files.Stored) -> None:
     """Raises InputError, before a clip is read, where the clips would not fit."""
-    needed, free = _COPIES * stored.picture_bytes, psutil.virtual_memory().available
+    needed, free = _COPIES * stored.picture_bytes, host_memory.free()
     if needed > free:
         raise InputError(
             f'the dataset {stored.folder} says that it holds {stored.size} clips, which take '

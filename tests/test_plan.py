@@ -57,6 +57,13 @@ def test_an_unknown_emotion_is_a_problem_and_an_empty_cell_is_none():
     assert problem.key == ('casme2', 's', 'b')
 
 
+@pytest.mark.parametrize('bad', ['a\x1b[2J', ' ', 'x' * 300])
+def test_a_name_that_no_table_of_predictions_can_hold_is_a_problem_before_anything_is_computed(bad):
+    made = make(survey(clip('a'), clip(bad), clip('b', subject=bad)))
+    assert [problem.key for problem in made.problems] == [('casme2', 's', bad), ('casme2', bad, 'b')]
+    assert [each.clip for each, _ in made.sound] == ['a']
+
+
 def test_a_column_of_emotions_that_holds_none_is_told_row_by_row():
     made = make(survey(*(clip(name, '4+7') for name in 'abc')))
     assert made.items == []

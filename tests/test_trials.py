@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dualatme_jax import schema
+from dualatme_jax import host_memory, schema
 from dualatme_jax.dataset import Dataset
 from dualatme_jax.errors import InputError
 from dualatme_jax.training import engine, memory, trials
@@ -389,7 +389,7 @@ def test_the_budget_is_the_limit_given():
 )
 def test_without_a_limit_the_budget_is_most_of_what_is_free(monkeypatch, platform, stats, expected):
     device = types.SimpleNamespace(platform=platform, process_index=0, memory_stats=lambda: stats)
-    monkeypatch.setattr(memory.psutil, 'virtual_memory', lambda: types.SimpleNamespace(available=200))
+    monkeypatch.setattr(host_memory.psutil, 'virtual_memory', lambda: types.SimpleNamespace(available=200))
     assert memory.budget(0.0, [device]) == expected
 
 

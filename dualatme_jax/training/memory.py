@@ -1,18 +1,14 @@
 """How many trials fit the device: the size of a wave."""
 
 import contextlib
-import math
-import pathlib
 from collections.abc import Iterator, Sequence
 
 import jax
-import psutil
 
+from dualatme_jax import host_memory
 from dualatme_jax.errors import InputError
 
 GIB = 2**30
-
-_CGROUP = ('memory.max', 'memory.current')
 
 # Of the free memory, the part that a wave may plan for: the rest is the allocator's slack, the evaluation's
 # and other people's.
@@ -26,7 +22,7 @@ def budget(limit_gib: float, devices: Sequence[jax.Device]) -> int:
     if limit_gib:
         return int(limit_gib * GIB)
     if devices[0].platform == 'cpu':  # CPU devices report no memory, and share that of the machine
-        return int(min(psutil.virtual_memory().available, _container_free()) * USABLE)
+        return int(host_memory.free() * USABLE)
     here = [device for device in devices if device.process_index == jax.process_index()]
     free = []
     for device in here:
@@ -54,15 +50,6 @@ def explained(trials: int) -> Iterator[None]:
             'what has ended is kept: free memory and give the same command, '
             'or lower config.training.batch_size'
         ) from error
-
-
-def _container_free() -> float:
-    """Bytes that a container's limit (cgroup version 2) leaves; infinite without a limit."""
-    try:
-        limit, used = (pathlib.Path('/sys/fs/cgroup', name).read_text() for name in _CGROUP)
-        return int(limit) - int(used)
-    except (OSError, ValueError):  # no such limit here, or the word `max`
-        return math.inf
 
 
 def most_at_once(limit: int, devices: Sequence[jax.Device], trials: int) -> int:
