@@ -326,7 +326,7 @@ def _build(options: argparse.Namespace) -> int:
     import collections
     import dataclasses
 
-    from data_prep import builder, doctor
+    from data_prep import assemble, builder, doctor
     from dualatme_jax.files import expanded
 
     _refuse_options(options)
@@ -336,16 +336,19 @@ def _build(options: argparse.Namespace) -> int:
     builder.check_free(out, options.overwrite)
     skipped: list[str] = []
     release = _RELEASES.get(options.release, _raw_release)(options, skipped)
-    apexes = collections.Counter()
+    apexes, shares = collections.Counter(), []
 
     def counted():
         for example in _tracked(release.examples, f'{release.name}: clips', release.size):
             apexes[example.apex_choice] += 1
+            shares.append(example.padded)
             yield example
 
     builder.write(dataclasses.replace(release, examples=counted()), out, overwrite=options.overwrite)
     _say(f'wrote {apexes.total()} clips to {options.out}')
     _say('apex: ' + ', '.join(f'{choice} {count}' for choice, count in apexes.most_common()))
+    if said := assemble.padding(shares):
+        _say(said)
     if skipped:
         _say(f'{len(skipped)} problems; what has one is left out:')
         _say('\n'.join(doctor.collapsed(skipped)))
@@ -412,6 +415,8 @@ def _raw_release(options: argparse.Namespace, skipped: list[str]):
 
 
 def _check(options: argparse.Namespace) -> int:
+    import dataclasses
+
     from rich.console import Console
 
     from data_prep import assemble, doctor
@@ -428,7 +433,9 @@ def _check(options: argparse.Namespace) -> int:
         problems = plan.problems
     else:
         plan = assemble.make_plan(options, assemble.survey(options))
-        problems = [*plan.problems, *_look_at_faces(options, plan), *plan.deviations()]
+        found, notes = _look_at_faces(options, plan)
+        plan = dataclasses.replace(plan, notes=[*plan.notes, *notes])
+        problems = [*plan.problems, *found, *plan.deviations()]
     if options.json != '-':
         Console().print(doctor.counts_table(plan))
         _say('\n'.join(doctor.lines(plan, problems)))
@@ -438,22 +445,29 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _look_at_faces(options: argparse.Namespace, plan):
-    """Returns the problems that only the frames themselves show."""
+    """Returns the problems that only the frames themselves show, and what else there is to note of them."""
     from data_prep import assemble, pipeline
     from data_prep.cache import Cache
     from data_prep.clip import Problem
     from dualatme_jax.files import expanded
 
     if not plan.sound:
-        return []
+        return [], []
     try:
         cache = Cache(expanded(options.cache, '--cache') if options.cache else None)
         work = assemble.make_work(options, plan, assemble.looks(options), cache)
     except InputError as error:
-        return [Problem(row='', text=f'the faces were not looked at: {error}')]
+        return [Problem(row='', text=f'the faces were not looked at: {error}')], []
     results = pipeline.run(work, plan.sound, assemble.workers(options))
     tracked = _tracked(results, f'{options.release}: faces', len(plan.sound))
-    return [result for result in tracked if isinstance(result, Problem)]
+    problems, shares = [], []
+    for result in tracked:
+        if isinstance(result, Problem):
+            problems.append(result)
+        else:
+            shares.append(result.padded)
+    said = assemble.padding(shares)
+    return problems, [Problem(row='', text=said)] if said else []
 
 
 def _one_source(options: argparse.Namespace) -> str:

@@ -179,7 +179,7 @@ def spot(faces: Iterable[np.ndarray], boxes: Mapping[str, Box]) -> int:
 
     Args:
       faces: [S, S] uint8 each, grey: the aligned faces from the onset on. One is in memory at a time.
-      boxes: the regions, as `regions.boxes` returns them.
+      boxes: the regions, as `regions.boxes` returns them; those of eyes, nose and mouth that there are count.
 
     Returns:
       The place of the face, 1 or more; of equal ones the first.
@@ -187,6 +187,9 @@ def spot(faces: Iterable[np.ndarray], boxes: Mapping[str, Box]) -> int:
     Raises:
       InputError: no face differs from the first one.
     """
+    there = [boxes[each] for each in _SPOTTED if each in boxes]
+    if not there:
+        raise InputError('no apex can be spotted: eyes, nose and mouth all lie outside of the frame')
     blurred = (cv2.GaussianBlur(face.astype(np.float32), (0, 0), _BLUR * len(face)) for face in faces)
     onset = next(blurred, None)
     if onset is None:
@@ -196,9 +199,7 @@ def spot(faces: Iterable[np.ndarray], boxes: Mapping[str, Box]) -> int:
     for face in blurred:
         change = (face - onset).ravel()
         own = (change - basis @ (basis.T @ change)).reshape(onset.shape)
-        cuts = (
-            own[top:bottom, left:right] for top, bottom, left, right in (boxes[each] for each in _SPOTTED)
-        )
+        cuts = (own[top:bottom, left:right] for top, bottom, left, right in there)
         scores.append(float(np.mean([np.square(cut).mean() for cut in cuts])))
     if not max(scores) > 0:
         raise InputError(f'no apex can be spotted: none of {len(scores)} frames differs from the onset')

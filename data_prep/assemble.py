@@ -37,6 +37,7 @@ from dualatme_jax.files import expanded
 from dualatme_jax.names import known_first
 
 MEGC2019_CD = 'megc2019_cd'
+LEAST_PADDED = 0.01  # of the aligned face: less is not worth a word
 LARGEST_FACE = 1024  # pixels; no release has larger ones
 SKIP_HINT = 'To build without such clips: --on-error skip'
 
@@ -242,6 +243,7 @@ def release(
     """
     from data_prep import builder  # TFDS loads as late as can be
 
+    padded: dict[str, float] = {}
     names = databases_of(options.release)
     titles = ', '.join(schema.DATABASE_TITLES[name] for name in names)
     return builder.Release(
@@ -250,11 +252,11 @@ def release(
         citation='\n'.join(databases.CITATIONS[name] for name in names),
         licence=databases.licence(names),
         labels=found.labels,
-        recipe=_recipe(options, found, work) | {'skipped': skipped},
+        recipe=_recipe(options, found, work) | {'skipped': skipped, 'padded': padded},
         views={
             view.name: builder.View(features=view.features(), recipe=view.recipe()) for view in work.views
         },
-        examples=_examples(results, skipped, skip=options.on_error == 'skip'),
+        examples=_examples(results, skipped, padded, skip=options.on_error == 'skip'),
         size=len(found.sound),
     )
 
@@ -292,11 +294,26 @@ def _recipe(options: argparse.Namespace, found: Plan, work: pipeline.Work) -> di
     }
 
 
-def _examples(results: Iterable[Example | Problem], skipped: list[str], *, skip: bool) -> Iterator[Example]:
+def padding(shares: Iterable[float]) -> str:
+    """Returns what there is to say of the shares of faces that lay outside of their frames, if any did."""
+    shares = [share for share in shares if share >= LEAST_PADDED]
+    if not shares:
+        return ''
+    return (
+        f'{len(shares)} clips: {min(shares):.0%} to {max(shares):.0%} of the aligned face lie outside of the '
+        'frame; mirrored pixels stand there'
+    )
+
+
+def _examples(
+    results: Iterable[Example | Problem], skipped: list[str], padded: dict[str, float], *, skip: bool
+) -> Iterator[Example]:
     some = False
     for result in results:
         if isinstance(result, Example):
             some = True
+            if result.padded >= LEAST_PADDED:
+                padded[f'{result.database}/{result.subject}/{result.clip}'] = round(result.padded, 3)
             yield result
         elif skip:
             skipped.append(str(result))

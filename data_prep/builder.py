@@ -199,7 +199,7 @@ class _Writer:
         common = {
             field.name: getattr(example, field.name)
             for field in dataclasses.fields(example)
-            if field.name != 'views'
+            if field.name not in ('views', 'padded')
         }
         own = {key: _encodable(value, self._features[key]) for key, value in inputs.items()}
         proto = self._serializer.get_tf_example(self._features.encode_example(common | own))

@@ -10,7 +10,7 @@ from dualatme_jax import schema
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Example:
-    """One clip; the fields but `views` are the schema's keys.
+    """One clip; the fields but `views` and `padded` are the schema's keys.
 
     Attributes:
       views: view -> feature -> value. Images are PNGs, or uint8 arrays (red first) that will be PNGs.
@@ -22,6 +22,7 @@ class Example:
       apex_choice: where the apex comes from, one of `apex.CHOICES`.
       action_units: such as `4+7`.
       emotion: the release's own word.
+      padded: the share of the aligned face that lay outside of the frame; no feature of the dataset.
     """
 
     views: Mapping[str, Mapping[str, bytes | Sequence[bytes] | np.ndarray]]
@@ -35,3 +36,4 @@ class Example:
     apex_choice: str = schema.UNKNOWN_TEXT
     action_units: str = schema.UNKNOWN_TEXT
     emotion: str = schema.UNKNOWN_TEXT
+    padded: float = 0.0

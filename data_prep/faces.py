@@ -5,18 +5,17 @@ are (x, y) in pixels; the centre of the first pixel is (0, 0).
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import cv2
 import numpy as np
 
+from data_prep import regions
 from data_prep.landmarks import ibug, template
 from dualatme_jax.errors import InputError
 
 SMALLEST_EYE_DISTANCE = 8.0  # pixels: below, a motion of the face is a small part of a pixel
-LARGEST_OUTSIDE = 0.25  # of the aligned face's area
-
-_INNER = [*ibug.BROWS, *ibug.NOSE, *ibug.PARTS['eyes'], *ibug.MOUTH]  # the jaw may lie outside
+LARGEST_OUTSIDE = 0.5  # of a region's area
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -26,10 +25,12 @@ class Alignment:
     Attributes:
       matrix: [2, 3], takes (x, y, 1) in the frame to (x, y) in the aligned face.
       size: `S`.
+      frame: (H, W) of the frame.
     """
 
     matrix: np.ndarray
     size: int
+    frame: tuple[int, int]
 
     def points(self, landmarks: np.ndarray) -> np.ndarray:
         """Returns where points [N, 2] of the frame lie in the aligned face, [N, 2]."""
@@ -39,7 +40,7 @@ class Alignment:
         """Returns the aligned face, [S, S] or [S, S, C], the type of `frame`.
 
         Each pixel is the mean over its area, so that shrinking does not alias; what lies outside the frame
-        repeats its border.
+        mirrors what lies inside.
 
         Args:
           frame: [H, W] or [H, W, C].
@@ -51,21 +52,52 @@ class Alignment:
         matrix[:, 2] += (fine - 1) / 2
         side = self.size * fine
         warped = cv2.warpAffine(
-            frame, matrix, (side, side), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+            frame, matrix, (side, side), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT
         )
         return cv2.resize(warped, (self.size, self.size), interpolation=cv2.INTER_AREA)
 
+    def outside(self, box: regions.Box | None = None) -> float:
+        """Returns which share of a box of the aligned face, or of all of it, lies outside of the frame."""
+        top, bottom, left, right = box or (0, self.size, 0, self.size)
+        steps = (np.arange(64) + 0.5) / 64
+        x, y = left + steps * (right - left) - 0.5, top + steps * (bottom - top) - 0.5
+        points = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
+        inverse = cv2.invertAffineTransform(self.matrix)
+        return 1 - float(_inside(points @ inverse[:, :2].T + inverse[:, 2], self.frame).mean())
 
-def align(landmarks: np.ndarray, shape: Sequence[int], size: int) -> Alignment:
+    def boxes(self, landmarks: np.ndarray, pair: str) -> dict[str, regions.Box]:
+        """Returns letter -> box of each region on the aligned face, without those that mostly lie outside.
+
+        Args:
+          landmarks: [68, 2], in pixels of the frame.
+          pair: the regions that must lie inside, one of `regions.PAIRS`.
+
+        Raises:
+          InputError: one of them lies for the most part outside of the aligned face or of the frame.
+        """
+        found = regions.boxes(self.points(landmarks), (self.size, self.size), regions.letters(pair))
+        shares = {letter: self.outside(box) for letter, box in found.items()}
+        for letter in regions.letters(pair):
+            if shares[letter] > LARGEST_OUTSIDE:
+                raise InputError(
+                    f'{shares[letter]:.0%} of the region {letter} lie outside of the frame '
+                    f'({self.frame[1]}x{self.frame[0]} pixels), expected at most {LARGEST_OUTSIDE:.0%}: the '
+                    'frame cuts it off; choose other --regions'
+                )
+        return {letter: box for letter, box in found.items() if shares[letter] <= LARGEST_OUTSIDE}
+
+
+def align(landmarks: np.ndarray, shape: Sequence[int], size: int, pair: str = 'full') -> Alignment:
     """Returns the similarity that puts the eyes' centres level, where the template has them.
 
     Args:
       landmarks: [68, 2], those of the onset frame.
       shape: (H, W, ...) of the frame.
       size: `S`.
+      pair: the regions that must lie inside the frame, one of `regions.PAIRS`; the eyes must in any case.
 
     Raises:
-      InputError: a face partly outside of the frame, or landmarks that are no upright face.
+      InputError: what must not lies outside of the frame, or landmarks that are no upright face.
     """
     landmarks = np.asarray(landmarks, float)
     right, left = ibug.eye_centres(landmarks)
@@ -75,16 +107,15 @@ def align(landmarks: np.ndarray, shape: Sequence[int], size: int) -> Alignment:
     turn = (target_left - target_right) / ((left - right) @ (1, 1j))
     shift = target_right - turn * (right @ (1, 1j))
     matrix = np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]])
-    alignment = Alignment(matrix, size)
-    _check_inside(alignment, landmarks, shape)
-    return alignment
+    _check_inside(landmarks, shape, {*ibug.PARTS['eyes'], *regions.landmarks_of(pair)})
+    return Alignment(matrix, size, (shape[0], shape[1]))
 
 
 def whole_frame(shape: Sequence[int], size: int) -> Alignment:
     """Returns the scaling of a whole frame, (H, W, ...), to S x S: for frames that are aligned faces."""
     height, width = shape[:2]
     scale = np.array([size / width, size / height])
-    return Alignment(np.column_stack([np.diag(scale), scale / 2 - 0.5]), size)
+    return Alignment(np.column_stack([np.diag(scale), scale / 2 - 0.5]), size, (height, width))
 
 
 def _check_upright(landmarks: np.ndarray, right: np.ndarray, left: np.ndarray) -> None:
@@ -105,23 +136,14 @@ def _check_upright(landmarks: np.ndarray, right: np.ndarray, left: np.ndarray) -
         )
 
 
-def _check_inside(alignment: Alignment, landmarks: np.ndarray, shape: Sequence[int]) -> None:
+def _check_inside(landmarks: np.ndarray, shape: Sequence[int], needed: Collection[int]) -> None:
     height, width = shape[:2]
-    out = [number for number in _INNER if not _inside(landmarks[number], shape)]
+    out = [number for number in sorted(needed) if not _inside(landmarks[number], shape)]
     if out:
         parts = [name for name, part in ibug.PARTS.items() if set(part) & set(out)]
         raise InputError(
             f'the face lies partly outside of the frame ({width}x{height} pixels): landmarks of '
             f'{" and ".join(parts)} do, such as {out[0]} at {_place(landmarks[out[0]])}'
-        )
-    inverse = cv2.invertAffineTransform(alignment.matrix)
-    steps = (np.arange(64) + 0.5) * alignment.size / 64 - 0.5
-    square = np.stack(np.meshgrid(steps, steps), axis=-1).reshape(-1, 2)
-    outside = 1 - _inside(square @ inverse[:, :2].T + inverse[:, 2], shape).mean()
-    if outside > LARGEST_OUTSIDE:
-        raise InputError(
-            f'{outside:.0%} of the aligned face lie outside of the frame ({width}x{height} pixels), expected '
-            f'at most {LARGEST_OUTSIDE:.0%}: the frame cuts the face off'
         )
 
 

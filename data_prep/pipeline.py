@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import cv2
 
-from data_prep import images, landmarks, overlay, processes
+from data_prep import images, landmarks, overlay, processes, regions
 from data_prep.cache import Cache
 from data_prep.clip import Clip, Problem
 from data_prep.example import Example
@@ -31,7 +31,7 @@ class Work:
       views: what is made of each clip.
       cache: what keeps results that were dear to compute.
       overlays: a folder for pictures of each face with its landmarks and regions, or None.
-      pair: the regions of which these pictures show the puzzled face.
+      pair: the regions that must be on each face; these pictures show the puzzled face of them.
     """
 
     sources: Mapping[str, landmarks.Source]
@@ -48,7 +48,9 @@ class Work:
           OSError: the cache or the overlays cannot be written.
         """
         try:
-            prepared = Prepared(clip, self.sources[clip.database], self.rules[clip.database], self.cache)
+            source, rule = self.sources[clip.database], self.rules[clip.database]
+            prepared = Prepared(clip, source, rule, self.cache, self.pair)
+            padded = prepared.alignment(regions.GRID).outside()
             made = {view.name: view.make(prepared, self.cache) for view in self.views}
             if self.overlays:
                 self._draw(prepared)
@@ -67,6 +69,7 @@ class Work:
             apex_choice=prepared.apex_choice,
             action_units=settled.action_units,
             emotion=settled.emotion,
+            padded=padded,
         )
 
     def _draw(self, prepared: Prepared) -> None:

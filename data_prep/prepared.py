@@ -43,7 +43,8 @@ class Prepared:
       clip: it must have frames.
       source: where its landmarks come from.
       rule: where its apex comes from.
-      cache: what keeps landmarks and apexes that were dear to find.
+      cache: what keeps landmarks and apexes that took long to find.
+      pair: the regions that must be on the face, one of `regions.PAIRS`.
 
     Attributes:
       clip: the clip, with its onset, apex and offset settled.
@@ -54,7 +55,9 @@ class Prepared:
       InputError: a frame that cannot be decoded, no face or several, a face partly outside, or no apex.
     """
 
-    def __init__(self, clip: Clip, source: landmarks.Source, rule: ApexRule, cache: Cache):
+    def __init__(
+        self, clip: Clip, source: landmarks.Source, rule: ApexRule, cache: Cache, pair: str = 'full'
+    ):
         self._kept: dict[int, np.ndarray] = {}  # decoded frames of onset and apex
         self._aligned: dict[tuple[int, int], np.ndarray] = {}  # their faces by number and size
         self._digests: dict[int, str] = {}
@@ -63,6 +66,7 @@ class Prepared:
         found = cache.arrays('landmarks', key, lambda: self._find(source), _FOUND)
         self._shape = tuple(int(length) for length in found['shape'])
         self._whole_frame = source.whole_frame
+        self._pair = pair
         self.landmarks = found['landmarks']
         self.clip, self.apex_choice = self._settled(rule, cache)
 
@@ -75,11 +79,11 @@ class Prepared:
         """The map from frames to an aligned face of `size` pixels: the same for every frame."""
         if self._whole_frame:
             return faces.whole_frame(self._shape, size)
-        return faces.align(self.landmarks, self._shape, size)
+        return faces.align(self.landmarks, self._shape, size, self._pair)
 
     def boxes(self, size: int) -> dict[str, tuple[int, int, int, int]]:
-        """The regions on an aligned face of `size` pixels, as `regions.boxes` returns them."""
-        return regions.boxes(self.alignment(size).points(self.landmarks), (size, size))
+        """The regions on an aligned face of `size` pixels, as `faces.Alignment.boxes` returns them."""
+        return self.alignment(size).boxes(self.landmarks, self._pair)
 
     def geometry(self, size: int) -> dict:
         """All that decides an aligned face besides the frame, as JSON values."""

@@ -7,7 +7,7 @@ the height and the full width each and stacked. `H`, `W`, `C` are height, width 
 import dataclasses
 import functools
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -44,17 +44,32 @@ REGIONS = {
 PAIRS = (*map(''.join, itertools.permutations(REGIONS, 2)), 'full')
 
 
-def boxes(landmarks: np.ndarray, shape: Sequence[int]) -> dict[str, Box]:
-    """Returns letter -> box of each region on an aligned face.
+def letters(pair: str) -> str:
+    """Returns the letters of the regions that a puzzled face is cut from: none if it is the face itself."""
+    return '' if pair == 'full' else pair
+
+
+def landmarks_of(pair: str) -> set[int]:
+    """Returns the landmarks of the regions of a pair; of `full`, all but those of the jaw."""
+    chosen = letters(pair) or REGIONS
+    return {landmark for letter in chosen for landmark in REGIONS[letter].landmarks}
+
+
+def boxes(
+    landmarks: np.ndarray, shape: Sequence[int], needed: Collection[str] = tuple(REGIONS)
+) -> dict[str, Box]:
+    """Returns letter -> box of each region on an aligned face, without those that mostly lie outside of it.
 
     Args:
       landmarks: [68, 2], (x, y) in pixels of the aligned face.
       shape: (H, W, ...) of the aligned face; the boxes are clipped to it.
+      needed: the letters of the regions that must not lie outside.
 
     Raises:
-      InputError: a region of which more than half lies outside.
+      InputError: more than half of a region that is needed lies outside.
     """
-    return _clipped({letter: _bounds(landmarks, region) for letter, region in REGIONS.items()}, shape)
+    bounds = {letter: _bounds(landmarks, region) for letter, region in REGIONS.items()}
+    return _clipped(bounds, shape, needed)
 
 
 @functools.cache
@@ -63,7 +78,8 @@ def template_boxes(shape: tuple[int, int] = (GRID, GRID)) -> Mapping[str, Box]:
     height, width = shape
     square = template.stretched((GRID, GRID))
     scale = np.array([height, height, width, width]) / GRID
-    return _clipped({letter: _bounds(square, region) * scale for letter, region in REGIONS.items()}, shape)
+    bounds = {letter: _bounds(square, region) * scale for letter, region in REGIONS.items()}
+    return _clipped(bounds, shape, REGIONS)
 
 
 def puzzle(image: np.ndarray, pair: str, boxes: Mapping[str, Box] | None = None) -> np.ndarray:
@@ -129,13 +145,17 @@ def _bounds(landmarks: np.ndarray, region: Region) -> np.ndarray:
     return np.array([top, bottom, left, right]) + margins * unit
 
 
-def _clipped(bounds: Mapping[str, np.ndarray], shape: Sequence[int]) -> dict[str, Box]:
+def _clipped(
+    bounds: Mapping[str, np.ndarray], shape: Sequence[int], needed: Collection[str]
+) -> dict[str, Box]:
     height, width = shape[:2]
     clipped = {}
     for letter, bound in bounds.items():
         top, bottom, left, right = (round(float(each)) for each in bound)
         inside = (max(top, 0), min(bottom, height), max(left, 0), min(right, width))
         if not 2 * _area(inside) > _area((top, bottom, left, right)) > 0:
+            if letter not in needed:
+                continue
             raise InputError(
                 f'the region {letter} lies for the most part outside of the aligned face (rows {top} to '
                 f'{bottom}, columns {left} to {right} of {width}x{height} pixels): its landmarks are wrong'

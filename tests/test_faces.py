@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_prep import faces
+from data_prep import faces, regions
 from data_prep.landmarks import ibug, template
 from dualatme_jax.errors import InputError
 
@@ -130,8 +130,50 @@ def test_a_face_half_outside_is_refused():
         faces.align(landmarks, (150, 70), 28)
     with pytest.raises(InputError, match=r'partly outside .* such as 19 at'):
         faces.align(landmarks - (0, 23), (150, 150), 28)
-    with pytest.raises(InputError, match=r'\d\d% of the aligned face lie outside'):
-        faces.align(landmarks - (15, 20), (100, 110), 28)
+
+
+def frame_of(cut):
+    """A frame with the picture in which the template's face is 112 pixels wide, cut at the four sides."""
+    top, bottom, left, right = cut
+    frame, points = scene(similarity(4, 0, (55.5, 55.5)), (112, 112))
+    return frame[top : 112 - bottom, left : 112 - right], points - (left, top)
+
+
+@pytest.mark.parametrize(
+    ('cut', 'pair', 'share'),
+    [
+        ((12, 16, 12, 12), 'full', 0.43),  # brows, eyes, nose and mouth are on it, and hardly more
+        ((0, 40, 0, 0), 'EN', 0.36),  # the mouth is not
+        ((25, 0, 0, 0), 'NM', 0.22),  # the brows are not
+    ],
+)
+def test_a_tight_crop_is_padded_by_its_mirror_image(cut, pair, share):
+    frame, landmarks = frame_of(cut)
+    alignment = faces.align(landmarks, frame.shape, 112, pair)
+    assert alignment.outside() == pytest.approx(share, abs=0.02)
+    top, bottom, left, right = cut
+    face = alignment.warp(frame).astype(float)
+    mirrored = np.pad(frame, ((top, bottom), (left, right)), mode='symmetric')
+    assert np.abs(face - mirrored).max() <= 2
+    boxes = alignment.boxes(landmarks, pair)
+    assert set(regions.letters(pair)) <= boxes.keys()
+
+
+def test_only_a_region_that_is_used_must_be_on_the_frame():
+    frame, landmarks = frame_of((0, 40, 0, 0))
+    assert 'M' not in faces.align(landmarks, frame.shape, 112, 'EN').boxes(landmarks, 'EN')
+    with pytest.raises(InputError, match=r'partly outside of the frame .*landmarks of mouth do'):
+        faces.align(landmarks, frame.shape, 112, 'EM')
+    frame, landmarks = frame_of((17, 0, 0, 0))  # the forehead is cut off above the brows
+    with pytest.raises(
+        InputError, match=r'[56]\d% of the region F lie outside of the frame \(112x95 pixels\)'
+    ):
+        faces.align(landmarks, frame.shape, 112, 'FM').boxes(landmarks, 'FM')
+    assert 'F' not in faces.align(landmarks, frame.shape, 112, 'EM').boxes(landmarks, 'EM')
+    with pytest.raises(
+        InputError, match='landmarks of nose and eyes do'
+    ):  # without eyes there is no alignment
+        faces.align(landmarks - (0, 30), frame.shape, 112, 'NM')
 
 
 def test_a_jaw_outside_is_no_harm():

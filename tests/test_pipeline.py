@@ -223,6 +223,31 @@ def test_a_bad_frame_stops_the_build_or_is_skipped(own, tmp_path, capsys):
     assert 'truncated' in dataset.load(tmp_path / 'out').metadata['skipped'][0]
 
 
+def test_tight_crops_are_padded_and_it_is_told(own, tmp_path, capsys):
+    """Every clip is cut off just above the brows, below the mouth and beside the eyes."""
+    file = own / 'truth/landmarks.csv'
+    header, *rows = (line.split(',') for line in file.read_text().splitlines())
+    for row in rows:
+        points = np.array(row[3:], float).reshape(68, 2)
+        (left, top), (right, bottom) = (
+            (points[17:].min(0) - 3).astype(int),
+            (points[17:].max(0) + 4).astype(int),
+        )
+        for frame in (own / row[1].zfill(3) / row[2]).iterdir():
+            cv2.imwrite(str(frame), cv2.imread(str(frame))[top:bottom, left:right])
+        row[3:] = map(str, (points - (left, top)).ravel())
+    file.write_text('\n'.join(map(','.join, [header, *rows])))
+    assert build(own, tmp_path / 'out') == 0
+    assert 'of the aligned face lie outside of the frame; mirrored pixels' in capsys.readouterr().out
+    padded = dataset.load(tmp_path / 'out').metadata['padded']
+    assert len(padded) == 7
+    assert all(0.25 < share < 0.6 for share in padded.values())
+    assert main(arguments(own, '--workers', '1', command='check')) == 1
+    assert '7 clips: ' in capsys.readouterr().out
+    assert build(own, tmp_path / 'forehead', '--regions', 'FM') == 2
+    assert 'of the region F lie outside of the frame' in capsys.readouterr().err
+
+
 @pytest.mark.parametrize('view', ['flow', 'apex'])
 def test_a_clip_without_any_motion_is_a_problem_by_name(own, tmp_path, capsys, view):
     still = sorted((own / '006/006_2_1').iterdir())

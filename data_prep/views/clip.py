@@ -126,6 +126,8 @@ class ClipView:
         letters = {UNIT_REGIONS[unit] for unit in action_units(prepared.clip.action_units)}
         if not letters:
             return face
+        if lacking := letters - boxes.keys():
+            raise InputError(f'the region {min(lacking)} of its action units lies outside of the frame')
         tops, bottoms, lefts, rights = zip(*(boxes[letter] for letter in sorted(letters)), strict=True)
         cut = face[min(tops) : max(bottoms), min(lefts) : max(rights)]
         return cv2.resize(cut, (self.size, self.size), interpolation=cv2.INTER_LINEAR)
