@@ -11,13 +11,13 @@ import jax
 from dualatme_jax.dataset import Dataset
 from dualatme_jax.errors import InputError
 from dualatme_jax.training import trials
+from dualatme_jax.training.checkpoint import KEPT
+from dualatme_jax.training.memory import amount
 from dualatme_jax.training.state import Clips, State
 from dualatme_jax.training.step import Training
 
-GIB = 2**30
-
 # A checkpoint is deleted only when the next one is there.
-CHECKPOINTS_AT_ONCE = 2
+CHECKPOINTS_AT_ONCE = KEPT + 1
 
 
 def state_of(training: Training, dataset: Dataset, row: Mapping[str, Any]) -> State:
@@ -47,10 +47,10 @@ def check(folder: pathlib.Path, *, weights: int, checkpoint: int, reused: pathli
     needed = weights + CHECKPOINTS_AT_ONCE * checkpoint
     free = shutil.disk_usage(folder).free
     free += sum(file.stat().st_size for file in reused.rglob('*') if file.is_file())
-    told = f'{weights / GIB:.2f} GiB of weights and {(needed - weights) / GIB:.2f} GiB of checkpoints'
+    told = f'{amount(weights)} of weights and {amount(needed - weights)} of checkpoints'
     if needed > free:
         raise InputError(
-            f'{folder} has {free / GIB:.2f} GiB free, and the run needs {needed / GIB:.2f} GiB: {told}; '
+            f'{folder} has {amount(free)} free, and the run needs {amount(needed)}: {told}; '
             'keep no weights (--config.checkpoint.keep_weights=False), train fewer trials side by side '
             '(--config.engine.max_trials), sweep over fewer points, or give another --workdir'
         )

@@ -135,7 +135,10 @@ def sha256(path: str | os.PathLike, what: str) -> str:
 
 
 def write_checksums(folder: pathlib.Path) -> None:
-    """Seals a folder: writes the SHA-256 of every file in it and below it to its `CHECKSUMS`."""
+    """Seals a folder: writes the SHA-256 of every file in it and below it to its `CHECKSUMS`.
+
+    Of a folder below it that is sealed already it takes the `CHECKSUMS` alone.
+    """
     sums = {str(path.relative_to(folder)): sha256(path, 'file') for path in _files(folder)}
     with replacing(folder / CHECKSUMS) as temporary:
         temporary.write_text(json.dumps(sums, indent=1) + '\n')
@@ -150,7 +153,8 @@ def check_checksums(folder: pathlib.Path, what: str, *, only: str | None = None)
       only: the name of the one file that is looked at; None: all are.
 
     Raises:
-      InputError: files are missing, damaged or new, by name; or its `CHECKSUMS` itself is.
+      InputError: files are missing, damaged or new, by name; or its `CHECKSUMS` itself is. What lies in a
+        sealed folder below it is not compared.
     """
     content = read_bytes(folder / CHECKSUMS, limit=_MOST_CHECKSUMS, what=f'checksums of the {what}')
     try:
@@ -176,7 +180,15 @@ def check_checksums(folder: pathlib.Path, what: str, *, only: str | None = None)
 
 
 def _files(folder: pathlib.Path) -> Iterator[pathlib.Path]:
-    """All that is no folder, in and below one, but its checksums; links are not followed into folders."""
-    for path in sorted(folder.rglob('*')):
-        if (path.is_symlink() or not path.is_dir()) and path != folder / CHECKSUMS:
-            yield path
+    """All that is no folder, in and below one, but its checksums; links are not followed into folders.
+
+    Of sealed folders below it, their checksums.
+    """
+    for path in sorted(folder.iterdir()):
+        if path.is_symlink() or not path.is_dir():
+            if path.name != CHECKSUMS:
+                yield path
+        elif (path / CHECKSUMS).is_file():
+            yield path / CHECKSUMS
+        else:
+            yield from _files(path)

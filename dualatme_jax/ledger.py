@@ -1,5 +1,6 @@
 """trials.csv: the table of trials, the wave of each, and what became of it."""
 
+import io
 import pathlib
 
 import numpy as np
@@ -7,7 +8,7 @@ import pandas as pd
 
 from dualatme_jax import processes
 from dualatme_jax.errors import InputError
-from dualatme_jax.files import replacing
+from dualatme_jax.files import read_bytes, replacing, sha256
 from dualatme_jax.training.engine import Wave
 
 PENDING, DONE, FAILED = 'pending', 'done', 'failed'
@@ -15,6 +16,8 @@ UNPLANNED = -1
 
 # What the ledger adds to the columns of the table of trials.
 OUTCOME = ('wave', 'status', 'failed_epoch', 'loss', 'seconds')
+
+_MOST_BYTES = 2**30  # of trials.csv: more than any table that can be planned
 
 
 class Ledger:
@@ -39,14 +42,21 @@ class Ledger:
     def open(cls, path: pathlib.Path, trials: pd.DataFrame) -> 'Ledger':
         """The ledger that an earlier process left of these trials; raises InputError if it is not one."""
         try:
+            content = read_bytes(path, limit=_MOST_BYTES, what='table of trials')
+            _check_sum(path)
             # A subject may be called NA: only numbers can be missing.
             empty = {'loss': [''], 'seconds': ['']}
             words = trials.select_dtypes(exclude='number').columns
-            table = pd.read_csv(path, dtype=dict.fromkeys(words, str), keep_default_na=False, na_values=empty)
+            table = pd.read_csv(
+                io.BytesIO(content), dtype=dict.fromkeys(words, str), keep_default_na=False, na_values=empty
+            )
             same = table[list(trials.columns)].astype(str).equals(trials.astype(str))
             table = table[[*trials.columns, *OUTCOME]]
+            _check_outcome(table)
         except (OSError, ValueError, KeyError) as error:
-            raise InputError(f'{path} is not the table of a run ({error}); give another --workdir') from error
+            raise InputError(
+                f'{path} is not the table of a run ({error}); or give another --workdir'
+            ) from error
         if not same:
             raise InputError(f'{path} lists other trials than this run has; give another --workdir')
         return cls(path, table)
@@ -114,3 +124,37 @@ class Ledger:
             return
         with replacing(self._path) as temporary:
             self.table.to_csv(temporary, index=False)
+            # Both are the table's until one has taken the other's place.
+            sums = [sha256(file, 'table of trials') for file in (self._path, temporary) if file.exists()]
+            with replacing(_sums(self._path)) as sidecar:
+                sidecar.write_text('\n'.join(sums) + '\n')
+
+
+def _sums(path: pathlib.Path) -> pathlib.Path:
+    """Beside a table: the checksums that it may have."""
+    return path.with_name(f'.{path.name}.sha256')
+
+
+def _check_sum(path: pathlib.Path) -> None:
+    """Raises ValueError unless a table is as it was written; those of older versions have no checksums."""
+    if not _sums(path).exists():
+        return
+    sums = read_bytes(_sums(path), limit=2**10, what='checksums').decode().split()
+    if sha256(path, 'table of trials') not in sums:
+        raise ValueError(
+            'it is not as it was written: put a copy in its place; if it was changed on purpose, delete '
+            f'{_sums(path).name} beside it'
+        )
+
+
+def _check_outcome(table: pd.DataFrame) -> None:
+    """Raises ValueError for what no run enters in a table of trials."""
+    if not table['status'].isin([PENDING, DONE, FAILED]).all():
+        raise ValueError(f'expected a status of {PENDING}, {DONE} or {FAILED}')
+    for name, kinds in {'wave': 'i', 'failed_epoch': 'i', 'loss': 'f', 'seconds': 'f'}.items():
+        if table[name].dtype.kind not in kinds:
+            raise ValueError(f'expected numbers as {name}')
+    if (table['wave'] < UNPLANNED).any() or (table['failed_epoch'] < 0).any():
+        raise ValueError('expected no negative wave or epoch')
+    if (table[table['wave'] != UNPLANNED].groupby('wave')['group'].nunique() > 1).any():
+        raise ValueError('expected the trials of a wave to be of one group')

@@ -8,6 +8,7 @@ can be set: --config.training.epochs=30 --config.seeds='(0,1,2)'.
 
 import os
 import pathlib
+import signal
 import sys
 import traceback
 
@@ -49,6 +50,7 @@ def main(argv: list[str]) -> None:
     devices.one_a_core()
     try:
         processes.start(COORDINATOR.value, PROCESSES.value, PROCESS.value, distributed=DISTRIBUTED.value)
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C ends it
         complete = experiment.run(CONFIG.value, WORKDIR.value or default_workdir())
         processes.finish()
     except InputError as error:

@@ -272,6 +272,10 @@ def train_waves(
                 memory.explained(size),
                 listening(number - first, reporter, tensorboard) as on_epoch,
             ):
+                for found in checkpoints.damaged:
+                    console.print(
+                        f'{found}; it is deleted, and what lies before it continued', soft_wrap=True
+                    )
                 wave = engine.train_wave(
                     rows.to_dict('records'),
                     size=size,

@@ -407,13 +407,14 @@ def test_a_disk_that_is_too_small_is_told_before_training(small_dataset_dir, tmp
     fields = {'checkpoint.keep_weights': True, 'checkpoint.every': 1}
     with pytest.raises(InputError, match='free, and the run needs') as error:
         run(small(small_dataset_dir, **fields), tmp_path)
-    # 8 networks of the one-branch variant, of 2,417,415 parameters and some statistics, and two checkpoints
+    # 8 networks of the one-branch variant, of 2,417,415 parameters and some statistics, and three checkpoints
     # of them with Adam's moments.
     parameters = 4896 + 2352 * 1024 + 3 * 1024 + 1024 * 3 + 3
-    weights, checkpoints = (8 * 4 * times * parameters / 2**30 for times in (1, 6))
-    told = re.search(r'needs ([0-9.]+) GiB: ([0-9.]+) GiB of weights and ([0-9.]+) GiB', str(error.value))
+    weights, checkpoints = (8 * 4 * times * parameters / 2**20 for times in (1, 9))
+    told = re.search(r'needs ([0-9.]+) MiB: ([0-9.]+) MiB of weights and ([0-9.]+) MiB', str(error.value))
     found = [float(number) for number in told.groups()]
-    assert found == pytest.approx([weights + checkpoints, weights, checkpoints], abs=0.01)
+    assert found == pytest.approx([weights + checkpoints, weights, checkpoints], abs=1)
+    assert 'has 95.37 MiB free' in str(error.value)
     assert 'keep_weights=False' in str(error.value)
     assert not (tmp_path / 'trials.csv').exists(), 'the folder is not bound to this config'
 

@@ -84,3 +84,15 @@ def test_harm_to_a_sealed_folder_is_told_by_name(sealed, harm, says):
     harm(sealed)
     with pytest.raises(InputError, match=says):
         files.check_checksums(sealed, 'weights')
+
+
+def test_of_a_sealed_folder_within_the_checksums_count(sealed, tmp_path):
+    files.write_checksums(sealed / 'sub')
+    files.write_checksums(sealed)
+    (sealed / 'sub' / 'a').write_text('A')
+    files.check_checksums(sealed, 'wave')  # says nothing of what is sealed by itself
+    with pytest.raises(InputError, match='a is damaged'):
+        files.check_checksums(sealed / 'sub', 'weights')
+    files.write_checksums(sealed / 'sub')
+    with pytest.raises(InputError, match=r'sub/checksums\.json is damaged'):
+        files.check_checksums(sealed, 'wave')

@@ -1,5 +1,8 @@
 """trials.csv: what is trained and what is still to be; files that are whole or absent."""
 
+import os
+import pathlib
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -176,4 +179,60 @@ def test_a_ledger_that_cannot_be_written_keeps_the_one_before(path, monkeypatch)
     with pytest.raises(OSError, match='No space'):
         ledger.close_wave(0, outcome([0, 0], losses=[[1, 2]]))
     assert len(list(Ledger.open(path, TRIALS).pending(0))) == 3
-    assert list(path.parent.iterdir()) == [path]
+    assert sorted(file.name for file in path.parent.iterdir()) == ['.trials.csv.sha256', 'trials.csv']
+
+
+@pytest.mark.parametrize('digit', [b'0.5', b',0,done', b'done', b'1.5'])
+def test_a_ledger_that_is_not_as_it_was_written_is_refused(path, digit):
+    ledger = planned(path)
+    ledger.close_wave(0, outcome([0, 0], losses=[[0.5, 0.25]]))
+    content = path.read_bytes()
+    place = content.index(digit)
+    path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+    with pytest.raises(InputError, match=r'not as it was written: put a copy .* \.trials\.csv\.sha256'):
+        Ledger.open(path, TRIALS)
+
+
+def test_a_process_that_dies_before_the_table_takes_its_place_leaves_the_one_before(path, monkeypatch):
+    ledger = planned(path)
+    replace = pathlib.Path.replace
+
+    def die(self, target):
+        if target == path:
+            raise KeyboardInterrupt
+        return replace(self, target)
+
+    monkeypatch.setattr(pathlib.Path, 'replace', die)
+    with pytest.raises(KeyboardInterrupt):
+        ledger.close_wave(0, outcome([0, 0], losses=[[1, 2]]))
+    monkeypatch.undo()
+    found = Ledger.open(path, TRIALS)
+    assert len(found.pending(0)) == 3
+    found.close_wave(0, outcome([0, 0], losses=[[1, 2]]))
+    assert len(Ledger.open(path, TRIALS).pending(0)) == 2
+
+
+@pytest.mark.parametrize(
+    ('before', 'after', 'says'),
+    [
+        (',pending,', ',undone,', 'a status of pending, done or failed'),
+        (',0,pending,0', ',-7,pending,0', 'no negative wave'),
+        (',0,pending,0', ',0.5,pending,0', 'numbers as wave'),
+        (',done,0,0.5', ',done,0,half', 'numbers as loss'),
+        (',done,0,', ',done,none,', 'numbers as failed_epoch'),
+    ],
+)
+def test_what_no_run_enters_is_refused_also_without_checksums(path, before, after, says):
+    ledger = planned(path)
+    ledger.close_wave(1, outcome([0, 0], losses=[[0.5, 0.25]]))
+    (path.parent / '.trials.csv.sha256').unlink()  # as older versions left it
+    assert before in path.read_text()
+    path.write_text(path.read_text().replace(before, after, 1))
+    with pytest.raises(InputError, match=f'{says}.*another --workdir'):
+        Ledger.open(path, TRIALS)
+
+
+def test_a_pipe_is_no_ledger_and_is_not_waited_for(path):
+    os.mkfifo(path)
+    with pytest.raises(InputError, match='expected a regular file'):
+        Ledger.open(path, TRIALS)

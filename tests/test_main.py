@@ -58,6 +58,7 @@ def test_it_leaves_what_the_readme_promises(finished):
         'predictions.csv',
         'results.json',
         'tensorboard',
+        '.trials.csv.sha256',
         'trials.csv',
         'waves',
     }
@@ -164,6 +165,22 @@ def test_a_killed_run_continues_to_the_same_predictions(finished, arguments, tmp
     assert 'continued after epoch' in continued.stdout
     assert 'planning' not in continued.stdout, 'the plan is read back'
     assert (workdir / 'predictions.csv').read_bytes() == (finished[0] / 'predictions.csv').read_bytes()
+
+
+TERMINATED = """
+import signal
+from absl import app
+from dualatme_jax import experiment, main
+experiment.run = lambda *arguments: signal.raise_signal(signal.SIGTERM)
+app.run(main.main, flags_parser=main.parse_flags)
+"""
+
+
+def test_sigterm_ends_a_run_as_ctrl_c_does():
+    flags = [sys.executable, '-c', TERMINATED, '--config=configs/cd.py']
+    process = subprocess.run(flags, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert process.returncode == 130
+    assert process.stderr == 'stopped; the same command continues from the last checkpoint\n'
 
 
 @pytest.mark.parametrize(

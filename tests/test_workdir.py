@@ -1,6 +1,7 @@
 """The folder of a run: one config, one process at a time."""
 
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -124,7 +125,7 @@ def test_a_file_in_the_way_is_refused(tmp_path, place):
 
 @pytest.mark.parametrize('name', ['trials.csv', 'predictions.csv', 'results.json', 'waves', 'checkpoints'])
 def test_results_without_a_config_are_nobody_s(tmp_path, name):
-    (tmp_path / name).touch()
+    (tmp_path / name).touch() if '.' in name else (tmp_path / name).mkdir()
     assert f'{tmp_path} holds {name} but no config.json' in refusal(tmp_path)
     assert not (tmp_path / 'config.json').exists()
 
@@ -177,3 +178,66 @@ def test_the_folder_is_let_go_when_the_run_fails(tmp_path):
     with pytest.raises(RuntimeError, match='boom'), workdir.claim(tmp_path, CONFIG):
         raise RuntimeError('boom')
     claim(tmp_path)
+
+
+def test_the_lock_empties_nothing(tmp_path):
+    (tmp_path / '.lock').write_text('mine')
+    claim(tmp_path)
+    assert (tmp_path / '.lock').read_text() == 'mine'
+
+
+def link(path):
+    target = path.parent.parent / 'mine'
+    target.write_text('mine')
+    path.symlink_to(target)
+
+
+def link_to_folder(path):
+    target = path.parent.parent / 'ours'
+    (target / 'wave_000').mkdir(parents=True)
+    path.symlink_to(target)
+
+
+def link_to_nothing(path):
+    path.symlink_to('nowhere')
+
+
+NAMES = ('.lock', 'config.json', 'trials.csv', 'predictions.csv', 'results.json', 'waves', 'checkpoints')
+
+
+@pytest.mark.parametrize('name', [*NAMES, 'tensorboard'])
+@pytest.mark.parametrize('make', [link, link_to_folder, link_to_nothing, os.mkfifo, 'another kind'])
+def test_a_link_or_a_pipe_in_place_of_what_a_run_keeps_is_refused_and_left(tmp_path, name, make):
+    folder = tmp_path / 'run'
+    claim(folder)
+    (folder / name).unlink(missing_ok=True)
+    if make == 'another kind':
+        make = os.mkdir if '.' in name else pathlib.Path.touch
+    make(folder / name)
+    before = sorted(tmp_path.rglob('*'))
+    assert f'{folder / name} is a' in refusal(folder)
+    assert sorted(tmp_path.rglob('*')) == before
+    assert not (tmp_path / 'mine').exists() or (tmp_path / 'mine').read_text() == 'mine'
+
+
+@pytest.mark.parametrize(
+    'place', ['waves/wave_000', 'checkpoints/wave_000/2/states', 'tensorboard/wave_000/x']
+)
+def test_a_link_deep_in_a_folder_of_the_run_is_refused(folder, tmp_path, place):
+    (tmp_path / 'elsewhere').mkdir()
+    (folder / place).parent.mkdir(parents=True)
+    (folder / place).symlink_to(tmp_path / 'elsewhere')
+    assert f'{folder / place} is a link' in refusal(folder)
+
+
+def test_a_workdir_may_be_a_link_itself_and_hold_links_of_its_owner(tmp_path):
+    (tmp_path / 'scratch').mkdir()
+    (tmp_path / 'run').symlink_to(tmp_path / 'scratch')
+    (tmp_path / 'scratch' / 'paper').symlink_to('/nowhere')
+    assert claim(tmp_path / 'run') == tmp_path / 'run'
+    assert (tmp_path / 'scratch' / 'config.json').exists()
+
+
+@pytest.mark.parametrize('path', ['~nosuchuser/run', 'a' * 300, 'a\0b'])
+def test_a_path_that_cannot_be_is_refused(path):
+    assert f'--workdir {path[:20]}'.split('\0')[0] in refusal(path)

@@ -10,11 +10,12 @@ import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import jax
 import numpy as np
 import orbax.checkpoint as ocp
 from flax import traverse_util
 
-from dualatme_jax import processes
+from dualatme_jax import files, processes
 from dualatme_jax.errors import InputError
 from dualatme_jax.training.state import State
 
@@ -38,23 +39,31 @@ class Progress:
     seconds: float
 
 
-class WaveCheckpoints:
-    """The latest checkpoint of one wave.
+# Saves of a wave that are kept: the latest, and one to fall back to.
+KEPT = 2
 
-    A save is whole or absent whenever the process dies; the one before goes only when the next is there.
+
+class WaveCheckpoints:
+    """The latest checkpoints of one wave.
+
+    A save is whole, and as it was written, or is deleted when the wave is continued: its checksums come last.
 
     Args:
       directory: of this wave alone; made if absent.
       identity: what must be equal for a checkpoint to be continued (the config, the wave's trials), by name.
+
+    Attributes:
+      damaged: what was found of saves that were deleted, in words.
     """
 
     def __init__(self, directory: pathlib.Path, identity: Mapping[str, Any]):
         self._directory = directory
         self._identity = dict(identity)
+        self.damaged = processes.agreed(_delete_damaged(directory) if processes.is_first() else None)
         self._manager = ocp.CheckpointManager(
             directory.absolute(),
             options=ocp.CheckpointManagerOptions(
-                max_to_keep=1, create=True, cleanup_tmp_directories=True, enable_async_checkpointing=False
+                max_to_keep=KEPT, create=True, cleanup_tmp_directories=True, enable_async_checkpointing=False
             ),
         )
 
@@ -76,6 +85,8 @@ class WaveCheckpoints:
             )
         with _uninterrupted():
             self._manager.save(progress.epochs, args=ocp.args.Composite(**items))
+            if processes.is_first():
+                files.write_checksums(self._directory / str(progress.epochs))
 
     def restore(self, like: State) -> Progress | None:
         """The latest save, or None.
@@ -84,34 +95,39 @@ class WaveCheckpoints:
           like: shapes, types and places of the states.
 
         Raises:
-          InputError: the checkpoint is of another config or of other trials.
+          InputError: the checkpoint is of another config or of other trials, or of another version of Orbax.
         """
         epochs = self._manager.latest_step()
         if epochs is None:
             return None
-        rest = self._manager.restore(
-            epochs, args=ocp.args.Composite(progress=ocp.args.JsonRestore())
-        ).progress
-        if rest['identity'] != self._identity:
-            differs = sorted(
-                name for name, value in self._identity.items() if rest['identity'].get(name) != value
-            )
+        try:
+            rest = self._item(epochs, progress=ocp.args.JsonRestore())
+            self._check_identity(rest['identity'])
+            # Not strict: another number of devices fills the wave up to another length, with trials that are
+            # dropped.
+            states = self._item(epochs, states=ocp.args.StandardRestore(like, strict=False))
+            kept = self._item(epochs, kept=ocp.args.StandardRestore()) if rest['kept'] else {}
+            kept = {int(epoch): np.asarray(chances) for epoch, chances in kept.items()}
+            return Progress(epochs, states, np.asarray(rest['losses'], float), kept, float(rest['seconds']))
+        except (InputError, jax.errors.JaxRuntimeError):
+            raise
+        except Exception as error:  # its files are as they were written: Orbax wrote or reads them otherwise
+            raise InputError(
+                f'{self._directory / str(epochs)}: this checkpoint cannot be read ({error}); delete it to '
+                'train from the one before, or from the start'
+            ) from error
+
+    def _item(self, epochs: int, **arguments) -> Any:
+        (name,) = arguments
+        return self._manager.restore(epochs, args=ocp.args.Composite(**arguments))[name]
+
+    def _check_identity(self, there: Mapping[str, Any]) -> None:
+        if there != self._identity:
+            differs = sorted(name for name, value in self._identity.items() if there.get(name) != value)
             raise InputError(
                 f'{self._directory}: this checkpoint is of another run (other {", ".join(differs)}); '
                 'give another --workdir, or delete this one to start anew'
             )
-        # Not strict: another number of devices fills the wave up to another length, with trials that are
-        # dropped.
-        states = self._manager.restore(
-            epochs, args=ocp.args.Composite(states=ocp.args.StandardRestore(like, strict=False))
-        ).states
-        kept = {}
-        if rest.get('kept'):
-            found = self._manager.restore(
-                epochs, args=ocp.args.Composite(kept=ocp.args.StandardRestore())
-            ).kept
-            kept = {int(epoch): np.asarray(chances) for epoch, chances in found.items()}
-        return Progress(epochs, states, np.asarray(rest['losses'], float), kept, rest['seconds'])
 
     def close(self) -> None:
         """Lets go of the directory."""
@@ -124,24 +140,45 @@ class WaveCheckpoints:
             shutil.rmtree(self._directory)
 
 
+def _delete_damaged(directory: pathlib.Path) -> list[str]:
+    """Deletes the saves of a wave that are not as they were written, or not whole; returns why."""
+    found = []
+    for folder in sorted(directory.glob('*'), key=lambda folder: folder.name):
+        if folder.name.isdecimal():
+            try:
+                files.check_checksums(folder, 'files of the checkpoint')
+            except InputError as error:
+                shutil.rmtree(folder)
+                found.append(str(error))
+    return found
+
+
 def save_weights(directory: pathlib.Path, variables: Mapping[str, Any]) -> None:
     """Writes what prediction needs, params and batch_stats, each leaf [F, ...], to `directory`."""
-    with _uninterrupted(), ocp.StandardCheckpointer() as checkpointer:
-        checkpointer.save(directory.absolute(), variables, force=True)
+    with _uninterrupted():
+        with ocp.StandardCheckpointer() as checkpointer:
+            checkpointer.save(directory.absolute(), variables, force=True)
+        if processes.is_first():
+            files.write_checksums(directory)
 
 
 @contextlib.contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Holds Ctrl-C back until the block has ended, since Orbax would tell of every thread it breaks off."""
+    """Holds Ctrl-C, and SIGTERM, back until the block has ended.
+
+    Orbax would tell of every thread that they break off.
+    """
     if threading.current_thread() is not threading.main_thread():  # no other one is told of signals
         yield
         return
     came = []
-    before = signal.signal(signal.SIGINT, lambda *_: came.append(True))
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, lambda *_: came.append(True)) for number in signals]
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in zip(signals, before, strict=True):
+            signal.signal(number, handler)
     if came:
         raise KeyboardInterrupt
 
@@ -160,7 +197,7 @@ def load_weights(directory: str | os.PathLike) -> dict[str, Any]:
       `params` and `batch_stats`, each leaf [F, ...], in the order of the wave's rows in trials.csv.
 
     Raises:
-      InputError: there are no weights.
+      InputError: there are no weights, or they are not as they were written.
     """
     directory = pathlib.Path(directory)
     if not (directory / '_METADATA').exists():
@@ -168,5 +205,7 @@ def load_weights(directory: str | os.PathLike) -> dict[str, Any]:
             f'no weights in {directory}; expected the folder waves/wave_NNN/weights of a run whose '
             'config.checkpoint.keep_weights was True'
         )
+    if (directory / files.CHECKSUMS).exists():  # those of older versions have none
+        files.check_checksums(directory, 'weights')
     with ocp.StandardCheckpointer() as checkpointer:
         return checkpointer.restore(directory.absolute())

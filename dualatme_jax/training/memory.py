@@ -1,14 +1,19 @@
 """How many trials fit the device: the size of a wave."""
 
 import contextlib
+import functools
 from collections.abc import Iterator, Sequence
 
+import humanize
 import jax
 
 from dualatme_jax import host_memory
 from dualatme_jax.errors import InputError
 
 GIB = 2**30
+
+# Bytes in words: `73.8 MiB`.
+amount = functools.partial(humanize.naturalsize, binary=True, format='%.4g')
 
 # Of the free memory, the part that a wave may plan for: the rest is the allocator's slack, the evaluation's
 # and other people's.
@@ -85,7 +90,7 @@ def wave_size(*, trials: int, bytes_per_trial: int, budget_bytes: int, most: int
         fewer = ', or fewer devices by config.engine.devices' if devices > 1 else ''
         raise InputError(
             f'no memory for one trial on each of {devices} devices: one needs '
-            f'{bytes_per_trial / GIB:.2f} GiB and {budget_bytes / GIB:.2f} GiB may be used in all; '
+            f'{amount(bytes_per_trial)} and {amount(budget_bytes)} may be used in all; '
             'lower config.training.batch_size, '
             f'free memory, or raise config.engine.memory_gib if it was set{fewer}'
         )
