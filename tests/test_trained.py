@@ -69,8 +69,8 @@ def test_each_subject_has_its_own_network(workdir):
             'params/head/kernel is none of the network',
         ),
         (
-            lambda own: own['params']['classifier'].update(kernel=np.ones((2, 4, 3), np.float32)),
-            'params/classifier/kernel is float32 [2, 4, 3]; expected float32 [2, 400, 3]',
+            lambda own: own['params']['classifier'].update(kernel=np.ones((2, 20, 20, 3), np.float32)),
+            'params/classifier/kernel is float32 [2, 20, 20, 3]; expected float32 [2, 400, 3]',
         ),
         (
             lambda own: own['params']['classifier'].update(bias=np.ones((1, 3), np.float32)),
@@ -95,6 +95,16 @@ def test_weights_of_another_form_are_not_written(capsys, workdir, tmp_path, chan
     error = refused(capsys, workdir, tmp_path / 'out')
     assert f'{folder}/weights: these weights are damaged' in error
     assert says in error
+
+
+def test_networks_that_read_larger_flows_have_larger_layers(workdir):
+    own = variables([network(0), network(1)])
+    own['params']['classifier']['kernel'] = np.ones((2, 1600, 3), np.float32)
+    folder = workdir / 'waves' / 'wave_000'
+    save_weights(folder / 'weights', own)
+    files.write_checksums(folder)
+    _, found = trained.networks(workdir, 'ststnet', seed=None, point=None)
+    assert next(found)[1]['params']['classifier']['kernel'].shape == (1600, 3)
 
 
 def test_a_wave_with_fewer_networks_than_trials_is_refused(capsys, workdir, tmp_path):

@@ -84,13 +84,22 @@ def tensors(model: str, variant: str, classes: int) -> dict[str, Tensor]:
     return _in_order(model, found)
 
 
-def misfits(model: str, variant: str, classes: int, found: Mapping[Path, Any], *, stacked: int) -> list[str]:
+def misfits(
+    model: str,
+    variant: str,
+    classes: int,
+    found: Mapping[Path, Any],
+    *,
+    stacked: int,
+    any_size: bool = False,
+) -> list[str]:
     """What differs between the leaves of so many stacked networks, and those that are found.
 
     Args:
       model, variant, classes: of the networks.
       found: for the path of each leaf what has a `shape` and a `dtype`.
       stacked: how many networks, each leaf's first axis.
+      any_size: whether they may read flows of another size, so that some axes are longer.
     """
     expected = leaves(model, variant, classes)
     problems = [
@@ -99,11 +108,14 @@ def misfits(model: str, variant: str, classes: int, found: Mapping[Path, Any], *
         if path not in found and not leaf.optional
     ]
     for path, leaf in found.items():
-        form = f'{leaf.dtype} {list(leaf.shape)}'
         if path not in expected:
             problems.append(f'{"/".join(path)} is none of the network')
-        elif form != (wanted := f'{expected[path].dtype} {[stacked, *expected[path].shape]}'):
-            problems.append(f'{"/".join(path)} is {form}; expected {wanted}')
+            continue
+        shape, wanted = tuple(leaf.shape), (stacked, *expected[path].shape)
+        alike = shape == wanted or (any_size and len(shape) == len(wanted) and shape[0] == stacked)
+        if leaf.dtype != expected[path].dtype or not alike:
+            form = f'{expected[path].dtype} {list(wanted)}'
+            problems.append(f'{"/".join(path)} is {leaf.dtype} {list(shape)}; expected {form}')
     return problems
 
 

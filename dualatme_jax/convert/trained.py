@@ -80,7 +80,7 @@ def _weights(folder: pathlib.Path, model: str, variant: str) -> dict[str, Any]:
         found = traverse_util.flatten_dict(variables)
         kernel = found['params', 'classifier', 'kernel']
         stacked, classes = len(kernel), kernel.shape[-1]
-        problems = names.misfits(model, variant, classes, found, stacked=stacked)
+        problems = names.misfits(model, variant, classes, found, stacked=stacked, any_size=True)
         problems += [f'{leaf} holds numbers that are not finite' for leaf in names.not_finite(variables)]
         if problems:
             raise ValueError('; '.join(problems))
