@@ -209,7 +209,7 @@ def load_datasets(swept: Sweep) -> list[Dataset]:
 
 def data_path(data: ConfigDict) -> pathlib.Path:
     """Where the dataset of a config lies."""
-    return pathlib.Path(data.path.replace('{regions}', data.regions)).expanduser()
+    return files.expanded(data.path.replace('{regions}', data.regions), '--config.data.path')
 
 
 def load_dataset(data: ConfigDict) -> Dataset:

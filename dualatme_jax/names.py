@@ -11,6 +11,8 @@ from dualatme_jax import schema
 
 MOST_CLASSES = 20  # more are another column taken for the labels
 LONGEST = 200  # characters
+# Columns and rows of reports that could not be told from those of a database with such a name.
+RESERVED = (schema.FULL, 'best_on_test', 'guesser', 'published')
 
 
 def fault_of_classes(labels: Sequence[str]) -> str | None:
@@ -37,8 +39,8 @@ def fault_of_clip(database: str, subject: str, clip: str) -> str | None:
     for what, name in ((schema.DATABASE, database), (schema.SUBJECT, subject), (schema.CLIP, clip)):
         if fault := fault_of_name(name):
             return f'the {what} {name!r} {fault}'
-    if database == schema.FULL:
-        return f'the database {database!r} has the name that stands for all of them'
+    if database in RESERVED:
+        return f'the database {database!r} has a name that reports use for something else'
     if database != database.lower():
         return f'the database {database!r} is not in lower case'
     if '/' in database:  # `database/subject` is one person

@@ -284,7 +284,7 @@ def test_a_name_that_cannot_be_is_refused_before_work(tmp_path, monkeypatch, nam
     ('changes', 'match'),
     [
         ({'subject': ' \r'}, "the subject ' .r' is empty: rename it in the release"),
-        ({'database': 'full'}, 'stands for all of them'),
+        ({'database': 'full'}, 'for something else'),
         ({'clip': 'a\x07'}, 'cannot be printed'),
     ],
 )

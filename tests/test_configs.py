@@ -1,6 +1,7 @@
 """The config files: complete, locked, the paper's."""
 
 import importlib
+import os
 import subprocess
 
 import pytest
@@ -146,6 +147,15 @@ def test_a_dataset_of_other_regions_is_refused(small_dataset_dir):
     data = importlib.import_module('configs.cd').get_config().data
     data.path, data.regions = str(small_dataset_dir), 'EN'
     with pytest.raises(InputError, match=r"data\.regions is 'EN', but .* made of 'unknown'.*--regions EN"):
+        experiment.load_dataset(data)
+
+
+@pytest.mark.parametrize('argument', ['', 'synthetic'])
+@pytest.mark.parametrize('path', ['~nosuchuser/cd', 'a\0b', 'x' * 5000, os.fsdecode(b'caf\xe9')])
+def test_paths_of_a_dataset_that_cannot_be_are_refused(argument, path):
+    data = importlib.import_module('configs.cd').get_config(argument or None).data
+    data.path = path
+    with pytest.raises(InputError, match=r'config\.data\.path'):
         experiment.load_dataset(data)
 
 

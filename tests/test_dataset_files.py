@@ -261,7 +261,7 @@ def test_metadata_reaches_the_terminal_without_controls(folder):
         (('samm', '', 'c'), "the subject '' is empty"),
         (('samm', 's', ' '), "the clip ' ' is empty"),
         (('samm', 's\r', 'c'), 'cannot be printed'),
-        (('full', 's', 'c'), 'stands for all of them'),
+        (('full', 's', 'c'), 'for something else'),
         (('SAMM', 's', 'c'), 'not in lower case'),
     ],
 )

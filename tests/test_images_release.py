@@ -137,7 +137,7 @@ BAD_ROWS = {
     'lab,-, ,,pictures/9.png': 'the subject and the clip and the label is empty',
     ',p,a,calm,': 'the database and the path is empty',
     'lab,p': 'the clip and the label and the path is empty',
-    'full,p,a,calm,pictures/9.png': 'stands for all of them',
+    'full,p,a,calm,pictures/9.png': 'for something else',
     'a/b,p,a,calm,pictures/9.png': 'has a slash',
     'lab,p\x07,a,calm,pictures/9.png': 'cannot be printed',
     'lab,p,a,calm,pictures/none.png': 'No such file',

@@ -57,7 +57,13 @@ def test_names_that_no_cell_can_hold(name, fault, place):
 
 
 @pytest.mark.parametrize(
-    ('database', 'fault'), [('full', 'all of them'), ('Own', 'lower case'), ('a/b', 'slash')]
+    ('database', 'fault'),
+    [
+        ('full', 'for something else'),
+        ('guesser', 'for something else'),
+        ('Own', 'lower case'),
+        ('a/b', 'slash'),
+    ],
 )
 def test_databases_that_cannot_be(database, fault):
     assert fault in names.fault_of_clip(database, 's', 'c')
