@@ -59,8 +59,8 @@ def get_config(dataset: str = '') -> ConfigDict:
     config.optimizer.step_epochs = 10
     config.optimizer.step_factor = 0.5
 
-    # A folder that `python -m dualatme_jax.convert` wrote: its networks are scored, each on the subject that
-    # it has not seen, and nothing is trained.
+    # A folder that `python -m dualatme_jax.convert` wrote, or the workdir of a run that kept its weights: its
+    # networks are scored, each on the subject that it has not seen, and nothing is trained.
     config.evaluate_only = ''
 
     config.training = ConfigDict()

@@ -202,7 +202,7 @@ def _check_databases(records: list[dict], databases: Sequence[str], folder: path
     empty = [database for database in databases if not count[database]]
     if empty:
         raise InputError(
-            f'databases {list(databases)} were asked for, but the dataset {folder} has no clips of '
+            f'config.data.databases is {tuple(databases)}, but the dataset {folder} has no clips of '
             f'{", ".join(map(repr, empty))}. It has: {there}. '
-            """Name one as --config.data.databases=casme3, several as "('casme2', 'smic')", () takes all"""
+            f"""Take them all by --config.data.databases="()", or name some, as "('{next(iter(count))}',)\""""
         )

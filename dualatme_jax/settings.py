@@ -17,7 +17,7 @@ RANGES = [
     ('training', 'batch_size', 1, math.inf),
     ('checkpoint', 'every', 1, math.inf),
     ('selection', 'every', 0, math.inf),
-    ('report', 'resamples', 1, math.inf),
+    ('report', 'resamples', 1, scores.MOST_RESAMPLES),
     ('engine', 'max_trials', 0, math.inf),
     ('optimizer', 'learning_rate', 0, math.inf),
     ('optimizer', 'momentum', 0, 1),

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from dualatme_jax import disk, files, processes
 from dualatme_jax import workdir as workdir_lib
-from dualatme_jax.convert import folds
+from dualatme_jax.convert import folds, trained
 from dualatme_jax.groups import Group, make_engine
 from dualatme_jax.ledger import Ledger
 from dualatme_jax.progress import Reporter, reporting
@@ -125,11 +125,17 @@ def evaluate(ledger: Ledger, group: Group, folder: pathlib.Path, console: Consol
 def given_weights(group: Group, rows: pd.DataFrame) -> tuple[folds.Folds, list[int]]:
     """The converted weights that a group evaluates, and the place of each trial's network among them.
 
+    Those of a run's folder are the networks of the seed that the config has.
+
     Raises:
       InputError: they are damaged, of another network, or their subjects are not those of the trials.
     """
-    found = folds.load(files.expanded(group.config.evaluate_only, '--config.evaluate_only'))
+    given = files.expanded(group.config.evaluate_only, '--config.evaluate_only')
     model = group.config.model
+    if not folds.is_one(given) and (given / workdir_lib.TRIALS).exists():
+        found = trained.as_folds(given, model.name, seed=group.config.seeds[0])
+    else:
+        found = folds.load(given)
     people = list(zip(rows['database'], rows['subject'], strict=True))
     return found, folds.places(
         found, people, model=model.name, variant=model.variant, classes=len(group.dataset.labels)

@@ -257,7 +257,7 @@ def test_own_databases_follow_the_known_ones(tmp_path):
 
 @pytest.mark.parametrize('databases', [schema.COMPOSITE, ('mmew',), ('zoo',)])
 def test_a_database_without_clips_is_refused_with_what_is_there(folder, databases):
-    with pytest.raises(InputError, match='It has: casme2 2 clips, samm 2 clips'):
+    with pytest.raises(InputError, match=r'It has: casme2 2 clips, samm 2 clips\. Take them all by --config'):
         dataset.load(folder, databases=databases)
 
 

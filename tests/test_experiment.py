@@ -58,6 +58,8 @@ from dualatme_jax.training.engine import Engine
         ('training.epochs', 0, 'config.training.epochs is 0'),
         ('checkpoint.every', 0, 'config.checkpoint.every is 0'),
         ('report.resamples', 0, 'config.report.resamples is 0'),
+        ('report.resamples', 10**9, 'config.report.resamples is 1000000000; expected 1 to 1000000'),
+        ({'loss.name': 'weighted_cross_entropy', 'loss.class_weights': (0.0,) * 3}, None, 'class_weights is'),
         ('engine.max_trials', -1, 'config.engine.max_trials is -1'),
         ('engine.memory_gib', -1.0, 'config.engine.memory_gib is -1'),
         ('engine.memory_gib', 0.01, 'no memory for one trial'),
@@ -632,7 +634,18 @@ def test_weights_from_elsewhere_score_each_subject_by_its_own_network(small_data
     assert 'evaluated in' in printed
     assert 'selection: the weights of' in printed
 
+    # A run's folder has them as they were trained.
+    config.evaluate_only = str(tmp_path / 'trained')
+    run(config, tmp_path / 'again')
+    found = pd.read_csv(tmp_path / 'again' / 'predictions.csv')
+    pd.testing.assert_frame_equal(found, expected, rtol=1e-4)
+    config.seeds = (1,)
+    with pytest.raises(InputError, match=r'has no seed 1; name one of 0 by --config\.seeds'):
+        run(config, tmp_path / 'other')
+    config.seeds = (0,)
+
     # Other weights in the same folder are another run, and the same ones elsewhere are not.
+    config.evaluate_only = str(tmp_path / 'weights')
     (tmp_path / 'weights').rename(tmp_path / 'moved')
     config.evaluate_only = str(tmp_path / 'moved')
     assert 'nothing is trained again' in run(config, tmp_path / 'evaluated')[2]

@@ -173,13 +173,25 @@ def test_only_the_focal_loss_reads_gamma_and_alpha(name):
     assert less == pytest.approx(focal / 2)
 
 
+def test_a_focal_loss_of_nothing_is_refused():
+    assert hyperparameters('cross_entropy', focal_alpha=0.0)['focal_alpha'] == 1
+    with pytest.raises(InputError, match=r'config\.loss\.focal_alpha is 0'):
+        hyperparameters('focal', focal_alpha=0.0)
+
+
 def test_an_unknown_loss_is_refused_with_those_there_are():
     with pytest.raises(InputError, match=r"unknown loss 'hinge': config\.loss\.name takes 'focal', "):
         hyperparameters('hinge')
 
 
-@pytest.mark.parametrize('weights', [(1.0, 2.0), (1.0, 2.0, -1.0), (), (1.0, 2.0, 'x'), (1.0, 2.0, np.nan)])
+NO_WEIGHTS = [
+    *[(1.0, 2.0), (1.0, 2.0, -1.0), (), (1.0, 2.0, 'x'), (1.0, 2.0, np.nan)],
+    *[(0, 0, 0), (1.0, 0.0, 1.0)],
+]
+
+
+@pytest.mark.parametrize('weights', NO_WEIGHTS)
 def test_the_weighted_loss_alone_needs_a_weight_a_class(weights):
     assert hyperparameters('focal', class_weights=weights)['class_weight_2'] == 1
-    with pytest.raises(InputError, match='one, not negative, for each of negative, positive, surprise'):
+    with pytest.raises(InputError, match=r'one above 0, .* for each of negative, positive, surprise'):
         hyperparameters('weighted_cross_entropy', class_weights=weights)

@@ -357,3 +357,18 @@ def test_different_questions_are_not_compared():
     for other in (table[1:], table[table['seed'] == 0], table.assign(label=0), table.assign(subject='s00')):
         with pytest.raises(ValueError, match='same clips in the same seeds'):
             scores.paired(table, other)
+
+
+def test_draws_in_blocks_are_those_of_one_block(monkeypatch):
+    whole, other = run(), run(share_right=0.7)
+    found = []
+    for block in (17, 10_000):
+        monkeypatch.setattr(scores, '_BLOCK', block)
+        found.append((scores.score_run(whole, resamples=50), scores.paired(whole, other, resamples=50)))
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize('resamples', [0, -1, 1_000_001, 10**30])
+def test_more_draws_than_anybody_waits_for_are_refused(resamples):
+    with pytest.raises(InputError, match=f'--resamples is {resamples}; expected 1 to 1000000'):
+        scores.check_resamples(resamples, '--resamples')

@@ -109,7 +109,7 @@ def load(folder: pathlib.Path) -> Folds:
         raise InputError(
             f'no converted weights in {folder} (no {ABOUT}); expected a folder that '
             '`python -m dualatme_jax.convert --model NAME --source DIR --out DIR` wrote from .pth files; '
-            'those of a trained run are written by --to-torch'
+            'or the workdir of a run that kept its weights'
         )
     try:
         files.check_checksums(folder, 'converted weights')

@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import jax
+import numpy as np
 import pandas as pd
 from flax import traverse_util
 
 from dualatme_jax import files, ledger, models, schema
 from dualatme_jax import workdir as workdir_lib
-from dualatme_jax.convert import names
+from dualatme_jax.convert import folds, names
 from dualatme_jax.errors import InputError
 from dualatme_jax.training.checkpoint import load_weights
 
@@ -21,7 +22,7 @@ _MOST_BYTES = 2**28  # of a table of trials, or a config
 
 
 def networks(
-    workdir: pathlib.Path, model: str, *, seed: int | None, point: int | None
+    workdir: pathlib.Path, model: str, *, seed: int | None, point: int | None, seed_option: str = '--seed'
 ) -> tuple[str, Iterator[tuple[str, dict[str, Any]]]]:
     """Returns the variant; and each fold's subject, as its file is to be called, with its variables.
 
@@ -29,6 +30,7 @@ def networks(
       workdir: of a run that kept its weights.
       model: what it trained.
       seed, point: which of the run's; None where there is but one.
+      seed_option: by which the seed is given, for the error.
 
     Raises:
       InputError: no such run, another model, several seeds or points and none named, or a fold that is not
@@ -36,8 +38,8 @@ def networks(
     """
     table, config = _read(workdir)
     chosen = table[table['inner'] == 0]
-    chosen = _one(chosen, 'seed', seed, workdir)
-    chosen = _one(chosen, 'point', point, workdir)
+    chosen = _one(chosen, 'seed', seed, workdir, seed_option)
+    chosen = _one(chosen, 'point', point, workdir, '--point')
     # A swept field is a column; the config has what the others have in common.
     first = chosen.iloc[0]
     trained = first.get('model.name', config['model']['name'])
@@ -52,6 +54,16 @@ def networks(
     if variant not in models.system(model).variants:
         raise InputError(f'{workdir}: {model!r} has no variant {variant!r}, which this run trained')
     return variant, _variables(workdir, table, chosen, model, variant)
+
+
+def as_folds(workdir: pathlib.Path, model: str, *, seed: int) -> folds.Folds:
+    """The networks of a run's seed as converted weights are, to be evaluated; raises as `networks` does."""
+    option = '--config.seeds, and a point by `python -m dualatme_jax.convert --to-torch --point`'
+    variant, found = networks(workdir, model, seed=seed, point=None, seed_option=option)
+    subjects, variables = zip(*found, strict=True)
+    stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *variables)
+    classes = stacked['params']['classifier']['kernel'].shape[-1]
+    return folds.Folds(model, variant, classes, subjects, {'batch_stats': {}} | stacked)
 
 
 def _variables(
@@ -109,7 +121,9 @@ def _read(workdir: pathlib.Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     return table, config
 
 
-def _one(table: pd.DataFrame, column: str, wanted: int | None, workdir: pathlib.Path) -> pd.DataFrame:
+def _one(
+    table: pd.DataFrame, column: str, wanted: int | None, workdir: pathlib.Path, option: str
+) -> pd.DataFrame:
     """The rows of the one seed or point that is wanted, or that there is."""
     there = sorted(set(table[column].tolist()))
     if wanted is None and len(there) == 1:
@@ -117,7 +131,7 @@ def _one(table: pd.DataFrame, column: str, wanted: int | None, workdir: pathlib.
     if wanted not in there:
         raise InputError(
             f'{workdir} has {f"no {column} {wanted}" if wanted is not None else f"several {column}s"}; '
-            f'name one of {", ".join(map(str, there))} by --{column} ({workdir_lib.TRIALS} says what each is)'
+            f'name one of {", ".join(map(str, there))} by {option} ({workdir_lib.TRIALS} says what each is)'
         )
     return table[table[column] == wanted]
 

@@ -81,12 +81,16 @@ def hyperparameters(loss: Mapping[str, Any], labels: Sequence[str]) -> dict[str,
     gamma, alpha = (loss['focal_gamma'], loss['focal_alpha']) if loss['name'] == 'focal' else (0.0, 1.0)
     weights = tuple(loss['class_weights']) if weighted else (1.0,) * len(labels)
     fit = len(weights) == len(labels) and all(
-        isinstance(w, int | float) and 0 <= w < math.inf for w in weights
+        isinstance(w, int | float) and 0 < w < math.inf for w in weights
     )
     if not fit:
         raise InputError(
-            f'config.loss.class_weights is {weights}; '
-            f'expected one, not negative, for each of {", ".join(labels)}'
+            f'config.loss.class_weights is {weights}; expected one above 0, or the class would not be '
+            f'learnt, for each of {", ".join(labels)}'
+        )
+    if alpha == 0:
+        raise InputError(
+            'config.loss.focal_alpha is 0, so no class would be learnt; expected a number above 0, such as 1'
         )
     return {
         'cosine_weight': loss['cosine_weight'],
