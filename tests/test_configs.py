@@ -153,7 +153,7 @@ def test_a_dataset_of_other_regions_is_refused(small_dataset_dir):
 @pytest.mark.parametrize('argument', ['', 'synthetic'])
 @pytest.mark.parametrize('path', ['~nosuchuser/cd', 'a\0b', 'x' * 5000, os.fsdecode(b'caf\xe9')])
 def test_paths_of_a_dataset_that_cannot_be_are_refused(argument, path):
-    data = importlib.import_module('configs.cd').get_config(argument or None).data
+    data = importlib.import_module('configs.cd').get_config(argument).data
     data.path = path
     with pytest.raises(InputError, match=r'config\.data\.path'):
         experiment.load_dataset(data)
