@@ -215,7 +215,8 @@ def _add_work(parser: argparse.ArgumentParser) -> None:
         action='append',
         default=[],
         metavar='[DATABASE=]WHAT',
-        help='fan, mediapipe, template (the frames are aligned faces) or a landmark file '
+        help='fan, dlib, mediapipe, template (the frames are aligned faces), a landmark file '
+        'or a folder of them '
         '(default: template where the release is aligned)',
     )
     group.add_argument(

@@ -1,19 +1,28 @@
 import csv
+import dataclasses
+import importlib.machinery
+import importlib.util
 import io
 import json
+import os
 import pathlib
 import pickle
 import subprocess
 import sys
 
+import cv2
+import matplotlib.cbook
 import numpy as np
 import pytest
+import tiny_release
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_prep import landmarks
+from data_prep import faces, folders, landmarks
 from data_prep.clip import Clip
-from data_prep.landmarks import fan, file, ibug, mediapipe, template
+from data_prep.frames import Images, Video
+from data_prep.landmarks import dlib, fan, file, ibug, mediapipe, points, template
+from data_prep.synthetic.release import synthesize
 from dualatme_jax.errors import InputError
 
 CLIP = Clip(database='smic', subject='s01', clip='s01_ne_01')
@@ -121,9 +130,9 @@ def test_a_file_that_is_no_text_is_refused(path):
         landmarks.source(path)
 
 
-@pytest.mark.parametrize('choice', ['fam', '', '/no/such/file.csv', pathlib.Path('/tmp')])
+@pytest.mark.parametrize('choice', ['fam', '', '/no/such/file.csv'])
 def test_an_unknown_source_is_refused_with_the_choices(choice):
-    with pytest.raises(InputError, match='fan, mediapipe, template, or a CSV file'):
+    with pytest.raises(InputError, match='fan, dlib, mediapipe, template, a CSV file'):
         landmarks.source(choice)
 
 
@@ -245,3 +254,157 @@ def test_importing_the_sources_needs_none_of_their_packages():
     )
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == '[]'
+
+
+@pytest.fixture
+def clip(tmp_path):
+    """A clip whose onset is the third image of its folder by name, and the second by number."""
+    folder = tmp_path / 'frames'
+    tiny_release.frames(folder, (8, 9, 10, 11), 'img{}.jpg')
+    paths = folders.listing(folder).paths
+    frames = Images({number: paths[number] for number in (9, 10, 11)})
+    return dataclasses.replace(CLIP, onset=9, offset=11, frames=frames)
+
+
+def openface(rows, *, space='', faces=1) -> str:
+    """What OpenFace writes: a row for each frame and face, x before y; 2.0 puts spaces behind commas."""
+    names = ['frame', 'face_id', 'timestamp', 'confidence', 'success', 'pose_Tx', *points.OPENFACE, 'AU01_r']
+    lines = [names]
+    for frame, found in enumerate(rows, start=1):
+        success = found is not None
+        xy = np.round(found if success else np.zeros((68, 2)), 1).T.ravel()
+        lines += [[frame, face, 0.033, 0.98, int(success), -1.2, *xy, 0.5] for face in range(faces)]
+    return '\n'.join(f',{space}'.join(map(str, line)) for line in lines) + '\n'
+
+
+MOVED = [POINTS + step for step in (0, 1, 2, 3)]
+FORMS = {
+    'a.pts': 'version: 1\nn_points: 68\n{\n' + '\n'.join(f'{x} {y}' for x, y in POINTS) + '\n}\n',
+    'pairs.txt': '\n'.join(f'{x},{y}' for x, y in POINTS),
+    'one line.csv': ';'.join(str(number) for number in POINTS.ravel()),
+    'openface.csv': openface(MOVED),  # by name: img10, img11, img8, img9
+    'openface with spaces.csv': openface(MOVED, space=' '),
+    'openface of the onset.csv': openface(MOVED[3:]),
+}
+
+
+@pytest.mark.parametrize(('name', 'text'), FORMS.items(), ids=FORMS)
+@pytest.mark.parametrize('place', ['s01_ne_01', 'S01_s01_ne_01', 's01/s01_ne_01'])
+def test_a_folder_of_files_of_other_programs(tmp_path, clip, name, text, place):
+    path = tmp_path / 'landmarks' / f'{place}{pathlib.Path(name).suffix}'
+    path.parent.mkdir(parents=True)
+    path.write_text('\ufeff' + text)
+    source = pickle.loads(pickle.dumps(landmarks.source(tmp_path / 'landmarks')))
+    expected = POINTS + 3 if 'openface' in name else POINTS
+    np.testing.assert_allclose(source.find(FRAME, clip), expected, atol=0.06)
+    assert source.recipe(clip) == source.recipe(dataclasses.replace(clip, onset=10))
+    before = source.recipe(clip), source.recipe()
+    path.write_text(text + '\n')
+    assert source.recipe(clip) != before[0]
+    assert source.recipe() != before[1]
+
+
+def test_openface_counts_the_frames_of_a_video(tmp_path):
+    (tmp_path / 's01_ne_01.csv').write_text(openface(MOVED))
+    clip = dataclasses.replace(CLIP, onset=2, offset=3, frames=Video(tmp_path / 'a.mp4', 4))
+    np.testing.assert_allclose(landmarks.source(tmp_path).find(FRAME, clip), POINTS + 2, atol=0.06)
+
+
+@pytest.mark.parametrize(
+    ('text', 'message'),
+    [
+        ('', '0 numbers, expected 68 points'),
+        ('1 2 3', '3 numbers, expected 68 points'),
+        (FORMS['pairs.txt'].replace('.', 'x', 1), 'expected numbers of pixels'),
+        (FORMS['pairs.txt'] + ' 1', '137 numbers'),
+        (' '.join(['nan'] * 136), 'are not finite'),
+        (openface([]), 'it has 0 frames, and the clip 4'),
+        (openface(MOVED[:3]), 'it has 3 frames, and the clip 4'),
+        (openface([*MOVED[:3], None]), '0 faces in the onset frame, expected one'),
+        (openface(MOVED, faces=2), '2 faces in the onset frame, expected one'),
+        (openface(MOVED)[:-20], 'expected numbers of pixels|could not convert'),
+    ],
+)
+def test_a_faulty_file_of_another_program_is_named(tmp_path, clip, text, message):
+    path = tmp_path / 'landmarks' / 's01_ne_01.csv'
+    path.parent.mkdir()
+    path.write_text(text)
+    with pytest.raises(InputError, match=message) as error:
+        landmarks.source(path.parent).find(FRAME, clip)
+    assert 's01_ne_01.csv' in str(error.value)
+
+
+def test_a_folder_without_a_clip_s_file_or_with_two_is_named(tmp_path, clip):
+    (tmp_path / 'empty').mkdir()
+    with pytest.raises(InputError, match='holds no landmarks'):
+        landmarks.source(tmp_path / 'empty')
+    for folder in ('a', 'b'):
+        (tmp_path / 'two' / folder).mkdir(parents=True)
+        (tmp_path / 'two' / folder / 's01_ne_01.pts').write_text(FORMS['a.pts'])
+    source = landmarks.source(tmp_path / 'two')
+    with pytest.raises(InputError, match=r'has 2 files of s01/s01_ne_01: .*; expected one'):
+        source.recipe(clip)
+    with pytest.raises(InputError, match='has 0 files of s01/other'):
+        source.recipe(dataclasses.replace(clip, clip='other'))
+
+
+@pytest.mark.parametrize('kind', ['{axis}_{number}', '{axis}{after}'])
+def test_a_table_may_have_other_names_and_columns(path, kind):
+    names = [kind.format(axis=axis, number=number, after=number + 1) for number in range(68) for axis in 'xy']
+    header = ['note', 'Subject', 'clip', 'database', *names]
+    row = ['seen', 's01', 's01_ne_01', 'smic', *map(str, POINTS.ravel())]
+    path.write_text(f'{",".join(header)}\n{",".join(row)}\n')
+    np.testing.assert_allclose(landmarks.source(path).find(FRAME, CLIP), POINTS, atol=1e-4)
+
+
+def test_a_landmark_file_that_is_a_pipe_is_refused(tmp_path, clip):
+    os.mkfifo(tmp_path / 's01_ne_01.csv')
+    with pytest.raises(InputError, match='it is a pipe'):
+        landmarks.source(tmp_path / 's01_ne_01.csv')
+    with pytest.raises(InputError, match='it is a pipe'):
+        landmarks.source(tmp_path).find(FRAME, clip)
+
+
+@pytest.mark.parametrize(
+    ('lost', 'said'), [('dlib', 'need dlib-bin'), ('face_recognition_models', 'need shape_predictor_68')]
+)
+def test_dlib_says_what_is_missing(monkeypatch, lost, said):
+    monkeypatch.setattr(importlib.util, 'find_spec', lambda name: None if name == lost else SPEC)
+    with pytest.raises(InputError, match=rf'{said}.*\[dlib\]'):
+        landmarks.source('dlib')
+
+
+SPEC = importlib.machinery.ModuleSpec('any', None)
+
+
+needs_dlib = pytest.mark.skipif(
+    not (importlib.util.find_spec('dlib') and dlib._weights().is_file()), reason='needs the extra dlib'
+)
+
+
+@needs_dlib
+def test_dlib_finds_a_person_and_a_rendered_face(tmp_path):
+    source = pickle.loads(pickle.dumps(landmarks.source('dlib')))
+    assert json.loads(json.dumps(source.recipe()))['weights'].startswith(dlib.WEIGHTS)
+    picture = cv2.imread(str(matplotlib.cbook.get_sample_data('grace_hopper.jpg', asfileobj=False)))
+    found = source.find(picture, CLIP)
+    faces.align(found, picture.shape, 56)  # an upright face
+    # Where a person sees her eyes.
+    np.testing.assert_allclose(ibug.eye_centres(found), [(224, 190), (305, 189)], atol=6)
+    synthesize('samm', tmp_path / 'samm', subjects=1, frames_per_clip=3, workers=1)
+    (first, *_) = (tmp_path / 'samm/truth/landmarks.csv').read_text().splitlines()[1:]
+    _, subject, name, *numbers = first.split(',')
+    frame = cv2.imread(str(min((tmp_path / 'samm' / subject.zfill(3) / name).iterdir())))
+    true = np.array(numbers, float).reshape(68, 2)
+    error = np.hypot(*(source.find(frame, CLIP) - true).T).mean()
+    assert error < 0.15 * np.hypot(*np.subtract(*ibug.eye_centres(true)))
+
+
+@needs_dlib
+def test_dlib_refuses_no_face_and_several():
+    source = landmarks.source('dlib')
+    with pytest.raises(InputError, match='no face was found'):
+        source.find(FRAME, CLIP)
+    picture = cv2.imread(str(matplotlib.cbook.get_sample_data('grace_hopper.jpg', asfileobj=False)))
+    with pytest.raises(InputError, match='2 faces were found'):
+        source.find(np.hstack([picture, picture]), CLIP)

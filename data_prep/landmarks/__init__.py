@@ -6,16 +6,18 @@ from typing import Protocol
 import numpy as np
 
 from data_prep.clip import Clip
+from data_prep.landmarks.dlib import Dlib
 from data_prep.landmarks.fan import Fan
 from data_prep.landmarks.file import LandmarkFile
+from data_prep.landmarks.folder import LandmarkFolder
 from data_prep.landmarks.mediapipe import MediaPipe
 from data_prep.landmarks.template import Template
 from dualatme_jax.errors import InputError
 from dualatme_jax.files import expanded
 
-_NAMED = {'fan': Fan, 'mediapipe': MediaPipe, 'template': Template}
+_NAMED = {'fan': Fan, 'dlib': Dlib, 'mediapipe': MediaPipe, 'template': Template}
 
-CHOICES = f'{", ".join(_NAMED)}, or a CSV file of landmarks'
+CHOICES = f'{", ".join(_NAMED)}, a CSV file of landmarks, or a folder with a file for each clip'
 
 
 class Source(Protocol):
@@ -49,7 +51,7 @@ def source(choice: str | os.PathLike) -> Source:
     """Returns a source of landmarks, after a check that everything it needs is there.
 
     Args:
-      choice: `fan`, `mediapipe`, `template`, or the path of a landmark file.
+      choice: `fan`, `dlib`, `mediapipe`, `template`, or the path of a landmark file or a folder of them.
 
     Raises:
       InputError: a package or its weights are missing, or the file cannot be read.
@@ -57,6 +59,8 @@ def source(choice: str | os.PathLike) -> Source:
     if choice in _NAMED:
         return _NAMED[choice]()
     path = expanded(choice, '--landmarks')
-    if not path.is_file():
+    if path.is_dir() and choice:
+        return LandmarkFolder(path)
+    if not path.exists() or not choice:
         raise InputError(f'no source of landmarks {os.fspath(choice)!r}: expected {CHOICES}')
     return LandmarkFile(path)

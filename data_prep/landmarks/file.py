@@ -1,7 +1,8 @@
-"""A source of landmarks: a CSV file, a row a clip.
+"""A source of landmarks: a CSV file with a row for each clip.
 
 Its header is `database,subject,clip,x0,y0,...,x67,y67`; the numbers are pixels of the clip's onset frame, the
-centre of whose first pixel is (0, 0).
+centre of whose first pixel is (0, 0). The points may have the names of OpenFace (`x_0`) or count from 1, and
+other columns may stand between.
 """
 
 import hashlib
@@ -13,7 +14,7 @@ import numpy as np
 
 from data_prep import csv_file
 from data_prep.clip import Clip
-from data_prep.landmarks import ibug
+from data_prep.landmarks import ibug, points
 from dualatme_jax import schema
 from dualatme_jax.errors import InputError
 
@@ -68,11 +69,13 @@ def _parse(path: pathlib.Path) -> dict[tuple[str, str, str], np.ndarray]:
     """Returns (database, subject, clip) -> [68, 2] float32."""
     landmarks, lines = {}, {}
     rows = ((line, fields) for line, fields in csv_file.rows(path, 'landmark file') if any(fields))
-    _check_header(next(rows, (1, []))[1], path)
+    header = next(rows, (1, []))[1]
+    places = _places(header, path)
     for line, fields in rows:
         place = f'{path}, row {line}'
-        if len(fields) != len(COLUMNS):
-            raise InputError(f'{place}: {len(fields)} columns, expected {len(COLUMNS)}: {_HEADER}')
+        if len(fields) != len(header):
+            raise InputError(f'{place}: {len(fields)} columns, expected {len(header)}: {_HEADER}')
+        fields = [fields[places[name]] for name in COLUMNS]
         key = tuple(fields[: len(_KEYS)])
         if key[0] not in schema.DATABASES:
             known = ', '.join(schema.DATABASES)
@@ -88,12 +91,16 @@ def _parse(path: pathlib.Path) -> dict[tuple[str, str, str], np.ndarray]:
     return landmarks
 
 
-def _check_header(header: Sequence[str], path: pathlib.Path) -> None:
-    if tuple(header) != COLUMNS:
-        pairs = zip(header, COLUMNS, strict=False)
-        wrong = [f'{found!r} instead of {name!r}' for found, name in pairs if found != name]
-        found = wrong[0] if wrong else f'{len(header)} columns'
-        raise InputError(f'{path}, row 1: found {found}, expected {len(COLUMNS)} columns: {_HEADER}')
+def _places(header: Sequence[str], path: pathlib.Path) -> dict[str, int]:
+    """Returns where each of `COLUMNS` stands."""
+    names = [name.casefold() for name in header]
+    found = points.by_name(header)
+    if found and all(names.count(key) == 1 for key in _KEYS):
+        return {key: names.index(key) for key in _KEYS} | dict(found)
+    pairs = zip(header, COLUMNS, strict=False)
+    wrong = [f'{found!r} instead of {name!r}' for found, name in pairs if found != name]
+    told = wrong[0] if wrong else f'{len(header)} columns'
+    raise InputError(f'{path}, row 1: found {told}, expected {len(COLUMNS)} columns: {_HEADER}')
 
 
 def _points(fields: Sequence[str], place: str) -> np.ndarray:
