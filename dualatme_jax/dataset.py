@@ -112,7 +112,7 @@ def load(path: str | os.PathLike, *, databases: Sequence[str] = ()) -> Dataset:
     folder = _find(files.expanded(path, 'the dataset'))
     stored = dataset_files.describe(folder, pictures=_FLOWS, texts=_NAMES)
     _check_memory(stored)
-    dataset_files.check_whole(folder)
+    dataset_files.check_whole(stored)
     records = list(dataset_files.records(stored))
     _check_records(records, folder)
     _check_databases(records, databases, folder)

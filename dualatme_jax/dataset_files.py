@@ -48,6 +48,7 @@ _PNG = b'\x89PNG\r\n\x1a\n\0\0\0\rIHDR'
 _RGB = 2  # PNG's colour type
 
 _TEXTS = 2**16  # bytes of a record besides its pictures: more than its names can have
+_SHARD_BYTES = 2**20  # of a shard besides its records
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,6 +75,11 @@ class Stored:
     def size(self) -> int:
         """The number of clips that it says it has."""
         return sum(count for _, count in self.shards)
+
+    @property
+    def record_bytes(self) -> int:
+        """What a clip takes on the disk, at the most: a PNG may be a little larger than its pixels."""
+        return sum(map(math.prod, self.pictures.values())) * 11 // 10 + _TEXTS
 
     @property
     def picture_bytes(self) -> int:
@@ -111,14 +117,23 @@ def describe(folder: pathlib.Path, *, pictures: Sequence[str], texts: Sequence[s
     return Stored(folder, shapes, tuple(texts), labels, metadata, _shards(info, folder))
 
 
-def check_whole(folder: pathlib.Path) -> None:
-    """Raises InputError if a file is not as it was written; older datasets have nothing to compare with."""
-    if (folder / files.CHECKSUMS).exists():
-        try:
+def check_whole(stored: Stored) -> None:
+    """Raises InputError if a file is not as it was written, or larger than its clips can be.
+
+    Datasets of earlier versions have no checksums to compare with.
+    """
+    folder = stored.folder
+    read = (INFO, _FEATURES, _METADATA, _LABELS, *(path.name for path, _ in stored.shards))
+    try:
+        for path, count in stored.shards:
+            most = 2 * count * stored.record_bytes + _SHARD_BYTES
+            if (size := path.stat().st_size) > most:
+                raise InputError(f'{path.name} has {size} bytes; {count} clips take {most} at the most')
+        if (folder / files.CHECKSUMS).exists():
             _own_file(folder, files.CHECKSUMS)
-            files.check_checksums(folder, 'files of the dataset')
-        except InputError as error:
-            raise _broken(folder, error) from error
+            files.check_checksums(folder, 'files of the dataset', only=read)
+    except InputError as error:
+        raise _broken(folder, error) from error
 
 
 def records(stored: Stored) -> Iterator[dict[str, Any]]:
@@ -138,12 +153,9 @@ def records(stored: Stored) -> Iterator[dict[str, Any]]:
         }
     )
     encoded = dict.fromkeys(stored.pictures, tfds.decode.SkipDecoding())
-    most = (
-        sum(map(math.prod, stored.pictures.values())) * 11 // 10 + _TEXTS
-    )  # a PNG may be larger than its pixels
     for path, count in stored.shards:
         try:
-            serialized = shards.read(path, count, most)
+            serialized = shards.read(path, count, stored.record_bytes)
         except RuntimeError as error:  # so ArrayRecord calls damage
             raise _unreadable(stored.folder, f'{path.name}: {error}') from error
         for record in serialized:

@@ -8,7 +8,7 @@ import os
 import pathlib
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import BinaryIO
 
 from dualatme_jax.errors import InputError
@@ -144,13 +144,13 @@ def write_checksums(folder: pathlib.Path) -> None:
         temporary.write_text(json.dumps(sums, indent=1) + '\n')
 
 
-def check_checksums(folder: pathlib.Path, what: str, *, only: str | None = None) -> None:
+def check_checksums(folder: pathlib.Path, what: str, *, only: Collection[str] | None = None) -> None:
     """Compares a folder with what `write_checksums` has written of it.
 
     Args:
       folder: the folder.
       what: what it holds, such as `weights`, for the error.
-      only: the name of the one file that is looked at; None: all are.
+      only: the names of the files that are looked at; None: all are.
 
     Raises:
       InputError: files are missing, damaged or new, by name; or its `CHECKSUMS` itself is. What lies in a
@@ -161,10 +161,11 @@ def check_checksums(folder: pathlib.Path, what: str, *, only: str | None = None)
         sums = dict(json.loads(content))
     except (TypeError, ValueError, RecursionError) as error:
         raise InputError(f'the {what} {folder} cannot be checked: its {CHECKSUMS} is damaged') from error
-    found = {str(path.relative_to(folder)): path for path in _files(folder)}
-    if only is not None:
-        sums = {only: sums.get(only, '')}
-        found = {name: path for name, path in found.items() if name == only}
+    if only is None:
+        found = {str(path.relative_to(folder)): path for path in _files(folder)}
+    else:
+        sums = {name: sums.get(name, '') for name in only}
+        found = {name: folder / name for name in only if (folder / name).exists()}
     wrong = [f'{name} is missing' for name in sums.keys() - found.keys()]
     wrong += [f'{name} is new' for name in found.keys() - sums.keys()]
     wrong += [

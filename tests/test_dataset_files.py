@@ -152,6 +152,17 @@ def test_a_description_that_is_far_too_large_is_refused(folder):
     refused(folder, r'has 1048576.0 MiB; expected 8.0 MiB at most')
 
 
+def test_a_shard_that_is_far_larger_than_its_clips_is_refused_unread(folder):
+    os.truncate(shard_of(folder), 2**40)
+    refused(folder, r'has 1099511627776 bytes; 4 clips take \d+ at the most.*Build it again')
+
+
+def test_files_that_somebody_lays_beside_a_dataset_do_no_harm(folder):
+    (folder / '.DS_Store').write_bytes(b'')
+    (folder / 'notes.txt').write_text('from the lab')
+    assert dataset.load(folder).size == 4
+
+
 def written_shard(folder, *records):
     path = shard_of(folder)
     writer = array_record_module.ArrayRecordWriter(str(path), 'group_size:1')

@@ -86,6 +86,18 @@ def test_harm_to_a_sealed_folder_is_told_by_name(sealed, harm, says):
         files.check_checksums(sealed, 'weights')
 
 
+def test_of_some_files_only_those_are_compared(sealed):
+    name = next(
+        path.name for path in sorted(sealed.iterdir()) if path.is_file() and path.name != files.CHECKSUMS
+    )
+    (sealed / 'new').touch()
+    files.check_checksums(sealed, 'weights', only=[name])
+    (sealed / name).unlink()
+    for only, match in (([name], f'{name} is missing'), (['new'], 'new is damaged')):
+        with pytest.raises(InputError, match=match):
+            files.check_checksums(sealed, 'weights', only=only)
+
+
 def test_of_a_sealed_folder_within_the_checksums_count(sealed, tmp_path):
     files.write_checksums(sealed / 'sub')
     files.write_checksums(sealed)
