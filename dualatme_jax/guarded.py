@@ -1,5 +1,6 @@
 """Calls of what parses files from outside: in a process of its own, with limits of memory and time."""
 
+import contextlib
 import importlib
 import os
 import pathlib
@@ -7,7 +8,7 @@ import pickle
 import resource
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from dualatme_jax.errors import InputError
@@ -17,7 +18,14 @@ _START = 30.0  # seconds that a loaded machine may take to start the process, be
 _SERVE = 'from dualatme_jax.guarded import _serve; _serve()'
 
 
-def call(function: Callable[..., Any], *args: Any, memory: int, seconds: float, what: str) -> Any:
+def call(
+    function: Callable[..., Any],
+    *args: Any,
+    memory: int,
+    seconds: float,
+    what: str,
+    libraries: Collection[str] = (),
+) -> Any:
     """Returns `function(*args)`, called in a process that ends when it takes too much.
 
     Args:
@@ -26,11 +34,13 @@ def call(function: Callable[..., Any], *args: Any, memory: int, seconds: float, 
       memory: bytes that it may take beyond what its modules do.
       seconds: of computing that it may take.
       what: what it reads, such as `the sheet a.xlsx`, for the error.
+      libraries: modules that it imports itself, and that the limits leave out too, where they are installed.
 
     Raises:
       InputError: it took more than that, or the process died.
     """
-    request = pickle.dumps(((function.__module__, function.__qualname__), args, memory, seconds))
+    name = (function.__module__, function.__qualname__, tuple(libraries))
+    request = pickle.dumps((name, args, memory, seconds))
     environment = os.environ | {'PYTHONPATH': os.pathsep.join(sys.path), 'OPENBLAS_NUM_THREADS': '1'}
     try:
         done = subprocess.run(
@@ -59,7 +69,10 @@ def _serve() -> None:
     """The other process: reads a request from its standard input, and answers on its standard output."""
     with os.fdopen(os.dup(1), 'wb') as answer:
         os.dup2(2, 1)  # what a library prints is no answer
-        (module, name), args, memory, seconds = pickle.load(sys.stdin.buffer)
+        (module, name, libraries), args, memory, seconds = pickle.load(sys.stdin.buffer)
+        for library in libraries:
+            with contextlib.suppress(ImportError):
+                importlib.import_module(library)
         function = getattr(importlib.import_module(module), name)
         _limit(memory, seconds)
         try:

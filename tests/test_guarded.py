@@ -1,4 +1,5 @@
 import os
+import sys
 
 import numpy as np
 import pytest
@@ -34,6 +35,15 @@ def refuse(text: str) -> None:
 
 def test_it_returns_what_the_function_returns():
     assert guarded.call(take, 8, **LIMITS) == 8 * MIB
+
+
+def is_loaded(module: str) -> bool:
+    return module in sys.modules
+
+
+def test_libraries_are_there_before_the_limits_are():
+    assert not guarded.call(is_loaded, 'colorsys', **LIMITS)
+    assert guarded.call(is_loaded, 'colorsys', libraries=('no_such_library', 'colorsys'), **LIMITS)
 
 
 def test_it_raises_what_the_function_raises():

@@ -39,8 +39,8 @@ def test_files_are_read_by_a_process_of_its_own(tmp_path):
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(InputError, match=r'cannot read the file of weights .*/1\.pth: No such file'):
-        read_all([tmp_path / '1.pth'], tmp_path / 'scratch')
+    with pytest.raises(InputError, match=r'cannot read the file of weights .*/1\.safetensors: No such file'):
+        read_all([tmp_path / '1.safetensors'], tmp_path / 'scratch')
 
 
 def test_a_file_larger_than_any_network_is_not_read(tmp_path):
@@ -78,10 +78,10 @@ def test_a_file_that_ends_the_process_is_named(tmp_path, monkeypatch):
 
     def ended(function, given, *rest, **limits):
         call(function, given[:1], *rest, **limits)
-        raise InputError('reading it took more than 768 MiB or 10 s')
+        raise InputError('reading it took more than 640 MiB or 10 s')
 
     monkeypatch.setattr(reader.guarded, 'call', ended)
-    with pytest.raises(InputError, match=r'/2\.safetensors: reading it took more than 768 MiB or 10 s'):
+    with pytest.raises(InputError, match=r'/2\.safetensors: reading it took more than 640 MiB or 10 s'):
         read_all(paths, tmp_path / 'scratch')
 
 

@@ -17,7 +17,7 @@ ENDINGS = ('.pth.tar', SAFETENSORS, '.pth', '.pt', '.ckpt')
 
 _MIB = 2**20
 _MOST_BYTES = 256 * _MIB  # of a file: the largest network here, with an optimizer's state, has 135 MiB
-_MEMORY = 768 * _MIB  # to read one file in, PyTorch itself included
+_MEMORY = 640 * _MIB  # to read one file in
 _SECONDS = 9, 1  # for all files, and for each
 _DTYPES = {
     'F64': np.float64,
@@ -59,7 +59,7 @@ def read(path: pathlib.Path, known: Collection[str]) -> Read:
         than a network's.
     """
     content = files.read_bytes(path, limit=_MOST_BYTES, what='file of weights')
-    if path.name.lower().endswith(SAFETENSORS):
+    if _library(path) == 'safetensors':
         tensors, origin, notes = _of_safetensors(content, path), {}, []
     else:
         tensors, origin, notes = pth.parsed(content, path)
@@ -95,6 +95,7 @@ class Reader:
                 memory=_MEMORY,
                 seconds=base + each * len(paths),
                 what='it',
+                libraries={_library(path) for path in paths},
             )
         except InputError as ended:
             done = len(list(scratch.glob('[0-9]*')))
@@ -126,6 +127,10 @@ def _read_to(paths: list[pathlib.Path], known: tuple[str, ...], scratch: pathlib
             np.savez(file, *tensors.values())
         found.append((list(tensors), origin, notes))
     return found, None
+
+
+def _library(path: pathlib.Path) -> str:
+    return 'safetensors' if path.name.lower().endswith(SAFETENSORS) else 'torch'
 
 
 def _arrays(scratch: pathlib.Path, place: int) -> pathlib.Path:
