@@ -79,7 +79,7 @@ def places(
         raise InputError(
             f'config.evaluate_only holds weights of {folds.model!r}, variant {folds.variant!r}, with '
             f'{folds.classes} classes; the config has {model!r}, variant {variant!r}, and the dataset '
-            f'{classes} classes. Set config.model.name, or give other weights'
+            f'{classes} classes. Set config.model.name and config.model.variant, or give other weights'
         )
     return match(folds.subjects, people)
 
