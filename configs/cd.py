@@ -27,48 +27,48 @@ def get_config(dataset: str = '') -> ConfigDict:
     config.data.allow_missing_class = False  # train folds whose training side lacks a class
 
     config.input = ConfigDict()
-    config.input.scale = 'signed'  # flows to -1..1, or 'unit' to 0..1, 'byte' as they are, 0..255
+    config.input.scale = 'signed'  # 'signed': flows to -1..1, 'unit': to 0..1, 'byte': as they are, 0..255
     config.input.channels = ('u', 'v', 'strain')  # in the order in which the network reads them
 
     config.model = ConfigDict()
-    # Or 'ststnet', 'off_apexnet', 'dual_inception', 'rcn_a', 'rcn_s', 'rcn_w', 'rcn_c', 'rcn_f', 'resnet18':
-    # the configs of these names have their papers' settings.
+    # 'dual_atme', 'ststnet', 'off_apexnet', 'dual_inception', 'rcn_a', 'rcn_s', 'rcn_w', 'rcn_c', 'rcn_f' or
+    # 'resnet18': the configs of these names have their papers' settings.
     config.model.name = 'dual_atme'
     # 'paper'; of Dual-ATME 'code' (one CBAM on both branches), or one branch: 'hars', 'hars+attention',
     # 'aars'; of ResNet-18 'small' (28x28 as it is); of RCN-f 'code' (its second stream twice, no third).
     config.model.variant = 'paper'
     config.model.dropout = 0.5  # of networks that have some
-    config.model.init = 'torch'  # PyTorch's defaults, or 'lecun', 'kaiming'
+    config.model.init = 'torch'  # 'torch': PyTorch's defaults, 'lecun' or 'kaiming'
 
     config.loss = ConfigDict()
-    config.loss.name = 'focal'  # or 'cross_entropy', 'weighted_cross_entropy'
-    config.loss.focal_gamma = 2.0
-    config.loss.focal_alpha = 1.0
+    config.loss.name = 'focal'  # 'focal', 'cross_entropy' or 'weighted_cross_entropy'
+    config.loss.focal_gamma = 2.0  # of 'focal': how much clips that are right already are held back
+    config.loss.focal_alpha = 1.0  # of 'focal': a factor
     config.loss.class_weights = (0.2857, 0.1329, 0.1695)  # of the weighted cross-entropy, one a class
     config.loss.cosine_weight = 0.01  # the paper's lambda
 
     config.optimizer = ConfigDict()
-    config.optimizer.name = 'adam'  # or 'sgd'
-    config.optimizer.learning_rate = 1e-3
+    config.optimizer.name = 'adam'  # 'adam' or 'sgd'
+    config.optimizer.learning_rate = 1e-3  # of the first epoch
     config.optimizer.momentum = 0.9  # of 'sgd'
     config.optimizer.beta1 = 0.9  # of 'adam'
-    config.optimizer.beta2 = 0.999
+    config.optimizer.beta2 = 0.999  # of 'adam'
     config.optimizer.weight_decay = 0.0  # decoupled from the gradient, as in AdamW
     # The published code declares StepLR(10, 0.5) and never steps it: 'constant', or 'step'.
     config.optimizer.schedule = 'constant'
-    config.optimizer.step_epochs = 10
-    config.optimizer.step_factor = 0.5
+    config.optimizer.step_epochs = 10  # of 'step': epochs between two changes of the learning rate
+    config.optimizer.step_factor = 0.5  # of 'step': by which it is multiplied
 
     # A folder that `python -m dualatme_jax.convert` wrote, or the workdir of a run that kept its weights: its
     # networks are scored, each on the subject that it has not seen, and nothing is trained.
     config.evaluate_only = ''
 
     config.training = ConfigDict()
-    config.training.epochs = 60
-    config.training.batch_size = 128
+    config.training.epochs = 60  # the weights of the last one are kept
+    config.training.batch_size = 128  # clips
     config.training.shuffle = True  # a new order every epoch; else that of the dataset
 
-    config.seeds = (0,)
+    config.seeds = (0,)  # every left-out subject is trained once with each
 
     # Whether everything works, in a minute: two folds of each database, one epoch, one seed. It is no result,
     # and is marked so wherever it is shown.
@@ -84,7 +84,7 @@ def get_config(dataset: str = '') -> ConfigDict:
     config.selection.name = 'last'
     config.selection.every = 0  # keep the predictions of every such epoch; 0: of the last one alone
     config.selection.parts = 5  # of the other subjects, each predicted by a training without it
-    config.selection.metric = 'uf1'  # or 'uar', 'acc'
+    config.selection.metric = 'uf1'  # of the best: 'uf1', 'uar' or 'acc'
 
     config.report = ConfigDict()
     config.report.resamples = 1000  # of the bootstrap over subjects
@@ -101,8 +101,8 @@ def get_config(dataset: str = '') -> ConfigDict:
     # Trials side by side at the most; 0: as memory takes, or on CPUs, which are fastest so, one a core.
     config.engine.max_trials = 0
     config.engine.memory_gib = 0.0  # what they may use, on all devices; 0: most of what is free
-    config.engine.devices = 0  # how many share the trials; 0: all. A CPU passes as one device a core
-    config.engine.mapping = 'shard_map'  # or 'pmap'
+    config.engine.devices = 0  # how many share the trials; 0: all. A CPU counts as one device per core
+    config.engine.mapping = 'shard_map'  # of trials to devices: 'shard_map' or 'pmap'
     # One program an 'epoch', or a 'step'; 'auto': a step on CPUs, an epoch elsewhere.
     config.engine.dispatch = 'auto'
     # Of products: 'float32', or for speed 'tf32' (GPUs) or 'bfloat16', in which a GPU keeps maps between

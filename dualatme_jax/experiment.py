@@ -25,7 +25,6 @@ from dualatme_jax.dataset import Dataset
 from dualatme_jax.errors import InputError
 from dualatme_jax.groups import Group, hyperparameters, make_groups, without_difference
 from dualatme_jax.ledger import Ledger
-from dualatme_jax.report import paper
 from dualatme_jax.report.selection import NESTED
 from dualatme_jax.sweep import Sweep
 from dualatme_jax.training import devices, trials
@@ -49,23 +48,17 @@ def run(config: ConfigDict, workdir: str | os.PathLike, console: Console | None 
       InputError: the config, the dataset or the workdir cannot be used.
     """
     console = console or Console(markup=False, highlight=False, quiet=not processes.is_first())
-    if config.smoke:
-        sweep_lib.points(config)  # what cannot be swept is refused as it was given
-        config = smoke.shortened(config)
-        console.print(smoke.NOTICE, soft_wrap=True)
-    if config.evaluate_only:
-        config = as_converted(config, console)
-    swept = sweep_lib.points(config)
+    swept = settings.check(config)  # as it was given, and as it is used
+    if config.smoke or config.evaluate_only:
+        config = as_used(config, console)
+        swept = settings.check(config)
     for values in swept.repeated:
         console.print(f'the sweep has {sweep_lib.named(values)} twice; it is trained once', soft_wrap=True)
-    for point in swept.points:
-        settings.check_ranges(point.config)
-    settings.check_selection(config, swept)
-    settings.check_evaluation(config, swept)
     settings.check_engine(config.engine)
+    for line in settings.without_effect(config.engine):
+        console.print(line, soft_wrap=True)
     if not_kept := devices.keep_programs(config.engine.cache):
         console.print(not_kept, soft_wrap=True)
-    paper.check(config.report.paper, swept.fields)
     datasets = load_datasets(swept)
     labels = datasets[0].labels
     table = trials.table(
@@ -108,6 +101,14 @@ def run(config: ConfigDict, workdir: str | os.PathLike, console: Console | None 
             collect.collect(ledger, swept, dataset, folder, console, finished=finished)
             complete = outcome.report(ledger, dataset, swept, folder, console, failures)
         return processes.agreed(complete)
+
+
+def as_used(config: ConfigDict, console: Console) -> ConfigDict:
+    """The config that a smoke test shortens, or an evaluation gives the variant of its weights."""
+    if config.smoke:
+        console.print(smoke.NOTICE, soft_wrap=True)
+        config = smoke.shortened(config)
+    return as_converted(config, console) if config.evaluate_only else config
 
 
 def as_converted(config: ConfigDict, console: Console) -> ConfigDict:
@@ -171,13 +172,16 @@ def reason(error: Exception) -> str:
 def check_rows(table: pd.DataFrame, swept: Sweep, clips: int) -> None:
     """Raises InputError where so many predictions would be kept that no table of them fits the memory."""
     every = swept.reference.config.selection.every
+    # The inner trials of a subject predict all clips but its own between them, the outer ones all clips.
+    rounds = (
+        table[table['inner'] == 1].groupby('point').size().reindex(table['point'].unique(), fill_value=0)
+        + table.groupby('point')['seed'].nunique()
+    )
     rows = 0
     for point in swept.points:
         epochs = point.config.training.epochs
         kept = 1 + (epochs - 1) // every if every else 1
-        own = table[table['point'] == point.number]
-        # The inner trials of a subject predict all clips but its own between them, the outer ones all clips.
-        rows += kept * clips * (len(own[own['inner'] == 1]) + own['seed'].nunique())
+        rows += kept * clips * int(rounds[point.number])
     if rows > MOST_ROWS:
         raise InputError(
             f'the run would keep {rows / 1e6:.0f} million predictions, and tables of more than '
@@ -208,8 +212,9 @@ def load_datasets(swept: Sweep) -> list[Dataset]:
 
 
 def data_path(data: ConfigDict) -> pathlib.Path:
-    """Where the dataset of a config lies."""
-    return files.expanded(data.path.replace('{regions}', data.regions), '--config.data.path')
+    """Where the dataset of a config lies, whatever the current folder is."""
+    path = data.path.replace('{regions}', data.regions)
+    return files.expanded(path, '--config.data.path').absolute()
 
 
 def load_dataset(data: ConfigDict) -> Dataset:

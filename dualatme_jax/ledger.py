@@ -95,10 +95,21 @@ class Ledger:
         planned = self.table[self._pending(group) & (self.table['wave'] != UNPLANNED)]
         return int(planned['wave'].value_counts().max()) if len(planned) else 0
 
+    def pending_waves(self, group: int) -> list[int]:
+        """The numbers of the waves of a group that are still to be trained."""
+        return np.unique(self.table.loc[self._pending(group), 'wave']).tolist()
+
+    def pending_trials(self, group: int) -> pd.DataFrame:
+        """The rows of a group that are still to be trained, wave by wave, without what became of them."""
+        return self.table[self._pending(group)].drop(columns=list(OUTCOME))
+
     def pending(self, group: int) -> list[tuple[int, pd.DataFrame]]:
         """Number and trials of each wave of a group that is still to be trained."""
-        waves = self.table[self._pending(group)].groupby('wave')
-        return [(int(number), rows.drop(columns=list(OUTCOME))) for number, rows in waves]
+        # Waves follow each other in the table, and thousands of slices are made quickly.
+        waves, starts = np.unique(self.table.loc[self._pending(group), 'wave'], return_index=True)
+        rows = self.pending_trials(group)
+        ends = np.append(starts, len(rows))[1:]
+        return [(int(wave), rows.iloc[a:b]) for wave, a, b in zip(waves, starts, ends, strict=True)]
 
     def plan(self, group: int, wave_size: int) -> None:
         """Cuts what is pending of a group into waves, for the first time or again; others keep theirs."""

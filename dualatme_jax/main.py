@@ -3,19 +3,22 @@
 python -m dualatme_jax.main --config=configs/cd.py:synthetic --workdir=runs/synthetic
 
 The same command continues a run that was stopped, and reports one that is finished. Any field of the config
-can be set: --config.training.epochs=30 --config.seeds='(0,1,2)'.
+can be set: --config.training.epochs=30 --config.seeds='(0,1,2)'; --fields lists them.
 """
 
+import errno
 import os
 import pathlib
+import re
 import signal
 import sys
 import traceback
 
 from absl import app, flags, logging
-from ml_collections import config_flags
+from ml_collections import ConfigDict, config_flags
 
-from dualatme_jax.errors import InputError
+from dualatme_jax import config_file, fields, files, sweep, versions
+from dualatme_jax.errors import InputError, printable
 
 CONFIG = config_flags.DEFINE_config_file(
     'config', None, 'A file of configs/; with `:synthetic` behind it, on the embedded synthetic release.'
@@ -33,7 +36,10 @@ PROCESS = flags.DEFINE_integer('process', None, 'Of several processes: the numbe
 DISTRIBUTED = flags.DEFINE_boolean(
     'distributed', False, 'Of several processes: JAX finds them (TPU pods, Slurm, Open MPI).'
 )
-flags.mark_flag_as_required('config')
+FIELDS = flags.DEFINE_boolean(
+    'fields', False, 'Lists the fields of the config with their values and meanings, and runs nothing.'
+)
+flags.FLAGS['config'].parser = config_file.Parser('config')
 
 
 def main(argv: list[str]) -> None:
@@ -41,20 +47,29 @@ def main(argv: list[str]) -> None:
 
     Exit status 0: all well, 1: a trial failed, 2: bad input, 3: another process of the run ended.
     """
-    if len(argv) > 1:
-        raise app.UsageError(f'unexpected arguments: {" ".join(argv[1:])}')
+    del argv
+    config = CONFIG.value
+    if FIELDS.value:
+        print(printable(config_file.described(config_name(), config)))
+        sys.exit(0)
     logging.set_verbosity(logging.WARNING)
+    for note in versions.unsupported():
+        print(note, file=sys.stderr)
     from dualatme_jax import experiment, processes  # takes seconds, which --help need not wait for
     from dualatme_jax.training import devices
 
     devices.one_a_core()
     try:
+        workdir = files.expanded(WORKDIR.value or default_workdir(), '--workdir')
+        refuse_own_path(config)
         processes.start(COORDINATOR.value, PROCESSES.value, PROCESS.value, distributed=DISTRIBUTED.value)
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C ends it
-        complete = experiment.run(CONFIG.value, WORKDIR.value or default_workdir())
+        complete = experiment.run(config, workdir)
         processes.finish()
     except InputError as error:
         processes.leave(f'error: {error}', 2)
+    except OSError as error:
+        processes.leave(f'error: {of_system(error)}', 2)
     except KeyboardInterrupt:
         processes.leave('stopped; the same command continues from the last checkpoint', 130)
     except Exception:
@@ -65,31 +80,69 @@ def main(argv: list[str]) -> None:
 
 def default_workdir() -> pathlib.Path:
     """runs/NAME for configs/NAME.py, runs/NAME-ARGUMENT for configs/NAME.py:ARGUMENT; -smoke behind it."""
-    file, _, argument = config_flags.get_config_filename(flags.FLAGS['config']).partition(':')
+    file, _, argument = config_name().partition(':')
     parts = [pathlib.Path(file).stem, argument, 'smoke' if CONFIG.value.smoke else '']
     return pathlib.Path('runs') / '-'.join(filter(None, parts))
 
 
+def of_system(error: OSError) -> str:
+    """What the operating system refused, in words."""
+    where = ', '.join(str(name) for name in (error.filename, error.filename2) if name is not None)
+    room = '; make room on that disk' if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else ''
+    return printable(
+        f'{where or "a file of the run"}: {error.strerror or error}{room}. What was computed up to the last '
+        'checkpoint is kept: the same command goes on from there when this is mended'
+    )
+
+
+def config_name() -> str:
+    """What --config was given: FILE or FILE:ARGUMENT."""
+    return config_flags.get_config_filename(flags.FLAGS['config'])
+
+
+def refuse_own_path(config: ConfigDict) -> None:
+    """Raises InputError where synthetic clips would be written to a path that the user gave."""
+    own = config_flags.get_override_values(flags.FLAGS['config']).get('data.path')
+    file, _, argument = config_name().partition(':')
+    if config.data.build_synthetic and own is not None:
+        raise InputError(
+            f'{file}:{argument} trains on the embedded synthetic release, and --config.data.path={own} names '
+            f'a dataset of your own: leave that out, or give --config={file} to train on it'
+        )
+
+
 def parse_flags(argv: list[str]) -> list[str]:
-    """Reads the flags; a config that cannot be loaded, or has no such field, ends the program."""
+    """Reads the flags; a config that cannot be loaded, or a flag that cannot be, ends the program."""
     try:
         rest = flags.FLAGS(argv)
-        CONFIG.value.to_json()  # a file that is not there is told at its first use
+        if len(rest) > 1:
+            raise InputError(
+                f'unexpected arguments: {" ".join(rest[1:])}; every flag begins with --, see --help'
+            )
+        if CONFIG.value is None:
+            raise InputError(f'--config is missing; expected {config_file.listing()}')
         return rest
     except SystemExit:
         sys.exit(0)  # absl has shown the help that was asked for, and would end by 1
-    except (flags.Error, AttributeError, ImportError, KeyError, OSError, TypeError, ValueError) as error:
-        while error.args and isinstance(error.args[0], Exception):
-            error = error.args[0]  # ml_collections wraps the error that tells the field
-        text = error.args[0] if isinstance(error, KeyError) else error
-        reason = str(text).strip().splitlines()[-1].strip()  # above may stand where a config was sought
-        print(
-            f'error: {reason}\n'
-            'expected --config=configs/NAME.py[:synthetic], in the folder that holds configs/, and fields '
-            'and types as that file lists them; see --help',
-            file=sys.stderr,
-        )
+    except (flags.Error, InputError, TypeError, ValueError, RecursionError, MemoryError) as error:
+        print(f'error: {printable(reason(error))}', file=sys.stderr)
         sys.exit(2)
+
+
+def reason(error: BaseException) -> str:
+    """What was wrong with a flag, in words."""
+    cause = error
+    while cause:  # absl wraps what a parser raises
+        if isinstance(cause, InputError):
+            return str(cause)
+        cause = cause.__cause__ or cause.__context__
+    named = re.match(r'flag --config\.([\w.]+)=', str(error))
+    if not named or named[1] not in fields.FIELDS:
+        return f'{error}; see --help'
+    field = named[1]
+    given = [argument for argument in sys.argv if argument.startswith(f'--config.{field}')]
+    example = sweep.EXAMPLE if field == 'sweep' else repr(fields.flat(CONFIG.value)[field])
+    return f'{given[-1]}: expected {fields.FIELDS[field].expected}, such as {example}'
 
 
 def use_huge_pages() -> None:

@@ -1,63 +1,65 @@
 """What a config may hold: refused before anything is read, built or trained."""
 
-import math
+import os
 
+import jax
 from ml_collections import ConfigDict
 
-from dualatme_jax import sweep
+from dualatme_jax import fields, groups, sweep
 from dualatme_jax.errors import InputError
 from dualatme_jax.models.layers import lowering
-from dualatme_jax.report import scores
+from dualatme_jax.report import paper, scores
 from dualatme_jax.report.selection import BEST_ON_TEST, LAST, NESTED
+from dualatme_jax.sweep import Sweep
 from dualatme_jax.training import devices, encoding
 
-# What numbers of the config may be: (section, field, least, most).
-RANGES = [
-    ('training', 'epochs', 1, math.inf),
-    ('training', 'batch_size', 1, math.inf),
-    ('checkpoint', 'every', 1, math.inf),
-    ('selection', 'every', 0, math.inf),
-    ('report', 'resamples', 1, scores.MOST_RESAMPLES),
-    ('engine', 'max_trials', 0, math.inf),
-    ('optimizer', 'learning_rate', 0, math.inf),
-    ('optimizer', 'momentum', 0, 1),
-    ('optimizer', 'weight_decay', 0, math.inf),
-    ('optimizer', 'step_factor', 0, 1),
-    ('loss', 'focal_gamma', 0, math.inf),
-    ('loss', 'focal_alpha', 0, math.inf),
-    ('loss', 'cosine_weight', 0, math.inf),
-]
 
-# Those that must stay below 1, since 1 minus them is divided by.
-FRACTIONS = [('optimizer', 'beta1'), ('optimizer', 'beta2'), ('model', 'dropout')]
+def check(config: ConfigDict) -> Sweep:
+    """The points of a config that can be run, whatever its dataset is.
 
-
-def check_ranges(config: ConfigDict) -> None:
-    """Raises InputError for a number out of its range, or an input that cannot be.
-
-    It is called before anything is read or built.
+    Raises:
+      InputError: a field that is missing, out of its range or of another type, a name that does not exist, or
+        fields that do not go together.
     """
-    encoding.encoder(**config.input)
-    for section, field, low, high in RANGES:
-        value = config[section][field]
-        if not (low <= value <= high and math.isfinite(value)):
-            upwards = f'to {high}' if high < math.inf else 'or more'
-            raise InputError(f'config.{section}.{field} is {value}; expected {low} {upwards}')
-    for section, field in FRACTIONS:
-        if not 0 <= config[section][field] < 1:
-            raise InputError(
-                f'config.{section}.{field} is {config[section][field]}; expected a fraction in [0, 1)'
-            )
+    fields.check(config)
+    swept = sweep.points(config)
+    groups_seen = set()
+    for point in swept.points:
+        # The classes are the dataset's; as many as there are weights of them will do here.
+        labels = [f'class {number}' for number in range(len(point.config.loss.class_weights))]
+        groups.hyperparameters(point.config, labels)
+        if point.group not in groups_seen:
+            groups_seen.add(point.group)
+            encoding.encoder(**point.config.input)
+            groups.make_training(point.config, labels)
+    check_selection(config, swept)
+    check_evaluation(config, swept)
+    paper.check(config.report.paper, swept.fields)
+    return swept
 
 
 def check_engine(engine: ConfigDict) -> None:
     """Raises InputError for devices that are not there, or a way to train that does not exist."""
     devices.check(mapping=engine.mapping, dispatch=engine.dispatch, precision=engine.precision)
     lowering.check(engine.lowering)
-    devices.choose(engine.devices)
+    try:
+        devices.choose(engine.devices)
+    except (AssertionError, RuntimeError) as error:  # JAX finds none of the kind that it was told to take
+        asked = os.environ.get('JAX_PLATFORMS') or jax.config.jax_platforms
+        raise InputError(
+            f'JAX_PLATFORMS asks for {asked!r}, and JAX finds no such device ({error or "none is there"}); '
+            'unset it to train on what there is, or see docs/devices.md for what such devices need'
+        ) from error
 
 
-def check_evaluation(config: ConfigDict, swept: sweep.Sweep) -> None:
+def without_effect(engine: ConfigDict) -> list[str]:
+    """A line for each setting of the engine that does nothing on the devices there are."""
+    if engine.precision == 'tf32' and jax.devices()[0].platform == 'cpu':
+        return ["config.engine.precision='tf32' does nothing on a CPU, which computes in float32"]
+    return []
+
+
+def check_evaluation(config: ConfigDict, swept: Sweep) -> None:
     """Raises InputError where weights from elsewhere are to be evaluated, and fields ask for training."""
     if not config.evaluate_only:
         return
@@ -76,7 +78,7 @@ def check_evaluation(config: ConfigDict, swept: sweep.Sweep) -> None:
             )
 
 
-def check_selection(config: ConfigDict, swept: sweep.Sweep) -> None:
+def check_selection(config: ConfigDict, swept: Sweep) -> None:
     """Raises InputError for a selection that does not exist, or has nothing to choose from."""
     for field, choices in (('name', (LAST, NESTED, BEST_ON_TEST)), ('metric', scores.METRICS)):
         if config.selection[field] not in choices:

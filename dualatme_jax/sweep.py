@@ -7,18 +7,22 @@ elements are lists or tuples.
 """
 
 import dataclasses
-import difflib
 import itertools
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
 
+from dualatme_jax import fields
 from dualatme_jax.errors import InputError
 
 # What a sweep may vary; the rest of a config says which trials there are and how they are run.
 SECTIONS = ('input', 'model', 'loss', 'optimizer', 'training')
 FIELDS = ('data.path', 'data.regions')
+
+# More take minutes to plan, and each trains every left-out subject.
+MOST_POINTS = 20_000
 
 EXAMPLE = '''--config.sweep="[{'loss.cosine_weight': (0, 0.001, 0.01)}]"'''
 
@@ -66,13 +70,22 @@ def points(config: ConfigDict) -> Sweep:
     Raises:
       InputError: no such field, one that cannot be swept, nothing to sweep over, or a value of another type.
     """
-    own = _flat(config)
-    given = [point for grid in _grids(config.sweep) for point in _product(grid, own)] or [{}]
+    own = fields.flat(config)
+    axes = [_axes(grid, own) for grid in _grids(config.sweep)]
+    count = sum(math.prod(map(len, grid.values())) for grid in axes)
+    if count > MOST_POINTS:
+        raise InputError(
+            f'config.sweep has {count} points; expected {MOST_POINTS} at most: leave out values, or axes'
+        )
+    products = [(grid, itertools.product(*grid.values())) for grid in axes]
+    given = [dict(zip(grid, values, strict=True)) for grid, product in products for values in product]
+    given = given or [{}]
     swept = list(dict.fromkeys(field for point in given for field in point))
-    every = [{field: (own | point)[field] for field in swept} for point in given]
+    every = [{field: point.get(field, own[field]) for field in swept} for point in given]
 
-    distinct = [values for place, values in enumerate(every) if values not in every[:place]]
-    repeated = [values for place, values in enumerate(every) if values in every[:place]]
+    firsts: dict[tuple, dict[str, Any]] = {}
+    repeated = [values for values in every if firsts.setdefault(tuple(values.values()), values) is not values]
+    distinct = list(firsts.values())
     varying = [field for field in swept if any(values[field] != distinct[0][field] for values in distinct)]
     groups: dict[tuple, int] = {}
     found = []
@@ -81,8 +94,8 @@ def points(config: ConfigDict) -> Sweep:
         group = groups.setdefault(program, len(groups))
         own_values = {field: values[field] for field in varying}
         found.append(Point(number, own_values, group, _applied(config, values)))
-    home = {field: own[field] for field in swept}
-    return Sweep(found, repeated, found[distinct.index(home) if home in distinct else 0])
+    home = firsts.get(tuple(own[field] for field in swept))
+    return Sweep(found, repeated, found[distinct.index(home) if home else 0])
 
 
 def is_column(field: str) -> bool:
@@ -113,10 +126,8 @@ def _grids(sweep: Any) -> list[Mapping]:
     return grids
 
 
-def _product(grid: Mapping, own: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    axes = {field: _axis(field, value, own) for field, value in grid.items()}
-    for values in itertools.product(*axes.values()):
-        yield dict(zip(axes, values, strict=True))
+def _axes(grid: Mapping, own: Mapping[str, Any]) -> dict[str, list]:
+    return {field: _axis(field, value, own) for field, value in grid.items()}
 
 
 def _axis(field: Any, value: Any, own: Mapping[str, Any]) -> list:
@@ -137,38 +148,28 @@ def _axis(field: Any, value: Any, own: Mapping[str, Any]) -> list:
 def _typed(field: str, value: Any, like: Any) -> Any:
     if isinstance(like, tuple) and isinstance(value, list):
         value = tuple(value)
-    if isinstance(like, float) and type(value) is int:
+    if isinstance(like, float) and type(value) is int and fields.FIELDS[field].fits(value):
         value = float(value)
     if type(value) is not type(like):
         raise InputError(
-            f'config.sweep has {value!r} for {field}; expected type {type(like).__name__}, such as {like!r}'
+            f'config.sweep has {fields.shown(value)} for {field}; '
+            f'expected type {type(like).__name__}, such as {like!r}'
         )
+    fields.check_value(field, value)
     return value
 
 
 def _no_field(field: Any, own: Mapping[str, Any]) -> str:
     expected = f'expected a field of {", ".join(SECTIONS)}, or {", ".join(FIELDS)}'
+    named = f'config.sweep names {fields.shown(field)}'
     if field in own or field in {name.partition('.')[0] for name in own}:
-        return f'config.sweep names {field!r}, which cannot be swept; {expected}'
-    sweepable = [name for name in own if _can_be_swept(name)]
-    # A name without its section is meant for the field of that name.
-    close = [name for name in sweepable if name.endswith(f'.{field}')]
-    close = close or difflib.get_close_matches(str(field), sweepable, n=3, cutoff=0.5)
-    hint = f'; did you mean {" or ".join(close)}?' if close else ''
-    return f'config.sweep names {field!r}, and there is no such field; {expected}{hint}'
+        return f'{named}, which cannot be swept; {expected}'
+    hint = fields.hint(field, filter(_can_be_swept, own))
+    return f'{named}, and there is no such field; {expected}{hint}'
 
 
 def _can_be_swept(field: str) -> bool:
     return field in FIELDS or field.partition('.')[0] in SECTIONS
-
-
-def _flat(config: ConfigDict) -> dict[str, Any]:
-    """Every field by its dotted name."""
-    flat = {}
-    for section, value in config.items():
-        fields = value.items() if isinstance(value, ConfigDict) else []
-        flat |= {f'{section}.{name}': inner for name, inner in fields} or {section: value}
-    return flat
 
 
 def _applied(config: ConfigDict, values: Mapping[str, Any]) -> ConfigDict:

@@ -47,7 +47,7 @@ def train(
       identity: the config, for the checkpoints.
       console: where it is told.
     """
-    if not ledger.pending(group.number):
+    if not ledger.pending_waves(group.number):
         return
     engine = make_engine(group, ledger.trials(group.number))
     size = processes.agreed(planned_size(ledger, group, engine, console))
@@ -94,7 +94,7 @@ def evaluate(ledger: Ledger, group: Group, folder: pathlib.Path, console: Consol
     Raises:
       InputError: they are of another network, or their subjects are not those of the dataset.
     """
-    if not ledger.pending(group.number):
+    if not ledger.pending_waves(group.number):
         return
     rows = ledger.trials(group.number)
     found, places = given_weights(group, rows)
@@ -155,9 +155,9 @@ def keep(wave: Wave, folder: pathlib.Path, *, weights: bool) -> None:
 
 def plan(ledger: Ledger, group: Group, size: int, folder: pathlib.Path) -> None:
     """Cuts what is pending of a group into waves of `size`, anew; what was begun of them is begun again."""
-    before = [number for number, _ in ledger.pending(group.number)]
+    before = ledger.pending_waves(group.number)
     ledger.plan(group.number, size)
-    after = [number for number, _ in ledger.pending(group.number)]
+    after = ledger.pending_waves(group.number)
     if processes.is_first():
         for number in {*before, *after}:  # the checkpoints of other groups are those of waves that stay
             shutil.rmtree(
@@ -233,10 +233,9 @@ def check_disk(
     """
     weights = checkpoint = 0
     for other in to_come:
-        pending = [rows for _, rows in ledger.pending(other.number)]
-        if not pending:  # it ended in an earlier process
+        rows = ledger.pending_trials(other.number)
+        if rows.empty:  # it ended in an earlier process
             continue
-        rows = pd.concat(pending)
         state = disk.state_of(other.training, other.dataset, rows.iloc[0].to_dict())
         if other.config.checkpoint.keep_weights:
             weights += disk.size(state.variables) * len(rows)

@@ -3,6 +3,7 @@
 import importlib
 import os
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -123,7 +124,7 @@ def test_a_table_of_the_paper_is_swept_row_by_row(name, dataset):
 def test_each_regions_dataset_lies_in_its_own_folder():
     swept = sweep.points(importlib.import_module('configs.table_regions').get_config())
     paths = [str(experiment.data_path(point.config.data)) for point in swept.points]
-    assert paths == [f'data/regions/{pair}' for pair in ('EN', 'EM', 'FN', 'FM', 'full')]
+    assert paths == [str(Path.cwd() / 'data/regions' / pair) for pair in ('EN', 'EM', 'FN', 'FM', 'full')]
     assert all(pair in PAIRS for pair in ('EN', 'EM', 'FN', 'FM', 'full'))
 
 

@@ -236,3 +236,19 @@ def test_a_pipe_is_no_ledger_and_is_not_waited_for(path):
     os.mkfifo(path)
     with pytest.raises(InputError, match='expected a regular file'):
         Ledger.open(path, TRIALS)
+
+
+def test_hundreds_of_waves_of_interleaved_groups_are_listed_in_order(tmp_path):
+    trials = pd.concat([TRIALS] * 400, ignore_index=True)
+    trials = trials.assign(trial=trials.index, group=trials.index % 2)
+    ledger = Ledger.create(tmp_path / 'trials.csv', trials)
+    ledger.plan(0, 2)
+    ledger.plan(1, 3)
+    for group, size in ((0, 2), (1, 3)):
+        own = trials.index[trials['group'] == group].tolist()
+        pending = ledger.pending(group)
+        assert [number for number, _ in pending] == ledger.pending_waves(group)
+        assert [rows['trial'].tolist() for _, rows in pending] == [
+            own[start : start + size] for start in range(0, len(own), size)
+        ]
+        assert ledger.pending_trials(group)['trial'].tolist() == own

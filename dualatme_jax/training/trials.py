@@ -104,11 +104,9 @@ def table(
     rows = rows[[held_out_clips(record, dataset).size > 0 for record in records]]
     if not allow_missing_class:
         _check_classes(dataset, rows)
-    rows = [
-        rows.assign(**{'point': number, 'group': 0} | point | _as_text(point))
-        for number, point in enumerate(points)
-    ]
-    rows = pd.concat(rows, ignore_index=True).rename_axis('trial').reset_index()
+    columns = pd.DataFrame([{'group': 0} | point | _as_text(point) for point in points])
+    rows = columns.rename_axis('point').reset_index().merge(rows, how='cross')
+    rows = rows.rename_axis('trial').reset_index()
     return rows[[*IDENTITY, *(name for name in rows if name not in IDENTITY)]]
 
 

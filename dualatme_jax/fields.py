@@ -1,0 +1,223 @@
+"""The fields of a config: their dotted names, what each may hold, and which one was meant by another name."""
+
+import dataclasses
+import difflib
+import math
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from dualatme_jax import files
+from dualatme_jax.errors import InputError
+
+FLOAT32_MAX, FLOAT32_LEAST = float(np.finfo(np.float32).max), float(np.finfo(np.float32).tiny)
+INT32 = np.iinfo(np.int32).max
+
+MOST_RESAMPLES = 1_000_000  # as `report.scores` has it, which takes a second to import
+MOST_GIB = 2**20
+
+_SHOWN = 80  # characters of a value in a message
+_NAMED = 3  # fields that a message suggests
+
+# What people call a field that has no word of that name.
+_ALIASES = {
+    'lambda': 'loss.cosine_weight',
+    'network': 'model.name',
+    'dataset': 'data.path',
+    'gpus': 'engine.devices',
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Kind:
+    """What a field may hold.
+
+    Attributes:
+      expected: in words.
+      fits: whether a value, of whatever type, is one.
+    """
+
+    expected: str
+    fits: Callable[[Any], bool]
+
+
+def whole(low: int, high: int = INT32) -> Kind:
+    """Whole numbers; True and False are none."""
+    return Kind(
+        f'a whole number from {low} to {high}', lambda value: type(value) is int and low <= value <= high
+    )
+
+
+def number(low: float, high: float = math.inf, *, below: bool = False) -> Kind:
+    """Numbers that float32, in which all is computed, can hold; with `below` not `high` itself.
+
+    1e39 is infinite in float32, 1e-50 is 0, and 0.999999999 is 1.
+    """
+
+    def fits(value: Any) -> bool:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return False
+        if not low <= value <= high or not (value == 0 or FLOAT32_LEAST <= abs(value) <= FLOAT32_MAX):
+            return False  # so is NaN
+        return not below or np.float32(value) < high
+
+    if below:
+        return Kind(f'a fraction in [{low}, {high}), also when rounded to float32', fits)
+    return Kind(f'{low} {f"to {high}" if high < math.inf else "or more"}, as float32 can hold it', fits)
+
+
+def several(kind: Kind) -> Kind:
+    """Tuples of values of one kind."""
+    return Kind(
+        f'a tuple of values, each {kind.expected}',
+        lambda value: type(value) is tuple and all(map(kind.fits, value)),
+    )
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and (value.isprintable() or not value)
+
+
+def _are_seeds(value: Any) -> bool:
+    return _SEED_TUPLE.fits(value) and 0 < len(value) == len(set(value))
+
+
+SWITCH = Kind('True or False', lambda value: isinstance(value, bool))
+TEXT = Kind('text of printable characters', _is_text)
+PATH = Kind('a path, or no text', _is_text)
+SOME_PATH = Kind('a path', lambda value: _is_text(value) and bool(value))
+FRACTION = number(0, 1, below=True)
+# jax.random.key takes 32 bits: a larger seed would be a smaller one's twin.
+_SEED_TUPLE = several(whole(0, 2**32 - 1))
+SEEDS = Kind('one or more different whole numbers from 0 to 2**32 - 1', _are_seeds)
+GRIDS = Kind('a tuple of grids', lambda value: type(value) is tuple)
+
+# Every field of a config, see `configs/cd.py`. Names (of a network, a loss, ...) are checked where they are
+# looked up.
+FIELDS = {
+    'data.path': SOME_PATH,
+    'data.build_synthetic': SWITCH,
+    'data.regions': TEXT,
+    'data.databases': several(TEXT),
+    'data.allow_missing_class': SWITCH,
+    'input.scale': TEXT,
+    'input.channels': several(TEXT),
+    'model.name': TEXT,
+    'model.variant': TEXT,
+    'model.dropout': FRACTION,
+    'model.init': TEXT,
+    'loss.name': TEXT,
+    'loss.focal_gamma': number(0),
+    'loss.focal_alpha': number(0),
+    'loss.class_weights': several(number(0)),
+    'loss.cosine_weight': number(0),
+    'optimizer.name': TEXT,
+    'optimizer.learning_rate': number(0),
+    'optimizer.momentum': number(0, 1),
+    'optimizer.beta1': FRACTION,
+    'optimizer.beta2': FRACTION,
+    'optimizer.weight_decay': number(0),
+    'optimizer.schedule': TEXT,
+    'optimizer.step_epochs': whole(1),
+    'optimizer.step_factor': number(0, 1),
+    'evaluate_only': PATH,
+    'training.epochs': whole(1),
+    'training.batch_size': whole(1),
+    'training.shuffle': SWITCH,
+    'seeds': SEEDS,
+    'smoke': SWITCH,
+    'sweep': GRIDS,
+    'selection.name': TEXT,
+    'selection.every': whole(0),
+    'selection.parts': whole(2),
+    'selection.metric': TEXT,
+    'report.resamples': whole(1, MOST_RESAMPLES),
+    'report.paper': TEXT,
+    'report.leaderboard': SWITCH,
+    'report.shortened': TEXT,
+    'checkpoint.every': whole(1),
+    'checkpoint.keep_weights': SWITCH,
+    'engine.max_trials': whole(0),
+    'engine.memory_gib': number(0, MOST_GIB),
+    'engine.devices': whole(0),
+    'engine.mapping': TEXT,
+    'engine.dispatch': TEXT,
+    'engine.precision': TEXT,
+    'engine.lowering': TEXT,
+    'engine.cache': PATH,
+}
+
+
+def flat(config: ConfigDict) -> dict[str, Any]:
+    """Every field by its dotted name, with its value."""
+    found = {}
+    for section, value in config.items():
+        within = value.items() if isinstance(value, ConfigDict) else []
+        found |= {f'{section}.{name}': inner for name, inner in within} or {section: value}
+    return found
+
+
+def check(config: ConfigDict) -> None:
+    """Raises InputError for a field that is missing, that there is not, or whose value is of no use."""
+    found = flat(config)
+    for field in FIELDS.keys() - found.keys():
+        raise InputError(
+            f'the config lacks config.{field}; expected all fields of configs/cd.py: begin with '
+            '`config = cd.get_config()`, as the other files there do'
+        )
+    for field, value in found.items():
+        if field not in FIELDS:
+            raise InputError(
+                f'the config has config.{field}, and there is no such field{hint(field, FIELDS, "config.")}'
+            )
+        check_value(field, value)
+
+
+def check_value(field: str, value: Any) -> None:
+    """Raises InputError for a value that a field of `FIELDS` cannot hold."""
+    kind = FIELDS[field]
+    if not kind.fits(value):
+        raise InputError(f'config.{field} is {shown(value)}; expected {kind.expected}')
+    if kind in (PATH, SOME_PATH):
+        files.expanded(value, f'config.{field}')
+
+
+def shown(value: Any) -> str:
+    """A value as a message can hold it."""
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f'{text[:_SHOWN]}...'
+
+
+def hint(name: Any, known: Iterable[str], prefix: str = '') -> str:
+    """The end of a message about a field that does not exist: which of the `known` ones was meant, if any."""
+    close = ' or '.join(f'{prefix}{field}' for field in meant(str(name), known))
+    return f'; did you mean {close}?' if close else ''
+
+
+def meant(name: str, known: Iterable[str]) -> list[str]:
+    """The fields that a name may stand for, the closest first; none if nothing is like it.
+
+    `optimizer` stands for its `name`; `learning_rate`, `gamma` and `lr` for the fields that have that last
+    part, have that word in it, or have those initials.
+    """
+    known = list(known)
+    last = name.lower().replace('-', '_').rpartition('.')[2]
+    for found in _ways(name, last, known):
+        if found:
+            return found[:_NAMED]
+    return []
+
+
+def _ways(name: str, last: str, known: list[str]) -> Iterator[list[str]]:
+    words = {field: field.rpartition('.')[2].split('_') for field in known}
+    yield [field for field in known if field == f'{name}.name']
+    yield difflib.get_close_matches(name, known, n=_NAMED, cutoff=0.85)
+    yield [field for field in known if '_'.join(words[field]) == last]
+    yield [field for field in known if field == _ALIASES.get(last)]
+    yield [field for field in known if last in words[field]]
+    yield [field for field in known if len(words[field]) > 1 and ''.join(w[0] for w in words[field]) == last]
+    of_last = {'_'.join(parts): field for field, parts in words.items()}
+    yield [of_last[part] for part in difflib.get_close_matches(last, of_last, n=_NAMED, cutoff=0.75)]
+    yield difflib.get_close_matches(name, known, n=_NAMED, cutoff=0.6)
