@@ -1,5 +1,8 @@
 """The error that a user can mend, and text from outside as a terminal may show it."""
 
+import errno
+import os
+import re
 import unicodedata
 
 
@@ -26,3 +29,21 @@ def printable(text: str) -> str:
         else character.encode('unicode_escape').decode()
         for character in text
     )
+
+
+def of_system(error: BaseException) -> str | None:
+    """Says what the operating system refused, such as to write on a full disk; None of other errors.
+
+    Orbax writes through TensorStore, which raises a ValueError that quotes the system's number.
+    """
+    quoted = re.search(r'"([^"]*)".*\[os_error_code=\'(\d+)\'\]', str(error), re.DOTALL)
+    if isinstance(error, OSError):
+        # The second name is what a file was to be called.
+        name, code, reason = error.filename2 or error.filename, error.errno, error.strerror or str(error)
+    elif quoted:
+        name, code = quoted[1], int(quoted[2])
+        reason = os.strerror(code)
+    else:
+        return None
+    room = '; make room on its disk' if code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else ''
+    return printable(f'{f"{name}: " if name is not None else ""}{reason}{room}')

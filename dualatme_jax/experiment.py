@@ -22,7 +22,7 @@ from dualatme_jax import sweep as sweep_lib
 from dualatme_jax import workdir as workdir_lib
 from dualatme_jax.convert import folds
 from dualatme_jax.dataset import Dataset
-from dualatme_jax.errors import InputError
+from dualatme_jax.errors import InputError, of_system
 from dualatme_jax.groups import Group, hyperparameters, make_groups, without_difference
 from dualatme_jax.ledger import Ledger
 from dualatme_jax.report.selection import NESTED
@@ -152,7 +152,8 @@ def train(
             else:
                 waves.train(ledger, group, groups[place:], folder, identity, console)
         except Exception as error:
-            if not group.config.report.leaderboard or jax.process_count() > 1:
+            alone = not group.config.report.leaderboard or jax.process_count() > 1
+            if alone or of_system(error):  # a full disk is full for the others too
                 raise
             told = str(error) if isinstance(error, InputError) else traceback.format_exc()
             console.print(f'{group.prefix}failed: {told}', soft_wrap=True)

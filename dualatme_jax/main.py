@@ -6,7 +6,6 @@ The same command continues a run that was stopped, and reports one that is finis
 can be set: --config.training.epochs=30 --config.seeds='(0,1,2)'; --fields lists them.
 """
 
-import errno
 import os
 import pathlib
 import re
@@ -18,7 +17,9 @@ from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
 from dualatme_jax import config_file, fields, files, sweep, versions
-from dualatme_jax.errors import InputError, printable
+from dualatme_jax.errors import InputError, of_system, printable
+
+KEPT = 'What was computed up to the last checkpoint is kept; when this is mended, the same command goes on'
 
 CONFIG = config_flags.DEFINE_config_file(
     'config', None, 'A file of configs/; with `:synthetic` behind it, on the embedded synthetic release.'
@@ -59,40 +60,38 @@ def main(argv: list[str]) -> None:
     from dualatme_jax.training import devices
 
     devices.one_a_core()
+    leave_to_main()
     try:
-        workdir = files.expanded(WORKDIR.value or default_workdir(), '--workdir')
-        refuse_own_path(config)
         processes.start(COORDINATOR.value, PROCESSES.value, PROCESS.value, distributed=DISTRIBUTED.value)
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C ends it
-        complete = experiment.run(config, workdir)
+        complete = experiment.run(config, workdir())
         processes.finish()
     except InputError as error:
         processes.leave(f'error: {error}', 2)
-    except OSError as error:
-        processes.leave(f'error: {of_system(error)}', 2)
     except KeyboardInterrupt:
         processes.leave('stopped; the same command continues from the last checkpoint', 130)
-    except Exception:
+    except Exception as error:
+        if refused := of_system(error):
+            processes.leave(f'error: {refused}. {KEPT}', 2)
         processes.await_verdict()
         processes.leave(traceback.format_exc(), 1)
     sys.exit(0 if complete else 1)
 
 
-def default_workdir() -> pathlib.Path:
-    """runs/NAME for configs/NAME.py, runs/NAME-ARGUMENT for configs/NAME.py:ARGUMENT; -smoke behind it."""
+def leave_to_main() -> None:
+    """Keeps Orbax's threads from printing, with tracebacks, what `main` catches and says in a sentence."""
+    logging.get_absl_handler().addFilter(
+        lambda record: not (record.exc_info and of_system(record.exc_info[1]))
+    )
+
+
+def workdir() -> pathlib.Path:
+    """--workdir, or runs/NAME for configs/NAME.py, with -ARGUMENT behind it for :ARGUMENT, and -smoke."""
+    if WORKDIR.value:
+        return files.expanded(WORKDIR.value, '--workdir')
     file, _, argument = config_name().partition(':')
     parts = [pathlib.Path(file).stem, argument, 'smoke' if CONFIG.value.smoke else '']
     return pathlib.Path('runs') / '-'.join(filter(None, parts))
-
-
-def of_system(error: OSError) -> str:
-    """What the operating system refused, in words."""
-    where = ', '.join(str(name) for name in (error.filename, error.filename2) if name is not None)
-    room = '; make room on that disk' if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else ''
-    return printable(
-        f'{where or "a file of the run"}: {error.strerror or error}{room}. What was computed up to the last '
-        'checkpoint is kept: the same command goes on from there when this is mended'
-    )
 
 
 def config_name() -> str:
@@ -121,6 +120,10 @@ def parse_flags(argv: list[str]) -> list[str]:
             )
         if CONFIG.value is None:
             raise InputError(f'--config is missing; expected {config_file.listing()}')
+        # Once more with all that needs JAX, but this is said at once.
+        fields.check(CONFIG.value)
+        refuse_own_path(CONFIG.value)
+        workdir()
         return rest
     except SystemExit:
         sys.exit(0)  # absl has shown the help that was asked for, and would end by 1

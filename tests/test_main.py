@@ -1,5 +1,7 @@
 """The command, end to end: train, report, stop, continue, refuse."""
 
+import errno
+import importlib
 import json
 import os
 import pathlib
@@ -7,10 +9,15 @@ import signal
 import subprocess
 import sys
 import time
+import types
 
 import pandas as pd
 import pytest
 from sklearn import metrics
+
+from configs import cd
+from dualatme_jax import experiment, main
+from dualatme_jax.training import devices
 
 ROOT = pathlib.Path(__file__).parent.parent
 EPOCHS = 8
@@ -186,16 +193,100 @@ def test_sigterm_ends_a_run_as_ctrl_c_does():
 @pytest.mark.parametrize(
     ('flag', 'says'),
     [
-        ('--config.loss.gamma=1', 'gamma'),
-        ('--config=configs/nowhere.py', 'configs/nowhere.py'),
+        ('--config.loss.gamma=1', 'did you mean --config.loss.focal_gamma?'),
+        ('--config.lr=1', 'did you mean --config.optimizer.learning_rate?'),
+        ('--config=configs/nowhere.py', 'configs/ststnet.py'),
+        ('--config.training.epochs=1e3', '--config.training.epochs=1e3: expected a whole number from 1 to'),
+        ('--config.smoke=maybe', '--config.smoke=maybe: expected True or False, such as False'),
+        ("--config.sweep=[{'loss.name': (]", 'expected a tuple of grids, such as --config.sweep="[{'),
+        (f'--config.seeds={"(" * 300}', 'expected one or more different whole numbers'),
+        ('surplus', 'unexpected arguments: surplus'),
+        ('--workdirr=x', "Unknown command line flag 'workdirr'. Did you mean: workdir ?"),
+        ('--process=x', "invalid literal for int() with base 10: 'x'"),
         ('--config.model.variant=best', "config.model.variant takes 'paper', 'code'"),
+        ('--workdir=~no-such-user/x', "--workdir ~no-such-user/x: the home folder of '~no-such-user'"),
+        (b'--config.data.path=\xff', r"config.data.path is '\udcff'; expected a path"),
     ],
 )
 def test_bad_input_is_named_without_a_traceback(arguments, tmp_path, flag, says):
-    process = run(*arguments, f'--workdir={tmp_path / "run"}', flag)
+    command_line = [*command(*arguments, f'--workdir={tmp_path / "run"}'), flag]
+    process = subprocess.run(command_line, cwd=ROOT, capture_output=True, text=True, check=False)
     assert process.returncode == 2
     assert says in process.stderr
     assert 'Traceback' not in process.stderr
+    assert not (tmp_path / 'run').exists()
+
+
+def test_without_a_config_they_are_listed():
+    process = run('--workdir=x')
+    assert process.returncode == 2
+    assert 'error: --config is missing; expected a file of your own, or one of\n  configs/' in process.stderr
+
+
+def test_the_fields_are_listed_with_the_values_that_are_set():
+    process = run('--config=configs/ststnet.py', '--config.training.epochs=7', '--fields')
+    assert process.returncode == 0
+    assert "config.model.name = 'ststnet'\n    'dual_atme', 'ststnet'," in process.stdout
+    assert 'config.training.epochs = 7\n' in process.stdout
+
+
+def test_synthetic_clips_are_not_written_where_a_dataset_of_one_s_own_is_named(tmp_path):
+    own = tmp_path / 'mine'
+    process = run(
+        '--config=configs/cd.py:synthetic', f'--config.data.path={own}', f'--workdir={tmp_path}/run'
+    )
+    assert process.returncode == 2
+    assert f'--config.data.path={own} names a dataset of your own' in process.stderr
+    assert 'give --config=configs/cd.py to train on it' in process.stderr
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ('error', 'says', 'status'),
+    [
+        (
+            OSError(errno.ENOSPC, 'No space left on device', '/x/y'),
+            '/x/y: No space left on device; make room',
+            2,
+        ),
+        (
+            NotADirectoryError(errno.ENOTDIR, 'Not a directory', 'run/tensorboard'),
+            'run/tensorboard: Not a',
+            2,
+        ),
+        (RuntimeError('a bug'), 'RuntimeError: a bug', 1),
+    ],
+)
+def test_what_the_system_refuses_ends_the_run_by_a_sentence(
+    monkeypatch, capsys, tmp_path, error, says, status
+):
+    def fail(*_):
+        raise error
+
+    given = dict.fromkeys(('COORDINATOR', 'PROCESSES', 'PROCESS'))
+    given |= {'CONFIG': cd.get_config(), 'WORKDIR': str(tmp_path), 'FIELDS': False, 'DISTRIBUTED': False}
+    for name, value in given.items():
+        monkeypatch.setattr(main, name, types.SimpleNamespace(value=value))
+    monkeypatch.setattr(experiment, 'run', fail)
+    monkeypatch.setattr(devices, 'one_a_core', lambda: None)
+    with pytest.raises(SystemExit) as left:
+        main.main([])
+    assert left.value.code == status
+    printed = capsys.readouterr().err
+    assert says in printed
+    assert (main.KEPT in printed) == (status == 2)
+    assert ('Traceback' in printed) == (status == 1)
+
+
+@pytest.mark.parametrize(
+    'module', ['dualatme_jax.convert.__main__', 'dualatme_jax.score', 'data_prep.__main__']
+)
+@pytest.mark.parametrize('arguments', [[], ['--nonsense'], ['a', 'b', 'c']])
+def test_the_other_commands_end_by_2_when_called_wrongly(module, arguments, capsys):
+    with pytest.raises(SystemExit) as left:
+        importlib.import_module(module).main(arguments)
+    assert left.value.code == 2
+    assert 'usage:' in capsys.readouterr().err
 
 
 def test_a_diverged_trial_is_reported_and_its_seed_not_scored(arguments, tmp_path):

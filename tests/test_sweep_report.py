@@ -159,3 +159,12 @@ def test_one_seed_one_database_and_one_subject_have_what_they_can():
 def test_one_point_is_its_own_reference():
     frame = sweep.compare(point(0.5, **{FIELD: 0.0}), {FIELD: 0.0}, resamples=5)
     assert list(frame['reference']) == [True]
+
+
+def test_a_notice_stands_above_the_table_and_in_the_file(tmp_path):
+    frame = sweep.compare(swept(), {FIELD: 0.01}, resamples=5)
+    console = Console(file=io.StringIO(), width=100)
+    console.print(sweep.rich_table(frame, notice='SMOKE TEST'))
+    sweep.write(frame, tmp_path, notice='SMOKE TEST')
+    assert console.file.getvalue().split()[:3] == ['Sweep', 'SMOKE', 'TEST']
+    assert (tmp_path / 'sweep.md').read_text().startswith('# Sweep\n\n**SMOKE TEST**\n\n|')
