@@ -222,7 +222,8 @@ def load_dataset(data: ConfigDict) -> Dataset:
     """The dataset of a config; the synthetic one is built on first use.
 
     Raises:
-      InputError: it cannot be built or read, or its puzzled face is made of other regions.
+      InputError: it cannot be built or read, is not the synthetic one, or its puzzled face is made of other
+        regions.
     """
     path = data_path(data)
     if data.build_synthetic:
@@ -230,6 +231,11 @@ def load_dataset(data: ConfigDict) -> Dataset:
             if not path.exists():
                 build_synthetic(path, data.regions)
     dataset = dataset_lib.load(path, databases=tuple(data.databases))
+    if data.build_synthetic and (found := dataset.metadata.get('release')) != 'synthetic':
+        raise InputError(
+            f'config.data.build_synthetic asks for the synthetic release, and {path} holds another dataset '
+            f'({found}); to train on that one leave :synthetic out'
+        )
     if data.regions not in ('', dataset.regions):
         raise InputError(
             f'config.data.regions is {data.regions!r}, but the puzzled face of the dataset {path} is made of '

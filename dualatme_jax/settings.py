@@ -46,8 +46,9 @@ def check_engine(engine: ConfigDict) -> None:
         devices.choose(engine.devices)
     except (AssertionError, RuntimeError) as error:  # JAX finds none of the kind that it was told to take
         asked = os.environ.get('JAX_PLATFORMS') or jax.config.jax_platforms
+        reason = str(error) or 'none is there'
         raise InputError(
-            f'JAX_PLATFORMS asks for {asked!r}, and JAX finds no such device ({error or "none is there"}); '
+            f'JAX_PLATFORMS asks for {asked!r}, and JAX finds no such device ({reason}); '
             'unset it to train on what there is, or see docs/devices.md for what such devices need'
         ) from error
 

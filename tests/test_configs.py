@@ -144,6 +144,13 @@ def test_a_synthetic_dataset_is_built_with_its_regions(monkeypatch, tmp_path):
     assert commands[0][1:] == ['-m', 'data_prep', 'build', '--release', 'synthetic', *out, '--regions', 'FM']
 
 
+def test_another_dataset_is_not_taken_for_the_synthetic_one(small_dataset_dir):
+    data = importlib.import_module('configs.cd').get_config('synthetic').data
+    data.path = str(small_dataset_dir)
+    with pytest.raises(InputError, match=r'holds another dataset \(small\); to train on that one leave :syn'):
+        experiment.load_dataset(data)
+
+
 def test_a_dataset_of_other_regions_is_refused(small_dataset_dir):
     data = importlib.import_module('configs.cd').get_config().data
     data.path, data.regions = str(small_dataset_dir), 'EN'

@@ -1,6 +1,59 @@
+"""Text from outside moves no terminal; what the operating system refuses is a sentence and costs nothing kept."""
+
+import contextlib
+import resource
+
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
-from dualatme_jax.errors import InputError, printable
+from dualatme_jax.errors import InputError, of_system, printable
+from dualatme_jax.training.checkpoint import Progress, WaveCheckpoints
+from dualatme_jax.training.state import State
+
+
+@contextlib.contextmanager
+def files_of_at_most(size):
+    """Lets no file grow beyond some bytes, as if the disk were full there."""
+    before, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (before, hard))
+
+
+def test_a_checkpoint_that_finds_no_room_is_said_and_the_one_before_stays(tmp_path):
+    def progress(epochs):
+        states = State({'w': jnp.full((2, 3), epochs, jnp.float32)}, {}, ())
+        return Progress(epochs, states, np.zeros((epochs, 2)), {}, 1.0)
+
+    with contextlib.closing(WaveCheckpoints(tmp_path, {'seed': 1})) as checkpoints:
+        checkpoints.save(progress(2))
+        with files_of_at_most(100), pytest.raises(Exception) as met:  # noqa: PT011 - Orbax's or the system's
+            checkpoints.save(progress(4))
+    assert not isinstance(met.value, InputError)
+    assert 'File too large; make room on its disk' in of_system(met.value)
+
+    with contextlib.closing(WaveCheckpoints(tmp_path, {'seed': 1})) as checkpoints:
+        found = checkpoints.restore(progress(0).states)
+    assert found.epochs == 2
+    assert (np.asarray(found.states.params['w']) == 2).all()
+
+
+def test_errors_of_the_system_are_told_from_others(tmp_path):
+    with pytest.raises(OSError) as met:  # noqa: PT011
+        (tmp_path / 'absent').rename(tmp_path / 'there')
+    assert of_system(met.value) == f'{tmp_path}/there: No such file or directory'
+    assert of_system(OSError('odd')) == 'odd'
+    quoted = ValueError(
+        'RESOURCE_EXHAUSTED: Error writing local file "/run/_sharding": Failed writing: '
+        '"/run/_sharding.__lock": '
+        "Failed to write 12429 bytes to file 21: No space left on device [os_error_code='28']"
+    )
+    assert of_system(quoted) == '/run/_sharding: No space left on device; make room on its disk'
+    assert of_system(ValueError('no space')) is None
+    assert of_system(InputError('bad')) is None
 
 
 @pytest.mark.parametrize(
