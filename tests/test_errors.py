@@ -1,4 +1,4 @@
-"""Text from outside moves no terminal; what the operating system refuses is a sentence and costs nothing kept."""
+"""Text from outside moves no terminal; what the system refuses is a sentence, and costs nothing kept."""
 
 import contextlib
 import resource
