@@ -227,6 +227,13 @@ def _add_work(parser: argparse.ArgumentParser) -> None:
         'M (mouth), or full (default: EM)',
     )
     group.add_argument(
+        '--template',
+        choices=('common', 'database'),
+        default='common',
+        help="where the template of aligned faces stands: the same for all, or at each database's place, as "
+        'the public flow images show it (default: common)',
+    )
+    group.add_argument(
         '--overlays', metavar='DIR', help='draw each face with its landmarks and regions there'
     )
     group = parser.add_argument_group('work')
@@ -289,7 +296,7 @@ def _add_views(parser: argparse.ArgumentParser) -> None:
 
 # The options of a release that is not one of RAW, besides those of every command.
 _OWN = {
-    'flow_images': {'source', 'list', 'regions'},
+    'flow_images': {'source', 'list', 'regions', 'template'},
     'images': {'source', 'table', 'regions', 'size', 'view', 'on_error'},
     'synthetic': {'regions', 'flow', 'seed'},
 }
@@ -365,7 +372,8 @@ def _synthetic(options: argparse.Namespace, skipped: list[str]):
 def _flow_images(options: argparse.Namespace, skipped: list[str]):
     from data_prep.releases import flow_images
 
-    return flow_images.read(_one_source(options), options.list, pair=options.regions)
+    by_database = options.template == 'database'
+    return flow_images.read(_one_source(options), options.list, pair=options.regions, by_database=by_database)
 
 
 def _images(options: argparse.Namespace, skipped: list[str]):

@@ -357,7 +357,9 @@ def _landmark_sources(
                 f'landmarks of the faces come from: {landmarks.CHOICES} (template only if you have cropped '
                 'and aligned the faces yourself)'
             )
-        sources[name] = landmarks.source(what)
+        sources[name] = landmarks.source(what, name if options.template == 'database' else None)
+    if options.template == 'database' and not any(source.whole_frame for source in sources.values()):
+        raise InputError('--template database: no landmarks come from the template')
     return sources
 
 

@@ -73,10 +73,10 @@ def boxes(
 
 
 @functools.cache
-def template_boxes(shape: tuple[int, int] = (GRID, GRID)) -> Mapping[str, Box]:
-    """Returns the template's boxes on a face of shape (H, W) that fills its picture."""
+def template_boxes(shape: tuple[int, int] = (GRID, GRID), database: str | None = None) -> Mapping[str, Box]:
+    """Returns the template's boxes, at a database's place, on a face of shape (H, W) filling its picture."""
     height, width = shape
-    square = template.stretched((GRID, GRID))
+    square = template.stretched((GRID, GRID), database)
     scale = np.array([height, height, width, width]) / GRID
     bounds = {letter: _bounds(square, region) * scale for letter, region in REGIONS.items()}
     return _clipped(bounds, shape, REGIONS)

@@ -345,3 +345,16 @@ def test_a_list_that_is_a_pipe_is_refused(source, tmp_path):
     os.mkfifo(tmp_path / 'list.csv')
     with pytest.raises(InputError, match='it is a pipe'):
         flow_images.survey(source, tmp_path / 'list.csv')
+
+
+def test_the_puzzled_flow_may_be_cut_at_each_database_s_place(source):
+    common, own = (flow_images.read(source, by_database=choice) for choice in (False, True))
+    assert common.views['flow'].recipe['template'] == dict.fromkeys(schema.COMPOSITE, 'common')
+    assert own.views['flow'].recipe['template']['samm'] == {'down': 1.12, 'shift': -1.1, 'across': 0.88}
+    for before, after in zip(common.examples, own.examples, strict=True):
+        image = before.views['flow'][schema.FLOW]
+        boxes = regions.template_boxes((28, 28), after.database)
+        puzzled = after.views['flow'][schema.FLOW_PUZZLED]
+        np.testing.assert_array_equal(puzzled, regions.puzzle(image, 'EM', boxes))
+        same = (puzzled == before.views['flow'][schema.FLOW_PUZZLED]).all()
+        assert same == (after.database == 'smic')

@@ -58,6 +58,16 @@ def test_the_template_is_stretched_over_the_frame():
     assert json.loads(json.dumps(source.recipe()))['name'] == 'template'
 
 
+def test_the_template_stands_at_a_database_s_place():
+    usual, samm = (landmarks.source('template', name).find(FRAME, CLIP) for name in (None, 'samm'))
+    np.testing.assert_array_equal(usual, landmarks.source('template', 'smic').find(FRAME, CLIP))
+    right, _ = ibug.eye_centres(samm) + 0.5
+    expected = (14 - 0.88 * 5.5) * 100 / 28, (14 - 1.12 * 5.8 - 1.1) * 120 / 28
+    np.testing.assert_allclose(right, expected, atol=1e-4)
+    places = [landmarks.source('template', name).recipe()['place'] for name in (None, 'mmew', 'samm')]
+    assert places == ['common', 'common', {'down': 1.12, 'shift': -1.1, 'across': 0.88}]
+
+
 def table(rows: dict[tuple[str, str, str], np.ndarray]) -> str:
     text = io.StringIO()
     writer = csv.writer(text)

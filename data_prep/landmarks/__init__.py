@@ -47,15 +47,18 @@ class Source(Protocol):
         """
 
 
-def source(choice: str | os.PathLike) -> Source:
+def source(choice: str | os.PathLike, database: str | None = None) -> Source:
     """Returns a source of landmarks, after a check that everything it needs is there.
 
     Args:
       choice: `fan`, `dlib`, `mediapipe`, `template`, or the path of a landmark file or a folder of them.
+      database: at whose place the template stands; None for the template as it is.
 
     Raises:
       InputError: a package or its weights are missing, or the file cannot be read.
     """
+    if choice == 'template':
+        return Template(database)
     if choice in _NAMED:
         return _NAMED[choice]()
     path = expanded(choice, '--landmarks')

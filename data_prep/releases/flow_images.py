@@ -19,6 +19,7 @@ from data_prep.builder import Release, View
 from data_prep.doctor import collapsed
 from data_prep.example import Example
 from data_prep.images import png_header
+from data_prep.landmarks import template
 from data_prep.views import flow as flow_view
 from dualatme_jax import schema
 from dualatme_jax.challenge_list import Row, read_list
@@ -73,7 +74,11 @@ def survey(source: str | os.PathLike, list_path: str | os.PathLike | None = None
 
 
 def read(
-    source: str | os.PathLike, list_path: str | os.PathLike | None = None, *, pair: str = 'EM'
+    source: str | os.PathLike,
+    list_path: str | os.PathLike | None = None,
+    *,
+    pair: str = 'EM',
+    by_database: bool = False,
 ) -> Release:
     """Reads a complete release.
 
@@ -81,6 +86,7 @@ def read(
       source: the folder with the images.
       list_path: the list; by default the only `.csv` in the folder and below it.
       pair: which regions make the puzzled flow, one of `regions.PAIRS`.
+      by_database: whether the template stands at the place of each database, `template.PLACES`.
 
     Raises:
       InputError: unknown pair; or anything is missing, damaged or superfluous, all named in one message.
@@ -112,6 +118,9 @@ def read(
                 features=flow_view.features(),
                 recipe={
                     'regions': regions.recipe(pair),
+                    'template': {
+                        name: template.recipe(name if by_database else None) for name in schema.COMPOSITE
+                    },
                     'flow_puzzled': 'cut from the flow image of the entire face',
                     'flow': {
                         'algorithm': schema.UNKNOWN_TEXT,
@@ -120,7 +129,7 @@ def read(
                 },
             )
         },
-        examples=_examples(found, pair),
+        examples=_examples(found, pair, by_database),
         size=len(found.rows),
     )
 
@@ -215,12 +224,13 @@ def decode_png(data: bytes) -> np.ndarray:
     return image
 
 
-def _examples(found: Survey, pair: str) -> Iterable[Example]:
+def _examples(found: Survey, pair: str, by_database: bool) -> Iterable[Example]:
     for row in found.rows:
         image = found.images[row.stem]
+        boxes = regions.template_boxes(image.shape[:2], row.database if by_database else None)
         yield Example(
             views={
-                'flow': {schema.FLOW: image, schema.FLOW_PUZZLED: regions.puzzle(image, pair)},
+                'flow': {schema.FLOW: image, schema.FLOW_PUZZLED: regions.puzzle(image, pair, boxes)},
             },
             label=row.label,
             database=row.database,
