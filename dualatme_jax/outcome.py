@@ -24,7 +24,6 @@ from dualatme_jax.report import (
     nested,
     paper,
     plots,
-    predictions,
     published,
     results,
     scores,
@@ -104,8 +103,7 @@ def report(
         console.print(failure(row, swept.fields), soft_wrap=True)
     kept = inner = None
     if len(lacking) < len(ledger.table[['seed', 'point']].drop_duplicates()):
-        table, labels = predictions.read(folder / workdir_lib.PREDICTIONS)
-        table = with_fields(table, ledger, swept)
+        table = with_fields(read(folder / workdir_lib.PREDICTIONS), ledger, swept)
         if config.selection.every:
             kept = with_fields(read(folder / workdir_lib.EPOCH_PREDICTIONS), ledger, swept)
         if config.selection.name == NESTED:
@@ -123,9 +121,9 @@ def report(
                 console.print()
                 console.print(tables.scores_table(selected, result, selection=how, title=head))
             above = '\n'.join(filter(None, [notice, title]))
-            plots.confusion_matrices(selected, labels, folder / workdir_lib.CONFUSION, notice=above)
+            plots.confusion_matrices(selected, dataset.labels, folder / workdir_lib.CONFUSION, notice=above)
             if not notice:  # the form of a challenge log has no room for one
-                write_challenge_logs(selected, labels, folder, console)
+                write_challenge_logs(selected, dataset.labels, folder, console)
     if config.report.leaderboard:
         why = reasons(ledger, swept, failures or {})
         result['leaderboard'] = report_leaderboard(

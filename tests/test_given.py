@@ -64,7 +64,14 @@ def test_a_run_s_folder_is_its_predictions(tmp_path):
     ):
         given.read(tmp_path)
     (tmp_path / 'predictions.csv').write_text(f'{",".join(HEADER)}\n{",".join(map(str, ROW))}\n')
-    assert given.read(tmp_path).table[HEADER].to_numpy().tolist() == [ROW]
+    found = given.read(tmp_path)
+    assert found.table[HEADER].to_numpy().tolist() == [ROW]
+    assert found.notes == ()
+    (tmp_path / 'results.json').write_text('{"notice": "SMOKE TEST", "dataset": {"release": "synthetic"}}')
+    assert given.read(tmp_path).notes == (
+        'SMOKE TEST',
+        'The clips are synthetic: these are no scores of real faces.',
+    )
 
 
 def test_columns_that_are_not_read_are_told(tmp_path):

@@ -70,6 +70,7 @@ def test_it_leaves_what_the_readme_promises(finished):
         'waves',
     }
     assert {path.name for path in (workdir / 'waves' / 'wave_001').iterdir()} == {
+        'checksums.json',
         'predictions.csv',
         'weights',
     }
@@ -136,9 +137,20 @@ def test_a_finished_run_is_reported_and_not_trained_again(finished, arguments):
     again = run(*arguments, f'--workdir={workdir}')
     assert again.returncode == 0, again.stderr
     assert 'nothing is trained again' in again.stdout
-    assert 'epoch' not in again.stdout.replace('last epoch', '')
+    assert 'planning' not in again.stdout
+    assert 'epoch 1/' not in again.stdout
     assert ((workdir / 'predictions.csv').read_bytes(), (workdir / 'results.json').read_bytes()) == before
     assert printed.splitlines()[-8:] == again.stdout.splitlines()[-8:]
+
+
+def test_a_row_that_is_lost_from_a_finished_run_comes_back_from_its_waves(finished, arguments):
+    path = finished[0] / 'predictions.csv'
+    before = path.read_bytes()
+    path.write_bytes(b''.join(before.splitlines(keepends=True)[:-1]))
+    again = run(*arguments, f'--workdir={finished[0]}')
+    assert again.returncode == 0, again.stderr
+    assert 'predictions.csv was not what waves/ holds: it is written anew' in again.stdout
+    assert path.read_bytes() == before
 
 
 def test_another_config_in_the_same_workdir_is_refused(finished, arguments):

@@ -10,9 +10,9 @@ import pandas as pd
 
 from dualatme_jax import files, schema, workbook
 from dualatme_jax.errors import InputError
-from dualatme_jax.report import challenge_log, predictions, printed_log
+from dualatme_jax.report import challenge_log, predictions, printed_log, results
 
-_RUN = 'predictions.csv'  # of a run's folder
+_RUN, _RESULTS = 'predictions.csv', 'results.json'  # of a run's folder
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +52,8 @@ def read(path: pathlib.Path, *, points: Sequence[str] = (), labels: Sequence[str
             raise InputError(
                 f'{path} is a folder without {_RUN}; expected a file of predictions, or the folder of a run'
             )
-        path = path / _RUN
+        given = read(path / _RUN, points=points, labels=labels)
+        return dataclasses.replace(given, notes=(*_of_run(path / _RESULTS), *given.notes))
     with files.open_regular(path, 'predictions') as file:
         start = file.read(8)
     if workbook.is_one(start):
@@ -70,6 +71,17 @@ def read(path: pathlib.Path, *, points: Sequence[str] = (), labels: Sequence[str
         f'{",".join(predictions.REQUIRED)}, a challenge log (`database subject`), or the log of a PyTorch '
         'program with the lines `Subject:`, `Predicted:` and `Ground Truth:`.'
     )
+
+
+def _of_run(path: pathlib.Path) -> list[str]:
+    """What must stand wherever a run's scores are shown, by its results.json."""
+    result = results.read(path) if path.exists() else {}
+    dataset = result.get('dataset')
+    synthetic = isinstance(dataset, dict) and dataset.get('release') == schema.SYNTHETIC
+    notice = str(result.get('notice') or '')
+    return [notice] * bool(notice) + [
+        'The clips are synthetic: these are no scores of real faces.'
+    ] * synthetic
 
 
 def _table(

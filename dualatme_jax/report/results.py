@@ -3,10 +3,11 @@
 import json
 import math
 import os
-import pathlib
 
 from dualatme_jax.errors import InputError
-from dualatme_jax.files import replacing
+from dualatme_jax.files import read_bytes, replacing
+
+_MOST_BYTES = 2**28  # of a file, far more than a sweep of thousands of points has
 
 
 def write(result: dict, path: str | os.PathLike) -> None:
@@ -27,10 +28,10 @@ def read(path: str | os.PathLike) -> dict:
       InputError: the file is missing or is not a JSON object.
     """
     try:
-        result = json.loads(pathlib.Path(path).read_text(encoding='utf-8'))
-    except OSError as error:
-        raise InputError(f'{path}: {error.strerror}; expected the results.json of a run.') from error
-    except ValueError as error:  # of the encoding or of JSON
+        result = json.loads(read_bytes(path, limit=_MOST_BYTES, what='results'))
+    except InputError:
+        raise
+    except (ValueError, RecursionError) as error:  # of the encoding or of JSON
         raise InputError(f'{path}: not JSON ({error}); expected the results.json of a run.') from error
     if not isinstance(result, dict):
         raise InputError(f'{path}: a JSON {type(result).__name__}; expected the object of a results.json.')
