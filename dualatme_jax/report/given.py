@@ -76,12 +76,11 @@ def read(path: pathlib.Path, *, points: Sequence[str] = (), labels: Sequence[str
 def _of_run(path: pathlib.Path) -> list[str]:
     """What must stand wherever a run's scores are shown, by its results.json."""
     result = results.read(path) if path.exists() else {}
+    notes = [str(result['notice'])] if result.get('notice') else []
     dataset = result.get('dataset')
-    synthetic = isinstance(dataset, dict) and dataset.get('release') == schema.SYNTHETIC
-    notice = str(result.get('notice') or '')
-    return [notice] * bool(notice) + [
-        'The clips are synthetic: these are no scores of real faces.'
-    ] * synthetic
+    if isinstance(dataset, dict) and dataset.get('release') == schema.SYNTHETIC:
+        notes.append('The clips are synthetic: these are no scores of real faces.')
+    return notes
 
 
 def _table(
