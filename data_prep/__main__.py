@@ -297,7 +297,7 @@ def _add_views(parser: argparse.ArgumentParser) -> None:
 # The options of a release that is not one of RAW, besides those of every command.
 _OWN = {
     'flow_images': {'source', 'list', 'regions', 'template'},
-    'images': {'source', 'table', 'regions', 'size', 'view', 'on_error'},
+    'images': {'source', 'table', 'regions', 'template', 'size', 'view', 'on_error'},
     'synthetic': {'regions', 'flow', 'seed'},
 }
 # The options that only some views heed.
@@ -385,7 +385,8 @@ def _images(options: argparse.Namespace, skipped: list[str]):
         listing = '\n'.join(f'  {problem}' for problem in found.problems)
         raise InputError(f'{len(found.problems)} problems:\n{listing}\n{assemble.SKIP_HINT}')
     skipped += map(str, found.problems)
-    return images.read(found, pair=options.regions, skipped=skipped)
+    by_database = options.template == 'database'
+    return images.read(found, pair=options.regions, by_database=by_database, skipped=skipped)
 
 
 def _images_survey(options: argparse.Namespace):

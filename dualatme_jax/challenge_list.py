@@ -8,8 +8,10 @@ from collections.abc import Iterable
 
 from dualatme_jax import schema
 from dualatme_jax.errors import InputError
+from dualatme_jax.files import read_bytes
 
 COLUMNS = ('database', 'subject', 'clip', 'label')
+_MOST_BYTES = 64 * 2**20  # of a list; the challenge's has 10,000
 
 # The list of HTNet's code (Wang et al., Neurocomputing 2024), which has the same clips.
 _HTNET = ('dataset', 'sub', 'filename_o', 'label', 'apex', 'imagename', 'sub_filename')
@@ -124,9 +126,7 @@ def _row(line: int, fields: list[str]) -> Row:
 
 def _text(path: pathlib.Path) -> str:
     try:
-        return path.read_bytes().decode('utf-8-sig')
-    except OSError as error:
-        raise InputError(f'cannot read the list {path}: {error.strerror or error}') from error
+        return read_bytes(path, limit=_MOST_BYTES, what='list').decode('utf-8-sig')
     except UnicodeDecodeError as error:
         raise InputError(
             f'the list {path} is not text in UTF-8 ({error}): save it as CSV in UTF-8'

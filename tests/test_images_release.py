@@ -88,6 +88,16 @@ def test_flow_images_become_a_dataset(folder, capsys):
     assert data.origin == 'images; puzzled flow (EM): cut from the flow image of the entire face'
 
 
+def test_the_template_may_stand_at_the_place_of_a_known_database(folder):
+    assert build(folder, '--template', 'database') == 0
+    data = dataset.load(folder / 'out')
+    for place, number, database in ((0, 1, 'samm'), (2, 0, None)):
+        boxes = regions.template_boxes((56, 56), database)
+        expected = regions.puzzle(picture(number), 'EM', boxes)
+        np.testing.assert_array_equal(data.flow_puzzled[place], expected)
+    assert data.metadata['template']['my lab'] == 'common'
+
+
 @pytest.mark.parametrize('where', ['table', 'source', 'absolute'])
 def test_paths_begin_at_the_source_or_the_table(folder, tmp_path_factory, where):
     elsewhere = tmp_path_factory.mktemp('elsewhere') / 'table.csv'

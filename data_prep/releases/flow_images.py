@@ -224,14 +224,25 @@ def decode_png(data: bytes) -> np.ndarray:
     return image
 
 
+def inputs(image: np.ndarray, pair: str, place: str | None) -> dict[str, np.ndarray]:
+    """What the view `flow` holds of a clip of which a flow image is all there is.
+
+    Args:
+      image: [H, W, 3] uint8, red (u) first.
+      pair: which regions make the puzzled flow, one of `regions.PAIRS`.
+      place: the database at whose place the template stands; None for the template as it is.
+    """
+    if pair == 'full':  # of any size
+        return {schema.FLOW: image, schema.FLOW_PUZZLED: image}
+    boxes = regions.template_boxes(image.shape[:2], place)
+    return {schema.FLOW: image, schema.FLOW_PUZZLED: regions.puzzle(image, pair, boxes)}
+
+
 def _examples(found: Survey, pair: str, by_database: bool) -> Iterable[Example]:
     for row in found.rows:
         image = found.images[row.stem]
-        boxes = regions.template_boxes(image.shape[:2], row.database if by_database else None)
         yield Example(
-            views={
-                'flow': {schema.FLOW: image, schema.FLOW_PUZZLED: regions.puzzle(image, pair, boxes)},
-            },
+            views={'flow': inputs(image, pair, row.database if by_database else None)},
             label=row.label,
             database=row.database,
             subject=row.subject,

@@ -18,6 +18,8 @@ from data_prep import cells, databases, images, regions, sheet
 from data_prep.builder import Release, View
 from data_prep.clip import Clip, Problem
 from data_prep.example import Example
+from data_prep.landmarks import template
+from data_prep.releases import flow_images
 from data_prep.views import flow as flow_view
 from dualatme_jax import names, schema, workbook
 from dualatme_jax.errors import InputError
@@ -111,12 +113,15 @@ def survey(
     return Survey(table, folder, view, labels, rows, shape, problems + of_images)
 
 
-def read(found: Survey, *, pair: str = 'EM', skipped: Sequence[str] = ()) -> Release:
+def read(
+    found: Survey, *, pair: str = 'EM', by_database: bool = False, skipped: Sequence[str] = ()
+) -> Release:
     """Makes a release of the rows without a problem.
 
     Args:
       found: the table and its images.
       pair: which regions make the puzzled flow, one of `regions.PAIRS`.
+      by_database: whether the template stands at the place of each database, `template.PLACES`.
       skipped: what is left out, for the metadata.
 
     Raises:
@@ -147,17 +152,21 @@ def read(found: Survey, *, pair: str = 'EM', skipped: Sequence[str] = ()) -> Rel
             'exclusions': [],
             'skipped': list(skipped),
         },
-        views={found.view: _flow_view(found, pair) if found.view == 'flow' else _face_view(found)},
-        examples=_examples(found, pair),
+        views={
+            found.view: _flow_view(found, pair, by_database) if found.view == 'flow' else _face_view(found)
+        },
+        examples=_examples(found, pair, by_database),
         size=len(found.sound),
     )
 
 
-def _flow_view(found: Survey, pair: str) -> View:
+def _flow_view(found: Survey, pair: str, by_database: bool) -> View:
+    present = names.known_first([row.clip.database for row in found.rows])
     return View(
         features=flow_view.features(found.shape),
         recipe={
             'regions': regions.recipe(pair),
+            'template': {name: template.recipe(name if by_database else None) for name in present},
             'flow_puzzled': 'cut from the flow image of the entire face',
             'flow': {
                 'algorithm': schema.UNKNOWN_TEXT,
@@ -183,14 +192,13 @@ def _face_view(found: Survey) -> View:
     return View(features=features, recipe={'faces': {'size': list(found.shape), 'colours': 'RGB and grey'}})
 
 
-def _examples(found: Survey, pair: str) -> Iterator[Example]:
+def _examples(found: Survey, pair: str, by_database: bool) -> Iterator[Example]:
     keys = ((schema.APEX_FACE, schema.APEX_FACE_GREY), (schema.ONSET_FACE, schema.ONSET_FACE_GREY))
     for row in found.sound:
         pictures = [_resized(_decoded(path), found.shape) for path in row.paths]
         if found.view == 'flow':
-            flow = images.rgb(pictures[0])
-            puzzled = flow if pair == 'full' else regions.puzzle(flow, pair)  # which cuts no small image
-            inputs = {schema.FLOW: flow, schema.FLOW_PUZZLED: puzzled}
+            place = row.clip.database if by_database else None
+            inputs = flow_images.inputs(images.rgb(pictures[0]), pair, place)
         else:
             inputs = {}
             for (coloured, grey), picture in zip(keys, pictures, strict=False):
