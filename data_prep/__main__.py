@@ -318,6 +318,8 @@ def _refuse_options(options: argparse.Namespace) -> None:
     }
     if own := _OWN.get(options.release):
         surplus = given - own
+        if options.view != ['flow']:
+            surplus |= given & {'regions', 'template'}  # of what is cut from a flow
     else:
         surplus = given & {'seed', 'table'}
         for views, names in _OF_VIEWS.items():

@@ -259,6 +259,7 @@ def test_faces(folder, onset):
         (['--table', 'table.csv', '--view', 'flow', 'apex'], 'are one view'),
         (['--table', 'table.csv', '--size', '0'], '--size 0'),
         (['--table', 'table.csv', '--apex', 'sheet'], '--apex: not an option'),
+        (['--table', 'table.csv', '--view', 'apex', '--regions', 'EN'], '--regions: not an option'),
         (['--table', 'table.csv', '--source', '.', '--release', 'casme2'], '--table: not an option'),
     ],
 )
