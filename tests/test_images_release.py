@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import struct
 
 import cv2
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 import tensorflow_datasets as tfds
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from test_flow_images import chunked
 
 from configs import ststnet
 from data_prep import __main__ as command
@@ -159,6 +161,7 @@ BAD_ROWS = {
     'lab,p,a,calm,pictures/flat.png': 'its three channels are the same',
     'lab,p,a,calm,pictures/deep.png': 'expected 8',
     'lab,p,a,calm,pictures/wide.png': "'wide.png': 60x56 pixels, and most images have 56x56",
+    'lab,p,a,calm,pictures/bomb.png': "'bomb.png': ",
     'lab,p,a,calm,x\0y': 'null byte',
 }
 
@@ -171,6 +174,8 @@ def test_every_bad_row_is_named(folder, row, capsys):
     (folder / 'pictures' / 'flat.png').write_bytes(png(np.zeros((56, 56, 3), np.uint8)))
     (folder / 'pictures' / 'deep.png').write_bytes(png(picture(9).astype(np.uint16)))
     (folder / 'pictures' / 'wide.png').write_bytes(png(picture(9, 56, 60)))
+    bomb = chunked(struct.pack('>IIBBBBB', 30_000, 30_000, 8, 2, 0, 0, 0), b'')  # 2.7 GB of pixels
+    (folder / 'pictures' / 'bomb.png').write_bytes(bomb)
     os.mkfifo(folder / 'pipe')
     with_rows(folder, *ROWS, row)
     assert check(folder) == 1

@@ -23,14 +23,12 @@ from data_prep.releases import flow_images
 from data_prep.views import flow as flow_view
 from dualatme_jax import names, schema, workbook
 from dualatme_jax.errors import InputError
-from dualatme_jax.files import expanded, read_bytes
+from dualatme_jax.files import expanded
 
 COLUMNS = (schema.DATABASE, schema.SUBJECT, schema.CLIP, schema.LABEL, 'path')
 ONSET_PATH = 'onset_path'
 VIEWS = ('flow', 'apex')
 LARGEST = 4096  # pixels of an image's edge
-
-_MOST_BYTES = 64 * 2**20  # of an image
 
 
 @dataclasses.dataclass(frozen=True)
@@ -313,7 +311,7 @@ def _look(rows: Sequence[Row], view: str, size: int | None) -> tuple[tuple[int, 
 
 def _decoded(path: pathlib.Path) -> np.ndarray:
     """An image, [H, W, 3] uint8, blue first; raises InputError that names it."""
-    content = read_bytes(path, limit=_MOST_BYTES, what='image')
+    content = images.read(path)
     try:
         image = images.decode(content)
     except InputError as error:
