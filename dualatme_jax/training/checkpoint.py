@@ -184,7 +184,11 @@ def _uninterrupted() -> Iterator[None]:
 
 
 def weights_shapes(directory: pathlib.Path) -> dict[tuple[str, ...], Any]:
-    """What a `weights` folder holds, without reading it: path of each leaf -> its `shape` and `dtype`."""
+    """What a `weights` folder holds, without its numbers: path of each leaf -> its `shape` and `dtype`.
+
+    Raises as `load_weights` does.
+    """
+    _check_weights(directory)
     with ocp.StandardCheckpointer() as checkpointer:
         tree = checkpointer.metadata(directory.absolute()).item_metadata.tree
     return traverse_util.flatten_dict(tree)
@@ -200,6 +204,12 @@ def load_weights(directory: str | os.PathLike) -> dict[str, Any]:
       InputError: there are no weights, or they are not as they were written.
     """
     directory = pathlib.Path(directory)
+    _check_weights(directory)
+    with ocp.StandardCheckpointer() as checkpointer:
+        return checkpointer.restore(directory.absolute())
+
+
+def _check_weights(directory: pathlib.Path) -> None:
     if not (directory / '_METADATA').exists():
         raise InputError(
             f'no weights in {directory}; expected the folder waves/wave_NNN/weights of a run whose '
@@ -207,5 +217,3 @@ def load_weights(directory: str | os.PathLike) -> dict[str, Any]:
         )
     if (directory / files.CHECKSUMS).exists():  # those of older versions have none
         files.check_checksums(directory, 'weights')
-    with ocp.StandardCheckpointer() as checkpointer:
-        return checkpointer.restore(directory.absolute())
