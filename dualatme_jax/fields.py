@@ -3,17 +3,17 @@
 import dataclasses
 import difflib
 import math
+import struct
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-import numpy as np
 from ml_collections import ConfigDict
 
 from dualatme_jax import files
 from dualatme_jax.errors import InputError
 
-FLOAT32_MAX, FLOAT32_LEAST = float(np.finfo(np.float32).max), float(np.finfo(np.float32).tiny)
-INT32 = np.iinfo(np.int32).max
+FLOAT32_MAX, FLOAT32_LEAST = (2 - 2.0**-23) * 2.0**127, 2.0**-126  # without NumPy, since --help reads this
+INT32 = 2**31 - 1
 
 MOST_RESAMPLES = 1_000_000  # as `report.scores` has it, which takes a second to import
 MOST_GIB = 2**20
@@ -61,7 +61,7 @@ def number(low: float, high: float = math.inf, *, below: bool = False) -> Kind:
             return False
         if not low <= value <= high or not (value == 0 or FLOAT32_LEAST <= abs(value) <= FLOAT32_MAX):
             return False  # so is NaN
-        return not below or np.float32(value) < high
+        return not below or struct.unpack('f', struct.pack('f', value))[0] < high
 
     if below:
         return Kind(f'a fraction in [{low}, {high}), also when rounded to float32', fits)
