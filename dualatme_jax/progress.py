@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import rich.progress
@@ -66,3 +66,30 @@ def reporting(console: Console, *, epochs: int, waves: int) -> Iterator[Reporter
     )
     with bar:
         yield Reporter(console, bar, epochs=epochs, waves=waves)
+
+
+@contextlib.contextmanager
+def compiling(console: Console) -> Iterator[Callable[[Sequence[str], Mapping[str, float]], None]]:
+    """Yields what shows on `console` how long programs have been compiled, and which; see `OnCompiling`.
+
+    That is one line that counts seconds on a terminal; elsewhere a line after 10 s, 20 s, 40 s and so on. A
+    line at the end has what each has taken.
+    """
+    began, due, taken = time.monotonic(), 10, {}
+
+    def told(waiting: Sequence[str], seconds: Mapping[str, float]) -> None:
+        nonlocal due
+        taken.update(seconds)
+        passed = time.monotonic() - began
+        line = f'compiling, {passed:.0f} s: {", ".join(waiting)}'
+        status.update(line)
+        if not console.is_terminal and waiting and passed > due:
+            due *= 2
+            console.print(line, soft_wrap=True)
+
+    with console.status('compiling') as status:  # which shows nothing but on a terminal
+        yield told
+    slow = {name: seconds for name, seconds in taken.items() if seconds >= 0.5}
+    if slow:
+        each = ', '.join(f'{name} {seconds:.0f} s' for name, seconds in slow.items())
+        console.print(f'compiled in {time.monotonic() - began:.0f} s: {each}', soft_wrap=True)

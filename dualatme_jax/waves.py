@@ -10,7 +10,6 @@ from typing import Any
 import jax
 import numpy as np
 import pandas as pd
-import tensorboardX
 from rich.console import Console
 
 from dualatme_jax import disk, files, processes
@@ -18,7 +17,7 @@ from dualatme_jax import workdir as workdir_lib
 from dualatme_jax.convert import folds, trained
 from dualatme_jax.groups import Group, make_engine
 from dualatme_jax.ledger import Ledger
-from dualatme_jax.progress import Reporter, reporting
+from dualatme_jax.progress import Reporter, compiling, reporting
 from dualatme_jax.report import predictions
 from dualatme_jax.training import memory
 from dualatme_jax.training.checkpoint import WaveCheckpoints, save_weights
@@ -52,7 +51,7 @@ def train(
     engine = make_engine(group, ledger.trials(group.number))
     size = processes.agreed(planned_size(ledger, group, engine, console))
     if processes.is_first():
-        check_disk(ledger, group, to_come, size, folder, console)
+        check_disk(ledger, group, to_come, size, folder, console, engine)
     if size != ledger.wave_size(group.number):
         plan(ledger, group, size, folder)
 
@@ -193,21 +192,32 @@ def fitting_size(
     devices = engine.parallel.devices
     most = memory.most_at_once(max_trials, devices, len(rows))
     budget = memory.budget(memory_gib, devices)
+    hoped = memory.evened_out(len(rows), most)
     return memory.wave_size(
         trials=len(rows),
-        bytes_per_trial=bytes_per_trial(engine, rows[: min(most, PROBED_TRIALS)], console),
+        bytes_per_trial=bytes_per_trial(
+            engine, rows[: min(hoped, PROBED_TRIALS)], console, whole=hoped <= PROBED_TRIALS
+        ),
         budget_bytes=budget,
         most=most,
         devices=len(devices),
     )
 
 
-def bytes_per_trial(engine: Engine, rows: Sequence[Mapping[str, Any]], console: Console) -> int:
-    """What a trial takes at the peak, learnt from some; from half as many where these are too many to try."""
+def bytes_per_trial(
+    engine: Engine, rows: Sequence[Mapping[str, Any]], console: Console, *, whole: bool
+) -> int:
+    """What a trial takes at the peak, learnt from some; from half as many where these are too many to try.
+
+    If these are a `whole` wave, all that it calls is compiled.
+    """
     devices = len(engine.parallel.devices)
     while True:
         try:
             with memory.explained(len(rows)):
+                if whole:  # a wave will have as many, if they fit
+                    with compiling(console) as on_compiling:
+                        engine.compile(rows, len(rows), on_compiling)
                 return engine.bytes_per_trial(rows)
         except memory.OutOfMemoryError as error:
             if len(rows) <= devices:
@@ -225,6 +235,7 @@ def check_disk(
     size: int,
     folder: pathlib.Path,
     console: Console,
+    engine: Engine,
 ) -> None:
     """Tells what the disk will have to hold; raises InputError if it cannot.
 
@@ -236,11 +247,16 @@ def check_disk(
         rows = ledger.pending_trials(other.number)
         if rows.empty:  # it ended in an earlier process
             continue
-        state = disk.state_of(other.training, other.dataset, rows.iloc[0].to_dict())
+        if other is group:
+            states = engine.shapes(rows[:size].to_dict('records'))  # of which the program is traced already
+            if group.config.checkpoint.every < group.config.training.epochs:
+                checkpoint = disk.size(states)
+            network = disk.size(states.variables) // jax.tree.leaves(states)[0].shape[0]
+        else:
+            state = disk.state_of(other.training, other.dataset, rows.iloc[0].to_dict())
+            network = disk.size(state.variables)
         if other.config.checkpoint.keep_weights:
-            weights += disk.size(state.variables) * len(rows)
-        if other is group and group.config.checkpoint.every < group.config.training.epochs:
-            checkpoint = disk.size(state) * size
+            weights += network * len(rows)
     told = disk.check(folder, weights=weights, checkpoint=checkpoint, reused=folder / workdir_lib.CHECKPOINTS)
     console.print(f'on the disk: {told}', soft_wrap=True)
 
@@ -263,6 +279,8 @@ def train_waves(
     rows = ledger.table[ledger.table['group'] == group.number]
     console.print(f'{group.prefix}{len(rows)} trials, {size} side by side, on {on}', soft_wrap=True)
     first, waves = int(rows['wave'].min()), rows['wave'].nunique()
+    with memory.explained(size), compiling(console) as on_compiling:
+        engine.compile(pending[0][1].to_dict('records'), size, on_compiling)
     with reporting(console, epochs=epochs, waves=waves) as reporter:
         for number, rows in pending:
             name = workdir_lib.wave_name(number)
@@ -309,6 +327,8 @@ def listening(wave: int, reporter: Reporter, folder: pathlib.Path) -> Iterator[O
                 return
             reporter.epoch(wave, done, epoch_losses)
             if writer is None:  # what an earlier process wrote from this epoch on is trained again
+                import tensorboardX  # with PyTorch, if it is there: seconds that no first epoch waits for
+
                 writer = stack.enter_context(tensorboardX.SummaryWriter(str(folder), purge_step=done))
             finite = epoch_losses[np.isfinite(epoch_losses)]
             if finite.size:

@@ -1,6 +1,7 @@
 """Trials side by side: what neighbours, interruptions and failures may not change."""
 
 import dataclasses
+import re
 
 import jax
 import numpy as np
@@ -187,6 +188,25 @@ def test_a_checkpoint_of_another_config_is_refused(trainer, rows, tmp_path):
     train(trainer, rows, tmp_path, identity={'config': 'one', 'trials': [0]})
     with pytest.raises(InputError, match=r'another run \(other config\)'):
         train(trainer, rows, tmp_path, identity={'config': 'two', 'trials': [0]})
+
+
+def test_a_training_calls_what_was_compiled_before_and_nothing_is_compiled_twice(
+    dataset, config, rows, tmp_path, caplog
+):
+    config = cd.get_config()
+    config.model.name = 'ststnet'
+    trainer, told = make_engine(config, dataset), []
+    trainer.compile(rows, 8, lambda waiting, seconds: told.append((list(waiting), dict(seconds))))
+    with jax.log_compiles():
+        trainer.bytes_per_trial(rows)
+        train(trainer, rows, tmp_path)
+    compiled = re.findall(r'Finished XLA compilation of jit\((\w+)\)', caplog.text)
+    assert 'add' in compiled, 'small ones are, and are seen'
+    assert not {'init', 'step', 'shuffle', 'predict'} & set(compiled)
+    names = ['a step of 11 clips', 'the order of clips', 'fresh networks', 'predictions']
+    assert told[0][0] == names[:1]
+    assert told[-1][0] == []
+    assert sorted(told[-1][1]) == sorted(names)
 
 
 def test_kept_weights_are_those_that_predicted(stacked, tmp_path):

@@ -390,6 +390,7 @@ def test_a_wave_that_is_too_large_is_halved_and_told(small_dataset_dir, tmp_path
 
     monkeypatch.setattr(Engine, 'train_wave', tight)
     monkeypatch.setattr(Engine, 'bytes_per_trial', lambda self, rows: 1000)
+    monkeypatch.setattr(Engine, 'compile', lambda *arguments: None)
     config = small(small_dataset_dir, **{'seeds': (0, 1), 'engine.max_trials': 16})
     complete, _, printed = run(config, tmp_path)
     assert complete
@@ -410,6 +411,7 @@ def test_a_plan_that_is_too_large_to_try_is_halved_and_told(small_dataset_dir, t
         return 1000
 
     monkeypatch.setattr(Engine, 'bytes_per_trial', tight)
+    monkeypatch.setattr(Engine, 'compile', lambda *arguments: None)
     complete, _, printed = run(
         small(small_dataset_dir, **{'seeds': (0, 1), 'engine.max_trials': 8}), tmp_path
     )
@@ -425,6 +427,7 @@ def test_one_trial_that_is_too_large_is_an_error(small_dataset_dir, tmp_path, mo
         raise jax.errors.JaxRuntimeError('RESOURCE_EXHAUSTED: Out of memory')
 
     monkeypatch.setattr(Engine, 'train_wave', none)
+    monkeypatch.setattr(Engine, 'compile', lambda *arguments: None)
     with pytest.raises(InputError, match='ran out of memory with 1 trials side by side'):
         run(small(small_dataset_dir), tmp_path)
 

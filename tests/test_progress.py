@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from dualatme_jax import progress
 from dualatme_jax.progress import LINES, reporting
 
 
@@ -38,3 +39,57 @@ def test_a_run_that_is_continued_says_from_where():
         'continued after epoch 4',
         'wave 2/2, 2 trials, epoch 5/10, loss 1.0000, 1 failed',
     ]
+
+
+def compiled(monkeypatch, seconds, *, terminal=False):
+    """What is shown while two programs are compiled, at so many seconds each time."""
+    clock = iter([0.0, *seconds, seconds[-1]])
+    monkeypatch.setattr(progress.time, 'monotonic', lambda: next(clock))
+    output = io.StringIO()
+    console = Console(file=output, width=200, force_terminal=terminal)
+    if terminal:
+        monkeypatch.setattr(console, 'status', lambda text: Status(output))
+    with progress.compiling(console) as on_compiling:
+        for _ in seconds[:-1]:
+            on_compiling(['a step', 'predictions'], {})
+        on_compiling([], {'predictions': 0.2, 'a step': 8.0})
+    return output.getvalue().splitlines()
+
+
+class Status:
+    """One line of a terminal."""
+
+    def __init__(self, output):
+        self._output = output
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        pass
+
+    def update(self, text):
+        self._output.write(f'{text}\n')
+
+
+def test_a_long_compilation_says_now_and_then_what_it_waits_for(monkeypatch):
+    assert compiled(monkeypatch, [1, 11, 15, 21, 30, 50, 70]) == [
+        'compiling, 11 s: a step, predictions',
+        'compiling, 21 s: a step, predictions',
+        'compiling, 50 s: a step, predictions',
+        'compiled in 70 s: a step 8 s',
+    ]
+
+
+def test_on_a_terminal_compiling_is_one_line_that_goes_on(monkeypatch):
+    lines = compiled(monkeypatch, [1, 2, 3], terminal=True)
+    assert lines[:2] == ['compiling, 1 s: a step, predictions', 'compiling, 2 s: a step, predictions']
+    assert 'compiled in' in lines[-1]
+
+
+def test_of_programs_that_are_there_nothing_is_said():
+    output = io.StringIO()
+    with progress.compiling(Console(file=output)) as on_compiling:
+        on_compiling(['a step'], {})
+        on_compiling([], {'a step': 0.01})
+    assert output.getvalue() == ''

@@ -5,8 +5,10 @@ Axes: F trials of a wave, T held-out clips, K classes, E epochs.
 """
 
 import dataclasses
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent import futures
 from typing import Any
 
 import jax
@@ -19,7 +21,7 @@ from dualatme_jax.errors import InputError
 from dualatme_jax.training import encoding
 from dualatme_jax.training import trials as trials_lib
 from dualatme_jax.training.checkpoint import Progress, WaveCheckpoints
-from dualatme_jax.training.parallel import Parallel, on_host, stack
+from dualatme_jax.training.parallel import Parallel, Program, on_host, stack
 from dualatme_jax.training.state import Clips, State
 from dualatme_jax.training.step import Training
 
@@ -31,6 +33,9 @@ ALIGNED = 8
 
 # Called after every epoch with the number of epochs done and that epoch's losses [F].
 OnEpoch = Callable[[int, np.ndarray], None]
+
+# Called with the names of the programs that are being compiled, and the seconds that each took that is there.
+OnCompiling = Callable[[Sequence[str], Mapping[str, float]], None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,6 +103,38 @@ class Engine:
     def compiled_step(self, rows: Sequence[Row]) -> jax.stages.Compiled:
         """The program that trains some trials side by side, see `Parallel.compiled_step`."""
         return self.parallel.compiled_step(self._stack(rows), self._clips)
+
+    def compile(self, rows: Sequence[Row], size: int, on_compiling: OnCompiling) -> None:
+        """Compiles side by side all that a wave of `size` of these trials calls, see `train_wave`.
+
+        Args:
+          rows: of the table of trials, the first of the wave.
+          size: trials of a wave.
+          on_compiling: called about every second.
+        """
+        first = rows[:size]
+        trials = self._stack([*first, *[first[-1]] * (size - len(first))])
+        # Several processes compile one by one, in the same order: on a GPU they wait for each other there.
+        workers = len(os.sched_getaffinity(0)) if jax.process_count() == 1 else 1
+        seconds: dict[str, float] = {}
+
+        def compiled(program: Program, lowered: jax.stages.Lowered) -> None:
+            began = time.monotonic()
+            lowered.compile()
+            seconds[program.name] = time.monotonic() - began
+
+        with futures.ThreadPoolExecutor(workers) as pool:
+            waiting = {}
+            # While one is compiled, which needs no Python, the next is traced.
+            for program in self.parallel.programs(trials, self._clips):
+                on_compiling([*waiting.values(), program.name], seconds)
+                waiting[pool.submit(compiled, program, program.lower())] = program.name
+            while waiting:
+                on_compiling([*waiting.values()], seconds)
+                for done in futures.wait(waiting, 1, futures.FIRST_COMPLETED).done:
+                    del waiting[done]
+                    done.result()
+        on_compiling([], seconds)
 
     def shapes(self, rows: Sequence[Row]) -> State:
         """Shapes, types and places of the networks of some trials in training."""

@@ -94,6 +94,10 @@ def wave_size(*, trials: int, bytes_per_trial: int, budget_bytes: int, most: int
             'lower config.training.batch_size, '
             f'free memory, or raise config.engine.memory_gib if it was set{fewer}'
         )
-    fit = min(fit, most, trials)
-    waves = -(-trials // fit)
+    return evened_out(trials, min(fit, most))
+
+
+def evened_out(trials: int, most: int) -> int:
+    """Trials a wave, `most` at the most, so that the waves are of one size."""
+    waves = -(-trials // min(most, trials))
     return -(-trials // waves)

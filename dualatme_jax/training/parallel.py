@@ -7,8 +7,9 @@ holds no collective. The state is donated, so that a wave needs the memory of on
 Axes: F trials, a multiple of the D devices, N clips of the dataset, T held-out clips, K classes.
 """
 
+import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -32,6 +33,25 @@ def stack(trials: Sequence[Trial]) -> Trial:
     # The rest lies on the host: no program is compiled to stack it.
     rest = jax.tree.map(lambda *leaves: np.stack(leaves), *(trial.replace(key=None) for trial in trials))
     return rest.replace(key=keys)
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """A function that is to be compiled.
+
+    Attributes:
+      name: what it computes, in words.
+      function: under `jax.jit` or `jax.pmap`.
+      arguments: of a call, or their shapes, types and places.
+    """
+
+    name: str
+    function: Callable
+    arguments: tuple
+
+    def lower(self) -> jax.stages.Lowered:
+        """Traces it, which the compiler does not."""
+        return self.function.lower(*self.arguments)
 
 
 class Parallel:
@@ -161,12 +181,27 @@ class Parallel:
 
     def compiled_step(self, trials: Trial, clips: Clips) -> jax.stages.Compiled:
         """The program that trains: of an epoch, or of its widest batch."""
+        step, *_ = self._programs(trials, clips, len(self._batches))
+        return step.lower().compile()
+
+    def programs(self, trials: Trial, clips: Clips) -> list[Program]:
+        """All that a training of these trials calls; compiled, they are not compiled again when it does."""
+        return list(self._programs(trials, clips, self.batches_of(trials)))
+
+    def _programs(self, trials: Trial, clips: Clips, batches: int) -> Iterator[Program]:
+        """The one first that takes longest to compile, and the most memory."""
         number, states = self._number(0), self.shapes(trials, clips)
         if self._whole_epochs:
-            return self._epochs(len(self._batches)).lower(states, trials, clips, number).compile()
-        width = max(width for _, width in self._batches)
-        order = self._shapes(self._shuffle, trials, number)  # in another place it would be another program
-        return self._steps[width].lower(states, trials, clips, order, number, number).compile()
+            yield Program('an epoch', self._epochs(batches), (states, trials, clips, number))
+        else:
+            order = self._shapes(self._shuffle, trials, number)  # in another place it is another program
+            widths = {width for _, width in self._batches[:batches]}
+            for width in sorted(widths, reverse=True):
+                given = (states, trials, clips, order, number, number)
+                yield Program(f'a step of {width} clips', self._steps[width], given)
+            yield Program('the order of clips', self._shuffle, (trials, number))
+        yield Program('fresh networks', self._init, (trials, clips))
+        yield Program('predictions', self._predict, (states, trials, clips))
 
     def _shapes(self, function: Callable, *arguments) -> Any:
         """Shapes, types and places of what `function` returns."""

@@ -19,7 +19,6 @@ import jax
 import numpy as np
 import pandas as pd
 from flax import struct
-from sklearn.model_selection import StratifiedGroupKFold
 
 from dualatme_jax.dataset import Dataset
 from dualatme_jax.errors import InputError
@@ -173,6 +172,8 @@ def _sides(row: Mapping, dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
 @functools.lru_cache(maxsize=1024)
 def _parts(labels: tuple[int, ...], subjects: tuple[str, ...], *, parts: int, seed: int) -> np.ndarray:
     """The part (from 1) of each clip: subjects stay whole, classes are spread evenly."""
+    from sklearn.model_selection import StratifiedGroupKFold  # takes a second, which few runs need
+
     split = StratifiedGroupKFold(parts, shuffle=True, random_state=seed)
     part = np.zeros(len(labels), int)
     with warnings.catch_warnings():
