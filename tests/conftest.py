@@ -11,8 +11,11 @@ import pytest
 
 from dualatme_jax import schema
 
-# Compiled programs are shared by the tests and the commands they start: the same network is compiled once.
-_CACHE = tempfile.mkdtemp(prefix='dualatme_jax_tests_')
+# Compiled programs are shared by the tests, the workers that run them and the commands they start: the same
+# network is compiled once. Workers of pytest-xdist inherit the environment of the process that starts them.
+if 'DUALATME_JAX_TESTS' not in os.environ:
+    os.environ['DUALATME_JAX_TESTS'] = tempfile.mkdtemp(prefix='dualatme_jax_tests_')
+_CACHE = os.environ['DUALATME_JAX_TESTS']
 os.environ['JAX_COMPILATION_CACHE_DIR'] = _CACHE
 os.environ['JAX_PERSISTENT_COMPILATION_CACHE_MIN_COMPILE_TIME_SECS'] = '0.5'
 # JAX reads the environment when it is imported, which has been: the commands find it there, the tests here.
@@ -22,8 +25,9 @@ jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.5)
 jax.config.update('jax_num_cpu_devices', 4)
 
 
-def pytest_unconfigure():
-    shutil.rmtree(_CACHE, ignore_errors=True)
+def pytest_unconfigure(config):
+    if not hasattr(config, 'workerinput'):
+        shutil.rmtree(_CACHE, ignore_errors=True)
 
 
 @pytest.fixture(scope='module')
