@@ -1,6 +1,7 @@
 """How far a run is: a bar on a terminal, a line now and then elsewhere."""
 
 import contextlib
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -47,7 +48,15 @@ class Reporter:
         if overall in (first, self._epochs * self._waves):
             return ''
         left = (time.monotonic() - began) / (overall - first) * (self._epochs * self._waves - overall)
-        return f', {left / 60:.0f} min left' if left > 90 else f', {left:.0f} s left'
+        for name, seconds, most in (
+            ('s', 1, 90),
+            ('min', 60, 120),
+            ('h', 3600, 72),
+            ('days', 86400, math.inf),
+        ):
+            if left <= most * seconds:
+                return f', {left / seconds:.0f} {name} left'
+        return ''
 
 
 @contextlib.contextmanager

@@ -4,10 +4,11 @@ import io
 
 import numpy as np
 import pytest
+import rich.progress
 from rich.console import Console
 
 from dualatme_jax import progress
-from dualatme_jax.progress import LINES, reporting
+from dualatme_jax.progress import LINES, Reporter, reporting
 
 
 def told(epochs, waves, *, begin=0):
@@ -93,3 +94,18 @@ def test_of_programs_that_are_there_nothing_is_said():
         on_compiling(['a step'], {})
         on_compiling([], {'a step': 0.01})
     assert output.getvalue() == ''
+
+
+@pytest.mark.parametrize(
+    ('epochs', 'left'), [(90, '88 s'), (7000, '117 min'), (30_000, '8 h'), (2**31 - 1, '24855 days')]
+)
+def test_what_a_long_run_costs_is_said_after_its_second_epoch(monkeypatch, epochs, left):
+    clock = iter(range(100))
+    monkeypatch.setattr('time.monotonic', lambda: next(clock))  # a second an epoch
+    output = io.StringIO()
+    reporter = Reporter(
+        Console(file=output, width=200), rich.progress.Progress(disable=True), epochs=epochs, waves=1
+    )
+    for done in (1, 2):
+        reporter.epoch(0, done, np.array([1.0]))
+    assert output.getvalue().splitlines()[-1].endswith(f'epoch 2/{epochs}, loss 1.0000, {left} left')
