@@ -166,10 +166,10 @@ def test_a_killed_run_continues_to_the_same_predictions(finished, arguments, tmp
     process = subprocess.Popen(
         command(*arguments, f'--workdir={workdir}'), cwd=ROOT, stdout=subprocess.PIPE, text=True
     )
-    # Kill it in the middle of the second wave, when a checkpoint of it is there.
+    # Kill it in the middle of the second wave, when a whole checkpoint of it is there: its checksums come last.
     steps = workdir / 'checkpoints' / 'wave_001'
     deadline = time.monotonic() + 300
-    while not (steps.is_dir() and any(path.name.isdigit() for path in steps.iterdir())):
+    while not any(steps.glob('*/checksums.json')):
         assert process.poll() is None, 'the run ended before it could be killed'
         assert time.monotonic() < deadline
         time.sleep(0.05)
