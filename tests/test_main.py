@@ -166,7 +166,7 @@ def test_a_killed_run_continues_to_the_same_predictions(finished, arguments, tmp
     process = subprocess.Popen(
         command(*arguments, f'--workdir={workdir}'), cwd=ROOT, stdout=subprocess.PIPE, text=True
     )
-    # Kill it in the middle of the second wave, when a whole checkpoint of it is there: its checksums come last.
+    # Kill it in the middle of the second wave, when a checkpoint of it is whole: its checksums come last.
     steps = workdir / 'checkpoints' / 'wave_001'
     deadline = time.monotonic() + 300
     while not any(steps.glob('*/checksums.json')):
