@@ -318,3 +318,20 @@ def test_help_lists_the_flags():
     assert process.returncode == 0
     assert '--config' in process.stdout
     assert '--workdir' in process.stdout
+
+
+@pytest.mark.parametrize(
+    ('name', 'smoke', 'expected'),
+    [
+        ('configs/cd.py', False, 'runs/cd'),
+        ('/x/configs/cd.py:synthetic', False, 'runs/cd-synthetic'),
+        ('configs/leaderboard.py:quick', True, 'runs/leaderboard-quick-smoke'),
+    ],
+)
+def test_a_smoke_test_has_a_workdir_of_its_own(monkeypatch, name, smoke, expected):
+    config = cd.get_config()
+    config.smoke = smoke
+    monkeypatch.setattr(main, 'config_name', lambda: name)
+    monkeypatch.setattr(main, 'CONFIG', types.SimpleNamespace(value=config))
+    monkeypatch.setattr(main, 'WORKDIR', types.SimpleNamespace(value=None))
+    assert main.workdir() == pathlib.Path(expected)
