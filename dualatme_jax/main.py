@@ -51,7 +51,10 @@ def main(argv: list[str]) -> None:
     del argv
     config = CONFIG.value
     if FIELDS.value:
-        print(printable(config_file.described(config_name(), config)))
+        try:
+            print(printable(config_file.described(config_name(), config)), flush=True)
+        except BrokenPipeError:  # of `| head`, which has read enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     logging.set_verbosity(logging.WARNING)
     for note in versions.unsupported():

@@ -242,6 +242,14 @@ def test_the_fields_are_listed_with_the_values_that_are_set():
     assert 'config.training.epochs = 7\n' in process.stdout
 
 
+def test_a_reader_of_the_fields_may_stop_early():
+    flags = command('--config=configs/cd.py', '--fields')
+    with subprocess.Popen(flags, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b''
+    assert process.returncode == 0
+
+
 def test_synthetic_clips_are_not_written_where_a_dataset_of_one_s_own_is_named(tmp_path):
     own = tmp_path / 'mine'
     process = run(
