@@ -379,12 +379,12 @@ def _flow_images(options: argparse.Namespace, skipped: list[str]):
 
 
 def _images(options: argparse.Namespace, skipped: list[str]):
-    from data_prep import assemble
+    from data_prep import assemble, doctor
     from data_prep.releases import images
 
     found = _images_survey(options)
     if found.problems and options.on_error == 'stop':
-        listing = '\n'.join(f'  {problem}' for problem in found.problems)
+        listing = '\n'.join(doctor.collapsed(found.problems))
         raise InputError(f'{len(found.problems)} problems:\n{listing}\n{assemble.SKIP_HINT}')
     skipped += map(str, found.problems)
     by_database = options.template == 'database'

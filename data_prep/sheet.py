@@ -16,7 +16,7 @@ from data_prep import cells
 from data_prep.folders import Tree
 from dualatme_jax import workbook
 from dualatme_jax.errors import InputError
-from dualatme_jax.files import read_bytes
+from dualatme_jax.files import open_regular, read_bytes
 from dualatme_jax.workbook import Worksheet
 
 # field -> the headers under which the column is known, the official one first.
@@ -116,9 +116,8 @@ def choose(
       InputError: there is none, or more than one.
     """
     if chosen is not None:
-        candidates = [[chosen.expanduser()]]
-        if not candidates[0][0].is_file():
-            raise InputError(f'{flag} {chosen}: no such file')
+        open_regular(chosen, 'sheet').close()  # what it is instead is told by name
+        candidates = [[chosen]]
     else:
         pattern = re.compile(re.escape(official).replace(r'\*', '.*'), re.IGNORECASE)
         named = [path for path in tree.sheets if pattern.search(path.name)]
