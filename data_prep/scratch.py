@@ -48,8 +48,8 @@ def _locked(scratch: pathlib.Path, out: pathlib.Path) -> int:
             continue
         except NotADirectoryError as error:
             raise InputError(
-                f'{scratch} is a link or a file; expected the hidden folder in which {out} is made: delete it, '
-                'or choose another --out'
+                f'{scratch} is a link or a file; expected the hidden folder in which {out} is made: '
+                'delete it, or choose another --out'
             ) from error
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -310,8 +310,8 @@ def _check_motion(found: Sequence[np.ndarray], view: str, name: str) -> None:
     """Raises InputError for a clip whose images, blue first, show no motion."""
     if view == 'flow' and (found[0] == found[0][..., :1]).all():
         raise InputError(
-            f'{name!r}: its three channels are the same, so it is grey or shows no motion: expected u as red, '
-            'v as green, strain as blue'
+            f'{name!r}: its three channels are the same, so it is grey or shows no motion: expected u as '
+            'red, v as green, strain as blue'
         )
     if view == 'flow' and not flow.moves(images.rgb(found[0])):
         raise InputError(f'{name!r}: no motion: u (red) and v (green) are the same everywhere')
