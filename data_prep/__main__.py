@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 
-from dualatme_jax.errors import InputError, printable
+from dualatme_jax.errors import InputError, of_system, printable
 
 # Everything else is imported by the command that needs it: `--help` answers at once.
 
@@ -44,8 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     except OSError as error:
         print(
-            f'error: {printable(str(error))}: what is done is kept; see to it, and give the same command '
-            'again',
+            f'error: {of_system(error)}; what is done is kept: see to it, and give the same command again',
             file=sys.stderr,
         )
         return 2
@@ -439,6 +438,7 @@ def _check(options: argparse.Namespace) -> int:
         expanded(options.json, '--json')  # before the faces are looked at
     if options.release == 'flow_images':
         plan = assemble.flow_images_plan(_one_source(options), options.list)
+        plan = dataclasses.replace(plan, notes=plan.deviations())  # a list may have a part of the clips
         problems = plan.problems
     elif options.release == 'images':
         plan = assemble.images_plan(_images_survey(options))

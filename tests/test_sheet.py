@@ -215,6 +215,13 @@ def test_no_sheet_at_all_tells_what_was_looked_for_and_where(tmp_path):
         find(tmp_path, tmp_path / 'pipe')
 
 
+def test_of_many_columns_some_are_named(tmp_path):
+    tiny_release.xlsx(tmp_path / 'codes.xlsx', [[*HEADER[:-1], *(f'x{number}' for number in range(136))]])
+    with pytest.raises(sheet.NoSheetError, match=r'x20, x21, .* and 109 more; without') as caught:
+        find(tmp_path)
+    assert 'x40' not in str(caught.value)
+
+
 @pytest.mark.parametrize('name', ['codes.xls', 'codes.xlsx', 'codes.csv'])
 def test_old_workbooks_are_known_by_content(tmp_path, name):
     tiny_release.xls(tmp_path / name, {'empty': [], 'data': [[], HEADER, [1.0, 'EP02_01f', 46.0, 'fear']]})
