@@ -515,8 +515,11 @@ def _write_json(found, path: str) -> None:
     if path == '-':
         sys.stdout.write(text)
         return
+    file = expanded(path, '--json')
+    if file.exists() and not (file.is_file() or file.is_dir()):  # such as /dev/null, which would be gone then
+        raise InputError(f'cannot write --json {path}: it is a pipe, a device or the like; expected a file')
     try:
-        with replacing(expanded(path, '--json')) as temporary:
+        with replacing(file) as temporary:
             # Names of files that are no text stay what they are on the disc.
             temporary.write_text(text, encoding='utf-8', errors='surrogateescape')
     except OSError as error:

@@ -270,7 +270,7 @@ def _emotions(text: str) -> list[str]:
     """Returns the emotions that a sheet's words mean; none if one of the words means none."""
     if whole := emotion(text):
         return [whole]
-    found = [emotion(word) for word in filter(None, _BETWEEN_WORDS.split(text.lower()))]
+    found = [emotion(word) for word in _BETWEEN_WORDS.split(text.lower())]
     return list(filter(None, found)) if all(found) else []
 
 

@@ -117,7 +117,7 @@ def choose(
       InputError: there is none, or more than one.
     """
     if chosen is not None:
-        open_regular(chosen, 'sheet').close()  # what it is instead is told by name
+        open_regular(chosen, f'file of {flag}').close()  # what it is instead is told by name
         candidates = [[chosen]]
     else:
         pattern = re.compile(re.escape(official).replace(r'\*', '.*'), re.IGNORECASE)

@@ -108,15 +108,8 @@ def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
 
     A reader sees the old file or the new one, never a half of either, whenever the process dies.
     The temporary path keeps the suffix, since many writers choose their format by it.
-
-    Raises:
-      InputError: `path` is a pipe, a device or the like, such as `/dev/null`, which would be gone then.
     """
     path = pathlib.Path(path)
-    if path.exists() and not (path.is_file() or path.is_dir()):
-        raise InputError(
-            f'cannot write {path}: it is a pipe, a device or the like; expected the name of a file'
-        )
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.stem}.', suffix=path.suffix)
     os.close(handle)
     temporary = pathlib.Path(name)

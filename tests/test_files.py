@@ -108,12 +108,3 @@ def test_of_a_sealed_folder_within_the_checksums_count(sealed, tmp_path):
     files.write_checksums(sealed / 'sub')
     with pytest.raises(InputError, match=r'sub/checksums\.json is damaged'):
         files.check_checksums(sealed, 'wave')
-
-
-def test_no_pipe_or_device_is_replaced(tmp_path):
-    os.mkfifo(tmp_path / 'pipe')
-    (tmp_path / 'null').symlink_to('/dev/null')
-    for name in ('pipe', 'null'):
-        with pytest.raises(InputError, match=f'{name}: it is a pipe'), files.replacing(tmp_path / name):
-            pass
-    assert sorted(path.name for path in tmp_path.iterdir()) == ['null', 'pipe']

@@ -287,6 +287,14 @@ def test_images_without_motion_are_named(folder, capsys):
     assert "row 2: p1/a: '0.png': no motion: onset and apex" in ' '.join(capsys.readouterr().out.split())
 
 
+@pytest.mark.parametrize('make', [os.mkfifo, lambda path: path.symlink_to('/dev/null')])
+def test_what_is_no_file_is_not_replaced_by_one(folder, make, capsys):
+    make(folder / 'out.json')
+    assert check(folder, '--json', str(folder / 'out.json')) == 2
+    assert 'out.json: it is a pipe, a device' in capsys.readouterr().err
+    assert not (folder / 'out.json').is_file()
+
+
 def test_one_image_by_two_paths_is_one_image(folder, capsys):
     with_rows(folder, *ROWS, 'my lab,p3,a,calm,pictures/../pictures/./0.png')
     assert check(folder) == 1

@@ -61,7 +61,6 @@ def test_the_expected_counts_are_those_of_the_list():
         ('casme3', 'Sad', 'negative'),
         ('casme3', 'happy', 'positive'),
         ('samm', 'contempt/disgust', 'negative'),
-        ('samm', 'disgust;', 'negative'),
         ('4dme', 'Negative / Repression', 'negative'),
         ('4dme', 'Surprise+surprised', 'surprise'),
         ('mmew', 'sadness and fear', 'negative'),
