@@ -111,7 +111,7 @@ def get_config(dataset: str = '') -> ConfigDict:
     # Of convolutions: 'auto' by their shapes, or 'tile', 'im2col', 'row', 'unrolled', 'grouped' for all of
     # them; see `python -m benchmarks.lowering`.
     config.engine.lowering = 'auto'
-    # Compiled programs are kept here for the next run; '': nowhere. JAX_COMPILATION_CACHE_DIR comes first.
+    # Programs are kept here for the next run; '': nowhere. JAX_COMPILATION_CACHE_DIR comes first.
     config.engine.cache = '~/.cache/dualatme_jax'
 
     return config.lock()

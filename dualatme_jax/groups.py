@@ -27,6 +27,7 @@ def make_training(config: ConfigDict, labels: Sequence[str]) -> Training:
         model=lambda given: network.clone(dropout=given['dropout']),
         optimizer=optimizers.optimizer(config.optimizer.name),
         shuffled=config.training.shuffle,
+        name=repr((network, config.optimizer.name, config.training.shuffle)),
     )
 
 

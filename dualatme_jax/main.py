@@ -6,6 +6,7 @@ The same command continues a run that was stopped, and reports one that is finis
 can be set: --config.training.epochs=30 --config.seeds='(0,1,2)'; --fields lists them.
 """
 
+import gc
 import os
 import pathlib
 import re
@@ -59,9 +60,12 @@ def main(argv: list[str]) -> None:
     logging.set_verbosity(logging.WARNING)
     for note in versions.unsupported():
         print(note, file=sys.stderr)
+    gc.disable()  # nothing of what is imported becomes garbage
     from dualatme_jax import experiment, processes  # takes seconds, which --help need not wait for
     from dualatme_jax.training import devices
 
+    gc.freeze()
+    gc.enable()
     devices.one_a_core()
     leave_to_main()
     try:

@@ -8,7 +8,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from sklearn import metrics
 
 from dualatme_jax import schema
 from dualatme_jax.files import replacing
@@ -51,6 +50,8 @@ def confusion_matrices(
 
 
 def _draw(panel: Axes, title: str, rows: pd.DataFrame, labels: Sequence[str]) -> None:
+    from sklearn import metrics  # see `scores.score`
+
     classes = range(len(labels))
     counts = metrics.confusion_matrix(rows[schema.LABEL], rows['prediction'], labels=classes)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)

@@ -14,7 +14,6 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pandas as pd
-from sklearn import metrics
 
 from dualatme_jax import schema
 from dualatme_jax.errors import InputError
@@ -38,6 +37,8 @@ def check_resamples(resamples: int, option: str) -> None:
 
 def score(table: pd.DataFrame) -> dict[str, float]:
     """The metrics of one set of predictions, pooled over its folds: `{'acc', 'uar', 'uf1'}`."""
+    from sklearn import metrics  # a second, which no training waits for: `experiment` imports it beside
+
     truth, prediction = table[schema.LABEL], table['prediction']
     return {
         'acc': float(metrics.accuracy_score(truth, prediction)),

@@ -9,7 +9,7 @@ Axes: F trials, a multiple of the D devices, N clips of the dataset, T held-out 
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -20,6 +20,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from dualatme_jax.models.layers import lowering as lowerings
 from dualatme_jax.training import devices as devices_lib
+from dualatme_jax.training import traced
 from dualatme_jax.training.state import Clips, State
 from dualatme_jax.training.step import Training
 from dualatme_jax.training.trials import Trial
@@ -88,30 +89,48 @@ class Parallel:
         self._by_trial = NamedSharding(self._mesh, PartitionSpec(TRIAL))
         self._everywhere = NamedSharding(self._mesh, PartitionSpec())
 
-        def over_trials(function: Callable, in_axes: Sequence, donate: Sequence[int] = (), **options):
-            def traced(*arguments):
+        def over_trials(
+            name: str, function: Callable, in_axes: Sequence, donate: Sequence[int] = (), **options
+        ):
+            def exactly(*arguments):
                 with jax.default_matmul_precision(devices_lib.PRECISIONS[precision]), lowerings.use(lowering):
                     return function(*arguments)
 
-            traced.__name__ = getattr(function, '__name__', 'step')  # a partial has none
-            return self._mapped(jax.vmap(traced, in_axes), in_axes, donate, options)
+            # All that its code depends on, apart from the arguments; a training without a name may be any.
+            known = f'{training.name} {name} {precision} {lowering}' if training.name else ''
+            return self._mapped(name.split()[0], known, jax.vmap(exactly, in_axes), in_axes, donate, options)
 
         # Random numbers for each parameter are much code to run once: optimised, it compiles for 12 s, so for
         # 4, and draws the same numbers.
         quick = {'compiler_options': {'xla_backend_optimization_level': 1}} if on_cpu else {}
-        self._init = over_trials(training.init, (0, None), **quick)
-        self._predict = over_trials(training.predict, (0, 0, None))
-        self._shuffle = over_trials(training.shuffle, (0, None))
+        self._init = over_trials('init', training.init, (0, None), **quick)
+        self._predict = over_trials('predict', training.predict, (0, 0, None))
+        self._shuffle = over_trials('shuffle', training.shuffle, (0, None))
         self._steps = {
-            width: over_trials(_step(training, width), (0, 0, None, 0, None, None), donate=(0,))
+            width: over_trials(
+                f'step {width}', _step(training, width), (0, 0, None, 0, None, None), donate=(0,)
+            )
             for _, width in batches
         }
         # One program for each number of batches, of which a run has one, or with inner trials two.
         self._epochs = functools.cache(
-            lambda number: over_trials(_epoch(training, batches[:number]), (0, 0, None, None), donate=(0,))
+            lambda number: over_trials(
+                f'epoch {batches[:number]}',
+                _epoch(training, batches[:number]),
+                (0, 0, None, None),
+                donate=(0,),
+            )
         )
 
-    def _mapped(self, stacked: Callable, in_axes: Sequence, donate: Sequence[int], options: dict) -> Callable:
+    def _mapped(
+        self,
+        name: str,
+        known: str,
+        stacked: Callable,
+        in_axes: Sequence,
+        donate: Sequence[int],
+        options: Mapping,
+    ) -> Callable:
         """`stacked` over the devices and compiled; arguments without a trial axis are the same on all."""
         if self._mapping == 'pmap':
             return _Pmapped(stacked, in_axes, donate, self.devices)
@@ -120,6 +139,10 @@ class Parallel:
         shared = jax.shard_map(
             stacked, mesh=self._mesh, in_specs=specs, out_specs=PartitionSpec(TRIAL), check_vma=False
         )
+        if known:
+            places = [self._everywhere if axis is None else self._by_trial for axis in in_axes]
+            shared = traced.kept(jax.jit(shared), known, places)
+        shared.__name__ = name
         return jax.jit(shared, donate_argnums=tuple(donate), **options)
 
     def place_trials(self, trials: Any) -> Any:

@@ -32,11 +32,13 @@ class Training:
       model: from hyperparameters, which may be traced, to the network.
       optimizer: from hyperparameters to the optimizer.
       shuffled: whether every epoch has an order of its own; else it is the dataset's.
+      name: equal in trainings that are the same, whatever their hyperparameters; empty where none is known.
     """
 
     model: Callable[[Mapping[str, jax.Array]], nn.Module]
     optimizer: Callable[[Mapping[str, jax.Array]], optax.GradientTransformation]
     shuffled: bool = True
+    name: str = ''
 
     def init(self, trial: Trial, clips: Clips) -> State:
         """A fresh network."""
