@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 
-from dualatme_jax.errors import InputError, printable
+from dualatme_jax.errors import InputError, of_system, printable
 
 # Everything else is imported by the command that needs it: `--help` answers at once.
 
@@ -44,8 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     except OSError as error:
         print(
-            f'error: {printable(str(error))}: what is done is kept; see to it, and give the same command '
-            'again',
+            f'error: {of_system(error)}; what is done is kept: see to it, and give the same command again',
             file=sys.stderr,
         )
         return 2
@@ -379,12 +378,12 @@ def _flow_images(options: argparse.Namespace, skipped: list[str]):
 
 
 def _images(options: argparse.Namespace, skipped: list[str]):
-    from data_prep import assemble
+    from data_prep import assemble, doctor
     from data_prep.releases import images
 
     found = _images_survey(options)
     if found.problems and options.on_error == 'stop':
-        listing = '\n'.join(f'  {problem}' for problem in found.problems)
+        listing = '\n'.join(doctor.collapsed(found.problems))
         raise InputError(f'{len(found.problems)} problems:\n{listing}\n{assemble.SKIP_HINT}')
     skipped += map(str, found.problems)
     by_database = options.template == 'database'
@@ -439,6 +438,7 @@ def _check(options: argparse.Namespace) -> int:
         expanded(options.json, '--json')  # before the faces are looked at
     if options.release == 'flow_images':
         plan = assemble.flow_images_plan(_one_source(options), options.list)
+        plan = dataclasses.replace(plan, notes=plan.deviations())  # a list may have a part of the clips
         problems = plan.problems
     elif options.release == 'images':
         plan = assemble.images_plan(_images_survey(options))
@@ -515,8 +515,11 @@ def _write_json(found, path: str) -> None:
     if path == '-':
         sys.stdout.write(text)
         return
+    file = expanded(path, '--json')
+    if file.exists() and not (file.is_file() or file.is_dir()):  # such as /dev/null, which would be gone then
+        raise InputError(f'cannot write --json {path}: it is a pipe, a device or the like; expected a file')
     try:
-        with replacing(expanded(path, '--json')) as temporary:
+        with replacing(file) as temporary:
             # Names of files that are no text stay what they are on the disc.
             temporary.write_text(text, encoding='utf-8', errors='surrogateescape')
     except OSError as error:

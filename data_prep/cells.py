@@ -14,7 +14,7 @@ _NOT_GIVEN = frozenset(
     ('', '/', '?', '??', '???', *_DASHES, 'nan', 'none', 'null', 'na', 'n/a', 'n.a.', '#n/a')
 )
 _FRAME = re.compile(r'(\d+)(\.0*)?', re.ASCII)
-_LARGEST_FRAME = 2**31 - 1
+LARGEST_FRAME = 2**31 - 1  # that a dataset can hold
 
 # The letters, digits and signs as wide as Chinese characters, and the space among them. Other characters that
 # Unicode calls compatible mean something else in a sheet: a superscript two is a footnote.
@@ -56,6 +56,6 @@ def frame(cell: Any) -> int:
             number = int(match[1].lstrip('0')[:20] or 0)  # Python refuses thousands of digits
     elif isinstance(cell, numbers.Integral | float) and not isinstance(cell, bool) and cell % 1 == 0:
         number = int(cell)
-    if not 0 <= number <= _LARGEST_FRAME:
+    if not 0 <= number <= LARGEST_FRAME:
         raise ValueError(f'{text(cell)!r} is no frame number')
     return number

@@ -136,6 +136,11 @@ def channels(
     return np.dstack([flow, strains]).astype(np.float32)
 
 
+def moves(motion: np.ndarray) -> bool:
+    """Whether u and v, the first two channels of [H, W, C], differ anywhere: a flow that does not is none."""
+    return bool(np.ptp(motion[..., :2], axis=(0, 1)).any())
+
+
 def resized(channels: np.ndarray, size: int) -> np.ndarray:
     """Returns channels [H, W, C] as [size, size, C], by area; their units stay those of H and W."""
     if channels.shape[:2] == (size, size):

@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 
+from data_prep.cells import LARGEST_FRAME
 from dualatme_jax.errors import InputError
 from dualatme_jax.files import expanded
 
@@ -207,15 +208,16 @@ def listing(path: pathlib.Path) -> Listing:
 
 
 def strays(numbers: Collection[int]) -> list[int]:
-    """Returns the frame numbers that lie far outside of the run of the others, ascending.
+    """Returns the frame numbers far outside of the run of the others, ascending, and all that are too large.
 
     The run is the longest one without a gap that is wide for such a folder: as wide as the run would be
     without gaps, and ten times as wide as is usual in it.
     """
-    ordered = sorted(numbers)
+    ordered = sorted(number for number in numbers if number <= LARGEST_FRAME)
+    large = sorted(number for number in numbers if number > LARGEST_FRAME)
     steps = [after - before for before, after in itertools.pairwise(ordered)]
     if len(steps) < 2:
-        return []
+        return large
     wide = max(len(ordered), 10 * sorted(steps)[(len(steps) - 1) // 2])
     runs = [[ordered[0]]]
     for number, step in zip(ordered[1:], steps, strict=True):
@@ -223,4 +225,4 @@ def strays(numbers: Collection[int]) -> list[int]:
             runs.append([])
         runs[-1].append(number)
     longest = max(runs, key=len)
-    return [number for run in runs if run is not longest for number in run]
+    return [number for run in runs if run is not longest for number in run] + large

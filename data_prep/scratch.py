@@ -24,7 +24,7 @@ def held(out: pathlib.Path) -> Iterator[pathlib.Path]:
     What a process that was killed has left in it is still there: its lock ended with the process.
 
     Raises:
-      InputError: another process holds it.
+      InputError: another process holds it, or something else is in its place, such as a link.
       OSError: it cannot be made.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -40,15 +40,21 @@ def held(out: pathlib.Path) -> Iterator[pathlib.Path]:
 def _locked(scratch: pathlib.Path, out: pathlib.Path) -> int:
     """Makes the folder `scratch` and returns a handle of it that holds its lock."""
     while True:
-        scratch.mkdir(exist_ok=True)
-        try:
-            handle = os.open(scratch, os.O_RDONLY)
+        with contextlib.suppress(FileExistsError):
+            scratch.mkdir()
+        try:  # a link is not followed: what is cleared must be our own
+            handle = os.open(scratch, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         except FileNotFoundError:  # deleted by its holder, just now
             continue
+        except NotADirectoryError as error:
+            raise InputError(
+                f'{scratch} is a link or a file; expected the hidden folder in which {out} is made: '
+                'delete it, or choose another --out'
+            ) from error
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # Its holder may have deleted it before the lock was had; another folder may be in its place.
-            if os.path.samestat(os.fstat(handle), scratch.stat()):
+            if os.path.samestat(os.fstat(handle), scratch.lstat()):
                 return handle
         except FileNotFoundError:
             pass

@@ -16,7 +16,7 @@ from data_prep import cells
 from data_prep.folders import Tree
 from dualatme_jax import workbook
 from dualatme_jax.errors import InputError
-from dualatme_jax.files import read_bytes
+from dualatme_jax.files import open_regular, read_bytes
 from dualatme_jax.workbook import Worksheet
 
 # field -> the headers under which the column is known, the official one first.
@@ -26,6 +26,7 @@ HEADER_ROWS = 40  # the header stands in one of the first so many rows
 
 _UNNAMED = 50  # more sheets are not looked into where none has a name that tells
 _SHOWN = 10  # of the sheets that are not the right one
+_HEADERS = 30  # that a message names: a table of landmarks has more than 130
 
 
 class NoSheetError(InputError):
@@ -116,9 +117,8 @@ def choose(
       InputError: there is none, or more than one.
     """
     if chosen is not None:
-        candidates = [[chosen.expanduser()]]
-        if not candidates[0][0].is_file():
-            raise InputError(f'{flag} {chosen}: no such file')
+        open_regular(chosen, f'file of {flag}').close()  # what it is instead is told by name
+        candidates = [[chosen]]
     else:
         pattern = re.compile(re.escape(official).replace(r'\*', '.*'), re.IGNORECASE)
         named = [path for path in tree.sheets if pattern.search(path.name)]
@@ -160,7 +160,7 @@ def by_columns(worksheet: Worksheet, columns: Columns, *, optional: Collection[s
     if not fitting:
         raise InputError(f'{_where(worksheet)}: none of the columns in the first {HEADER_ROWS} rows')
     place = _place(worksheet, index + 1)
-    headers = ', '.join(cells.text(cell) for cell in worksheet.rows[index] if cells.given(cell))
+    headers = _some([cells.text(cell) for cell in worksheet.rows[index] if cells.given(cell)])
     if missing := [columns[field][0] for field in required if field not in places]:
         lacking = ', '.join(missing)
         if len(missing) == 1 < len(required):
@@ -200,6 +200,11 @@ def _named(line: Sequence[Any], columns: Columns) -> dict[str, list[int]]:
         if known:
             found[field] = known[0]
     return found
+
+
+def _some(headers: Sequence[str]) -> str:
+    more = f' and {len(headers) - _HEADERS} more' if len(headers) > _HEADERS else ''
+    return ', '.join(headers[:_HEADERS]) + more
 
 
 def _field(columns: Columns, name: str) -> str:

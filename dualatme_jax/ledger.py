@@ -41,9 +41,9 @@ class Ledger:
     @classmethod
     def open(cls, path: pathlib.Path, trials: pd.DataFrame) -> 'Ledger':
         """The ledger that an earlier process left of these trials; raises InputError if it is not one."""
+        check_sum(path)
         try:
             content = read_bytes(path, limit=_MOST_BYTES, what='table of trials')
-            _check_sum(path)
             # A subject may be called NA: only numbers can be missing.
             empty = {'loss': [''], 'seconds': ['']}
             words = trials.select_dtypes(exclude='number').columns
@@ -146,15 +146,15 @@ def _sums(path: pathlib.Path) -> pathlib.Path:
     return path.with_name(f'.{path.name}.sha256')
 
 
-def _check_sum(path: pathlib.Path) -> None:
-    """Raises ValueError unless a table is as it was written; those of older versions have no checksums."""
+def check_sum(path: pathlib.Path) -> None:
+    """Raises InputError unless a table is as it was written; those of older versions have no checksums."""
     if not _sums(path).exists():
         return
-    sums = read_bytes(_sums(path), limit=2**10, what='checksums').decode().split()
+    sums = read_bytes(_sums(path), limit=2**10, what='checksums').decode(errors='replace').split()
     if sha256(path, 'table of trials') not in sums:
-        raise ValueError(
-            'it is not as it was written: put a copy in its place; if it was changed on purpose, delete '
-            f'{_sums(path).name} beside it'
+        raise InputError(
+            f'{path} is not as it was written: put a copy in its place; if it was changed on purpose, '
+            f'delete {_sums(path).name} beside it'
         )
 
 

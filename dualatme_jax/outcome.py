@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 from rich.console import Console
 
-from dualatme_jax import schema, smoke
+from dualatme_jax import files, schema, smoke
 from dualatme_jax import sweep as sweep_lib
 from dualatme_jax import workdir as workdir_lib
 from dualatme_jax.collect import read, with_fields
@@ -103,7 +103,9 @@ def report(
         console.print(failure(row, swept.fields), soft_wrap=True)
     kept = inner = None
     if len(lacking) < len(ledger.table[['seed', 'point']].drop_duplicates()):
-        table = with_fields(read(folder / workdir_lib.PREDICTIONS), ledger, swept)
+        predicted = folder / workdir_lib.PREDICTIONS
+        result[results.PREDICTIONS] = files.sha256(predicted, 'predictions')
+        table = with_fields(read(predicted), ledger, swept)
         if config.selection.every:
             kept = with_fields(read(folder / workdir_lib.EPOCH_PREDICTIONS), ledger, swept)
         if config.selection.name == NESTED:

@@ -76,7 +76,8 @@ def run(options: argparse.Namespace) -> None:
     for number, (point, rows) in enumerate(points, start=1):
         result = scores.score_run(rows, resamples=options.resamples)
         scored.append({'hyperparameters': point} | result if point else result)
-        title = printable(', '.join(f'{name} = {value}' for name, value in point.items()))
+        title = ', '.join(f'{name} = {value}' for name, value in point.items())
+        title = printable('\n'.join(filter(None, [given.notice, title])))
         console.print()
         console.print(tables.scores_table(rows, result, selection=given.selection, title=title))
         if options.plot:
@@ -86,6 +87,7 @@ def run(options: argparse.Namespace) -> None:
             _save(functools.partial(plots.confusion_matrices, rows, labels, notice=above), picture)
     if options.json:
         result = scored[0] if len(points) == 1 else {'points': scored}
+        result |= {'notice': given.notice} if given.notice else {}
         result |= {'selection': given.selection} if given.selection else {}
         result |= {'compared': {'with': known.source} | dataclasses.asdict(difference)} if known else {}
         _save(functools.partial(results.write, result), files.expanded(options.json, '--json'))

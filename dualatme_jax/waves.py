@@ -132,7 +132,13 @@ def given_weights(group: Group, rows: pd.DataFrame) -> tuple[folds.Folds, list[i
     given = files.expanded(group.config.evaluate_only, '--config.evaluate_only')
     model = group.config.model
     if not folds.is_one(given) and (given / workdir_lib.TRIALS).exists():
-        found = trained.as_folds(given, model.name, seed=group.config.seeds[0])
+        found = trained.as_folds(
+            given,
+            model.name,
+            seed=group.config.seeds[0],
+            inputs=group.config.input,
+            labels=group.dataset.labels,
+        )
     else:
         found = folds.load(given)
     people = list(zip(rows['database'], rows['subject'], strict=True))

@@ -116,8 +116,9 @@ def _xls(content: bytes) -> list[tuple[str, list[list[Any]], list[int]]]:
     import pandas as pd
 
     try:
-        book = pd.ExcelFile(io.BytesIO(content), engine='calamine')
-        sheets = book.parse(sheet_name=None, header=None, dtype=object, na_filter=False)
+        sheets = pd.read_excel(
+            io.BytesIO(content), None, header=None, dtype=object, na_filter=False, engine='calamine'
+        )
     except MemoryError:
         raise
     except BaseException as error:  # calamine's panics are no Exception

@@ -1,4 +1,5 @@
 import contextlib
+import errno
 import os
 import pathlib
 import struct
@@ -327,6 +328,30 @@ def test_the_public_release_is_complete(tmp_path):
     }
     first = cv2.imread(str(next(REAL.rglob('sub01_EP02_01f*.png'))))[..., ::-1]
     np.testing.assert_array_equal(data.flow[0], first)
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason=f'the public flow images are not at {REAL}')
+def test_a_list_with_another_label_is_said_to_be_that(tmp_path, capsys):
+    published = (REAL / 'combined_3class_gt.csv').read_text()
+    other = tmp_path / 'list.csv'
+    other.write_text(published.replace('smic,s18,s18_sur_03,2', 'smic,s18,s18_sur_03,0'))
+    arguments = ['check', '--release', 'flow_images', '--source', str(REAL), '--list', str(other)]
+    assert command.main(arguments) == 0
+    said = ' '.join(capsys.readouterr().out.split())
+    assert '71 negative instead of 70, 42 surprise instead of 43' in said
+    assert 's18 has 4 surprise instead of 5 (missing s18_sur_03)' in said
+
+
+def test_what_the_system_refuses_is_a_sentence(source, monkeypatch, capsys):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, 'No space left on device', 'a\x1bb')
+
+    monkeypatch.setattr(flow_images, 'survey', full)
+    assert command.main(['check', '--release', 'flow_images', '--source', str(source)]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(
+        'error: a\\x1bb: No space left on device; make room on its disk; what is done is kept'
+    )
 
 
 def test_an_image_without_motion_and_one_that_is_a_pipe_are_named(source):

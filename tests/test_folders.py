@@ -156,6 +156,8 @@ def test_the_first_of_a_series_may_lack_its_number(tmp_path):
         ([7, 5000], []),  # which of them is right cannot be known
         ([7], []),
         ([], []),
+        ([7, 2**31], [2**31]),  # more than a dataset can hold, such as a date
+        ([2**31, 2**31 + 1], [2**31, 2**31 + 1]),
     ],
 )
 def test_numbers_far_outside_of_the_run_are_found(numbers, strays):

@@ -274,6 +274,41 @@ def test_options_that_cannot_be_are_refused(folder, monkeypatch, capsys, options
     assert says in capsys.readouterr().err
 
 
+def test_images_without_motion_are_named(folder, capsys):
+    still = picture(0)
+    still[..., :2] = (7, 128)  # and a strain that is noise
+    (folder / 'still.png').write_bytes(png(still))
+    with_rows(folder, *ROWS, 'my lab,p3,a,calm,still.png')
+    assert check(folder) == 1
+    assert "row 6: p3/a: 'still.png': no motion" in ' '.join(capsys.readouterr().out.split())
+    row = 'zoo,p1,{0},{0},pictures/{1}.png,pictures/{2}.png'
+    with_rows(folder, row.format('a', 0, 0), row.format('b', 3, '1 '), header=f'{HEADER},onset_path')
+    assert check(folder, '--view', 'apex') == 1
+    assert "row 2: p1/a: '0.png': no motion: onset and apex" in ' '.join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize('make', [os.mkfifo, lambda path: path.symlink_to('/dev/null')])
+def test_what_is_no_file_is_not_replaced_by_one(folder, make, capsys):
+    make(folder / 'out.json')
+    assert check(folder, '--json', str(folder / 'out.json')) == 2
+    assert 'out.json: it is a pipe, a device' in capsys.readouterr().err
+    assert not (folder / 'out.json').is_file()
+
+
+def test_one_image_by_two_paths_is_one_image(folder, capsys):
+    with_rows(folder, *ROWS, 'my lab,p3,a,calm,pictures/../pictures/./0.png')
+    assert check(folder) == 1
+    assert 'stands in row 2 too' in ' '.join(capsys.readouterr().out.split())
+
+
+def test_many_problems_of_one_kind_are_one_line(folder, capsys):
+    with_rows(folder, *[f'zoo,p{number},a,{"ab"[number % 2]},gone{number}.png' for number in range(11)])
+    assert build(folder) == 2
+    assert '11 of this kind: table.csv, row 2' in capsys.readouterr().err
+    assert build(folder, '--on-error', 'skip') == 2
+    assert '11 of this kind: table.csv, row 2' in capsys.readouterr().err
+
+
 @pytest.mark.parametrize('text', ['', '\n', 'subject,clip\n', f'{HEADER},path\n', f'{HEADER}\n', 'a;b\n1;2'])
 def test_a_table_without_its_columns_or_rows_is_refused(folder, text, capsys):
     (folder / 'table.csv').write_text(text)
@@ -302,18 +337,17 @@ def test_any_table_is_rows_and_problems(folder, lines):
 def test_from_own_images_to_scores(folder, tmp_path):
     """Own databases and classes, flow of 56 pixels: read, cut into folds, trained, scored, shown."""
     rows = []
-    for number in range(12):
+    for number in range(6):
         label = ('low', 'high')[number % 2]
         image = picture(number) // 4 + (100 if label == 'high' else 0)
         (folder / f'{number}.png').write_bytes(png(image.astype(np.uint8)))
-        rows.append(
-            f'{("zoo", "my lab", "smic")[number // 4]},p{number // 2 % 2},c{number},{label},{number}.png'
-        )
+        rows.append(f'{("zoo", "my lab", "smic")[number // 2]},p0,c{number},{label},{number}.png')
     with_rows(folder, *rows)
     assert build(folder) == 0
     config = ststnet.get_config()
     config.data.path, config.data.databases = str(folder / 'out'), ()
     config.training.epochs, config.engine.devices = 1, 1
+    config.engine.max_trials = 1  # one program to compile
     config.report.resamples = 20
     config.checkpoint.keep_weights = False
     assert experiment.run(config, tmp_path / 'run')

@@ -418,3 +418,9 @@ def test_dlib_refuses_no_face_and_several():
     picture = cv2.imread(str(matplotlib.cbook.get_sample_data('grace_hopper.jpg', asfileobj=False)))
     with pytest.raises(InputError, match='2 faces were found'):
         source.find(np.hstack([picture, picture]), CLIP)
+
+
+def test_a_folder_with_a_name_that_is_no_text_has_a_recipe(tmp_path):
+    (tmp_path / 's01_ne_01.pts').write_text(FORMS['a.pts'])
+    (tmp_path / os.fsdecode(b'\xff.pts')).write_text(FORMS['a.pts'])
+    assert len(landmarks.source(tmp_path).recipe()['sha256']) == 64

@@ -49,6 +49,23 @@ def test_the_published_log_scores_as_it_says():
     assert (round(found['uf1'], 4), round(found['uar'], 4)) == (0.5576, 0.55)
 
 
+@pytest.mark.parametrize(
+    'printed',
+    [
+        '[0, 2, 1]',
+        '[0 2 1]',
+        '[0. 2. 1.]',
+        'tensor([0, 2, 1], device="cuda:0")',
+        'array([0, 2, 1])',
+        '[np.int64(0), np.int64(2), np.int64(1)]',
+        "[tensor(0, device='cuda:0'), tensor(2, device='cuda:0'), tensor(1)]",
+    ],
+)
+def test_lists_as_python_numpy_and_pytorch_print_them(printed):
+    table, _, _ = read(f'Subject: 006\nPredicted: {printed}\nGround Truth: [0, 1, 1]\n')
+    assert table['prediction'].tolist() == [0, 2, 1]
+
+
 def test_the_best_epoch_s_predictions_are_known_as_such():
     table, _, kind = read(HTNET)
     assert kind == printed_log.BEST_PREDICTED

@@ -115,7 +115,6 @@ def test_bfloat16_keeps_its_bits(weights):
 def test_a_whole_network_is_refused_with_the_line_that_saves_its_state_dict(tmp_path, weights):
     """The line is run as it stands, on a class that lies beside the files, and on a checkpoint."""
     (tmp_path / 'me_model.py').write_text('import torch\nclass Net(torch.nn.Linear): pass\n')
-    (tmp_path / 'new').mkdir()
     make = 'import torch, me_model; torch.save(me_model.Net(2, 3), "model_1.pth")'
     run(sys.executable, '-c', make, cwd=tmp_path)
     with pytest.raises(InputError) as error:
@@ -128,7 +127,13 @@ def test_a_whole_network_is_refused_with_the_line_that_saves_its_state_dict(tmp_
     (tmp_path / 'model_2.pth').write_bytes(content)
     with pytest.raises(InputError, match=r'holds a pickled numpy.*multiarray\.scalar,.* or a checkpoint, of'):
         pth.parsed(content, PATH)
-    run(sys.executable, *arguments[1:], cwd=tmp_path)
+    further = {'model_3.pth': {'args': argparse.Namespace(lr=1), 'model_state_dict': weights}}
+    further['model_4.pth'] = dict(weights)
+    for name, found in further.items():
+        torch.save(found, tmp_path / name)
+    run(sys.executable, *arguments[1:], *further, cwd=tmp_path)
+    for name in further:
+        assert bits(pth.parsed((tmp_path / 'new' / name).read_bytes(), PATH)[0]) == bits(weights)
     assert list(pth.parsed((tmp_path / 'new' / 'model_1.pth').read_bytes(), PATH)[0]) == ['weight', 'bias']
     assert bits(pth.parsed((tmp_path / 'new' / 'model_2.pth').read_bytes(), PATH)[0]) == bits(weights)
 

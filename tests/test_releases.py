@@ -323,6 +323,12 @@ def test_smic_with_a_file_that_is_no_frame_of_the_clip(tmp_path, name, text):
     assert re.search(text, survey.problems[0].text)
 
 
+def test_smic_with_numbers_that_no_dataset_can_hold(tmp_path):
+    frames(tmp_path / 'HS/s01/micro/negative/s01_ne_01', [20140508123456 + number for number in range(3)])
+    survey = releases.survey('smic', tmp_path)
+    assert said(survey, 'lie far outside of 1 to 2147483647', key=('smic', 's01', 's01_ne_01'))
+
+
 def test_smic_in_both_forms(tmp_path):
     tiny_release.smic(tmp_path)
     source = tiny_release.smic(tmp_path, form='cropped')

@@ -52,6 +52,18 @@ def test_a_complete_table(capsys, complete, tmp_path):
     assert outputs[1].read_bytes().startswith(b'\x89PNG')
 
 
+def test_the_notice_of_a_run_stands_above_its_scores_and_in_what_is_written(capsys, complete, tmp_path):
+    notice = {'notice': 'SMOKE TEST', 'dataset': {'release': 'synthetic'}}
+    (tmp_path / 'results.json').write_text(json.dumps(notice))
+    out = tmp_path / 'scores.json'
+    status, shown, _ = command(capsys, tmp_path, '--json', out, '--resamples', 20)
+    expected = 'SMOKE TEST\nThe clips are synthetic: these are no scores of real faces.'
+    assert status == 0
+    assert json.loads(out.read_text())['notice'] == expected
+    above = shown.partition('All databases')[0] or shown.partition('MEGC2019-CD ')[0]
+    assert [line.strip() for line in above.splitlines()].count('SMOKE TEST') == 1
+
+
 def test_a_challenge_log(capsys, tmp_path):
     path = tmp_path / 'log.txt'
     path.write_text('\n' + LOG)

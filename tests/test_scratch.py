@@ -36,3 +36,14 @@ def test_what_a_killed_process_left_is_there_once_more_and_then_goes(tmp_path):
     with scratch.held(tmp_path / 'out') as folder:
         assert (folder / 'made').is_dir()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize('target', ['folder', 'file', 'nothing'])
+def test_a_link_in_its_place_is_not_followed(tmp_path, target):
+    other = tmp_path / 'other'
+    (other / 'made').mkdir(parents=True)
+    (other / 'file').touch()
+    (tmp_path / '.out.building').symlink_to({'folder': other, 'file': other / 'file'}.get(target, 'nowhere'))
+    with pytest.raises(InputError, match='is a link or a file'), scratch.held(tmp_path / 'out'):
+        pass
+    assert sorted(path.name for path in other.iterdir()) == ['file', 'made']

@@ -1,4 +1,5 @@
 import datetime
+import os
 import pathlib
 
 import numpy as np
@@ -207,8 +208,18 @@ def test_no_sheet_at_all_tells_what_was_looked_for_and_where(tmp_path):
         find(tmp_path)
     for words in (str(tmp_path), 'codes*', 'Onset Frame', '--sheet'):
         assert words in str(caught.value)
-    with pytest.raises(InputError, match='no such file'):
+    with pytest.raises(InputError, match='No such file'):
         find(tmp_path, tmp_path / 'nowhere.xlsx')
+    os.mkfifo(tmp_path / 'pipe')
+    with pytest.raises(InputError, match='pipe: it is a pipe, a device or the like; expected a regular file'):
+        find(tmp_path, tmp_path / 'pipe')
+
+
+def test_of_many_columns_some_are_named(tmp_path):
+    tiny_release.xlsx(tmp_path / 'codes.xlsx', [[*HEADER[:-1], *(f'x{number}' for number in range(136))]])
+    with pytest.raises(sheet.NoSheetError, match=r'x20, x21, .* and 109 more; without') as caught:
+        find(tmp_path)
+    assert 'x40' not in str(caught.value)
 
 
 @pytest.mark.parametrize('name', ['codes.xls', 'codes.xlsx', 'codes.csv'])

@@ -10,6 +10,7 @@ from rich.console import Console
 from configs import cd, leaderboard
 from dualatme_jax import experiment, smoke, sweep
 from dualatme_jax.errors import InputError
+from dualatme_jax.report import given
 
 
 def config_of(**fields):
@@ -63,6 +64,16 @@ def test_it_is_marked_and_its_workdir_is_not_that_of_a_full_run(small_dataset_di
     assert results['trials'] == 6
     assert not list(tmp_path.glob('challenge_log*'))
     assert pd.read_csv(tmp_path / 'trials.csv').groupby('database').size().tolist() == [2, 2, 2]
+    assert given.read(tmp_path).notice.startswith(smoke.NOTICE)
+
+    # Who scores the folder must not be given other predictions than those that the run has reported.
+    content = (tmp_path / 'predictions.csv').read_text()
+    (tmp_path / 'predictions.csv').write_text(content.replace(content.splitlines()[3] + '\n', ''))
+    with pytest.raises(InputError, match='is not what the run has reported: give the command of the run'):
+        given.read(tmp_path)
+    assert experiment.run(config, tmp_path, console)
+    assert (tmp_path / 'predictions.csv').read_text() == content
+    assert len(given.read(tmp_path).table) == content.count('\n') - 1
 
     config.smoke = False
     with pytest.raises(InputError, match='smoke is True there and False here'):

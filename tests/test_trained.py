@@ -9,11 +9,13 @@ import pandas as pd
 import pytest
 from published_tensors import bits, filled, ststnet_shapes
 
-from dualatme_jax import files
+from dualatme_jax import files, ledger
 from dualatme_jax.convert import names, trained
 from dualatme_jax.convert.__main__ import main
 from dualatme_jax.errors import InputError
 from dualatme_jax.training.checkpoint import save_weights
+
+INPUTS = {'scale': 'byte', 'channels': ('strain', 'v', 'u')}
 
 
 def variables(state_dicts):
@@ -34,10 +36,12 @@ def workdir(tmp_path):
     table = pd.DataFrame(rows, columns=['trial', 'database', 'subject', 'wave'])
     folder.mkdir()
     table.assign(seed=0, point=0, inner=0, status='done').to_csv(folder / 'trials.csv', index=False)
-    (folder / 'config.json').write_text(json.dumps({'model': {'name': 'ststnet', 'variant': 'paper'}}))
+    config = {'model': {'name': 'ststnet', 'variant': 'paper'}, 'input': INPUTS}
+    (folder / 'config.json').write_text(json.dumps(config))
     for wave, seeds in enumerate(([0, 1], [2])):
         own = folder / 'waves' / f'wave_{wave:03d}'
         save_weights(own / 'weights', variables([network(seed) for seed in seeds]))
+        (own / 'predictions.csv').write_text('trial,subject,prob_b,prob_a,prob_c\n')
         files.write_checksums(own)
     return folder
 
@@ -56,6 +60,52 @@ def test_each_subject_has_its_own_network(workdir):
     for seed, (subject, own) in enumerate(found):
         assert subject == ('006', 's01', 'NA')[seed]
         assert sorted(bits(names.to_torch('ststnet', own))) == sorted(bits(network(seed)))
+
+
+def evaluated(workdir, **changes):
+    own = {'inputs': INPUTS, 'labels': ('b', 'a', 'c'), 'seed': 0}
+    return trained.as_folds(workdir, changes.pop('model', 'ststnet'), **(own | changes))
+
+
+def test_a_run_is_evaluated_as_it_was_trained(workdir):
+    found = evaluated(workdir)
+    assert (found.model, found.variant, found.classes) == ('ststnet', 'paper', 3)
+    assert found.subjects == ('006', 's01', 'NA')
+    assert len(found.variables['params']['classifier']['bias']) == 3
+
+
+@pytest.mark.parametrize(
+    ('changes', 'says'),
+    [
+        ({'inputs': INPUTS | {'scale': 'signed'}}, r"config\.input\.scale = 'byte', and the config has 'sig"),
+        ({'inputs': INPUTS | {'channels': ('u', 'v', 'strain')}}, r'config\.input\.channels = '),
+        ({'labels': ('a', 'b', 'c')}, 'trained the classes b, a, c, and the dataset has a, b, c'),
+        ({'labels': ('b', 'a')}, 'trained the classes b, a, c, and the dataset has b, a;'),
+        ({'model': 'rcn_a'}, r'this run trained .ststnet.; give that as --config\.model\.name'),
+        ({'seed': 1}, r'no seed 1; name one of 0 by --config\.seeds'),
+    ],
+)
+def test_a_run_is_not_evaluated_otherwise_than_it_was_trained(workdir, changes, says):
+    with pytest.raises(InputError, match=says):
+        evaluated(workdir, **changes)
+
+
+def test_a_swept_input_is_the_point_s(workdir):
+    table = pd.read_csv(workdir / 'trials.csv', dtype=str, keep_default_na=False)
+    table.assign(**{'input.channels': str(('u', 'v', 'strain'))}).to_csv(workdir / 'trials.csv', index=False)
+    evaluated(workdir, inputs=INPUTS | {'channels': ('u', 'v', 'strain')})
+    with pytest.raises(InputError, match=r'config\.input\.channels'):
+        evaluated(workdir)
+
+
+def test_a_table_of_trials_that_was_changed_gives_nobody_the_network_of_another(capsys, workdir, tmp_path):
+    table = pd.read_csv(workdir / 'trials.csv', dtype=str, keep_default_na=False)
+    planned = ledger.Ledger.create(workdir / 'trials.csv', table[['trial']].assign(group=0))
+    planned.plan(0, 2)  # which writes checksums
+    table.assign(subject=['s01', '6', 'NA']).to_csv(workdir / 'trials.csv', index=False)
+    assert 'trials.csv is not as it was written' in refused(capsys, workdir, tmp_path / 'out')
+    with pytest.raises(InputError, match='not as it was written'):
+        evaluated(workdir)
 
 
 @pytest.mark.parametrize(

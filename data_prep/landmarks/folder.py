@@ -2,6 +2,7 @@
 
 import collections
 import hashlib
+import os
 import pathlib
 
 import numpy as np
@@ -50,7 +51,8 @@ class LandmarkFolder:
         digest = hashlib.sha256()
         for files in self._files.values():
             for file in files:
-                digest.update(f'{file.relative_to(self._path)} {sha256(file, "landmark file")}\n'.encode())
+                digest.update(os.fsencode(file.relative_to(self._path)))
+                digest.update(f' {sha256(file, "landmark file")}\n'.encode())
         return {'name': 'folder', 'sha256': digest.hexdigest()}
 
     def find(self, frame: np.ndarray, clip: Clip) -> np.ndarray:

@@ -5,7 +5,7 @@ import functools
 import pathlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
-from data_prep import folders, frames
+from data_prep import cells, folders, frames
 from data_prep.clip import NO_ONSET, Clip
 from data_prep.folders import Folder, Tree
 from data_prep.frames import Images, Video
@@ -159,8 +159,9 @@ def _with_frames(
         if strays := folders.strays(listed.paths):
             files = _some([listed.paths[number].name for number in strays])
             run = sorted(listed.paths.keys() - set(strays))
+            where = f'the other frames, {run[0]} to {run[-1]}' if run else f'1 to {cells.LARGEST_FRAME}'
             text = (
-                f'{name}: {files} in {place} lie far outside of the other frames, {run[0]} to {run[-1]}: '
+                f'{name}: {files} in {place} lie far outside of {where}: '
                 'take them away, or rename them if they are frames of the clip'
             )
             findings.problem(clip.row, text, clip)

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import cv2
 import numpy as np
 
-from data_prep import regions
+from data_prep import flow, regions
 from data_prep.builder import Release, View
 from data_prep.doctor import collapsed
 from data_prep.example import Example
@@ -191,7 +191,7 @@ def _read_images(rows: list[Row], paths: dict[str, pathlib.Path]) -> tuple[dict[
             continue
         try:
             image = decode_png(read_bytes(paths[row.stem], limit=_LARGEST, what='flow image'))
-            if not np.ptp(image[..., :2], axis=(0, 1)).any():
+            if not flow.moves(image):
                 raise InputError('no motion: u and v are the same everywhere')
             images[row.stem] = image
         except InputError as error:

@@ -14,9 +14,10 @@ from collections.abc import Iterator, Sequence
 import cv2
 import numpy as np
 
-from data_prep import cells, databases, images, regions, sheet
+from data_prep import cells, databases, flow, images, regions, sheet
 from data_prep.builder import Release, View
 from data_prep.clip import Clip, Problem
+from data_prep.doctor import collapsed
 from data_prep.example import Example
 from data_prep.landmarks import template
 from data_prep.releases import flow_images
@@ -129,7 +130,7 @@ def read(
     if fault := names.fault_of_classes(found.labels):
         raise InputError(f'{found.table}, column {schema.LABEL}: {fault}')
     if not found.sound:
-        raise InputError('no clip is left to write:\n' + '\n'.join(map(str, found.problems)))
+        raise InputError('no clip is left to write:\n' + '\n'.join(collapsed(found.problems)))
     height, width = found.shape
     if found.view == 'flow' and pair != 'full' and min(found.shape) < regions.GRID:
         raise InputError(
@@ -246,7 +247,7 @@ def _repeated(first: dict, place: str, key: tuple, paths: tuple[str, ...], label
     if (other := first.setdefault(key, number)) != number:
         return f'{"/".join(key)} stands in row {other} too'
     for path in paths:
-        if (other := first.setdefault(path, number)) != number:
+        if (other := first.setdefault(os.path.normpath(path), number)) != number:
             return f'the image {path!r} stands in row {other} too'
     spelled, other = first.setdefault(label.lower(), (label, number))
     if spelled != label:
@@ -285,11 +286,7 @@ def _look(rows: Sequence[Row], view: str, size: int | None) -> tuple[tuple[int, 
     for row in rows:
         try:
             found = [_decoded(path) for path in row.paths]
-            if view == 'flow' and (found[0] == found[0][..., :1]).all():
-                raise InputError(
-                    f'{row.paths[0].name!r}: its three channels are the same, so it is grey or shows no '
-                    'motion: expected u as red, v as green, strain as blue'
-                )
+            _check_motion(found, view, row.paths[0].name)
         except InputError as error:
             problems.append(Problem.of(row.clip, error))
         else:
@@ -307,6 +304,19 @@ def _look(rows: Sequence[Row], view: str, size: int | None) -> tuple[tuple[int, 
                 )
                 problems.append(Problem.of(row.clip, InputError(text)))
     return common, problems
+
+
+def _check_motion(found: Sequence[np.ndarray], view: str, name: str) -> None:
+    """Raises InputError for a clip whose images, blue first, show no motion."""
+    if view == 'flow' and (found[0] == found[0][..., :1]).all():
+        raise InputError(
+            f'{name!r}: its three channels are the same, so it is grey or shows no motion: expected u as '
+            'red, v as green, strain as blue'
+        )
+    if view == 'flow' and not flow.moves(images.rgb(found[0])):
+        raise InputError(f'{name!r}: no motion: u (red) and v (green) are the same everywhere')
+    if view == 'apex' and len(found) > 1 and np.array_equal(*found):
+        raise InputError(f'{name!r}: no motion: onset and apex show the same picture')
 
 
 def _decoded(path: pathlib.Path) -> np.ndarray:

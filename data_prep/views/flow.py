@@ -108,7 +108,7 @@ class FlowView:
         else:
             puzzled = regions.puzzle(channels, self.pair, boxes)
         for face, motion in (('face', channels), ('puzzled face', puzzled)):
-            if not np.ptp(motion[..., :2], axis=(0, 1)).any():
+            if not flow.moves(motion):
                 raise InputError(f'no motion: the flow of the {face} is the same everywhere')
         return {schema.FLOW: self._encode(channels), schema.FLOW_PUZZLED: self._encode(puzzled)}
 

@@ -3,6 +3,7 @@
 import _compat_pickle
 import collections
 import io
+import json
 import pathlib
 import re
 import shlex
@@ -32,9 +33,12 @@ _ORIGIN = 'dualatme_jax'
 # the files.
 _RESAVE = (
     'import sys, torch, pathlib; '
+    'out = pathlib.Path(sys.argv[1]); out.mkdir(parents=True, exist_ok=True); '
+    f'keys = {json.dumps(_KEYS)}; '
     'load = lambda f: torch.load(f, map_location="cpu", weights_only=False); '
-    'state = lambda m: m["state_dict"] if isinstance(m, dict) else m.state_dict(); '
-    '[torch.save(state(load(f)), pathlib.Path(sys.argv[1], pathlib.Path(f).name)) for f in sys.argv[2:]]'
+    'state = lambda m: m.state_dict() if isinstance(m, torch.nn.Module) else '
+    'next((state(m[k]) for k in keys if k in m), m); '
+    '[torch.save(state(load(f)), out / pathlib.Path(f).name) for f in sys.argv[2:]]'
 )
 # Python's own packages, under the names of Python 2, which pickles have, too: what is of them is no network,
 # but for settings that checkpoints do hold.

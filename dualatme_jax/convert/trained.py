@@ -4,7 +4,7 @@ import collections
 import io
 import json
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -22,7 +22,7 @@ _MOST_BYTES = 2**28  # of a table of trials, or a config
 
 
 def networks(
-    workdir: pathlib.Path, model: str, *, seed: int | None, point: int | None, seed_option: str = '--seed'
+    workdir: pathlib.Path, model: str, *, seed: int | None, point: int | None
 ) -> tuple[str, Iterator[tuple[str, dict[str, Any]]]]:
     """Returns the variant; and each fold's subject, as its file is to be called, with its variables.
 
@@ -30,40 +30,87 @@ def networks(
       workdir: of a run that kept its weights.
       model: what it trained.
       seed, point: which of the run's; None where there is but one.
-      seed_option: by which the seed is given, for the error.
 
     Raises:
       InputError: no such run, another model, several seeds or points and none named, or a fold that is not
         trained or diverged.
     """
     table, config = _read(workdir)
-    chosen = table[table['inner'] == 0]
-    chosen = _one(chosen, 'seed', seed, workdir, seed_option)
+    chosen = _one(table[table['inner'] == 0], 'seed', seed, workdir, '--seed')
     chosen = _one(chosen, 'point', point, workdir, '--point')
-    # A swept field is a column; the config has what the others have in common.
-    first = chosen.iloc[0]
-    trained = first.get('model.name', config['model']['name'])
+    variant = _variant(workdir, chosen, config, model, '--model')
+    return variant, _variables(workdir, table, chosen, model, variant)
+
+
+def as_folds(
+    workdir: pathlib.Path, model: str, *, seed: int, inputs: Mapping[str, Any], labels: Sequence[str]
+) -> folds.Folds:
+    """The networks of a run's seed as converted weights are, to be evaluated.
+
+    Args:
+      workdir: of a run that kept its weights.
+      model: what it trained.
+      seed: which of the run's.
+      inputs: how flows are read now, the section `input` of a config: they must be read as in training.
+      labels: the classes now, which must be those of the training, in their order.
+
+    Raises:
+      InputError: as `networks` does; or flows were read otherwise, or the classes were others.
+    """
+    option = '--config.seeds, and a point by `python -m dualatme_jax.convert --to-torch --point`'
+    table, config = _read(workdir)
+    chosen = _one(table[table['inner'] == 0], 'seed', seed, workdir, option)
+    chosen = _one(chosen, 'point', None, workdir, option)
+    variant = _variant(workdir, chosen, config, model, '--config.model.name')
+    for name, now in inputs.items():
+        field = f'input.{name}'
+        then = _trained_with(chosen, config, 'input', name)
+        if str(now) != str(tuple(then) if isinstance(then, list) else then):
+            raise InputError(
+                f'{workdir}: this run trained with config.{field} = {then!r}, and the config has {now!r}; '
+                f'give the config of that run, or --config.{field}'
+            )
+    if (then := _labels(workdir, int(chosen['wave'].iloc[0]))) != list(labels):
+        raise InputError(
+            f'{workdir}: this run trained the classes {", ".join(then)}, and the dataset has '
+            f'{", ".join(labels)}; expected the same in the same order'
+        )
+    subjects, variables = zip(*_variables(workdir, table, chosen, model, variant), strict=True)
+    stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *variables)
+    return folds.Folds(model, variant, len(labels), subjects, {'batch_stats': {}} | stacked)
+
+
+def _variant(
+    workdir: pathlib.Path, chosen: pd.DataFrame, config: Mapping[str, Any], model: str, option: str
+) -> str:
+    """The variant of what a run trained; raises InputError unless that is `model`, and all of it whole."""
+    trained = _trained_with(chosen, config, 'model', 'name')
     if trained != model:
-        raise InputError(f'{workdir}: this run trained {trained!r}; give that as --model, and not {model!r}')
+        raise InputError(f'{workdir}: this run trained {trained!r}; give that as {option}, and not {model!r}')
     bad = chosen[chosen['status'] != ledger.DONE]
     if len(bad):
         listing = ', '.join(f'{row.database}/{row.subject} ({row.status})' for row in bad.itertuples())
         raise InputError(f'{workdir}: some folds have no weights that can be used: {listing}')
-
-    variant = first.get('model.variant', config['model']['variant'])
+    variant = _trained_with(chosen, config, 'model', 'variant')
     if variant not in models.system(model).variants:
         raise InputError(f'{workdir}: {model!r} has no variant {variant!r}, which this run trained')
-    return variant, _variables(workdir, table, chosen, model, variant)
+    return variant
 
 
-def as_folds(workdir: pathlib.Path, model: str, *, seed: int) -> folds.Folds:
-    """The networks of a run's seed as converted weights are, to be evaluated; raises as `networks` does."""
-    option = '--config.seeds, and a point by `python -m dualatme_jax.convert --to-torch --point`'
-    variant, found = networks(workdir, model, seed=seed, point=None, seed_option=option)
-    subjects, variables = zip(*found, strict=True)
-    stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *variables)
-    classes = stacked['params']['classifier']['kernel'].shape[-1]
-    return folds.Folds(model, variant, classes, subjects, {'batch_stats': {}} | stacked)
+def _trained_with(chosen: pd.DataFrame, config: Mapping[str, Any], section: str, name: str) -> Any:
+    """The value of a field in the training of `chosen`: a swept one is a column of the table."""
+    return chosen.iloc[0].get(f'{section}.{name}', config.get(section, {}).get(name))
+
+
+def _labels(workdir: pathlib.Path, wave: int) -> list[str]:
+    """The classes of a run, as the columns of a wave's predictions name them."""
+    path = workdir / workdir_lib.WAVES / workdir_lib.wave_name(wave) / workdir_lib.PREDICTIONS
+    with files.open_regular(path, 'predictions of a wave') as file:
+        try:
+            columns = pd.read_csv(file, nrows=0).columns
+        except ValueError as error:
+            raise InputError(f'{path} is no table of predictions ({error})') from error
+    return [name.removeprefix(schema.PROBABILITY) for name in columns if name.startswith(schema.PROBABILITY)]
 
 
 def _variables(
@@ -112,12 +159,13 @@ def _read(workdir: pathlib.Path) -> tuple[pd.DataFrame, dict[str, Any]]:
         table[numbers] = table[numbers].astype(int)
         table[list(words)]
         config = json.loads(files.read_bytes(workdir / workdir_lib.CONFIG, limit=_MOST_BYTES, what='config'))
-        config['model']['name'], config['model']['variant']
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        config['model']['name'], config['model']['variant'], config.get('input', {}).items()
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(
             f'{workdir} is neither the workdir of a run nor a folder that convert wrote ({error}); '
             'expected one of them as --source of --to-torch'
         ) from error
+    ledger.check_sum(workdir / workdir_lib.TRIALS)
     return table, config
 
 

@@ -26,6 +26,7 @@ class Given:
       notes: what a reader must know, a sentence each.
       selection: how the epoch was selected, if the file tells.
       named: whether clips have names; else they are numbered within their subject.
+      notice: what must stand wherever their scores are shown, or nothing.
     """
 
     form: str
@@ -34,6 +35,7 @@ class Given:
     notes: tuple[str, ...] = ()
     selection: str | None = None
     named: bool = True
+    notice: str = ''
 
 
 def read(path: pathlib.Path, *, points: Sequence[str] = (), labels: Sequence[str] = ()) -> Given:
@@ -52,8 +54,8 @@ def read(path: pathlib.Path, *, points: Sequence[str] = (), labels: Sequence[str
             raise InputError(
                 f'{path} is a folder without {_RUN}; expected a file of predictions, or the folder of a run'
             )
-        given = read(path / _RUN, points=points, labels=labels)
-        return dataclasses.replace(given, notes=(*_of_run(path / _RESULTS), *given.notes))
+        notice = _of_run(path)
+        return dataclasses.replace(read(path / _RUN, points=points, labels=labels), notice=notice)
     with files.open_regular(path, 'predictions') as file:
         start = file.read(8)
     if workbook.is_one(start):
@@ -73,14 +75,23 @@ def read(path: pathlib.Path, *, points: Sequence[str] = (), labels: Sequence[str
     )
 
 
-def _of_run(path: pathlib.Path) -> list[str]:
-    """What must stand wherever a run's scores are shown, by its results.json."""
-    result = results.read(path) if path.exists() else {}
-    notes = [str(result['notice'])] if result.get('notice') else []
+def _of_run(folder: pathlib.Path) -> str:
+    """What must stand wherever a run's scores are shown, by its results.json.
+
+    Raises:
+      InputError: the run's predictions are not those that it has reported.
+    """
+    result = results.read(folder / _RESULTS) if (folder / _RESULTS).exists() else {}
+    if result.get(results.PREDICTIONS) not in (None, files.sha256(folder / _RUN, 'predictions')):
+        raise InputError(
+            f'{folder / _RUN} is not what the run has reported: give the command of the run again, which '
+            'writes it anew without training; if it was changed on purpose, copy it out of this folder'
+        )
+    found = [str(result['notice'])] if result.get('notice') else []
     dataset = result.get('dataset')
     if isinstance(dataset, dict) and dataset.get('release') == schema.SYNTHETIC:
-        notes.append('The clips are synthetic: these are no scores of real faces.')
-    return notes
+        found.append('The clips are synthetic: these are no scores of real faces.')
+    return '\n'.join(found)
 
 
 def _table(

@@ -23,6 +23,7 @@ PREDICTED, BEST_PREDICTED = 'predicted', 'best predicted'
 _SUBJECT, _TRUTH = 'subject', 'ground truth'
 _LINE = re.compile(r'\s*(subject|(?:best )?predicted|ground truth)\s*:\s*(.*?)\s*', re.IGNORECASE)
 _LIST = re.compile(r'\[([^\[\]]*)\]')
+_SCALAR = re.compile(r'[\w.]+\(([^(),]*)[^()]*\)')  # np.int64(0), tensor(0, device='cuda:0')
 _FORM = 'expected lines `Subject: NAME`, `Predicted: [0, 1, ...]` and `Ground Truth: [0, 1, ...]`'
 
 # How the composite calls the subjects of its databases.
@@ -111,7 +112,7 @@ def _numbers(line: int, rest: str, path) -> list[str]:
     found = _LIST.search(rest)
     if not found:
         raise InputError(f'{path}, line {line}: no list in {rest[:60]!r}; {_FORM}, each on one line.')
-    return found[1].replace(',', ' ').split()
+    return _SCALAR.sub(r'\1', found[1]).replace(',', ' ').split()
 
 
 def _databases(subjects: pd.Series) -> pd.Series:

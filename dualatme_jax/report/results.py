@@ -7,6 +7,8 @@ import os
 from dualatme_jax.errors import InputError
 from dualatme_jax.files import read_bytes, replacing
 
+PREDICTIONS = 'predictions_sha256'  # of the table that the scores are of
+
 _MOST_BYTES = 2**28  # of a file, far more than a sweep of thousands of points has
 
 
