@@ -142,7 +142,7 @@ def _wave(ledger: Ledger, wave: int, dataset: Dataset, folder: pathlib.Path) -> 
     path = _file(folder, wave)
     if (path.parent / files.CHECKSUMS).exists():  # waves of older versions have none
         try:
-            files.check_checksums(path.parent, 'wave', only=[path.name])
+            files.check_checksums(path.parent, 'files of the wave', only=[path.name])
         except InputError as error:
             raise InputError(f'{error}; {_ANEW}') from error
     rows = read(path)

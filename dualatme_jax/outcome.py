@@ -42,16 +42,16 @@ def made_anew(folder: pathlib.Path, console: Console) -> Iterator[None]:
     """Says of a report that fails in the block that the predictions are there, and how to make it anew.
 
     Raises:
-      InputError: the report met bad input, or a file could not be written.
+      InputError: the predictions cannot be used, or a file could not be written.
     """
     advice = f'the predictions are kept in {folder}, and the same command makes the report anew'
     try:
         yield
-    except InputError as error:
-        raise InputError(f'{error}; {advice}') from error
+    except InputError:  # of predictions that cannot be used, which says itself what to do
+        raise
     except OSError as error:
         name = error.filename2 or error.filename  # the second is what a file was to be called
-        where = f' {name}' if name else ''
+        where = f' {name}:' if name else ''
         raise InputError(
             f'the report cannot be written:{where} {error.strerror or error}; {advice}'
         ) from error

@@ -154,6 +154,7 @@ def test_the_result_says_what_the_input_was(tmp_path):
 
 SWEPT = cd.get_config()
 SWEPT.sweep = ({'loss.cosine_weight': (0.0, 0.01)},)
+SWEPT.report.resamples = 20
 
 
 def test_the_picture_of_a_sweep_names_its_point(tmp_path, monkeypatch):
@@ -165,7 +166,7 @@ def test_the_picture_of_a_sweep_names_its_point(tmp_path, monkeypatch):
     assert told == ['loss.cosine_weight = 0.01']
 
 
-@pytest.mark.parametrize('name', ['results.json', 'sweep.md', 'confusion.png', 'predictions.csv'])
+@pytest.mark.parametrize('name', ['results.json', 'sweep.md', 'confusion.png'])
 def test_a_report_that_fails_leaves_the_predictions_and_says_how_to_make_it_anew(tmp_path, name):
     swept = sweep.points(SWEPT)
     ledger = tiny_run.trained(tmp_path, swept)
@@ -178,11 +179,19 @@ def test_a_report_that_fails_leaves_the_predictions_and_says_how_to_make_it_anew
             tiny_run.collected(ledger, swept, tmp_path)
             outcome.report(ledger, tiny_run.DATASET, swept, tmp_path, console)
 
-    with pytest.raises(InputError, match=f'{name}.*predictions are kept in .* the same command makes'):
+    with pytest.raises(InputError, match=f'{name}: .*predictions are kept in .* the same command makes'):
         anew()
     (tmp_path / name).rmdir()
     anew()
     assert json.loads((tmp_path / 'results.json').read_text())['scores']['full']['acc']['mean'] == 1
+
+
+def test_predictions_that_cannot_be_used_are_not_said_to_be_kept(tmp_path):
+    with (
+        pytest.raises(InputError, match=r'^damaged; restore it$'),
+        outcome.made_anew(tmp_path, Console(quiet=True)),
+    ):
+        raise InputError('damaged; restore it')
 
 
 def test_a_fault_of_ours_in_a_report_says_so_too(tmp_path):

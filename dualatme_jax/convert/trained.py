@@ -134,7 +134,7 @@ def _weights(folder: pathlib.Path, model: str, variant: str) -> dict[str, Any]:
     try:
         # Waves of older versions have no checksums; what is missing altogether is told by `load_weights`.
         if weights.exists() and (folder / files.CHECKSUMS).exists():
-            files.check_checksums(folder, 'wave')
+            files.check_checksums(folder, 'files of the wave')
         variables = load_weights(weights)
         found = traverse_util.flatten_dict(variables)
         kernel = found['params', 'classifier', 'kernel']
