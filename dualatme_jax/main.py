@@ -168,4 +168,8 @@ def use_huge_pages() -> None:
 
 if __name__ == '__main__':
     use_huge_pages()
-    app.run(main, flags_parser=parse_flags)
+    try:
+        app.run(main, flags_parser=parse_flags)
+    except KeyboardInterrupt:  # while the libraries are imported, say
+        print('stopped', file=sys.stderr)
+        sys.exit(130)

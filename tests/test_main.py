@@ -229,6 +229,12 @@ def test_bad_input_is_named_without_a_traceback(arguments, tmp_path, flag, says)
     assert not (tmp_path / 'run').exists()
 
 
+def test_ctrl_c_before_a_run_begins_ends_it_without_a_traceback(tmp_path):
+    (tmp_path / 'own.py').write_text('raise KeyboardInterrupt\n')
+    found = run(f'--config={tmp_path}/own.py')
+    assert (found.returncode, found.stdout, found.stderr) == (130, '', 'stopped\n')
+
+
 def test_without_a_config_they_are_listed():
     process = run('--workdir=x')
     assert process.returncode == 2
