@@ -49,7 +49,9 @@ def main(arguments: list[str] | None = None) -> int:
         )
         return 2
     except KeyboardInterrupt:
-        print('interrupted: what is done is kept; the same command goes on from there', file=sys.stderr)
+        synthetic = options.run is _synthesize  # a release is moved to its place when all of it is there
+        kept = 'nothing is left' if synthetic else 'what is done is kept; the same command goes on from there'
+        print(f'interrupted: {kept}', file=sys.stderr)
         return 130
 
 

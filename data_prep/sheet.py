@@ -96,7 +96,7 @@ def find(
     optional = [field for field in optional if field not in named]
 
     def recognise(worksheet: Worksheet) -> Table:
-        return by_columns(worksheet, columns, optional=optional)
+        return by_columns(worksheet, columns, optional=optional, by_option=True)
 
     wanted = ', '.join(names[0] for field, names in columns.items() if field not in optional)
     return choose(tree, chosen, recognise, official=official, wanted=f'the columns {wanted}', flag=flag)
@@ -141,12 +141,15 @@ def choose(
     )
 
 
-def by_columns(worksheet: Worksheet, columns: Columns, *, optional: Collection[str] = ()) -> Table:
+def by_columns(
+    worksheet: Worksheet, columns: Columns, *, optional: Collection[str] = (), by_option: bool = False
+) -> Table:
     """Finds the header in a worksheet, and so the columns.
 
     Args:
       worksheet: the cells.
       columns: as for `find`, and so is `optional`.
+      by_option: whether the user can name a column by --column, as in a release's sheet.
 
     Raises:
       InputError: no row is the header, or it leaves open which column is meant; with what is there instead.
@@ -166,7 +169,9 @@ def by_columns(worksheet: Worksheet, columns: Columns, *, optional: Collection[s
         if len(missing) == 1 < len(required):
             names = next(names for names in columns.values() if names[0] == missing[0])
             lacking += f' (expected a column {" or ".join(names)})'
-        advice = f'; if one of them is it, say so: --column {_field(columns, missing[0])}=HEADER'
+        advice = '; if one of them is it, ' + (
+            f'say so: --column {_field(columns, missing[0])}=HEADER' if by_option else 'rename it in the file'
+        )
         raise InputError(f'{place}: has the columns {headers}; without {lacking}{advice}')
     if double := [columns[field][0] for field, found in places.items() if len(found) > 1]:
         raise InputError(f'{place}: has the columns {headers}; two are called {double[0]}: keep one')

@@ -214,6 +214,7 @@ def _ways(name: str, last: str, known: list[str]) -> Iterator[list[str]]:
     words = {field: field.rpartition('.')[2].split('_') for field in known}
     yield [field for field in known if field == f'{name}.name']
     yield difflib.get_close_matches(name, known, n=_NAMED, cutoff=0.85)
+    yield [field for field in known if field == f'{last}.name']
     yield [field for field in known if '_'.join(words[field]) == last]
     yield [field for field in known if field == _ALIASES.get(last)]
     yield [field for field in known if last in words[field]]

@@ -146,6 +146,10 @@ def reason(error: BaseException) -> str:
         if isinstance(cause, InputError):
             return str(cause)
         cause = cause.__cause__ or cause.__context__
+    if isinstance(error, flags.UnrecognizedFlagError):
+        if error.flagname.startswith('config.'):  # no config has said which fields there are
+            return f'--config is missing; expected {config_file.listing()}'
+        return f'{error}{fields.hint(error.flagname, fields.FIELDS, "--config.")}; see --help'
     named = re.match(r'flag --config\.([\w.]+)=', str(error))
     if not named or named[1] not in fields.FIELDS:
         return f'{error}; see --help'

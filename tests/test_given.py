@@ -47,7 +47,7 @@ def test_hidden_rows_of_a_workbook_are_told(tmp_path):
     [
         ([[]], 'an empty workbook'),
         ([[ROW]], r"worksheet 'sheet 0': the header is missing: the first line is 'casme2, sub01, EP02"),
-        ([[HEADER[1:], ROW[1:]]], r"worksheet 'sheet 0': the columns database are missing"),
+        ([[HEADER[1:], ROW[1:]]], r"worksheet 'sheet 0': missing columns: database"),
         ([[HEADER, ROW, ['samm', None, 'c', 1, 1]]], 'line 3: subject is .*; expected a value'),
         ([[HEADER, ROW, ['samm', '006', 'c', 'x', 1]]], "line 3: label is 'x'"),
     ],

@@ -75,6 +75,14 @@ def check(folder, *options):
     return command.main(['check', '--release', 'images', '--table', str(folder / 'table.csv'), *options])
 
 
+def test_a_column_by_another_name_is_refused_with_advice_that_helps(folder, capsys):
+    with_rows(folder, header=HEADER.replace('label', 'emotion'))
+    assert check(folder) == 2
+    said = capsys.readouterr().err
+    assert 'without label (expected a column label); if one of them is it, rename it in the file' in said
+    assert '--column' not in said
+
+
 def test_flow_images_become_a_dataset(folder, capsys):
     assert check(folder) == 0
     told = capsys.readouterr().out

@@ -214,6 +214,8 @@ def test_sigterm_ends_a_run_as_ctrl_c_does():
         (f'--config.seeds={"(" * 300}', 'expected one or more different whole numbers'),
         ('surplus', 'unexpected arguments: surplus'),
         ('--workdirr=x', "Unknown command line flag 'workdirr'. Did you mean: workdir ?"),
+        ('--epochs=3', "Unknown command line flag 'epochs'; did you mean --config.training.epochs?"),
+        ('--config.training.optimizer=sgd', 'did you mean --config.optimizer.name?'),
         ('--process=x', "invalid literal for int() with base 10: 'x'"),
         ('--config.model.variant=best', "config.model.variant takes 'paper', 'code'"),
         ('--workdir=~no-such-user/x', "--workdir ~no-such-user/x: the home folder of '~no-such-user'"),
@@ -235,8 +237,9 @@ def test_ctrl_c_before_a_run_begins_ends_it_without_a_traceback(tmp_path):
     assert (found.returncode, found.stdout, found.stderr) == (130, '', 'stopped\n')
 
 
-def test_without_a_config_they_are_listed():
-    process = run('--workdir=x')
+@pytest.mark.parametrize('flag', ['--workdir=x', '--config.lr=1'])
+def test_without_a_config_they_are_listed(flag):
+    process = run(flag)
     assert process.returncode == 2
     assert 'error: --config is missing; expected a file of your own, or one of\n  configs/' in process.stderr
 

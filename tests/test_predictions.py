@@ -174,7 +174,7 @@ def test_a_bad_cell_is_named_by_line_and_column(path, column, value, message):
         ),
         (VALID.split('\n', 1)[1], "the header is missing: the first line is 'casme2, sub01, EP02_01f, 1, 1'"),
         (VALID.split('\n', 1)[1].replace(',', ';'), 'the header is missing'),
-        (VALID.replace('label', 'truth'), 'the columns label are missing'),
+        (VALID.replace('label', 'truth'), 'missing columns: label'),
         (VALID.replace('subject', 'clip'), 'the columns clip stand there twice'),
         (',' + VALID, 'column 1 has no name'),
         (VALID + 'casme2,sub02\n', 'line 4: 2 values; expected 5'),

@@ -140,7 +140,7 @@ def test_other_classes_score_as_scikit_learn_does(capsys, tmp_path, labels, form
         (b'one', "the first line is 'one'; expected a table whose first line names the columns"),
         (b'database;subject;clip;label;prediction\n', 'a header and no predictions'),
         (b'a,b\n1,2\n', 'the header is missing'),
-        (b'subject,b\n1,2\n', 'are missing; found subject, b'),
+        (b'subject,b\n1,2\n', 'missing columns: database, clip, label, prediction; found subject, b'),
         (LOG.encode() + b'c 1 9\n', "line 6: prediction is '9'"),
     ],
 )

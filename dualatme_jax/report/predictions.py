@@ -297,8 +297,8 @@ def _check_header(header: list[str], path) -> None:
     missing = [name for name in REQUIRED if name not in header]
     if missing:
         raise InputError(
-            f'{path}: the columns {_listed(missing)} are missing; found {_listed(header)}. '
-            f'Expected a CSV file whose first line names at least {_listed(REQUIRED)}.'
+            f'{path}: missing columns: {_listed(missing)}; found {_listed(header)}. '
+            f'Expected a table whose first line names at least {_listed(REQUIRED)}.'
         )
 
 
