@@ -1,6 +1,7 @@
 """From the options of a command to what it works on: surveys, plan, work and release."""
 
 import argparse
+import itertools
 import pathlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -12,6 +13,8 @@ from data_prep import (
     databases,
     doctor,
     flow,
+    folders,
+    images,
     landmarks,
     pipeline,
     plan,
@@ -33,7 +36,7 @@ from data_prep.views.flow import FlowView
 from data_prep.views.look import Look
 from dualatme_jax import schema
 from dualatme_jax.errors import InputError
-from dualatme_jax.files import expanded
+from dualatme_jax.files import expanded, open_regular
 from dualatme_jax.names import known_first
 
 MEGC2019_CD = 'megc2019_cd'
@@ -49,6 +52,19 @@ def databases_of(release: str) -> tuple[str, ...]:
 
 def survey(options: argparse.Namespace) -> dict[str, Survey]:
     """Reads the sheets and folders of a release: database -> what was found."""
+    try:
+        return _survey(options)
+    except InputError as error:
+        below = [path for path in map(_plain, options.source) if _has_flow_images(path)]
+        if not below:
+            raise
+        raise InputError(
+            f'{error}; {below[0]} holds {schema.FLOW_SIZE}x{schema.FLOW_SIZE} images, as the public flow '
+            'images are: if it is those, give --release flow_images'
+        ) from error
+
+
+def _survey(options: argparse.Namespace) -> dict[str, Survey]:
     names = databases_of(options.release)
     sources = _sources(options.source, names)
     sheets = by_database('--sheet', options.sheet, names)
@@ -70,6 +86,32 @@ def survey(options: argparse.Namespace) -> dict[str, Survey]:
         sheet = expanded(sheets[name], '--sheet') if name in sheets else None
         found[name] = releases.survey(name, sources[name], sheet=sheet, **own)
     return found
+
+
+def _plain(source: str) -> str:
+    """The folder in a value of --source."""
+    name, equals, folder = source.partition('=')
+    return folder if equals and name in schema.DATABASES else source
+
+
+def _has_flow_images(source: str) -> bool:
+    """Whether the first images below a folder have the size and the colours of the public flow images."""
+    try:
+        found = (folder.path / folder.image for folder in folders.walk(source).folders if folder.image)
+        return any(map(_is_flow_image, itertools.islice(found, 10)))  # of a large release, a few
+    except InputError:
+        return False
+
+
+def _is_flow_image(path: pathlib.Path) -> bool:
+    try:
+        with open_regular(path, 'image') as file:
+            start = file.read(len(images.PNG) + 18)  # to the colour type
+    except (InputError, OSError):
+        return False
+    size = schema.FLOW_SIZE.to_bytes(4, 'big')
+    # After the header's length and name: width, height, 8 bits of red, green and blue.
+    return start.startswith(images.PNG) and start[len(images.PNG) + 8 :] == size + size + bytes([8, 2])
 
 
 def make_plan(options: argparse.Namespace, surveys: Mapping[str, Survey]) -> Plan:

@@ -103,6 +103,27 @@ def test_no_list_and_several(source):
         flow_images.survey(source, source / 'nothing.csv')
 
 
+def test_a_list_one_folder_up_is_named(source):
+    (source / 'sheet.csv').write_text('Subject,Filename,OnsetFrame\n')
+    with pytest.raises(InputError, match=r'found none: .* by --list; one folder up lies .*/list\.csv\Z'):
+        flow_images.survey(source / 'images')
+    (source / 'list.csv').unlink()
+    with pytest.raises(InputError, match=r'found none: name the right one by --list\Z'):
+        flow_images.survey(source / 'images')
+
+
+@pytest.mark.parametrize('release', ['casme2', 'samm', 'smic', 'mmew', 'megc2019_cd'])
+@pytest.mark.parametrize('below', ['', 'images'])
+def test_another_release_named_for_them_is_answered_with_theirs(source, capsys, release, below):
+    check = ['check', '--release', release, '--source', str(source / below)]
+    assert command.main(check) == 2
+    assert 'give --release flow_images' in capsys.readouterr().err
+    for path in source.rglob('*.png'):
+        path.write_bytes(png(np.zeros((30, 30, 3), np.uint8)))
+    assert command.main(check) == 2
+    assert 'flow_images' not in capsys.readouterr().err
+
+
 def test_every_orphan_on_either_side_is_named(source):
     (source / 'images' / 's03_s03_ne_03 .png').rename(source / 'images' / 's03_s03_ne_04 .png')
     (source / 'images' / '006_006_1_2 .png').unlink()

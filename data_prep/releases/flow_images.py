@@ -5,6 +5,7 @@ strain), named `{subject}_{clip} .png`, and a list without a header, `database,s
 """
 
 import collections
+import contextlib
 import dataclasses
 import os
 import pathlib
@@ -152,8 +153,27 @@ def _only_list(source: pathlib.Path) -> pathlib.Path:
     lists = _files(source, '.csv')
     if len(lists) != 1:
         names = ', '.join(_name(path, source) for path in lists) or 'none'
-        raise InputError(f'expected one .csv list in {source}, found {names}: name the right one by --list')
+        above = '' if lists else _lists_above(source)
+        raise InputError(
+            f'expected one .csv list in {source}, found {names}: name the right one by --list{above}'
+        )
     return lists[0]
+
+
+def _lists_above(source: pathlib.Path) -> str:
+    """Names the lists that lie one folder up, as beside the public images; empty if there is none."""
+    found = []
+    with contextlib.suppress(OSError):  # a folder that may not be listed
+        found = [path for path in sorted(source.resolve().parent.iterdir()) if path.suffix.lower() == '.csv']
+    lists = [str(path) for path in found if _is_list(path)]
+    return f'; one folder up lies {" and ".join(lists)}' if lists else ''
+
+
+def _is_list(path: pathlib.Path) -> bool:
+    try:
+        return bool(read_list(path)[0])
+    except InputError:
+        return False
 
 
 def _by_stem(source: pathlib.Path) -> tuple[dict[str, pathlib.Path], list[str]]:
