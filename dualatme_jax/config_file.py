@@ -1,6 +1,7 @@
 """Config files: found from any folder, loaded, and explained field by field."""
 
 import ast
+import difflib
 import importlib.util
 import io
 import pathlib
@@ -21,6 +22,7 @@ FOLDER = 'configs'
 ROOT = pathlib.Path(__file__).parents[1]  # of the checkout, which holds configs/
 
 _LIMIT = 2**20  # bytes of a config file
+_EXPECTED = 'a Python file whose get_config() returns a ConfigDict'
 _WIDTH = 110
 
 
@@ -61,9 +63,10 @@ def load(argument: str) -> ConfigDict:
         if isinstance(config, ConfigDict):
             return config.copy_and_resolve_references()
     except (Exception, SystemExit) as error:
+        of_argument = colon and isinstance(error, ValueError) and hasattr(module, 'get_config')
         raise InputError(
-            f'the config {path}{_line(error, path)}: {type(error).__name__}: {error}; '
-            'expected a Python file whose get_config() returns a ConfigDict, as those of configs/'
+            f'the config {path}{_line(error, path)}: {type(error).__name__}: {error}'
+            + ('' if of_argument else f'; expected {_EXPECTED}, as those of configs/')
         ) from error
     raise InputError(
         f'get_config() of the config {path} returns {fields.shown(config)}; expected a ConfigDict'
@@ -81,7 +84,25 @@ def find(name: str) -> pathlib.Path:
         if candidate.is_file():
             return candidate.absolute()
     found = 'is not a file' if path.exists() else 'there is no such file'
-    raise InputError(f'--config={name}: {found}; expected {listing()}')
+    close = ' or '.join(_meant(path))
+    hint = f'did you mean {close}?\nexpected' if close else 'expected'
+    raise InputError(f'--config={name}: {found}; {hint} {listing()}')
+
+
+def of_system(model: str) -> str | None:
+    """The config that has the settings of a system's paper, if there is one."""
+    path = f'{FOLDER}/{"cd" if model == "dual_atme" else model}.py'
+    return path if (ROOT / path).is_file() else None
+
+
+def _meant(path: pathlib.Path) -> list[str]:
+    """The configs that the name of no file may stand for."""
+    own = path.with_name(f'{path.name}.py') if path.name else path
+    if own.is_file():
+        return [str(own)]
+    stems = [file.stem for file in (ROOT / FOLDER).glob('*.py')]
+    close = difflib.get_close_matches(path.stem.lower(), stems, cutoff=0.75)
+    return [f'{FOLDER}/{stem}.py' for stem in (close[:1] if path.stem.lower() in close else close)]
 
 
 def listing() -> str:
@@ -91,7 +112,7 @@ def listing() -> str:
         head = (ast.get_docstring(ast.parse(path.read_bytes())) or '').split('\n')[0]
         lines.append(f'  {FOLDER}/{path.name:20} {head}')
     if not lines:
-        return 'a Python file whose get_config() returns a ConfigDict'
+        return _EXPECTED
     return '\n'.join(['a file of your own, or one of', *lines])
 
 

@@ -19,11 +19,12 @@ _COPIES = 6
 _SHOWN = 10  # faults of one kind that a message names
 _BUILD = (
     'Make one from raw releases by '
-    '`python -m data_prep build --release megc2019_cd --source RELEASES --out {path}` (or the name of one), '
+    '`python -m data_prep build --release megc2019_cd --source RELEASES --out {out}` (or the name of one), '
     'from the public flow images by '
-    '`python -m data_prep build --release flow_images --source IMAGES --out {path}`, '
-    'or a synthetic one by `python -m data_prep build --release synthetic --out {path}`'
+    '`python -m data_prep build --release flow_images --source {images} --out {out}`, '
+    'or a synthetic one by `python -m data_prep build --release synthetic --out {out}`'
 )
+_PICTURES = {'.png', '.jpg', '.jpeg', '.bmp'}
 # A build of several views writes a dataset a view, each in the folder of its name.
 _VIEW = 'flow'
 
@@ -137,9 +138,8 @@ def _find(path: pathlib.Path) -> pathlib.Path:
 
     Of the views of one build, this is the flow's.
     """
-    build = _BUILD.format(path=path)
     if not path.exists():
-        raise InputError(f'no dataset at {path}. {build}')
+        raise InputError(f'no dataset at {path}. {_advice(path)}')
     if (path / INFO).is_file():
         return path
     # `NAME/VERSION` is how TFDS lays folders out. Hidden ones are builds that were cut off.
@@ -150,7 +150,7 @@ def _find(path: pathlib.Path) -> pathlib.Path:
         if not any(part.startswith('.') for part in info.relative_to(path).parts)
     )
     if not found:
-        raise InputError(f'{path} holds no dataset (no {INFO} in it or below it). {build}')
+        raise InputError(f'{path} holds no dataset (no {INFO} in it or below it). {_advice(path)}')
     views = [folder for folder in found if folder.relative_to(path).parts[0] == _VIEW]
     if len(views) == 1:
         return views[0]
@@ -158,6 +158,21 @@ def _find(path: pathlib.Path) -> pathlib.Path:
         names = ', '.join(str(folder.relative_to(path)) for folder in found)
         raise InputError(f'{path} holds {len(found)} datasets: {names}. Name one of them')
     return found[0]
+
+
+def _advice(path: pathlib.Path) -> str:
+    """How a dataset is made: at `path`, or elsewhere if other things are there, which may be its images."""
+    if not path.exists() or (path.is_dir() and not any(path.glob('*'))):
+        return _BUILD.format(images='IMAGES', out=path)
+    below = (file for pattern in ('*', '*/*', '*/*/*') for file in path.glob(pattern))
+    pictures = any(file.suffix.lower() in _PICTURES for file in below)
+    found = (
+        'It holds pictures, and a dataset is built from them'
+        if pictures
+        else 'It is not empty, and a dataset is built'
+    )
+    build = _BUILD.format(images=path if pictures else 'IMAGES', out='data/NAME')
+    return f'{found} in a folder of its own. {build}. Then name data/NAME instead of it'
 
 
 def _check_memory(stored: dataset_files.Stored) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dualatme_jax import config_file, fields
+from dualatme_jax import config_file, fields, models
 from dualatme_jax.errors import InputError
 
 CD = config_file.ROOT / 'configs' / 'cd.py'
@@ -146,3 +146,41 @@ def test_the_parser_s_config_is_locked():
     config = config_file.Parser('config').parse('configs/cd.py')
     with pytest.raises((AttributeError, KeyError)):
         config.optimizer.lr = 3
+
+
+@pytest.mark.parametrize(
+    ('name', 'meant'),
+    [
+        ('cd', 'configs/cd.py'),
+        ('configs/cd', 'configs/cd.py'),
+        ('ststnet', 'configs/ststnet.py'),
+        ('configs/STSTNet.yaml', 'configs/ststnet.py'),
+        ('configs/ststnt.py', 'configs/ststnet.py'),
+        ('mine', 'mine.py'),
+    ],
+)
+def test_the_config_that_was_meant_stands_before_the_list(monkeypatch, tmp_path, name, meant):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'mine.py').touch()
+    with pytest.raises(InputError) as error:
+        config_file.load(name)
+    first, second, *listed = str(error.value).splitlines()
+    assert first == f'--config={name}: there is no such file; did you mean {meant}?'
+    assert second == 'expected a file of your own, or one of'
+    assert listed
+
+
+def test_of_a_name_like_no_config_s_nothing_is_meant():
+    with pytest.raises(InputError, match='there is no such file; expected a file of your own'):
+        config_file.load('zzzzzz')
+
+
+def test_a_wrong_argument_ends_with_what_was_expected_of_it():
+    with pytest.raises(InputError, match=r"is 'synthetc'; expected 'synthetic' or none$"):
+        config_file.load('configs/cd.py:synthetc')
+
+
+@pytest.mark.parametrize('model', sorted(models.MODELS))
+def test_the_config_of_a_system_trains_it(model):
+    assert config_file.load(config_file.of_system(model)).model.name == model
+    assert config_file.of_system('own') is None

@@ -157,6 +157,21 @@ def test_a_missing_dataset_names_the_commands_that_make_it(tmp_path):
             dataset.load(path)
 
 
+@pytest.mark.parametrize(
+    ('name', 'source'),
+    [('sub01_EP02.png', '{}'), ('u/sub01/EP02.JPG', '{}'), ('notes.txt', 'IMAGES'), ('.hidden', 'IMAGES')],
+)
+def test_a_folder_of_other_things_is_not_advised_as_the_new_dataset_s(tmp_path, name, source):
+    file = tmp_path / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.touch()
+    with pytest.raises(InputError) as error:
+        dataset.load(tmp_path)
+    source = source.format(tmp_path)
+    assert f'build --release flow_images --source {source} --out data/NAME`' in str(error.value)
+    assert f'--out {tmp_path}' not in str(error.value)
+
+
 DAMAGE = {
     'no shard': lambda folder: shard_of(folder).unlink(),
     'half a shard': lambda folder: os.truncate(shard_of(folder), shard_of(folder).stat().st_size // 2),

@@ -213,3 +213,21 @@ def test_every_change_of_a_file_is_refused(whole, tmp_path_factory, data):
 def test_a_file_that_was_not_written_is_refused(ours):
     (ours / 'weights' / 'd' / 'more').touch()
     assert 'd/more is new' in refused(ours)
+
+
+@pytest.mark.parametrize(
+    ('model', 'variant', 'classes', 'says'),
+    [
+        (
+            'dual_atme',
+            'paper',
+            3,
+            r'Give --config=configs/ststnet\.py, whose input is what ststnet reads, or other weights',
+        ),
+        ('ststnet', 'code', 3, r'classes\. Give --config\.model\.variant=paper, or other weights'),
+        ('ststnet', 'paper', 5, 'Give weights, or a dataset, of as many classes'),
+    ],
+)
+def test_weights_of_another_network_name_the_config_that_reads_them(whole, model, variant, classes, says):
+    with pytest.raises(InputError, match=says):
+        folds.places(folds.load(whole), [], model=model, variant=variant, classes=classes)

@@ -15,7 +15,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from dualatme_jax import files, models, schema
+from dualatme_jax import config_file, files, models, schema
 from dualatme_jax.convert import names
 from dualatme_jax.errors import InputError
 from dualatme_jax.names import MOST_CLASSES, fault_of_name
@@ -79,9 +79,23 @@ def places(
         raise InputError(
             f'config.evaluate_only holds weights of {folds.model!r}, variant {folds.variant!r}, with '
             f'{folds.classes} classes; the config has {model!r}, variant {variant!r}, and the dataset '
-            f'{classes} classes. Set config.model.name and config.model.variant, or give other weights'
+            f'{classes} classes. {_advice(folds, model, classes)}'
         )
     return match(folds.subjects, people)
+
+
+def _advice(folds: Folds, model: str, classes: int) -> str:
+    if folds.classes != classes:
+        return 'Give weights, or a dataset, of as many classes'
+    if folds.model == model:
+        return f'Give --config.model.variant={folds.variant}, or other weights'
+    return f'Give {_config_of(folds.model)}, or other weights'
+
+
+def _config_of(model: str) -> str:
+    """The flag of a config that trains a system; the name alone would keep another's scale and channels."""
+    own = config_file.of_system(model)
+    return f'--config={own}, whose input is what {model} reads' if own else f'--config.model.name={model}'
 
 
 def file_name(subject: str) -> str:
