@@ -388,6 +388,8 @@ def _images(options: argparse.Namespace, skipped: list[str]):
         listing = '\n'.join(doctor.collapsed(found.problems))
         raise InputError(f'{len(found.problems)} problems:\n{listing}\n{assemble.SKIP_HINT}')
     skipped += map(str, found.problems)
+    if found.notes:
+        _say('\n'.join(doctor.notes(found.notes)))
     by_database = options.template == 'database'
     return images.read(found, pair=options.regions, by_database=by_database, skipped=skipped)
 

@@ -138,7 +138,7 @@ def remarks(found: Plan, work: pipeline.Work) -> Iterator[str]:
         if work.sources[name].whole_frame and not found.surveys[name].aligned:
             yield f'{title}: the release has not aligned its frames, but they are taken for aligned faces'
     yield from map(str, found.deviations())
-    yield from doctor.notes(found)
+    yield from doctor.notes(found.notes)
 
 
 def without_landmarks(found: Plan, work: pipeline.Work) -> list[Problem]:
@@ -216,7 +216,7 @@ def images_plan(found) -> Plan:
         items=[(row.clip, row.label) for row in found.rows],
         excluded=dict.fromkeys(names, ()),
         problems=found.problems,
-        notes=(),
+        notes=found.notes,
     )
 
 

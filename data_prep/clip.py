@@ -42,6 +42,7 @@ class Clip:
 
 
 NO_ONSET = 'no frame of the onset'  # a kind of problem
+NO_APEX = 'no frame of the apex'  # a kind of note
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -52,7 +53,7 @@ class Problem:
       row: where it is: file and row, or the file or folder itself.
       text: what was found, what was expected and what to do, without a full stop.
       key: the key of the clip that it concerns; None if it concerns a whole sheet or a row without a clip.
-      kind: `NO_ONSET`, which `--onset first-there` solves, or empty.
+      kind: `NO_ONSET`, which `--onset first-there` solves, `NO_APEX`, or empty.
     """
 
     row: str

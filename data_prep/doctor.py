@@ -66,7 +66,7 @@ def lines(plan: Plan, problems: Sequence[Problem]) -> Iterator[str]:
                 reasons[each.reason].append(f'{each.subject}/{each.clip}')
             for reason, names in reasons.items():
                 yield f'  {len(names)}: {reason}: {_few(names)}'
-    yield from notes(plan)
+    yield from notes(plan.notes)
     if problems:
         yield f'{len(problems)} problems: a build would not be complete:'
         yield from collapsed(problems)
@@ -74,11 +74,11 @@ def lines(plan: Plan, problems: Sequence[Problem]) -> Iterator[str]:
         yield 'complete: a build will hold every clip'
 
 
-def notes(plan: Plan) -> Iterator[str]:
+def notes(found: Sequence[Problem]) -> Iterator[str]:
     """Yields what is odd but keeps nothing from being used."""
-    if plan.notes:
-        yield f'{len(plan.notes)} notes:'
-        yield from collapsed(plan.notes)
+    if found:
+        yield f'{len(found)} notes:'
+        yield from collapsed(found)
 
 
 def collapsed(problems: Sequence[Problem | str]) -> Iterator[str]:

@@ -7,7 +7,7 @@ import pathlib
 from collections.abc import Mapping, Sequence, Set
 
 from data_prep import apex, complete, protocols
-from data_prep.clip import NO_ONSET, Clip, Exclusion, Problem, Survey
+from data_prep.clip import NO_APEX, NO_ONSET, Clip, Exclusion, Problem, Survey
 from data_prep.frames import Images
 from data_prep.prepared import ApexRule
 from data_prep.protocols import Protocol
@@ -125,8 +125,13 @@ def make(
         problems += [problem for problem in survey.problems if problem.key not in dropped]
         problems += unknown
         problems += _name_problems(own)
-        notes += [note for note in survey.notes if note.key not in dropped]
         no_apex, other_apex = _apexes(own, rules[database])
+        told = {each.key for each in (*no_apex, *other_apex)}  # with what is taken instead
+        notes += [
+            note
+            for note in survey.notes
+            if note.key not in dropped and not (note.kind == NO_APEX and note.key in told)
+        ]
         problems += no_apex
         notes += other_apex
     if reference:

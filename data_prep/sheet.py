@@ -29,6 +29,10 @@ _SHOWN = 10  # of the sheets that are not the right one
 _HEADERS = 30  # that a message names: a table of landmarks has more than 130
 
 
+# What is noted of a hidden row.
+HIDDEN = 'the row is hidden in the workbook; it is read all the same'
+
+
 class NoSheetError(InputError):
     """There is no label sheet, or none that is one."""
 

@@ -83,6 +83,22 @@ def test_a_column_by_another_name_is_refused_with_advice_that_helps(folder, caps
     assert '--column' not in said
 
 
+@pytest.mark.usefixtures('workbooks_in_this_process')
+def test_hidden_rows_of_the_table_are_noted(folder, capsys):
+    book = openpyxl.Workbook()
+    for row in (HEADER, *ROWS):
+        book.active.append(row.split(','))
+    book.active.row_dimensions[3].hidden = True
+    book.save(folder / 'table.xlsx')
+    (folder / 'table.csv').unlink()
+    table = ['--release', 'images', '--table', str(folder / 'table.xlsx')]
+    for arguments in (['check', *table], ['build', *table, '--out', str(folder / 'out')]):
+        assert command.main(arguments) == 0
+        said = capsys.readouterr().out
+        assert '1 notes:\n  table.xlsx, row 3: the row is hidden' in said
+    assert dataset.load(folder / 'out').size == 4
+
+
 def test_flow_images_become_a_dataset(folder, capsys):
     assert check(folder) == 0
     told = capsys.readouterr().out

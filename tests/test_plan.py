@@ -4,7 +4,7 @@ import pathlib
 import pytest
 
 from data_prep import plan, protocols
-from data_prep.clip import NO_ONSET, Clip, Problem, Survey
+from data_prep.clip import NO_APEX, NO_ONSET, Clip, Problem, Survey
 from data_prep.frames import Images
 from data_prep.prepared import ApexRule
 from dualatme_jax.errors import InputError
@@ -117,6 +117,20 @@ def test_a_clip_that_takes_the_second_choice_is_noted(numbers, said):
     assert note.key == ('casme2', 's', 'a')
     assert said in note.text
     assert len(made.sound) == 2
+
+
+@pytest.mark.parametrize('choices', [('sheet', 'middle'), ('sheet',)])
+def test_an_apex_without_a_frame_is_told_once(choices):
+    read = [
+        Problem(row='r', text='there is no frame 99, its apex', key=clip(name).key, kind=NO_APEX)
+        for name in 'ab'
+    ]
+    found = survey(clip('a', apex=99), clip('b'), notes=read)  # of b a frame that nothing else tells of
+    made = plan.make({'casme2': found}, protocol=None, rules={'casme2': ApexRule(choices=choices)})
+    assert [each.key for each in (*made.problems, *made.notes) if each.key == clip('a').key] == [
+        clip('a').key
+    ]
+    assert read[1] in made.notes
 
 
 def test_without_apex_and_offset_a_clip_in_a_long_video_stays_a_problem():

@@ -11,6 +11,7 @@ import tiny_release
 from tiny_release import casme2_row, frames, samm_row, xlsx
 
 from data_prep import protocols, releases
+from data_prep.clip import NO_APEX
 from dualatme_jax import schema
 from dualatme_jax.errors import InputError
 
@@ -133,6 +134,7 @@ def test_frames_that_are_missing_or_double(tmp_path):
     assert said(survey, 'no frame 5, its onset', '6 frames from 6 to 11', key=one)
     assert said(survey, 'no frame 12, its offset', key=one, notes=True)
     assert said(survey, 'no frame 20, its apex', key=one, notes=True)  # an apex can come from elsewhere
+    assert [note.key for note in survey.notes if note.kind == NO_APEX] == [one]
     assert said(survey, 'between onset and offset: 4', key=('casme2', 'sub01', 'EP02'), notes=True)
     assert said(survey, 'img02.jpg and img2.jpg', 'number 2', key=('casme2', 'sub01', 'EP03'))
     assert len(survey.problems) == 2

@@ -8,7 +8,7 @@ from typing import Any
 from data_prep import cells, errata
 from data_prep.clip import Clip, Erratum, Exclusion, Problem, Survey
 from data_prep.folders import Tree
-from data_prep.sheet import Row, Table
+from data_prep.sheet import HIDDEN, Row, Table
 from dualatme_jax import schema
 
 _NUMBER = re.compile(r'\A(\d+)\.0+\Z')  # typed as text
@@ -58,9 +58,9 @@ class Findings:
         """Adds what keeps a clip, or a row without one, from being used."""
         self.problems.append(dataclasses.replace(_problem(place, text, clip), kind=kind))
 
-    def note(self, place: str, text: str, clip: Clip | None = None) -> None:
+    def note(self, place: str, text: str, clip: Clip | None = None, *, kind: str = '') -> None:
         """Adds what is odd but keeps nothing from being used."""
-        self.notes.append(_problem(place, text, clip))
+        self.notes.append(dataclasses.replace(_problem(place, text, clip), kind=kind))
 
 
 def numbered(prefix: str, form: str) -> Callable[[str], str | None]:
@@ -133,7 +133,7 @@ def clips(
             findings.problem(row.place, f'{made.subject}/{made.clip}: {text}', made)
         _check_order(table, made, bool(wrong), findings)
     for place in table.hidden:
-        findings.note(place, 'the row is hidden in the workbook; it is read all the same')
+        findings.note(place, HIDDEN)
     if not table.rows:
         findings.problem(table.path.name, 'the sheet has no rows below its header')
     _check_swapped(table, list(found.values()), findings)

@@ -6,7 +6,7 @@ import pathlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from data_prep import cells, folders, frames
-from data_prep.clip import NO_ONSET, Clip
+from data_prep.clip import NO_APEX, NO_ONSET, Clip
 from data_prep.folders import Folder, Tree
 from data_prep.frames import Images, Video
 from data_prep.releases.annotations import Findings
@@ -215,7 +215,7 @@ def _check_frames(clip: Clip, numbers: Collection[int], place: str, findings: Fi
             if what == 'onset':
                 findings.problem(clip.row, text, clip, kind=NO_ONSET)
             else:
-                findings.note(clip.row, text, clip)
+                findings.note(clip.row, text, clip, kind=NO_APEX if what == 'apex' else '')
     if schema.UNKNOWN_FRAME in (clip.onset, clip.offset) or clip.onset > clip.offset:
         return
     inside = sum(clip.onset <= number <= clip.offset for number in numbers)

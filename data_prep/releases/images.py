@@ -59,6 +59,7 @@ class Survey:
       rows: those that name a clip and a class, in the table's order; also those whose image is bad.
       shape: (H, W) that all images have, or will be given.
       problems: one for everything that keeps a build from being complete.
+      notes: what is odd but keeps nothing from being used.
     """
 
     table: pathlib.Path
@@ -68,6 +69,7 @@ class Survey:
     rows: Sequence[Row]
     shape: tuple[int, int]
     problems: Sequence[Problem]
+    notes: Sequence[Problem] = ()
 
     @property
     def sound(self) -> list[Row]:
@@ -104,12 +106,14 @@ def survey(
         raise InputError(
             f'--source {folder} is not a folder: expected the one where the paths of --table begin'
         )
-    rows, problems = _rows(table, folder, view)
+    read_table = _table(table)
+    rows, problems = _rows(read_table, folder, view)
     labels = _ordered({row.label for row in rows})
     if fault := names.fault_of_classes(labels):
         problems.append(Problem(row=f'{table.name}, column {schema.LABEL}', text=fault))
     shape, of_images = _look(rows, view, size)
-    return Survey(table, folder, view, labels, rows, shape, problems + of_images)
+    notes = [Problem(row=place, text=sheet.HIDDEN) for place in read_table.hidden]
+    return Survey(table, folder, view, labels, rows, shape, problems + of_images, notes)
 
 
 def read(
@@ -212,9 +216,8 @@ def _examples(found: Survey, pair: str, by_database: bool) -> Iterator[Example]:
         )
 
 
-def _rows(path: pathlib.Path, folder: pathlib.Path, view: str) -> tuple[list[Row], list[Problem]]:
+def _rows(table: sheet.Table, folder: pathlib.Path, view: str) -> tuple[list[Row], list[Problem]]:
     """Returns the rows that name a clip, a class and images, and what is wrong with the others."""
-    table = _table(path)
     used = {
         schema.DATABASE: lambda cell: cells.text(cell).lower(),  # as tables of predictions have them
         **dict.fromkeys((schema.SUBJECT, schema.CLIP, schema.LABEL), cells.text),
@@ -237,7 +240,7 @@ def _rows(path: pathlib.Path, folder: pathlib.Path, view: str) -> tuple[list[Row
         clip = Clip(database=key[0], subject=key[1], clip=key[2], row=line.place)
         rows.append(Row(clip, row[schema.LABEL], tuple(folder / path for path in paths)))
     if not table.rows:
-        problems.append(Problem(row=path.name, text='no row below the header'))
+        problems.append(Problem(row=table.path.name, text='no row below the header'))
     return rows, problems
 
 
