@@ -76,9 +76,12 @@ def test_a_run_s_folder_is_its_predictions(tmp_path):
 def test_columns_that_are_not_read_are_told(tmp_path):
     path = tmp_path / 'file.csv'
     path.write_text(f'{",".join(HEADER)},age\n{",".join(map(str, ROW))},30\n')
-    note = 'Not read: the columns age; name one that is a hyperparameter by --point.'
+    note = 'Not read: the column age; name it by --point if it is a hyperparameter.'
     assert given.read(path).notes == (note,)
     assert given.read(path, points=['age']).notes == ()
+    path.write_text(f'{",".join(HEADER)},age,sex\n{",".join(map(str, ROW))},30,f\n')
+    note = 'Not read: the columns age, sex; name by --point those that are hyperparameters.'
+    assert given.read(path).notes == (note,)
 
 
 @pytest.mark.parametrize('mark', [' ', '\t', '  \t '])

@@ -174,6 +174,10 @@ def test_a_bad_cell_is_named_by_line_and_column(path, column, value, message):
         ),
         (VALID.split('\n', 1)[1], "the header is missing: the first line is 'casme2, sub01, EP02_01f, 1, 1'"),
         (VALID.split('\n', 1)[1].replace(',', ';'), 'the header is missing'),
+        (
+            'y_true,y_pred\n1,1\n',
+            "the first line, 'y_true, y_pred', names none of the columns needed",
+        ),
         (VALID.replace('label', 'truth'), 'missing columns: label'),
         (VALID.replace('subject', 'clip'), 'the columns clip stand there twice'),
         (',' + VALID, 'column 1 has no name'),

@@ -98,6 +98,14 @@ def test_one_name_that_is_not_the_composite_s_leaves_all_databases_unknown():
     assert set(table['database']) == {'unknown'}
 
 
+def test_subjects_of_samm_may_be_spelled_as_in_the_challenge_s_list():
+    long, short = read(STSTNET)[0], read(STSTNET.replace('00', ''))[0]
+    assert set(long['database']) == {'samm'}
+    pd.testing.assert_frame_equal(short, long)
+    for other in ('5', '38', '0006'):  # none of SAMM's
+        assert set(read(STSTNET.replace('007', other))[0]['database']) == {'unknown'}
+
+
 def test_classes_may_be_those_of_a_dataset():
     four = ('anger', 'disgust', 'fear', 'joy')
     table, labels, _ = read('Subject: a\nPredicted: [3]\nGround Truth: [2]\n', labels=four)

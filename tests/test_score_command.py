@@ -139,7 +139,7 @@ def test_other_classes_score_as_scikit_learn_does(capsys, tmp_path, labels, form
         (b'\x89PNG\r\n\x1a\n', 'not UTF-8'),
         (b'one', "the first line is 'one'; expected a table whose first line names the columns"),
         (b'database;subject;clip;label;prediction\n', 'a header and no predictions'),
-        (b'a,b\n1,2\n', 'the header is missing'),
+        (b'a,b\n1,2\n', 'none of the columns'),
         (b'subject,b\n1,2\n', 'missing columns: database, clip, label, prediction; found subject, b'),
         (LOG.encode() + b'c 1 9\n', "line 6: prediction is '9'"),
     ],
@@ -208,13 +208,14 @@ def test_labels_are_compared_with_a_list(capsys, tmp_path):
         capsys, tmp_path / 'log.txt', '--list', tmp_path / 'list.csv', '--json', out_path, '--resamples', 2
     )
     assert status == 0
-    assert 'Compared: 1 labels differ: casme2/sub01/EP19_05f is negative here and positive in' in out
+    assert 'Compared: 1 label differs: casme2/sub01/EP19_05f is negative here and positive in' in out
     assert json.loads(out_path.read_text())['compared'] == {
         'with': str(tmp_path / 'list.csv'),
         'labels': {'casme2/sub01/EP19_05f': ['negative', 'positive']},
         'absent': [],
         'unknown': [],
         'databases': [],
+        'named': True,
     }
 
 
@@ -227,7 +228,7 @@ def test_labels_are_compared_with_a_dataset_whose_classes_number_them(
     )
     assert status == 0, err
     assert '5 classes: happiness, surprise, disgust, repression, others' in out
-    assert 'Compared: 1 labels differ: casme3/000/clip0 is others here and happiness in' in out
+    assert 'Compared: 1 label differs: casme3/000/clip0 is others here and happiness in' in out
     assert 'no clip is of 4dme' in out
 
 

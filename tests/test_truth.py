@@ -47,8 +47,8 @@ def test_differences_are_named_clip_by_clip(challenge):
     assert found.sentences('LIST') == [
         '2 labels differ: samm/006/006_5_9 is negative here and surprise in LIST; '
         'samm/006/006_5_11 is surprise here and negative in LIST',
-        '1 clips of LIST have no prediction: smic/s18/s18_sur_03',
-        '1 predicted clips are not in LIST: smic/s18/s18_sur_04',
+        '1 clip of LIST has no prediction: smic/s18/s18_sur_03',
+        '1 predicted clip is not in LIST: smic/s18/s18_sur_04',
     ]
 
 
@@ -73,6 +73,20 @@ def test_without_names_of_clips_the_classes_of_each_subject_are_compared(challen
     assert found.labels == {'samm/006': ('3 negative', '2 negative and 1 surprise')}
     rows[2] = ('samm', '006', '3', 2)
     assert truth.compare(predicted(rows, named=False), challenge).labels == {}
+
+
+def test_without_names_of_clips_it_is_subjects_that_are_counted(challenge):
+    rows = [('samm', '006', '1', 0), ('casme2', 'sub02', '1', 0)]
+    assert truth.compare(predicted(rows, named=False), challenge).sentences('LIST') == [
+        'the labels of 1 subject differ: samm/006 is 1 negative here and 2 negative and 1 surprise in LIST',
+        '1 subject of LIST has no prediction: casme2/sub01',
+        '1 predicted subject is not in LIST: casme2/sub02',
+        'no clip is of smic, which LIST has',
+    ]
+    own = predicted([('casme2', 'sub01', '1', 1)], named=False)
+    clips = {clip: label for clip, label in challenge.clips.items() if clip[0] == 'casme2'}
+    alike = truth.compare(own, truth.Truth('L', schema.LABELS, clips))
+    assert alike.sentences('L') == ['all subjects and the numbers of their labels are those of L']
 
 
 def test_many_differences_are_counted_and_some_named(challenge):

@@ -99,7 +99,13 @@ def _table(
 ) -> Given:
     table, classes = predictions.from_cells(cells, path, points=points, labels=labels)
     left = predictions.unread(cells, points)
-    note = f'Not read: the columns {", ".join(left)}; name one that is a hyperparameter by --point.'
+    several = len(left) > 1
+    note = f'Not read: the column{"s" * several} {", ".join(left)}; name '
+    note += (
+        'by --point those that are hyperparameters.'
+        if several
+        else 'it by --point if it is a hyperparameter.'
+    )
     return Given(form, table, classes, (note,) if left else ())
 
 
@@ -108,7 +114,7 @@ def _printed(text: str, path: pathlib.Path, labels: Sequence[str]) -> Given:
     known = set(table[schema.DATABASE]) != {schema.UNKNOWN_TEXT}
     notes = [
         'The log names no clips: they are numbered within their subject, as they stand there.',
-        'The databases are told by the names of the subjects (sub01: CASME II, s01: SMIC, 006: SAMM).'
+        'The databases are told by the names of the subjects (sub01: CASME II, s01: SMIC, 006 or 6: SAMM).'
         if known
         else 'The log names no databases, and its subjects are not called as those of MEGC2019-CD.',
     ]

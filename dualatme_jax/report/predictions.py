@@ -282,9 +282,15 @@ def _csv_rows(text: str, delimiter: str, path) -> Iterator[tuple[int, list[str]]
 
 def _check_header(header: list[str], path) -> None:
     if header and not {*header} & {*REQUIRED}:
+        least = f'at least {_listed(REQUIRED)}, in any order'
+        if len(header) > 1 and not any(map(names.is_number, header)):
+            raise InputError(
+                f'{path}: the first line, {_listed(header)[:60]!r}, names none of the columns needed, '
+                f'{least}. Rename them; or if it is a clip, write a line of these names above.'
+            )
         raise InputError(
             f'{path}: the header is missing: the first line is {_listed(header)[:60]!r}; expected one that '
-            f'names the columns, at least {_listed(REQUIRED)}, in any order. Write it above.'
+            f'names the columns, {least}. Write it above.'
         )
     if '' in header:
         raise InputError(

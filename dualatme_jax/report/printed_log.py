@@ -26,8 +26,9 @@ _LIST = re.compile(r'\[([^\[\]]*)\]')
 _SCALAR = re.compile(r'[\w.]+\(([^(),]*)[^()]*\)')  # np.int64(0), tensor(0, device='cuda:0')
 _FORM = 'expected lines `Subject: NAME`, `Predicted: [0, 1, ...]` and `Ground Truth: [0, 1, ...]`'
 
-# How the composite calls the subjects of its databases.
-_NAMES = {'casme2': r'sub\d\d', 'smic': r's\d\d', 'samm': r'\d\d\d'}
+# How the composite calls the subjects of its databases. SAMM's, 006 to 037, are 6 to 37 in
+# the challenge's list.
+_NAMES = {'casme2': r'sub\d\d', 'smic': r's\d\d', 'samm': r'\d\d\d|[6-9]|[12]\d|3[0-7]'}
 
 
 def is_one(text: str) -> bool:
@@ -40,8 +41,8 @@ def read(text: str, path, *, labels: Sequence[str] = ()) -> tuple[pd.DataFrame, 
     """Reads such a log: (a predictions table, its classes, which of the predictions it holds).
 
     Clips are called 1, 2, ... within their subject, as they stand there. The databases are told by the names
-    of the subjects, if all are called as in the composite; else there is one, `unknown`. Where there are both
-    `Predicted` and `Best Predicted`, the first is read.
+    of the subjects, if all are called as in the composite (then SAMM's have three digits in the table); else
+    there is one, `unknown`. Where there are both `Predicted` and `Best Predicted`, the first is read.
 
     Args:
       text: the log.
@@ -78,6 +79,8 @@ def read(text: str, path, *, labels: Sequence[str] = ()) -> tuple[pd.DataFrame, 
         records, columns=[schema.SUBJECT, schema.CLIP, schema.LABEL, 'prediction'], index=lines, dtype=str
     )
     cells[schema.DATABASE] = _databases(cells[schema.SUBJECT])
+    people = zip(cells[schema.DATABASE], cells[schema.SUBJECT], strict=True)
+    cells[schema.SUBJECT] = [schema.released(*person) for person in people]
     return *predictions.from_cells(cells, path, labels=labels or schema.LABELS), kind
 
 

@@ -42,12 +42,15 @@ class Difference:
       absent: clips of the truth without a prediction.
       unknown: predicted clips that the truth does not have.
       databases: those of the truth that the predictions have no clip of.
+      named: whether clips are compared; else subjects, of a log without names of clips, and `absent` and
+        `unknown` are subjects too.
     """
 
     labels: Mapping[str, tuple[str, str]]
     absent: Sequence[str]
     unknown: Sequence[str]
     databases: Sequence[str]
+    named: bool = True
 
     def sentences(self, source: str) -> list[str]:
         """It in words, the first few of each kind by name."""
@@ -55,15 +58,26 @@ class Difference:
             f'{name} is {here} here and {there} in {source}' for name, (here, there) in self.labels.items()
         ]
         found = []
-        if told:
-            found.append(f'{len(told)} labels differ: {_listed(told, "; ")}')
+        if told and self.named:
+            differ = '1 label differs' if len(told) == 1 else f'{len(told)} labels differ'
+            found.append(f'{differ}: {_listed(told, "; ")}')
+        elif told:
+            found.append(f'the labels of {_counted(told, "subject")} differ: {_listed(told, "; ")}')
+        what = 'clip' if self.named else 'subject'
         if self.absent:
-            found.append(f'{len(self.absent)} clips of {source} have no prediction: {_listed(self.absent)}')
+            has = 'has' if len(self.absent) == 1 else 'have'
+            found.append(
+                f'{_counted(self.absent, what)} of {source} {has} no prediction: {_listed(self.absent)}'
+            )
         if self.unknown:
-            found.append(f'{len(self.unknown)} predicted clips are not in {source}: {_listed(self.unknown)}')
+            be = 'is' if len(self.unknown) == 1 else 'are'
+            found.append(
+                f'{_counted(self.unknown, f"predicted {what}")} {be} not in {source}: {_listed(self.unknown)}'
+            )
         if self.databases:
             found.append(f'no clip is of {", ".join(self.databases)}, which {source} has')
-        return found or [f'all clips and labels are those of {source}']
+        own = 'clips and labels' if self.named else 'subjects and the numbers of their labels'
+        return found or [f'all {own} are those of {source}']
 
 
 def of_list(path: pathlib.Path) -> Truth:
@@ -109,6 +123,7 @@ def compare(given: Given, truth: Truth) -> Difference:
         absent=['/'.join(clip) for clip in there if clip not in here],
         unknown=['/'.join(clip) for clip in here if clip not in there],
         databases=others,
+        named=given.named,
     )
 
 
@@ -126,6 +141,10 @@ def _by_subject(clips: Mapping[Clip, str], labels: Sequence[str]) -> dict[tuple[
         person: ' and '.join(f'{count[label]} {label}' for label in sorted(count, key=place))
         for person, count in counts.items()
     }
+
+
+def _counted(found: Sequence[str], what: str) -> str:
+    return f'{len(found)} {what}{"s" * (len(found) != 1)}'
 
 
 def _listed(parts: Sequence[str], mark: str = ', ') -> str:
