@@ -4,6 +4,7 @@ import argparse
 import os
 import signal
 import sys
+import time
 
 from dualatme_jax.errors import InputError, of_system, printable
 
@@ -17,12 +18,15 @@ Turns a release of micro-expression clips into a dataset for dualatme_jax.
   synthesize  make a synthetic release in the layout of a real one, to learn the tools with
 """
 
+LEAST = 10  # seconds before the first line of progress where there is no terminal
+
 RAW = ('casme2', 'smic', 'samm', 'casme_sq', 'casme3', 'mmew', '4dme', 'meview', 'deception', 'megc2019_cd')
 
 _RELEASE_HELP = """\
 casme2, smic (HS), samm, casme_sq (CAS(ME)^2), casme3, mmew, 4dme, meview, deception (the real-life trial):
 the database as it is released; megc2019_cd: the composite of the first three; flow_images: the public 28x28
 flow images of that composite; images: flow images or faces of your own, by --table"""
+SYNTHESIZED = ('casme2', 'smic', 'samm', 'casme3', 'deception', 'megc2019_cd')
 _SYNTHETIC_HELP = '; synthetic: the embedded synthetic release, needs no source'
 
 
@@ -33,6 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     """
     options = _parser().parse_args(arguments)
     try:
+        _check_release(options)
         status = options.run(options)
         sys.stdout.flush()
         return status
@@ -53,6 +58,11 @@ def main(arguments: list[str] | None = None) -> int:
         kept = 'nothing is left' if synthetic else 'what is done is kept; the same command goes on from there'
         print(f'interrupted: {kept}', file=sys.stderr)
         return 130
+
+
+def _check_release(options: argparse.Namespace) -> None:
+    if options.release not in options.releases:  # argparse would print its usage of many lines before
+        raise InputError(f'--release {options.release}: expected one of {", ".join(options.releases)}')
 
 
 def _interrupt(number: int, frame) -> None:
@@ -100,9 +110,7 @@ def _parser() -> argparse.ArgumentParser:
         description='Renders a release in the layout of a real one, with its exact flow and landmarks.',
     )
     synthesize.set_defaults(run=_synthesize)
-    synthesize.add_argument(
-        '--release', required=True, choices=('casme2', 'smic', 'samm', 'casme3', 'deception', 'megc2019_cd')
-    )
+    _add_name(synthesize, SYNTHESIZED, ', '.join(SYNTHESIZED))
     synthesize.add_argument('--out', required=True, metavar='DIR', help='the folder that becomes the release')
     synthesize.add_argument('--seed', type=int, default=0, help='another seed, other faces (default: 0)')
     synthesize.add_argument('--subjects', type=int, metavar='N', help='only so many of each database')
@@ -114,9 +122,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_name(parser: argparse.ArgumentParser, releases: tuple[str, ...], described: str) -> None:
+    parser.set_defaults(releases=releases)
+    parser.add_argument('--release', required=True, type=str.lower, metavar='NAME', help=described)
+
+
 def _add_release(parser: argparse.ArgumentParser, releases: tuple[str, ...]) -> None:
     described = _RELEASE_HELP + (_SYNTHETIC_HELP if 'synthetic' in releases else '')
-    parser.add_argument('--release', required=True, choices=releases, metavar='NAME', help=described)
+    _add_name(parser, releases, described)
     parser.add_argument(
         '--source',
         action='append',
@@ -531,14 +544,21 @@ def _write_json(found, path: str) -> None:
 
 
 def _tracked(items, description: str, total: int):
-    """Shows a bar with the time left, where someone looks at it."""
+    """Shows a bar with the time left on a terminal; elsewhere a line after 10 s, 20 s, 40 s and so on."""
     from rich.console import Console
     from rich.progress import track
 
     console = Console(stderr=True)
-    return track(
-        items, description, total=total, console=console, transient=True, disable=not console.is_terminal
-    )
+    if console.is_terminal:
+        yield from track(items, description, total=total, console=console, transient=True)
+        return
+    began, due = time.monotonic(), LEAST
+    for done, item in enumerate(items, start=1):
+        passed = time.monotonic() - began
+        if passed > due:
+            due = 2 * passed
+            print(f'{description}: {done} of {total}, {passed:.0f} s', file=sys.stderr, flush=True)
+        yield item
 
 
 if __name__ == '__main__':

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import types
 
 import cv2
 import numpy as np
@@ -510,6 +511,31 @@ def test_names_and_cells_reach_the_terminal_without_control_characters(own, tmp_
         text.encode()
         assert '\x1b' not in text
         assert '\u202e' not in text
+
+
+@pytest.mark.parametrize('name', ['check', 'build', 'synthesize'])
+def test_an_unknown_release_is_answered_by_those_there_are_in_one_line(tmp_path, capsys, name):
+    out = [] if name == 'check' else ['--out', str(tmp_path / 'out')]
+    assert main([name, '--release', 'CASME', *out]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith('error: --release casme: expected one of casme2, smic, samm, ')
+    assert said.count('\n') == 1
+
+
+def test_a_release_is_named_in_any_case(samm, capsys):
+    told = []
+    for name in ('samm', 'SAMM'):
+        assert main(['check', '--release', name, '--source', str(samm), '--json', '-']) == 1
+        told.append(capsys.readouterr().out)
+    assert told[0] == told[1]
+
+
+def test_without_a_terminal_long_work_says_now_and_then_how_far_it_is(tmp_path, monkeypatch, capsys):
+    clock = iter(range(0, 400, 4))  # four seconds a clip
+    monkeypatch.setattr('data_prep.__main__.time', types.SimpleNamespace(monotonic=lambda: next(clock)))
+    options = ['--subjects', '1', '--workers', '1', '--out', str(tmp_path / 'out')]
+    assert main(['synthesize', '--release', 'samm', *options]) == 0
+    assert capsys.readouterr().err.splitlines() == ['samm: clips: 3 of 5, 12 s']
 
 
 def test_a_reader_that_ends_early_is_no_error_to_see(samm):
