@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import re
 
 import numpy as np
 import pytest
@@ -164,7 +165,10 @@ def test_every_mistake_of_a_state_dict_is_named_and_nothing_else(case):
         return
     with pytest.raises(InputError) as error:
         names.from_torch('ststnet', 'paper', 3, found)
-    lines = [line.strip() for line in str(error.value).splitlines() if line.startswith('  ')]
-    assert len(lines) == len(wrong)
-    for says in wrong:
-        assert any(line.startswith(says) for line in lines), (says, lines)
+    found = set()
+    for line in str(error.value).splitlines()[1:]:
+        count, kind, listed = re.fullmatch(r'  (\d+) ([a-z ]+): (.*)', line).groups()
+        several = listed.split('; ')
+        assert len(several) == int(count)
+        found |= {f'{kind}: {one.split(" is ")[0].split(",")[0]}' for one in several}
+    assert found == {says.rstrip(',') for says in wrong}

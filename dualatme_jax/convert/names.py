@@ -5,9 +5,10 @@ here. Kernels of ours have the axes height, width, in, out (of dense layers in, 
 out, in, height, width (out, in).
 """
 
+import collections
 import dataclasses
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ Path = tuple[str, ...]  # of a leaf of our variables: collection, modules, leaf
 # How many batches a BatchNorm has averaged over. Nothing of ours reads it; it is kept for the way back.
 COUNTERS = 'batch_counters'
 
-_SHOWN = 300  # problems that a message lists: more than there are of the largest network for another one
+_SHOWN = 4  # problems of a kind that a message has
 
 # What PyTorch calls a leaf, by collection and our name, in the order in which it lists them.
 _LEAVES = {
@@ -143,19 +144,25 @@ def from_torch(model: str, variant: str, classes: int, state_dict: StateDict) ->
       that no forward pass reads are left out; see `read`.
 
     Raises:
-      InputError: tensors are missing, surplus, of another form, or hold numbers that are not finite: all are
-        named, and whose they may be.
+      InputError: tensors are missing, surplus, of another form, or hold numbers that are not finite: whose
+        they may be, how many of each kind there are, and some by name.
     """
     expected = tensors(model, variant, classes)
     state_dict = read(model, variant, state_dict)
-    problems = [*_misfits(expected, state_dict), *_not_finite(expected, state_dict)]
+    problems = collections.defaultdict(list)
+    for problem in (*_misfits(expected, state_dict), *_not_finite(expected, state_dict)):
+        kind, _, what = problem.partition(': ')
+        problems[kind].append(what)
     if problems:
-        listing = '\n'.join(f'  {problem}' for problem in problems[:_SHOWN])
-        more = f'\n  and {len(problems) - _SHOWN} more' if len(problems) > _SHOWN else ''
         owners = _owners(state_dict)
-        hint = '' if model in owners or not owners else f'\nthese are the names of {" or ".join(owners)}'
+        hint = (
+            ''
+            if model in owners or not owners
+            else f'; by their names they are those of {" or ".join(owners)}'
+        )
+        listing = '\n'.join(f'  {len(found)} {kind}: {_some(found)}' for kind, found in problems.items())
         raise InputError(
-            f'not the weights of {model}, variant {variant}, with {classes} classes:\n{listing}{more}{hint}'
+            f'not the weights of {model}, variant {variant}, with {classes} classes{hint}\n{listing}'
         )
     leaves = {}
     for name, found in state_dict.items():
@@ -209,7 +216,7 @@ def _misfits(expected: Mapping[str, Tensor], state_dict: StateDict) -> Iterator[
         if name not in expected:
             yield f'surplus: {name}, {_form(found)}'
         elif not expected[name].fits(found):
-            yield f'misshapen: {name} is {_form(found)}; expected {_form(expected[name])}'
+            yield f'misshapen: {name} is {_form(found)}, not {_form(expected[name])}'
 
 
 def _not_finite(expected: Mapping[str, Tensor], state_dict: StateDict) -> Iterator[str]:
@@ -259,6 +266,11 @@ def _in_order(model: str, named: Mapping[str, Any]) -> dict[str, Any]:
 def _axes(path: Path, axes: int) -> tuple[int, ...]:
     """The axes of a leaf in PyTorch's order."""
     return (axes - 1, axes - 2, *range(axes - 2)) if path[-1] == 'kernel' else tuple(range(axes))
+
+
+def _some(found: Sequence[str]) -> str:
+    more = [f'and {len(found) - _SHOWN} more'] if len(found) > _SHOWN else []
+    return '; '.join([*found[:_SHOWN], *more])
 
 
 def _form(tensor: Tensor | np.ndarray) -> str:
