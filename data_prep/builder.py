@@ -14,9 +14,9 @@ import tensorflow_datasets as tfds
 from array_record.python import array_record_module
 from tensorflow_datasets.core import dataset_info, example_serializer
 
-from data_prep import images, scratch
+from data_prep import images
 from data_prep.example import Example
-from dualatme_jax import names, schema
+from dualatme_jax import names, schema, scratch
 from dualatme_jax.errors import InputError
 from dualatme_jax.files import CHECKSUMS, expanded, write_checksums
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from data_prep import builder, images, scratch
+from data_prep import builder, images
 from data_prep.example import Example
 from data_prep.views import flow as flow_view
 from data_prep.views.apex import ApexView
 from data_prep.views.clip import ClipView
-from dualatme_jax import dataset, schema
+from dualatme_jax import dataset, schema, scratch
 from dualatme_jax.errors import InputError
 
 APEX = ApexView(face_size=32)

@@ -16,7 +16,7 @@ from published_tensors import bits, dual_atme_shapes, filled, rcn_shapes, ststne
 from rich.console import Console
 
 from configs import cd
-from dualatme_jax import dataset, experiment, guarded, models
+from dualatme_jax import dataset, experiment, guarded, models, scratch
 from dualatme_jax.convert import folds, names, trained
 from dualatme_jax.convert.__main__ import main
 from dualatme_jax.errors import InputError
@@ -206,6 +206,7 @@ def test_a_run_that_is_not_clear_is_refused(capsys, torch, workdir, tmp_path):
     table = pd.read_csv(copy / 'trials.csv', dtype={'subject': str})
     table.loc[1, 'status'] = 'failed'
     table.to_csv(copy / 'trials.csv', index=False)
+    (copy / '.trials.csv.sha256').unlink()  # as one does who has changed it on purpose
     assert f'/{table["subject"][1]} (failed)' in refused(copy, '--seed', 0)
     shutil.rmtree(copy / 'waves' / 'wave_003' / 'weights')
     assert 'keep_weights was True' in refused(copy, '--seed', 1)
@@ -459,6 +460,15 @@ def test_a_failed_conversion_leaves_nothing(capsys, source, tmp_path):
     assert not list((tmp_path / 'new').iterdir())
 
 
+def test_what_a_killed_conversion_left_is_cleared_by_the_next(capsys, source, tmp_path):
+    left = tmp_path / 'new' / '.out.building'
+    (left / 'tensors').mkdir(parents=True)
+    (left / 'tensors' / '0.npz').write_bytes(b'of another time')
+    (left / 'made').mkdir()
+    converted(capsys, source, tmp_path / 'new' / 'out')
+    assert [path.name for path in (tmp_path / 'new').iterdir()] == ['out']
+
+
 def test_pytorch_is_asked_for_where_it_is_needed(capsys, monkeypatch, tmp_path):
     (tmp_path / 'sub01.pth').touch()
     monkeypatch.setitem(sys.modules, 'torch', None)
@@ -473,7 +483,7 @@ def test_pytorch_is_asked_for_where_it_is_needed(capsys, monkeypatch, tmp_path):
 def ours(tmp_path):
     """Converted weights, made without PyTorch."""
     variables = names.from_torch('ststnet', 'paper', 3, filled(ststnet_shapes()))
-    with folds.new_folder(tmp_path / 'ours') as folder:
+    with scratch.new_folder(tmp_path / 'ours') as folder:
         stacked = jax.tree.map(lambda leaf: np.stack([leaf, leaf + 1]), variables)
         folds.save(folds.Folds('ststnet', 'paper', 3, ('1', '2'), stacked), folder)
     return tmp_path / 'ours'

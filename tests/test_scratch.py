@@ -1,10 +1,11 @@
+import errno
 import signal
 import subprocess
 import sys
 
 import pytest
 
-from data_prep import scratch
+from dualatme_jax import scratch
 from dualatme_jax.errors import InputError
 
 
@@ -47,3 +48,26 @@ def test_a_link_in_its_place_is_not_followed(tmp_path, target):
     with pytest.raises(InputError, match='is a link or a file'), scratch.held(tmp_path / 'out'):
         pass
     assert sorted(path.name for path in other.iterdir()) == ['file', 'made']
+
+
+def test_a_new_folder_is_empty_whatever_a_killed_process_left(tmp_path):
+    left = tmp_path / '.out.building'
+    (left / 'made' / 'half').mkdir(parents=True)
+    (left / 'tensors').mkdir()
+    with scratch.new_folder(tmp_path / 'out') as folder:
+        assert list(folder.iterdir()) == []
+        assert list(folder.parent.iterdir()) == [folder]
+        (folder / 'file').touch()
+        assert not (tmp_path / 'out').exists()
+    assert [path.name for path in tmp_path.rglob('*')] == ['out', 'file']
+
+
+def test_a_new_folder_of_a_block_that_fails_goes(tmp_path):
+    with pytest.raises(KeyError), scratch.new_folder(tmp_path / 'out'):
+        raise KeyError
+    with (
+        pytest.raises(InputError, match=r'cannot write --out .*: No space left on device; make room'),
+        scratch.new_folder(tmp_path / 'out'),
+    ):
+        raise OSError(errno.ENOSPC, 'No space left on device')
+    assert list(tmp_path.iterdir()) == []

@@ -11,23 +11,21 @@ Beside what the real release holds, its folder `truth` holds
 that the challenge uses, in the form of its own list.
 """
 
-import contextlib
 import dataclasses
 import os
 import pathlib
-import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from data_prep import apex, processes, protocols, scratch
+from data_prep import apex, processes, protocols
 from data_prep.clip import Clip
 from data_prep.landmarks import file as landmark_file
 from data_prep.synthetic import action_units, dirt, sheets
 from data_prep.synthetic.layout import Layout, Listed, Row
 from data_prep.synthetic.layouts import casme2, casme3, deception, samm, smic
 from data_prep.synthetic.shoot import Job, shoot, stream
-from dualatme_jax import challenge_list, schema
+from dualatme_jax import challenge_list, schema, scratch
 from dualatme_jax.errors import InputError
 from dualatme_jax.files import expanded
 
@@ -112,19 +110,14 @@ def synthesize(
     _check(release, seed, subjects, frames_per_clip)
     listed = _read_list(expanded(rows, '--list'), release) if rows else {}
     out = expanded(out, '--out').resolve()
-    try:
-        with _new_folder(out) as folder:
-            parts = _parts(release, folder, listed, seed, subjects, frames_per_clip)
-            jobs = [part.job(row, seed) for part in parts for row in part.rows]
-            shot = processes.in_order(shoot, [(job,) for job in jobs], workers or processes.available())
-            landmarks = list(progress(shot, len(jobs)))
-            _write_tables(folder, parts, landmarks, composite=release == COMPOSITE)
-            for part in parts:
-                _write_sheets(part, stream(seed, part.layout.database, 'dirt') if dirty else None)
-    except OSError as error:
-        raise InputError(
-            f'cannot write the release {out}: {error}. Make room, or choose another --out'
-        ) from error
+    with scratch.new_folder(out) as folder:
+        parts = _parts(release, folder, listed, seed, subjects, frames_per_clip)
+        jobs = [part.job(row, seed) for part in parts for row in part.rows]
+        shot = processes.in_order(shoot, [(job,) for job in jobs], workers or processes.available())
+        landmarks = list(progress(shot, len(jobs)))
+        _write_tables(folder, parts, landmarks, composite=release == COMPOSITE)
+        for part in parts:
+            _write_sheets(part, stream(seed, part.layout.database, 'dirt') if dirty else None)
 
 
 def _check(release: str, seed: int, subjects: int | None, frames: int) -> None:
@@ -221,17 +214,3 @@ def _write_sheets(part: _Part, random: np.random.Generator | None) -> None:
         sheets.write(part.truth / 'dirty.csv', [header, *map(dataclasses.astuple, record)])
     for table, rows in zip(tables, lines, strict=True):
         sheets.write(part.folder / table.file, rows)
-
-
-@contextlib.contextmanager
-def _new_folder(out: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Yields a folder beside `out`, which becomes `out` when the block ends well."""
-    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise InputError(f'--out {out} exists already: expected a folder that is new or empty')
-    with scratch.held(out) as folder:
-        made = folder / 'made'
-        if made.exists():  # of a process that was killed
-            shutil.rmtree(made)
-        made.mkdir()
-        yield made
-        made.rename(out)

@@ -27,14 +27,15 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _from_torch(options: argparse.Namespace) -> str:
     _refuse(options, 'seed', 'point', reason='chooses from a trained run, with --to-torch')
+    from dualatme_jax import scratch
     from dualatme_jax.convert import folds, source
     from dualatme_jax.files import expanded
 
     given, out = expanded(options.source, '--source'), expanded(options.out, '--out')
-    with folds.new_folder(out) as folder:
-        scratch = folder.parent / 'tensors'
-        scratch.mkdir()
-        found, notes = source.read_folds(given, options.model, options.variant, scratch)
+    with scratch.new_folder(out) as folder:
+        tensors = folder.parent / 'tensors'
+        tensors.mkdir()
+        found, notes = source.read_folds(given, options.model, options.variant, tensors)
         folds.save(found, folder)
     notes.append(
         f'wrote {len(found.subjects)} folds of {found.model}, variant {found.variant}, with '
@@ -45,6 +46,7 @@ def _from_torch(options: argparse.Namespace) -> str:
 
 def _to_torch(options: argparse.Namespace) -> str:
     _refuse(options, 'variant', reason='is known from --source, with --to-torch')
+    from dualatme_jax import scratch
     from dualatme_jax.convert import folds, names, pth, trained
     from dualatme_jax.files import expanded
 
@@ -55,7 +57,7 @@ def _to_torch(options: argparse.Namespace) -> str:
     else:
         variant, networks = trained.networks(source, options.model, seed=options.seed, point=options.point)
     written = []
-    with folds.new_folder(out) as folder:
+    with scratch.new_folder(out) as folder:
         for subject, variables in networks:
             written.append(folds.file_name(subject))
             state_dict = names.to_torch(options.model, variables)

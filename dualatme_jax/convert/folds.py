@@ -1,14 +1,12 @@
 """The folder of converted weights: the networks of all folds, stacked, and whose each is."""
 
 import collections
-import contextlib
 import csv
 import dataclasses
 import hashlib
 import io
 import json
 import pathlib
-import tempfile
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -230,23 +228,3 @@ def match(subjects: Sequence[str], people: Sequence[tuple[str, str]]) -> list[in
 def _is_called(person: tuple[str, str], name: str) -> bool:
     database, subject = person
     return schema.released(database, name.removeprefix(f'{database}_')) == schema.released(database, subject)
-
-
-@contextlib.contextmanager
-def new_folder(out: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Yields a folder beside `out`, which takes `out`'s place when the block ends well.
-
-    Raises:
-      InputError: `out` holds something, or cannot be written.
-    """
-    try:
-        if out.exists() and (not out.is_dir() or any(out.iterdir())):
-            raise InputError(f'--out {out} holds something already; expected a folder that is new or empty')
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=out.parent, prefix=f'.{out.name}.') as scratch:
-            made = pathlib.Path(scratch) / out.name  # made as any folder is, and not for its owner alone
-            made.mkdir()
-            yield made
-            made.rename(out)
-    except OSError as error:
-        raise InputError(f'cannot write --out {out}: {error.strerror or error}; choose another') from error

@@ -37,6 +37,31 @@ def held(out: pathlib.Path) -> Iterator[pathlib.Path]:
         os.close(handle)
 
 
+@contextlib.contextmanager
+def new_folder(out: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Yields an empty folder beside `out`, which takes `out`'s place when the block ends well.
+
+    The folder that it lies in is deleted with all that the block puts there.
+
+    Raises:
+      InputError: `out` holds something, cannot be written, or another process is writing it.
+    """
+    try:
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise InputError(f'--out {out} holds something already; expected a folder that is new or empty')
+        with held(out) as scratch:
+            for rest in scratch.iterdir():  # of a process that was killed
+                shutil.rmtree(rest)
+            made = scratch / 'made'
+            made.mkdir()
+            yield made
+            made.rename(out)
+    except OSError as error:
+        raise InputError(
+            f'cannot write --out {out}: {error.strerror or error}; make room, or choose another'
+        ) from error
+
+
 def _locked(scratch: pathlib.Path, out: pathlib.Path) -> int:
     """Makes the folder `scratch` and returns a handle of it that holds its lock."""
     while True:
