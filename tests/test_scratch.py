@@ -27,7 +27,7 @@ def test_what_a_living_process_holds_is_not_cleared(tmp_path):
 def test_what_a_killed_process_left_is_there_once_more_and_then_goes(tmp_path):
     code = (
         'import os, pathlib, sys\n'
-        'from data_prep import scratch\n'
+        'from dualatme_jax import scratch\n'
         'with scratch.held(pathlib.Path(sys.argv[1])) as folder:\n'
         "    (folder / 'made').mkdir()\n"
         '    os.kill(os.getpid(), 9)\n'
