@@ -33,7 +33,7 @@ def size(tree: Any) -> int:
 
 
 def check(folder: pathlib.Path, *, weights: int, checkpoint: int, reused: pathlib.Path) -> str:
-    """What a run will need on the disk of `folder`, in words.
+    """What a run will need on the disk of `folder`, in words; empty if it keeps neither.
 
     Args:
       folder: the workdir.
@@ -47,7 +47,8 @@ def check(folder: pathlib.Path, *, weights: int, checkpoint: int, reused: pathli
     needed = weights + CHECKPOINTS_AT_ONCE * checkpoint
     free = shutil.disk_usage(folder).free
     free += sum(file.stat().st_size for file in reused.rglob('*') if file.is_file())
-    told = f'{amount(weights)} of weights and {amount(needed - weights)} of checkpoints'
+    parts = {'weights': weights, 'checkpoints': needed - weights}
+    told = ' and '.join(f'{amount(size)} of {name}' for name, size in parts.items() if size)
     if needed > free:
         raise InputError(
             f'{folder} has {amount(free)} free, and the run needs {amount(needed)}: {told}; '

@@ -93,7 +93,8 @@ def compiling(console: Console) -> Iterator[Callable[[Sequence[str], Mapping[str
         line = f'compiling, {passed:.0f} s: {", ".join(waiting)}'
         status.update(line)
         if not console.is_terminal and waiting and passed > due:
-            due *= 2
+            while due < passed:  # tracing may have held up several
+                due *= 2
             console.print(line, soft_wrap=True)
 
     with console.status('compiling') as status:  # which shows nothing but on a terminal

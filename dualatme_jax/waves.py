@@ -264,7 +264,8 @@ def check_disk(
         if other.config.checkpoint.keep_weights:
             weights += network * len(rows)
     told = disk.check(folder, weights=weights, checkpoint=checkpoint, reused=folder / workdir_lib.CHECKPOINTS)
-    console.print(f'on the disk: {told}', soft_wrap=True)
+    if told:
+        console.print(f'on the disk: {told}', soft_wrap=True)
 
 
 def train_waves(

@@ -82,6 +82,14 @@ def test_a_long_compilation_says_now_and_then_what_it_waits_for(monkeypatch):
     ]
 
 
+def test_after_a_long_silence_a_compilation_says_it_once(monkeypatch):
+    assert compiled(monkeypatch, [1, 45, 46, 47, 79, 81, 90]) == [
+        'compiling, 45 s: a step, predictions',
+        'compiling, 81 s: a step, predictions',
+        'compiled in 90 s: a step 8 s',
+    ]
+
+
 def test_on_a_terminal_compiling_is_one_line_that_goes_on(monkeypatch):
     lines = compiled(monkeypatch, [1, 2, 3], terminal=True)
     assert lines[:2] == ['compiling, 1 s: a step, predictions', 'compiling, 2 s: a step, predictions']
