@@ -10,7 +10,7 @@ from dualatme_jax import files, schema, workdir
 from dualatme_jax.dataset import Dataset
 from dualatme_jax.errors import InputError
 from dualatme_jax.ledger import DONE, Ledger
-from dualatme_jax.report import predictions
+from dualatme_jax.report import predictions, results
 from dualatme_jax.sweep import Sweep
 from dualatme_jax.training import trials
 
@@ -49,9 +49,12 @@ def collect(
     gone = [wave for wave in ledger.ended if not _file(folder, wave).parent.exists()]
     if gone and finished:
         _check_tables(ledger, swept, dataset, folder)
+        known = _check_reported(folder)
+        fitted = f'{workdir.TRIALS} and {workdir.RESULTS}' if known else workdir.TRIALS
         console.print(
             f'{workdir.WAVES}/ has no {workdir.wave_name(gone[0])}: the tables of predictions are taken as '
-            f'they are, since they fit {workdir.TRIALS}',
+            f'they are, since they fit {fitted}'
+            + ('' if known else f'; {workdir.RESULTS} does not say whether they were changed'),
             soft_wrap=True,
         )
         return
@@ -124,6 +127,23 @@ def _check_tables(ledger: Ledger, swept: Sweep, dataset: Dataset, folder: pathli
     for name, own in expected.items():
         if len(own):
             _check(read(folder / name), own, dataset, folder / name)
+
+
+def _check_reported(folder: pathlib.Path) -> bool:
+    """Whether the last report says which tables it was made from; older and damaged ones do not.
+
+    Raises:
+      InputError: they are others now.
+    """
+    try:
+        result = results.read(folder / workdir.RESULTS)
+    except InputError:  # the report that follows writes it anew
+        return False
+    for name in (workdir.PREDICTIONS, workdir.EPOCH_PREDICTIONS, workdir.INNER_PREDICTIONS):
+        known = result.get(results.checksum_of(name))
+        if known is not None and known != files.sha256(folder / name, 'table of predictions'):
+            raise InputError(f'{folder / name} is not what {workdir.RESULTS} was made from; {_ANEW}')
+    return results.checksum_of(workdir.PREDICTIONS) in result
 
 
 def _whole(ledger: Ledger) -> pd.DataFrame:

@@ -103,13 +103,16 @@ def report(
         console.print(failure(row, swept.fields), soft_wrap=True)
     kept = inner = None
     if len(lacking) < len(ledger.table[['seed', 'point']].drop_duplicates()):
-        predicted = folder / workdir_lib.PREDICTIONS
-        result[results.PREDICTIONS] = files.sha256(predicted, 'predictions')
-        table = with_fields(read(predicted), ledger, swept)
+
+        def reported(name: str) -> pd.DataFrame:
+            result[results.checksum_of(name)] = files.sha256(folder / name, 'predictions')
+            return with_fields(read(folder / name), ledger, swept)
+
+        table = reported(workdir_lib.PREDICTIONS)
         if config.selection.every:
-            kept = with_fields(read(folder / workdir_lib.EPOCH_PREDICTIONS), ledger, swept)
+            kept = reported(workdir_lib.EPOCH_PREDICTIONS)
         if config.selection.name == NESTED:
-            inner = with_fields(read(folder / workdir_lib.INNER_PREDICTIONS), ledger, swept)
+            inner = reported(workdir_lib.INNER_PREDICTIONS)
         if swept.fields and not config.report.leaderboard:
             result['sweep'] = report_sweep(table, swept, folder, console)
             paper.show(

@@ -7,9 +7,10 @@ import pytest
 import tiny_run
 
 from configs import cd
-from dualatme_jax import collect, sweep
+from dualatme_jax import collect, files, sweep
 from dualatme_jax.errors import InputError
 from dualatme_jax.ledger import Ledger
+from dualatme_jax.report import results
 
 
 def every_epoch():
@@ -114,6 +115,21 @@ def test_without_waves_the_tables_are_checked_against_the_trials(run, change, sa
     path.write_bytes(changed)
     with pytest.raises(InputError, match=says):
         again(run)
+
+
+@pytest.mark.parametrize('name', TABLES)
+def test_without_waves_a_changed_prediction_is_told_by_the_last_report(run, name):
+    shutil.rmtree(run[0] / 'waves')
+    checksums = {results.checksum_of(table): files.sha256(run[0] / table, 'table') for table in TABLES}
+    results.write(checksums, run[0] / 'results.json')
+    assert 'since they fit trials.csv and results.json\n' in again(run)
+    path = run[0] / name
+    path.write_bytes(CHANGES['a cell is changed'](path.read_bytes()))
+    with pytest.raises(InputError, match=f'{name} is not what results.json was made from; restore it'):
+        again(run)
+    for text in ('{}', '{'):  # of an older version, and a damaged one
+        (run[0] / 'results.json').write_text(text)
+        assert 'trials.csv; results.json does not say whether they were changed' in again(run)
 
 
 def test_a_wave_that_is_gone_before_the_run_is_reported_is_named(run):

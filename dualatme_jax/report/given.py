@@ -82,7 +82,7 @@ def _of_run(folder: pathlib.Path) -> str:
       InputError: the run's predictions are not those that it has reported.
     """
     result = results.read(folder / _RESULTS) if (folder / _RESULTS).exists() else {}
-    if result.get(results.PREDICTIONS) not in (None, files.sha256(folder / _RUN, 'predictions')):
+    if result.get(results.checksum_of(_RUN)) not in (None, files.sha256(folder / _RUN, 'predictions')):
         raise InputError(
             f'{folder / _RUN} is not what the run has reported: give the command of the run again, which '
             'writes it anew without training; if it was changed on purpose, copy it out of this folder'

@@ -3,13 +3,17 @@
 import json
 import math
 import os
+import pathlib
 
 from dualatme_jax.errors import InputError
 from dualatme_jax.files import read_bytes, replacing
 
-PREDICTIONS = 'predictions_sha256'  # of the table that the scores are of
-
 _MOST_BYTES = 2**28  # of a file, far more than a sweep of thousands of points has
+
+
+def checksum_of(table: str) -> str:
+    """The key of the SHA-256 of a table of predictions that was reported, such as `predictions.csv`."""
+    return f'{pathlib.PurePath(table).stem}_sha256'
 
 
 def write(result: dict, path: str | os.PathLike) -> None:
