@@ -96,8 +96,9 @@ class Parallel:
                 with jax.default_matmul_precision(devices_lib.PRECISIONS[precision]), lowerings.use(lowering):
                     return function(*arguments)
 
-            # All that its code depends on, apart from the arguments; a training without a name may be any.
-            known = f'{training.name} {name} {precision} {lowering}' if training.name else ''
+            # All that its code depends on, apart from the arguments; a training without a name may be any. On
+            # GPUs and TPUs, where this was not measured, a run traces what it calls.
+            known = f'{training.name} {name} {precision} {lowering}' if training.name and on_cpu else ''
             return self._mapped(name.split()[0], known, jax.vmap(exactly, in_axes), in_axes, donate, options)
 
         # Random numbers for each parameter are much code to run once: optimised, it compiles for 12 s, so for
