@@ -2,13 +2,11 @@
 
 import gc
 import hashlib
-import importlib
 import json
 import os
 import pathlib
 import subprocess
 import sys
-import threading
 import traceback
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -95,12 +93,11 @@ def run(config: ConfigDict, workdir: str | os.PathLike, console: Console | None 
         if finished:
             console.print(f'{folder} holds this run, finished; nothing is trained again', soft_wrap=True)
         else:
-            threading.Thread(target=import_for_report, daemon=True).start()
             failures = train(ledger, groups, folder, identity, console)
         if not processes.is_first():
             return processes.agreed(None)
         dataset = datasets[swept.reference.group]
-        from dualatme_jax import outcome  # see `import_for_report`
+        from dualatme_jax import outcome  # see `waves.import_for_report`
 
         with outcome.made_anew(folder, console):
             collect.collect(ledger, swept, dataset, folder, console, finished=finished)
@@ -114,12 +111,6 @@ def as_used(config: ConfigDict, console: Console) -> ConfigDict:
         console.print(smoke.NOTICE, soft_wrap=True)
         config = smoke.shortened(config)
     return as_converted(config, console) if config.evaluate_only else config
-
-
-def import_for_report() -> None:
-    """Imports, while programs are compiled, what takes seconds and is not needed before."""
-    for name in ('tensorboardX', 'sklearn.metrics', 'dualatme_jax.outcome'):  # PyTorch too, if it is there
-        importlib.import_module(name)
 
 
 def as_converted(config: ConfigDict, console: Console) -> ConfigDict:

@@ -2,8 +2,10 @@
 
 import contextlib
 import gc
+import importlib
 import pathlib
 import shutil
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -222,8 +224,7 @@ def bytes_per_trial(
         try:
             with memory.explained(len(rows)):
                 if whole:  # a wave will have as many, if they fit
-                    with compiling(console) as on_compiling:
-                        engine.compile(rows, len(rows), on_compiling)
+                    compile_all(engine, rows, len(rows), console)
                 return engine.bytes_per_trial(rows)
         except memory.OutOfMemoryError as error:
             if len(rows) <= devices:
@@ -232,6 +233,19 @@ def bytes_per_trial(
         gc.collect()  # the error, which is gone now, held what lay on the device
         rows = rows[: memory.halved(len(rows), devices)]
         console.print(f'{reason}\nplanning with {len(rows)}', soft_wrap=True)
+
+
+def compile_all(engine: Engine, rows: Sequence[Mapping[str, Any]], size: int, console: Console) -> None:
+    """Compiles what a wave of `size` of these trials calls, and shows for how long."""
+    imports = threading.Thread(target=import_for_report, daemon=True)
+    with compiling(console) as on_compiling:
+        engine.compile(rows, size, on_compiling, imports.start)
+
+
+def import_for_report() -> None:
+    """Imports, while the compiler works, what takes seconds and is not needed before the first epoch ends."""
+    for name in ('tensorboardX', 'sklearn.metrics', 'matplotlib.figure'):  # PyTorch too, if it is there
+        importlib.import_module(name)
 
 
 def check_disk(
@@ -286,8 +300,8 @@ def train_waves(
     rows = ledger.table[ledger.table['group'] == group.number]
     console.print(f'{group.prefix}{len(rows)} trials, {size} side by side, on {on}', soft_wrap=True)
     first, waves = int(rows['wave'].min()), rows['wave'].nunique()
-    with memory.explained(size), compiling(console) as on_compiling:
-        engine.compile(pending[0][1].to_dict('records'), size, on_compiling)
+    with memory.explained(size):
+        compile_all(engine, pending[0][1].to_dict('records'), size, console)
     with reporting(console, epochs=epochs, waves=waves) as reporter:
         for number, rows in pending:
             name = workdir_lib.wave_name(number)

@@ -373,7 +373,7 @@ def test_waves_fit_are_as_few_as_can_be_and_even(count, bytes_per_trial, budget_
 
 def test_a_trial_that_does_not_fit_is_refused_with_what_it_needs():
     gib = 2**30
-    with pytest.raises(InputError, match=r'one needs 2\.50 GiB and 1\.25 GiB may be used'):
+    with pytest.raises(InputError, match=r'one needs 2\.5 GiB and 1\.25 GiB may be used'):
         memory.wave_size(trials=68, bytes_per_trial=5 * gib // 2, budget_bytes=5 * gib // 4, most=68)
 
 

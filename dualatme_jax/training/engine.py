@@ -104,13 +104,20 @@ class Engine:
         """The program that trains some trials side by side, see `Parallel.compiled_step`."""
         return self.parallel.compiled_step(self._stack(rows), self._clips)
 
-    def compile(self, rows: Sequence[Row], size: int, on_compiling: OnCompiling) -> None:
+    def compile(
+        self,
+        rows: Sequence[Row],
+        size: int,
+        on_compiling: OnCompiling,
+        when_traced: Callable[[], None] = lambda: None,
+    ) -> None:
         """Compiles side by side all that a wave of `size` of these trials calls, see `train_wave`.
 
         Args:
           rows: of the table of trials, the first of the wave.
           size: trials of a wave.
           on_compiling: called about every second.
+          when_traced: called when all are traced, and this process only waits for the compiler.
         """
         first = rows[:size]
         trials = self._stack([*first, *[first[-1]] * (size - len(first))])
@@ -129,6 +136,7 @@ class Engine:
             for program in self.parallel.programs(trials, self._clips):
                 on_compiling([*waiting.values(), program.name], seconds)
                 waiting[pool.submit(compiled, program, program.lower())] = program.name
+            when_traced()
             while waiting:
                 on_compiling([*waiting.values()], seconds)
                 for done in futures.wait(waiting, 1, futures.FIRST_COMPLETED).done:

@@ -205,27 +205,28 @@ class Parallel:
 
     def compiled_step(self, trials: Trial, clips: Clips) -> jax.stages.Compiled:
         """The program that trains: of an epoch, or of its widest batch."""
-        step, *_ = self._programs(trials, clips, len(self._batches))
+        step, *_ = self._steps_of(trials, clips, len(self._batches))
         return step.lower().compile()
 
-    def programs(self, trials: Trial, clips: Clips) -> list[Program]:
+    def programs(self, trials: Trial, clips: Clips) -> Iterator[Program]:
         """All that a training of these trials calls; compiled, they are not compiled again when it does."""
-        return list(self._programs(trials, clips, self.batches_of(trials)))
+        # Its shapes are needed to trace the others, which takes seconds: it is compiled meanwhile.
+        yield Program('fresh networks', self._init, (trials, clips))
+        yield from self._steps_of(trials, clips, self.batches_of(trials))
+        if not self._whole_epochs:
+            yield Program('the order of clips', self._shuffle, (trials, self._number(0)))
+        yield Program('predictions', self._predict, (self.shapes(trials, clips), trials, clips))
 
-    def _programs(self, trials: Trial, clips: Clips, batches: int) -> Iterator[Program]:
-        """The one first that takes longest to compile, and the most memory."""
+    def _steps_of(self, trials: Trial, clips: Clips, batches: int) -> Iterator[Program]:
+        """Those that train, the widest batch first."""
         number, states = self._number(0), self.shapes(trials, clips)
         if self._whole_epochs:
             yield Program('an epoch', self._epochs(batches), (states, trials, clips, number))
-        else:
-            order = self._shapes(self._shuffle, trials, number)  # in another place it is another program
-            widths = {width for _, width in self._batches[:batches]}
-            for width in sorted(widths, reverse=True):
-                given = (states, trials, clips, order, number, number)
-                yield Program(f'a step of {width} clips', self._steps[width], given)
-            yield Program('the order of clips', self._shuffle, (trials, number))
-        yield Program('fresh networks', self._init, (trials, clips))
-        yield Program('predictions', self._predict, (states, trials, clips))
+            return
+        order = self._shapes(self._shuffle, trials, number)  # in another place it is another program
+        for width in sorted({width for _, width in self._batches[:batches]}, reverse=True):
+            given = (states, trials, clips, order, number, number)
+            yield Program(f'a step of {width} clips', self._steps[width], given)
 
     def _shapes(self, function: Callable, *arguments) -> Any:
         """Shapes, types and places of what `function` returns."""
