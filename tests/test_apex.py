@@ -243,6 +243,7 @@ def test_clips_of_smic_are_found_in_any_spelling(tmp_path, row):
     ],
 )
 @pytest.mark.parametrize('kind', ['xlsx', 'csv', 'semicolons', 'without a header'])
+@pytest.mark.slow
 def test_a_table_is_read_as_a_sheet_is(tmp_path, database, subject, clip, key, kind):
     """Other names of columns, numbers with decimals, a workbook, other columns between and behind."""
     header = ['no.', 'Subject', 'Filename', 'onset_frame', 'Apex Frame', 'Offset', 'label']

@@ -198,6 +198,7 @@ builder.write(tiny, {out!r}, overwrite=True)
 
 
 @pytest.mark.parametrize('name', ['SIGKILL', 'SIGINT'])
+@pytest.mark.slow
 def test_a_build_that_is_killed_leaves_what_was_there(tmp_path, name):
     out = tmp_path / 'out'
     builder.write(release('flow'), out)

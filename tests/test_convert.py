@@ -94,6 +94,7 @@ def converted(capsys, source, out, status=0):
     return command(capsys, '--model', 'ststnet', '--source', source, '--out', out, status=status)
 
 
+@pytest.mark.slow
 def test_there_and_back_is_the_same_bit_for_bit(capsys, torch, source, tmp_path, own_process):
     told = converted(capsys, source, tmp_path / 'ours' / 'ststnet')
     assert told == f'wrote 3 folds of ststnet, variant paper, with 3 classes to {tmp_path}/ours/ststnet\n'
@@ -165,6 +166,7 @@ def exported(capsys, source, out, *options, status=0):
     return command(capsys, *options, status=status)
 
 
+@pytest.mark.slow
 def test_the_networks_of_a_run_predict_the_same_in_pytorch(
     capsys, torch, workdir, small_dataset_dir, tmp_path
 ):
@@ -314,6 +316,7 @@ def test_weights_of_another_model_are_recognised(owner, shapes, asked):
 
 
 @pytest.mark.parametrize('model', models.MODELS)
+@pytest.mark.slow
 def test_every_model_goes_there_and_back_and_is_told_from_the_others(model):
     shapes = {name: tensor.shape for name, tensor in names.tensors(model, 'paper', 4).items()}
     state_dict = filled(shapes)

@@ -113,6 +113,7 @@ def test_hand_count_agrees_with_the_published_one():
 
 
 @pytest.mark.parametrize('variant', PARAMETERS)
+@pytest.mark.slow
 def test_one_attention_acts_where_the_variant_has_it(variant):
     variables, evaluate = network(variant)
     parts = set(variables['params']) - {'fusion', 'fusion_norm', 'classifier'}
@@ -142,6 +143,7 @@ def test_a_network_sees_the_flows_of_its_branches_only(variant):
     assert {name for name in changed if not np.array_equal(changed[name], logits)} == BRANCHES[variant]
 
 
+@pytest.mark.slow
 def test_padding_changes_no_logits_in_training():
     model = build(variant='code', dropout=0.0)
     variables, _ = network('code')

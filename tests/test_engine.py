@@ -72,6 +72,7 @@ def probabilities(wave):
     return wave.predictions.filter(like='prob_').to_numpy()
 
 
+@pytest.mark.slow
 def test_every_clip_is_predicted_by_the_trial_that_left_its_subject_out(stacked, dataset):
     predicted = stacked.predictions
     keys = predicted[['database', 'subject', 'clip']].agg('/'.join, axis=1)
@@ -88,6 +89,7 @@ def test_training_learns(stacked):
 
 
 @pytest.mark.parametrize('place', [0, 2])
+@pytest.mark.slow
 def test_a_trial_in_a_stack_of_8_equals_the_trial_alone(trainer, rows, stacked, tmp_path, place):
     alone = train(trainer, rows[place : place + 1], tmp_path)
     np.testing.assert_allclose(alone.losses[:, 0], stacked.losses[:, place], rtol=TOLERANCE)
@@ -95,6 +97,7 @@ def test_a_trial_in_a_stack_of_8_equals_the_trial_alone(trainer, rows, stacked, 
     np.testing.assert_allclose(probabilities(alone), own.filter(like='prob_').to_numpy(), atol=TOLERANCE)
 
 
+@pytest.mark.slow
 def test_a_trial_does_not_depend_on_its_place_in_the_stack(trainer, rows, stacked, tmp_path):
     turned = train(trainer, rows[::-1], tmp_path)
     one, other = (
@@ -104,12 +107,14 @@ def test_a_trial_does_not_depend_on_its_place_in_the_stack(trainer, rows, stacke
     np.testing.assert_allclose(one, other, atol=TOLERANCE)
 
 
+@pytest.mark.slow
 def test_the_same_run_twice_gives_the_same_predictions(trainer, rows, stacked, tmp_path):
     again = train(trainer, rows, tmp_path)
     np.testing.assert_array_equal(probabilities(again), probabilities(stacked))
     np.testing.assert_array_equal(again.losses, stacked.losses)
 
 
+@pytest.mark.slow
 def test_a_short_wave_is_filled_up_and_what_fills_is_dropped(trainer, rows, stacked, tmp_path):
     short = train(trainer, rows[:6], tmp_path, size=8)
     assert short.losses.shape == (EPOCHS, 6)
@@ -119,6 +124,7 @@ def test_a_short_wave_is_filled_up_and_what_fills_is_dropped(trainer, rows, stac
     )
 
 
+@pytest.mark.slow
 def test_the_left_out_subject_s_clips_change_nothing_in_training(dataset, config, trainer, rows, tmp_path):
     # The subject with the most clips: its fold pads the last batch.
     place = 2
@@ -137,6 +143,7 @@ def test_the_left_out_subject_s_clips_change_nothing_in_training(dataset, config
     jax.tree.map(np.testing.assert_array_equal, one, two)
 
 
+@pytest.mark.slow
 def test_a_trial_that_diverges_is_marked_and_touches_no_other(trainer, rows, stacked, tmp_path):
     wild = [row | ({'learning_rate': 1e30} if k == 5 else {}) for k, row in enumerate(rows)]
     wave = train(trainer, wild, tmp_path)
@@ -147,6 +154,7 @@ def test_a_trial_that_diverges_is_marked_and_touches_no_other(trainer, rows, sta
     np.testing.assert_array_equal(probabilities(wave), others.filter(like='prob_').to_numpy())
 
 
+@pytest.mark.slow
 def test_a_resumed_wave_equals_an_uninterrupted_one(trainer, rows, stacked, tmp_path):
     def die(done, losses):
         del losses
@@ -162,6 +170,7 @@ def test_a_resumed_wave_equals_an_uninterrupted_one(trainer, rows, stacked, tmp_
     np.testing.assert_array_equal(resumed.losses, stacked.losses)
 
 
+@pytest.mark.slow
 def test_a_wave_whose_last_checkpoint_is_damaged_goes_on_from_the_one_before(trainer, rows, tmp_path):
     def die(done, losses):
         del losses
@@ -184,6 +193,7 @@ def test_a_wave_whose_last_checkpoint_is_damaged_goes_on_from_the_one_before(tra
     np.testing.assert_array_equal(resumed.losses, whole.losses)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_another_config_is_refused(trainer, rows, tmp_path):
     train(trainer, rows, tmp_path, identity={'config': 'one', 'trials': [0]})
     with pytest.raises(InputError, match=r'another run \(other config\)'):

@@ -93,6 +93,7 @@ from dualatme_jax.training.engine import Engine
         ('seeds', (), 'one or more'),
     ],
 )
+@pytest.mark.slow
 def test_what_cannot_be_used_is_named(small_dataset_dir, tmp_path, field, value, says):
     config = cd.get_config()
     config.data.path = str(small_dataset_dir)
@@ -167,6 +168,7 @@ def test_the_picture_of_a_sweep_names_its_point(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize('name', ['results.json', 'sweep.md', 'confusion.png'])
+@pytest.mark.slow
 def test_a_report_that_fails_leaves_the_predictions_and_says_how_to_make_it_anew(tmp_path, name):
     swept = sweep.points(SWEPT)
     ledger = tiny_run.trained(tmp_path, swept)
@@ -209,6 +211,7 @@ def test_a_name_that_the_challenge_s_log_cannot_hold_costs_the_log_alone(tmp_pat
     assert not list(tmp_path.glob('challenge_log*'))
 
 
+@pytest.mark.slow
 def test_five_classes_of_other_databases_from_dataset_to_scores(five_class_dataset_dir, tmp_path):
     config = cd.get_config()
     config.data.path = str(five_class_dataset_dir)
@@ -283,6 +286,7 @@ def swept(small_dataset_dir, tmp_path_factory):
     return folder, *run(small(small_dataset_dir, sweep=(GRID, {'loss.name': 'focal'})), folder)
 
 
+@pytest.mark.slow
 def test_a_sweep_s_points_train_in_one_table(swept):
     folder, complete, results, printed = swept
     assert complete
@@ -335,6 +339,7 @@ def test_a_finished_sweep_is_reported_again_and_another_one_refused(swept, small
         run(config, folder)
 
 
+@pytest.mark.slow
 def test_fields_that_change_the_program_split_the_table_and_nested_selection_chooses(
     small_dataset_dir, tmp_path
 ):
@@ -375,6 +380,7 @@ def test_fields_that_change_the_program_split_the_table_and_nested_selection_cho
     assert sum(row['reference'] for row in results['sweep']) == 1
 
 
+@pytest.mark.slow
 def test_a_failed_trial_fails_its_seed_and_point_alone(small_dataset_dir, tmp_path):
     config = small(small_dataset_dir, sweep=({'optimizer.learning_rate': (1e-3, 1e30, 0.01)},))
     complete, results, printed = run(config, tmp_path)
@@ -387,6 +393,7 @@ def test_a_failed_trial_fails_its_seed_and_point_alone(small_dataset_dir, tmp_pa
     assert results['scores']['full']['uf1']['mean'] is not None
 
 
+@pytest.mark.slow
 def test_a_wave_that_is_too_large_is_halved_and_told(small_dataset_dir, tmp_path, monkeypatch):
     sizes = []
     train_wave = Engine.train_wave
@@ -410,6 +417,7 @@ def test_a_wave_that_is_too_large_is_halved_and_told(small_dataset_dir, tmp_path
     assert len(pd.read_csv(tmp_path / 'predictions.csv')) == 2 * 24
 
 
+@pytest.mark.slow
 def test_a_plan_that_is_too_large_to_try_is_halved_and_told(small_dataset_dir, tmp_path, monkeypatch):
     tried = []
 
@@ -458,6 +466,7 @@ def test_a_disk_that_is_too_small_is_told_before_training(small_dataset_dir, tmp
     assert not (tmp_path / 'trials.csv').exists(), 'the folder is not bound to this config'
 
 
+@pytest.mark.slow
 def test_a_sweep_over_datasets_needs_the_same_clips(small_dataset_dir, synthetic_dataset_dir, tmp_path):
     paths = (str(small_dataset_dir), str(synthetic_dataset_dir))
     with pytest.raises(
@@ -484,6 +493,7 @@ def uf1(table):
     return metrics.f1_score(table['label'], table['prediction'], average='macro')
 
 
+@pytest.mark.slow
 def test_one_training_answers_every_selection(kept):
     folder, complete, results, printed = kept
     assert complete
@@ -526,6 +536,7 @@ def test_nested_selection_of_the_epoch_asks_the_other_subjects(kept):
     assert 'left-out subjects: epoch = ' in printed
 
 
+@pytest.mark.slow
 def test_the_leaking_selection_is_marked_wherever_it_is_shown(small_dataset_dir, tmp_path):
     fields = {'selection.name': 'best_on_test', 'selection.every': 1, 'engine.max_trials': 8}
     _, results, printed = run(small(small_dataset_dir, **fields), tmp_path)
@@ -534,6 +545,7 @@ def test_the_leaking_selection_is_marked_wherever_it_is_shown(small_dataset_dir,
     assert results['scores'] == results['selections']['best_on_test']['scores']
 
 
+@pytest.mark.slow
 def test_kept_epochs_survive_an_interruption(small_dataset_dir, tmp_path, monkeypatch):
     config = small(small_dataset_dir, **{'training.epochs': 3, 'selection.every': 1, 'checkpoint.every': 1})
     whole = run(config, tmp_path / 'whole')[1]
@@ -568,6 +580,7 @@ BOARD = (
         (1, MemoryError(), 'MemoryError'),
     ],
 )
+@pytest.mark.slow
 def test_a_leaderboard_reports_all_systems_but_the_one_that_fails_which_goes_on(
     small_dataset_dir, tmp_path, monkeypatch, fails, error, reason
 ):
@@ -646,6 +659,7 @@ def test_what_does_not_go_together_is_refused(small_dataset_dir, tmp_path, field
         run(small(small_dataset_dir, **fields), tmp_path)
 
 
+@pytest.mark.slow
 def test_weights_from_elsewhere_score_each_subject_by_its_own_network(small_dataset_dir, tmp_path):
     fields = {'model.name': 'ststnet', 'model.variant': 'paper', 'checkpoint.keep_weights': True}
     config = small(small_dataset_dir, **fields)

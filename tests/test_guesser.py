@@ -66,6 +66,7 @@ def test_many_clips_of_one_class_are_the_maximum_of_binomials():
 
 
 @pytest.mark.parametrize('best_of', [1, 2, 30])
+@pytest.mark.slow
 def test_it_is_the_guesser_that_draws_and_keeps_the_best(best_of):
     truth = labelled(a='0012', b='00', c='1', d='0120120', o='02', p='1102')
     expected = drawn(truth, best_of, 600)

@@ -358,6 +358,7 @@ def test_any_table_is_rows_and_problems(folder, lines):
     assert all(row.label in found.labels for row in found.rows)
 
 
+@pytest.mark.slow
 def test_from_own_images_to_scores(folder, tmp_path):
     """Own databases and classes, flow of 56 pixels: read, cut into folds, trained, scored, shown."""
     rows = []

@@ -234,6 +234,7 @@ def of_unit(variables, x, mask, *, train):
 
 
 @pytest.mark.parametrize('train', [True, False])
+@pytest.mark.slow
 def test_a_bias_before_a_normalisation_has_the_gradient_zero_in_training(train):
     x, mask = normal(0, 2, 5, 4, 6), np.array([1, 1, 1, 1, 1, 0], np.float32)
     variables = UNIT.init(jax.random.key(0), x, mask=mask, train=False)
@@ -253,6 +254,7 @@ def test_a_bias_before_a_normalisation_has_the_gradient_zero_in_training(train):
         assert abs(value - other) > 1e-3
 
 
+@pytest.mark.slow
 def test_bfloat16_is_what_maps_are_kept_in_on_a_gpu_and_not_statistics_or_gradients(monkeypatch):
     monkeypatch.setattr(jax, 'default_backend', lambda: 'gpu')
     x, mask = normal(0, 2, 8, 8, 6), np.ones(6, np.float32)

@@ -112,6 +112,7 @@ def assert_trials_close(found, geometry):
 
 @pytest.mark.parametrize('geometry', GEOMETRIES)
 @pytest.mark.parametrize('name', WAYS)
+@pytest.mark.slow
 def test_stacked_trials_are_xla_s_one_by_one(name, geometry):
     sizes, taps, options = GEOMETRIES[geometry]
     with lowering.use(name):
@@ -121,6 +122,7 @@ def test_stacked_trials_are_xla_s_one_by_one(name, geometry):
 
 @pytest.mark.parametrize('geometry', ['row, all', 'square', 'volume'])
 @pytest.mark.parametrize('name', WAYS)
+@pytest.mark.slow
 def test_one_trial_is_xla_s(name, geometry):
     sizes, taps, options = GEOMETRIES[geometry]
     x, kernel = arguments(sizes, taps)
@@ -202,6 +204,7 @@ axes = strategies.tuples(
 
 @hypothesis.given(strategies.lists(axes, min_size=1, max_size=2))
 @hypothesis.settings(derandomize=True, max_examples=10, deadline=None, database=None)
+@pytest.mark.slow
 def test_tiles_of_every_edge_are_xla_s(drawn):
     sizes, taps, strides, dilation, padding, edges = zip(*drawn, strict=True)
     geometry = tuple(

@@ -14,6 +14,7 @@ WAYS = ['tile', 'im2col', 'row', 'unrolled', 'grouped', 'tiles of 2']
 
 
 @pytest.mark.parametrize('wide', [False, True])
+@pytest.mark.slow
 def test_the_command_writes_a_row_a_convolution_a_way_and_a_number_of_trials(
     tmp_path, monkeypatch, capsys, wide
 ):

@@ -54,6 +54,7 @@ def finished(arguments, tmp_path_factory):
     return workdir, process.stdout
 
 
+@pytest.mark.slow
 def test_it_leaves_what_the_readme_promises(finished):
     workdir, printed = finished
     names = {path.name for path in workdir.iterdir()} - {'.lock'}
@@ -112,6 +113,7 @@ def test_trials_are_listed_with_their_outcome(finished):
     assert trials['loss'].gt(0).all()
 
 
+@pytest.mark.slow
 def test_the_score_command_finds_the_same(finished):
     workdir, _ = finished
     expected = json.loads((workdir / 'results.json').read_text())['per_seed'][0]
@@ -131,6 +133,7 @@ def test_the_score_command_finds_the_same(finished):
         assert json.loads(out.read_text())['per_seed'][0] == expected
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_reported_and_not_trained_again(finished, arguments):
     workdir, printed = finished
     before = (workdir / 'predictions.csv').read_bytes(), (workdir / 'results.json').read_bytes()
@@ -143,6 +146,7 @@ def test_a_finished_run_is_reported_and_not_trained_again(finished, arguments):
     assert printed.splitlines()[-8:] == again.stdout.splitlines()[-8:]
 
 
+@pytest.mark.slow
 def test_a_row_that_is_lost_from_a_finished_run_comes_back_from_its_waves(finished, arguments):
     path = finished[0] / 'predictions.csv'
     before = path.read_bytes()
@@ -161,6 +165,7 @@ def test_another_config_in_the_same_workdir_is_refused(finished, arguments):
     assert 'Traceback' not in process.stderr
 
 
+@pytest.mark.slow
 def test_a_killed_run_continues_to_the_same_predictions(finished, arguments, tmp_path):
     workdir = tmp_path / 'killed'
     process = subprocess.Popen(
@@ -318,6 +323,7 @@ def test_the_other_commands_end_by_2_when_called_wrongly(module, arguments, caps
     assert 'usage:' in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_diverged_trial_is_reported_and_its_seed_not_scored(arguments, tmp_path):
     flags = ['--config.optimizer.learning_rate=1e30', '--config.training.epochs=2']
     one_seed = [flag for flag in arguments if 'seeds' not in flag]

@@ -50,6 +50,7 @@ def shapes(model):
 
 
 @pytest.mark.parametrize(('name', 'variant'), PARAMETERS)
+@pytest.mark.slow
 def test_parameters_are_those_counted_by_hand(name, variant):
     output, variables = shapes(build(name, variant=variant))
     assert sum(leaf.size for leaf in jax.tree.leaves(variables['params'])) == PARAMETERS[name, variant]
@@ -186,6 +187,7 @@ def test_attention_that_is_the_same_at_all_places_is_finite():
 
 
 @pytest.mark.parametrize('name', models.MODELS)
+@pytest.mark.slow
 def test_under_bfloat16_what_is_trained_and_what_comes_out_stays_float32(name, monkeypatch):
     monkeypatch.setattr(jax, 'default_backend', lambda: 'gpu')  # a CPU keeps no maps in bfloat16
     model, flow = build(name), np.zeros((2, *schema.FLOW_SHAPE), np.float32)

@@ -78,6 +78,7 @@ def test_ties_go_to_the_point_that_appears_first():
 
 @settings(derandomize=True, max_examples=15, deadline=None)
 @given(st.data())
+@pytest.mark.slow
 def test_what_is_predicted_of_a_subject_never_changes_its_choice(data):
     outer, inner = sweep(clips(), (0.0, 0.1, 1.0))
     chosen = nested.choose(inner, [FIELD])
@@ -96,6 +97,7 @@ def test_what_is_predicted_of_a_subject_never_changes_its_choice(data):
     assert sorted(kept['prediction']) == sorted(expected['prediction'])
 
 
+@pytest.mark.slow
 def test_on_noise_the_best_point_is_above_chance_and_the_nested_choice_is_not():
     truth = clips(subjects=10, clips_each=6)
     outer = truth.merge(pd.DataFrame({FIELD: range(30)}), how='cross').assign(seed=0, trial=0)

@@ -47,6 +47,7 @@ def reference_path(reference):
 
 
 @pytest.mark.parametrize(('beta1', 'beta2'), [(0.9, 0.999), (0.0, 0.5), (0.5, 0.0)])
+@pytest.mark.slow
 def test_adam_takes_optax_s_steps(beta1, beta2):
     expected = reference_path(optax.adam(0.1, b1=beta1, b2=beta2))
     np.testing.assert_allclose(path('adam', 0.1, beta1=beta1, beta2=beta2), expected, rtol=1e-4)

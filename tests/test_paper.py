@@ -69,6 +69,7 @@ def test_every_table_holds_the_papers_best_run_at_its_config():
 
 
 @pytest.mark.parametrize('name', paper.TABLES)
+@pytest.mark.slow
 def test_the_papers_cell_stands_beside_ours(name, tmp_path):
     table = predicted(name, seeds=2)
     text = shown(table, name, tmp_path)

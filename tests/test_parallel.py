@@ -110,11 +110,13 @@ def assert_same(found, expected, tolerance=2e-4):
 
 @pytest.mark.parametrize('mapping', devices.MAPPINGS)
 @pytest.mark.parametrize('dispatch', ['step', 'epoch'])
+@pytest.mark.slow
 def test_four_devices_give_what_one_gives(train, rows, one, mapping, dispatch):
     assert_same(train(rows, 4, mapping=mapping, dispatch=dispatch), one)
 
 
 @pytest.mark.parametrize('mapping', devices.MAPPINGS)
+@pytest.mark.slow
 def test_a_table_that_does_not_divide_evenly_is_filled_up(train, rows, mapping):
     wave = train(rows[:6], 4, mapping=mapping)
     assert wave.losses.shape == (EPOCHS, 6)
@@ -122,6 +124,7 @@ def test_a_table_that_does_not_divide_evenly_is_filled_up(train, rows, mapping):
     assert_same(wave, train(rows[:6], 1))
 
 
+@pytest.mark.slow
 def test_a_run_continues_on_another_number_of_devices(train, rows, one):
     train(rows, 4, epochs=2, resume=True)
     assert_same(train(rows, 2, resume=True), one)
@@ -139,11 +142,13 @@ def test_training_holds_no_collective(dataset, rows, mapping, dispatch):
 
 @pytest.mark.parametrize('lowering', sorted(LOWERINGS.keys() - {'auto'}))
 @pytest.mark.parametrize('mapping', devices.MAPPINGS)
+@pytest.mark.slow
 def test_every_lowering_trains_the_same_networks(train, rows, one, lowering, mapping):
     assert_same(train(rows, 4, mapping=mapping, lowering=lowering), one)
 
 
 @pytest.mark.parametrize('dispatch', ['step', 'epoch'])
+@pytest.mark.slow
 def test_batches_without_a_clip_are_left_out_and_change_nothing(dataset, train, dispatch, monkeypatch):
     table = trials.table(dataset, seeds=(3,), points=[HYPERPARAMETERS], parts=2)
     held_out = trials.most_held_out(table, dataset)
@@ -171,6 +176,7 @@ def test_batches_without_a_clip_are_left_out_and_change_nothing(dataset, train, 
     jax.tree.map(np.testing.assert_array_equal, found.variables, whole.variables)
 
 
+@pytest.mark.slow
 def test_a_precision_changes_what_it_says_and_no_more(train, rows, one):
     rounded = train(rows, 1, precision='bfloat16')
     assert not np.allclose(one.losses, rounded.losses, rtol=1e-4)
@@ -224,6 +230,7 @@ def test_compiled_programs_are_kept_or_it_is_told_why_not(tmp_path, monkeypatch)
         jax.config.update('jax_persistent_cache_min_compile_time_secs', least)
 
 
+@pytest.mark.slow
 def test_a_wave_continues_where_it_is_filled_up_to_another_length(train, rows):
     train(rows[:7], 4, epochs=2, resume=True)
     assert_same(train(rows[:7], 1, resume=True), train(rows[:7], 1))

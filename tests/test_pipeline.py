@@ -64,6 +64,7 @@ def files(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
+@pytest.mark.slow
 def test_a_release_becomes_a_dataset_that_training_reads(samm, tmp_path, capsys):
     assert build(samm, tmp_path / 'out') == 0
     out, err = capsys.readouterr()
@@ -89,6 +90,7 @@ def test_a_release_becomes_a_dataset_that_training_reads(samm, tmp_path, capsys)
     assert data.origin == 'samm; puzzled flow (EM): computed on puzzled frames'
 
 
+@pytest.mark.slow
 def test_the_flow_is_the_true_one(samm, tmp_path):
     """Mean endpoint error below 0.15 pixels at 224x224, all of it: alignment, flow, storing."""
     assert build(samm, tmp_path / 'out', '--flow', 'tvl1', '--encoding', 'raw', '--size', '224') == 0
@@ -158,6 +160,7 @@ def test_the_puzzled_flow_may_be_cut(samm, tmp_path):
     assert (np.diag(alike) < 1).all()
 
 
+@pytest.mark.slow
 def test_any_number_of_workers_and_any_cache_give_the_same_bytes(samm, tmp_path):
     views = ('--view', 'flow', 'clip')
     for name, workers in (('one', 1), ('four', 4), ('warm', 2)):
@@ -178,6 +181,7 @@ def test_a_warm_cache_computes_no_flow(samm, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(('name', 'status'), [('SIGINT', 130), ('SIGTERM', 130), ('SIGKILL', -9)])
+@pytest.mark.slow
 def test_a_build_that_was_stopped_goes_on(samm, tmp_path, name, status):
     out, cache = tmp_path / 'out', tmp_path / '.cache/flow'
     command = arguments(samm, '--out', str(out), '--workers', '2')

@@ -70,6 +70,7 @@ def prediction_tables(draw):
 
 @settings(max_examples=30, deadline=None)
 @given(drawn=prediction_tables())
+@pytest.mark.slow
 def test_a_table_survives_the_file(path, drawn):
     table, classes = drawn
     predictions.write(table, path)

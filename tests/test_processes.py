@@ -105,6 +105,7 @@ def assert_named(found, dead):
     assert 'the same command continues from the last checkpoint' in outputs[1 - dead]
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_is_named_by_the_other_which_ends(killed):
     assert_named(killed[1][0], 1)
 
@@ -122,6 +123,7 @@ def test_the_first_process_alone_talks(killed):
     assert [line for line in other.splitlines() if not line.startswith('[Gloo]')] == []
 
 
+@pytest.mark.slow
 def test_two_processes_give_what_one_gives(killed, alone):
     two = killed[0]
     one, other = (pd.read_csv(folder / 'predictions.csv') for folder in (alone, two))
@@ -217,6 +219,7 @@ def test_the_first_process_is_named_too(tmp_path):
         ),
     ],
 )
+@pytest.mark.slow
 def test_a_process_that_refuses_ends_all_with_its_reason(tmp_path, body, says):
     statuses, outputs = agreeing(body + 'processes.exchanged(None)\n', tmp_path)
     assert statuses == [3, 2]

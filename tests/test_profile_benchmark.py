@@ -60,6 +60,7 @@ class Tiny(nn.Module):
         return Output(nn.Dense(3)((flow + flow_puzzled).mean((1, 2))))
 
 
+@pytest.mark.slow
 def test_a_row_is_what_an_epoch_has_of_a_kind(monkeypatch):
     original = workload.training
     tiny = dataclasses.replace(original(workload.random_clips()), model=lambda given: Tiny())

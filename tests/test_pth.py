@@ -112,6 +112,7 @@ def test_bfloat16_keeps_its_bits(weights):
     np.testing.assert_array_equal(found.astype(np.float32), half.float())
 
 
+@pytest.mark.slow
 def test_a_whole_network_is_refused_with_the_line_that_saves_its_state_dict(tmp_path, weights):
     """The line is run as it stands, on a class that lies beside the files, and on a checkpoint."""
     (tmp_path / 'me_model.py').write_text('import torch\nclass Net(torch.nn.Linear): pass\n')

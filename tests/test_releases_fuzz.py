@@ -123,6 +123,7 @@ def write(folder, name: str, header: list, table: dict):
 @pytest.mark.parametrize(('release', 'option'), SHEETS)
 @settings(max_examples=25, deadline=None, derandomize=True)
 @given(table=tables)
+@pytest.mark.slow
 def test_any_table_gives_a_survey_or_an_error(sources, release, option, table):
     header, name = SHEETS[release, option]
     path = write(sources, name, header, table)

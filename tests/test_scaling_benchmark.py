@@ -32,6 +32,7 @@ def tiny(monkeypatch):
 
 
 @pytest.mark.usefixtures('tiny')
+@pytest.mark.slow
 def test_the_command_writes_a_row_a_number_of_trials(tmp_path):
     file, picture = tmp_path / 'found.json', tmp_path / 'found.png'
     arguments = [

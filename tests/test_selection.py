@@ -97,6 +97,7 @@ def test_the_points_of_a_sweep_are_selected_one_by_one():
 
 @settings(derandomize=True, max_examples=25, deadline=None)
 @given(st.data())
+@pytest.mark.slow
 def test_every_selection_holds_each_clip_once_and_none_beats_the_leaking_one(data):
     truth = clips(data.draw(st.integers(2, 5)), data.draw(st.integers(1, 4)))
     epochs = sorted(data.draw(st.sets(st.integers(1, 50), min_size=1, max_size=5)))

@@ -45,6 +45,7 @@ def test_its_folds_are_two_of_each_database():
     assert kept['point'].tolist() == [0] * 4 + [1] * 4
 
 
+@pytest.mark.slow
 def test_it_is_marked_and_its_workdir_is_not_that_of_a_full_run(small_dataset_dir, tmp_path):
     config = config_of(
         **{

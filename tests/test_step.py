@@ -58,6 +58,7 @@ def test_every_step_of_every_epoch_drops_other_values(losses):
     assert len(set(losses.values())) == 9
 
 
+@pytest.mark.slow
 def test_a_batch_wider_than_what_is_left_is_the_batch_of_what_is_left():
     class Network(nn.Module):
         @nn.compact

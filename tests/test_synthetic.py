@@ -18,6 +18,7 @@ def data(synthetic_dataset_dir):
     return dataset.load(synthetic_dataset_dir)
 
 
+@pytest.mark.slow
 def test_it_has_the_shape_of_the_composite(data):
     share = np.bincount(data.label) / data.size
     np.testing.assert_allclose(share, (0.57, 0.25, 0.19), atol=0.03)

@@ -373,6 +373,7 @@ def dirty(tmp_path_factory):
     return folder, [dict(zip(header, row, strict=True)) for row in record]
 
 
+@pytest.mark.slow
 def test_every_fault_is_there_and_recorded(dirty):
     folder, record = dirty
     faults = {entry['what']: entry for entry in record if entry['kind'] == 'fault'}
@@ -433,6 +434,7 @@ def test_every_bad_habit_is_there_and_recorded(dirty):
             assert line[8] in EMOTIONS['casme2'].split()
 
 
+@pytest.mark.slow
 def test_a_fault_hits_one_clip_alone(tmp_path):
     """Clips of CAS(ME)3 share folders."""
     synthesize('casme3', tmp_path / 'casme3', subjects=2, frames_per_clip=3, dirty=True, workers=2)

@@ -183,6 +183,7 @@ def test_what_cannot_be_measured_is_refused(argument, message, sides, capsys):
     assert not sides
 
 
+@pytest.mark.slow
 def test_a_small_system_is_trained_by_both_sides(tmp_path):
     file = tmp_path / 'found.json'
     arguments = ['--systems=off_apexnet', '--folds=2', '--epochs=1', '--rounds=1', f'--json={file}']

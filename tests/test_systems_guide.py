@@ -29,6 +29,7 @@ def added(monkeypatch):
     return found['wide_flow']
 
 
+@pytest.mark.slow
 def test_the_system_of_the_guide_trains_beside_the_others(added, small_dataset_dir, tmp_path):
     config = cd.get_config()
     config.data.path = str(small_dataset_dir)

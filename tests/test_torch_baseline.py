@@ -126,6 +126,7 @@ def test_its_logits_and_features_are_ours(network):
         np.testing.assert_allclose(found, ours, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_training_step_has_our_loss_gradients_and_statistics(network):
     labels = batch()[2]
     config = cd.get_config()

@@ -76,6 +76,7 @@ def assert_same(ours, theirs, shape):
 
 
 @pytest.mark.parametrize('layer', LAYERS)
+@pytest.mark.slow
 def test_a_layer_and_its_gradient_are_pytorch_s(layer):
     assert_same(*LAYERS[layer])
 
@@ -92,6 +93,7 @@ def test_a_layer_and_its_gradient_are_pytorch_s(layer):
     ids=str,
 )
 @pytest.mark.parametrize('use_bias', [True, False], ids=['bias', 'no bias'])
+@pytest.mark.slow
 def test_a_convolution_is_pytorch_s(size, options, use_bias):
     random = np.random.default_rng(2)
     kernel = random.normal(size=(size, size, 2, 3)).astype(np.float32) / size

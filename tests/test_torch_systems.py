@@ -87,6 +87,7 @@ ELSEWHERE = {('resnet18', 'paper'), ('dual_atme', 'paper'), ('rcn_f', 'paper')}
 
 
 @pytest.mark.parametrize('system', [key for key in SYSTEMS if key not in ELSEWHERE], ids='-'.join)
+@pytest.mark.slow
 def test_a_training_step_is_pytorch_s(system):
     network, variables = ours(system)
     cotangent = np.random.default_rng(2).normal(size=(BATCH, 3)).astype(np.float32)
@@ -125,6 +126,7 @@ def test_a_training_step_is_pytorch_s(system):
 
 
 @pytest.mark.parametrize('system', SYSTEMS, ids='-'.join)
+@pytest.mark.slow
 def test_evaluation_is_pytorch_s(system):
     network, variables = ours(system)
     found = jax.jit(functools.partial(network.apply, train=False))(

@@ -72,6 +72,7 @@ def kept(folder):
 
 
 @pytest.mark.parametrize('dispatch', ['step', 'epoch'])
+@pytest.mark.slow
 def test_what_was_traced_is_not_traced_again_and_gives_the_same(folder, dispatch):
     expected = trained(dataclasses.replace(SMALL, name=''), dispatch=dispatch)
     assert kept(folder) == [], 'of a training without a name nothing is kept'
@@ -84,6 +85,7 @@ def test_what_was_traced_is_not_traced_again_and_gives_the_same(folder, dispatch
 @pytest.mark.parametrize(
     'change', ['name', 'precision', 'lowering', 'trials', 'setting', 'source', 'library']
 )
+@pytest.mark.slow
 def test_what_could_change_a_program_makes_it_another(folder, monkeypatch, change):
     trained()
     before, options, training = kept(folder), {}, SMALL
@@ -123,6 +125,7 @@ def test_a_file_that_is_not_as_it_was_written_is_traced_anew(folder):
     assert kept(folder) == sorted(before)
 
 
+@pytest.mark.slow
 def test_a_folder_that_cannot_be_written_costs_nothing_but_time(folder):
     folder.touch()
     np.testing.assert_array_equal(trained(), trained(dataclasses.replace(SMALL, name='')))

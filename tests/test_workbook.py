@@ -115,6 +115,7 @@ def books(tmp_path_factory):
     end=st.floats(0.1, 1),
     bytes_=st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), max_size=20),
 )
+@pytest.mark.slow
 def test_damaged_workbooks_are_errors(books, old, end, bytes_):
     content = bytearray(books[old])
     for place, value in bytes_:
