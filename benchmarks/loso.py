@@ -39,8 +39,8 @@ from ml_collections import ConfigDict
 from rich.console import Console
 
 from benchmarks import machine, workload
-from dualatme_jax import dataset as dataset_lib
-from dualatme_jax.dataset import Dataset
+from dualatme_jax.data import dataset as dataset_lib
+from dualatme_jax.data.dataset import Dataset
 from dualatme_jax.errors import InputError
 
 OURS, PYTORCH = 'ours', 'pytorch'
@@ -119,7 +119,7 @@ def ours(work: Work) -> dict[str, Any]:
     """Our side: the engine on all folds, in waves of the size that a run would choose."""
     import jax
 
-    from dualatme_jax import waves
+    from dualatme_jax.run import waves
     from dualatme_jax.training import devices
 
     devices.one_a_core()

@@ -21,7 +21,7 @@ from configs import (
     ststnet,
 )
 from dualatme_jax import schema
-from dualatme_jax.dataset import Dataset
+from dualatme_jax.data.dataset import Dataset
 
 if TYPE_CHECKING:
     from dualatme_jax.training.engine import Engine, OnEpoch
@@ -76,14 +76,14 @@ def random_clips() -> Dataset:
 
 def training(dataset: Dataset, settings: ConfigDict = CONFIG) -> 'Training':
     """The training of one trial, by a system's config."""
-    from dualatme_jax import groups  # loads JAX, which the other side of a comparison does without
+    from dualatme_jax.run import groups  # loads JAX, which the other side of a comparison does without
 
     return groups.make_training(settings, dataset.labels)
 
 
 def rows(dataset: Dataset, number: int, settings: ConfigDict = CONFIG) -> list[Mapping[str, Any]]:
     """The first rows of the table of trials: every subject left out, with as many seeds as it takes."""
-    from dualatme_jax import groups
+    from dualatme_jax.run import groups
     from dualatme_jax.training import trials
 
     subjects = len(np.unique(dataset.subjects))

@@ -17,8 +17,9 @@ from data_prep import cells, sheet
 from data_prep.clip import Clip
 from data_prep.regions import Box
 from data_prep.releases import casme2, mmew, samm, smic
-from dualatme_jax import schema, workbook
+from dualatme_jax import schema
 from dualatme_jax.errors import InputError
+from dualatme_jax.outside import workbook
 
 CHOICES = ('table', 'sheet', 'middle', 'spotted')
 COLUMNS = (schema.SUBJECT, schema.CLIP, schema.ONSET, schema.APEX, schema.OFFSET)

@@ -35,9 +35,9 @@ from data_prep.views.clip import ClipView
 from data_prep.views.flow import FlowView
 from data_prep.views.look import Look
 from dualatme_jax import schema
+from dualatme_jax.data.names import known_first
 from dualatme_jax.errors import InputError
 from dualatme_jax.files import expanded, open_regular
-from dualatme_jax.names import known_first
 
 MEGC2019_CD = 'megc2019_cd'
 LEAST_PADDED = 0.01  # of the aligned face: less is not worth a word

@@ -16,7 +16,8 @@ from tensorflow_datasets.core import dataset_info, example_serializer
 
 from data_prep import images
 from data_prep.example import Example
-from dualatme_jax import names, schema, scratch
+from dualatme_jax import schema, scratch
+from dualatme_jax.data import names
 from dualatme_jax.errors import InputError
 from dualatme_jax.files import CHECKSUMS, expanded, write_checksums
 

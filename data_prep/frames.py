@@ -15,9 +15,9 @@ import cv2
 import numpy as np
 
 from data_prep import images
-from dualatme_jax import guarded
 from dualatme_jax.errors import InputError
 from dualatme_jax.files import open_regular, sha256
+from dualatme_jax.outside import guarded
 
 MOST_FRAMES = 2**20  # of a video: three hours at 100 a second
 

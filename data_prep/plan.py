@@ -11,8 +11,10 @@ from data_prep.clip import NO_APEX, NO_ONSET, Clip, Exclusion, Problem, Survey
 from data_prep.frames import Images
 from data_prep.prepared import ApexRule
 from data_prep.protocols import Protocol
-from dualatme_jax import challenge_list, names, schema
+from dualatme_jax import schema
+from dualatme_jax.data import names
 from dualatme_jax.errors import InputError
+from dualatme_jax.outside import challenge_list
 
 # Where an onset comes from: the sheet, or the first frame that is there if that of the onset is missing.
 ONSETS = ('sheet', 'first-there')

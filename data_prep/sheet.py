@@ -14,10 +14,10 @@ from typing import Any
 
 from data_prep import cells
 from data_prep.folders import Tree
-from dualatme_jax import workbook
 from dualatme_jax.errors import InputError
 from dualatme_jax.files import open_regular, read_bytes
-from dualatme_jax.workbook import Worksheet
+from dualatme_jax.outside import workbook
+from dualatme_jax.outside.workbook import Worksheet
 
 # field -> the headers under which the column is known, the official one first.
 Columns = Mapping[str, Sequence[str]]

@@ -17,8 +17,10 @@ import traceback
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
-from dualatme_jax import config_file, fields, files, sweep, versions
+from dualatme_jax import files
 from dualatme_jax.errors import InputError, of_system, printable
+from dualatme_jax.machines import versions
+from dualatme_jax.run import config_file, fields, sweep
 
 KEPT = 'What was computed up to the last checkpoint is kept; when this is mended, the same command goes on'
 
@@ -61,7 +63,8 @@ def main(argv: list[str]) -> None:
     for note in versions.unsupported():
         print(note, file=sys.stderr)
     gc.disable()  # nothing of what is imported becomes garbage
-    from dualatme_jax import experiment, processes  # takes seconds, which --help need not wait for
+    from dualatme_jax.machines import processes  # takes seconds, which --help need not wait for
+    from dualatme_jax.run import experiment
     from dualatme_jax.training import devices
 
     gc.freeze()

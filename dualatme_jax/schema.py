@@ -1,6 +1,6 @@
 """What a dataset holds: keys, shapes, label sets and names. Standard library only.
 
-`data_prep` writes it, `dualatme_jax.dataset` reads it, and the reports speak its words.
+`data_prep` writes it, `dualatme_jax.data.dataset` reads it, and the reports speak its words.
 """
 
 # The databases, in the order in which tables show them.

@@ -33,7 +33,7 @@ def pytest_unconfigure(config):
 @pytest.fixture(scope='module')
 def workbooks_in_this_process():
     """Workbooks are read without a process for each, for tests of what stands in them."""
-    from dualatme_jax import guarded
+    from dualatme_jax.outside import guarded
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(guarded, 'call', lambda function, *arguments, **limits: function(*arguments))

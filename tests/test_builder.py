@@ -14,7 +14,8 @@ from data_prep.example import Example
 from data_prep.views import flow as flow_view
 from data_prep.views.apex import ApexView
 from data_prep.views.clip import ClipView
-from dualatme_jax import dataset, schema, scratch
+from dualatme_jax import schema, scratch
+from dualatme_jax.data import dataset
 from dualatme_jax.errors import InputError
 
 APEX = ApexView(face_size=32)

@@ -16,8 +16,10 @@ from hypothesis import strategies as st
 from data_prep import __main__ as command
 from data_prep import builder, regions
 from data_prep.releases import flow_images
-from dualatme_jax import challenge_list, dataset, schema
+from dualatme_jax import schema
+from dualatme_jax.data import dataset
 from dualatme_jax.errors import InputError
+from dualatme_jax.outside import challenge_list
 
 REAL = pathlib.Path(__file__).parents[2] / 'shared' / 'data' / 'megc2019_flow28'
 

@@ -19,9 +19,11 @@ from configs import ststnet
 from data_prep import __main__ as command
 from data_prep import regions
 from data_prep.releases import images
-from dualatme_jax import dataset, experiment, schema
+from dualatme_jax import schema
+from dualatme_jax.data import dataset
 from dualatme_jax.errors import InputError
 from dualatme_jax.report import predictions
+from dualatme_jax.run import experiment
 
 REAL = pathlib.Path(__file__).parents[2] / 'shared' / 'data' / 'megc2019_flow28'
 HEADER = 'database,subject,clip,label,path'

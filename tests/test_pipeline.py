@@ -24,7 +24,8 @@ from data_prep.frames import Images
 from data_prep.prepared import ApexRule
 from data_prep.synthetic import truth
 from data_prep.synthetic.release import synthesize
-from dualatme_jax import dataset, schema
+from dualatme_jax import schema
+from dualatme_jax.data import dataset
 from dualatme_jax.errors import InputError
 
 

@@ -9,7 +9,8 @@ from sklearn.svm import SVC
 from data_prep import __main__ as command
 from data_prep import regions
 from data_prep.synthetic import action_units, embedded
-from dualatme_jax import dataset, schema
+from dualatme_jax import schema
+from dualatme_jax.data import dataset
 from dualatme_jax.errors import InputError
 
 

@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 from rich.console import Console
 
-from dualatme_jax import collect, schema, waves
-from dualatme_jax.dataset import Dataset
-from dualatme_jax.ledger import Ledger
+from dualatme_jax import schema
+from dualatme_jax.data.dataset import Dataset
+from dualatme_jax.run import collect, waves
+from dualatme_jax.run.trial_table import TrialTable
 from dualatme_jax.training.engine import Wave
 
 CLIPS = [('casme2', 'sub01', 'a'), ('casme2', 'NA', 'b'), ('smic', 's1', 'c'), ('samm', '006', 'd e')]
@@ -40,10 +41,10 @@ def table(swept):
 
 
 def trained(folder, swept, *, failed=(), epochs=1):
-    """Leaves a run of one trial a wave that has ended; all its predictions are right. Returns its ledger."""
+    """Leaves a run, ended, with one trial a wave; all predictions are right. Returns its table of trials."""
     trials = table(swept)
-    ledger = Ledger.create(folder / 'trials.csv', trials)
-    ledger.plan(0, 1)
+    trial_table = TrialTable.create(folder / 'trials.csv', trials)
+    trial_table.plan(0, 1)
     for row in trials.to_dict('records'):
         trial, label = row['trial'], DATASET.label[row['fold']]
         well = [
@@ -54,13 +55,13 @@ def trained(folder, swept, *, failed=(), epochs=1):
         rows = pd.DataFrame([] if trial in failed else well, columns=columns)
         wave = Wave(rows, np.ones((2, 1)), np.array([2 * (trial in failed)]), 0.5, {})
         waves.keep(wave, folder / 'waves' / f'wave_{trial:03d}', weights=False)
-        ledger.close_wave(trial, wave)
-    collected(ledger, swept, folder)
-    return ledger
+        trial_table.close_wave(trial, wave)
+    collected(trial_table, swept, folder)
+    return trial_table
 
 
-def collected(ledger, swept, folder, **options):
+def collected(trial_table, swept, folder, **options):
     """Collects the predictions; returns what was printed."""
     console = Console(file=io.StringIO(), width=200, markup=False, highlight=False)
-    collect.collect(ledger, swept, DATASET, folder, console, **options)
+    collect.collect(trial_table, swept, DATASET, folder, console, **options)
     return console.file.getvalue()

@@ -19,9 +19,9 @@ from data_prep.folders import Folder, Tree
 from data_prep.releases import annotations, attach
 from data_prep.releases.annotations import Findings
 from data_prep.sheet import Row, Table
-from dualatme_jax import workbook
 from dualatme_jax.errors import InputError
-from dualatme_jax.workbook import Worksheet
+from dualatme_jax.outside import workbook
+from dualatme_jax.outside.workbook import Worksheet
 
 DATABASE = 'casme_sq'
 FIELDS = ('subject', 'clip', 'onset', 'apex', 'offset', 'action_units', 'emotion', 'type')

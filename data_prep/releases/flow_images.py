@@ -23,9 +23,9 @@ from data_prep.images import png_header
 from data_prep.landmarks import template
 from data_prep.views import flow as flow_view
 from dualatme_jax import schema
-from dualatme_jax.challenge_list import Row, read_list
 from dualatme_jax.errors import InputError
 from dualatme_jax.files import expanded, read_bytes
+from dualatme_jax.outside.challenge_list import Row, read_list
 
 _RGB = 2  # PNG's colour type
 _FOLD = re.compile(r'(\A|_)(train|test)\Z', re.IGNORECASE)

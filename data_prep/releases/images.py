@@ -22,9 +22,11 @@ from data_prep.example import Example
 from data_prep.landmarks import template
 from data_prep.releases import flow_images
 from data_prep.views import flow as flow_view
-from dualatme_jax import names, schema, workbook
+from dualatme_jax import schema
+from dualatme_jax.data import names
 from dualatme_jax.errors import InputError
 from dualatme_jax.files import expanded
+from dualatme_jax.outside import workbook
 
 COLUMNS = (schema.DATABASE, schema.SUBJECT, schema.CLIP, schema.LABEL, 'path')
 ONSET_PATH = 'onset_path'

@@ -25,9 +25,10 @@ from data_prep.synthetic import action_units, dirt, sheets
 from data_prep.synthetic.layout import Layout, Listed, Row
 from data_prep.synthetic.layouts import casme2, casme3, deception, samm, smic
 from data_prep.synthetic.shoot import Job, shoot, stream
-from dualatme_jax import challenge_list, schema, scratch
+from dualatme_jax import schema, scratch
 from dualatme_jax.errors import InputError
 from dualatme_jax.files import expanded
+from dualatme_jax.outside import challenge_list
 
 LAYOUTS = {module.LAYOUT.database: module.LAYOUT for module in (casme2, smic, samm, casme3, deception)}
 COMPOSITE = 'megc2019_cd'

@@ -8,8 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from dualatme_jax import files, schema, workbook
+from dualatme_jax import files, schema
 from dualatme_jax.errors import InputError
+from dualatme_jax.outside import workbook
 from dualatme_jax.report import challenge_log, predictions, printed_log, results
 
 _RUN, _RESULTS = 'predictions.csv', 'results.json'  # of a run's folder

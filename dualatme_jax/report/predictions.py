@@ -15,7 +15,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import pandas as pd
 
-from dualatme_jax import names, schema
+from dualatme_jax import schema
+from dualatme_jax.data import names
 from dualatme_jax.errors import InputError
 from dualatme_jax.files import read_bytes, replacing
 

@@ -8,8 +8,10 @@ import dataclasses
 import pathlib
 from collections.abc import Mapping, Sequence
 
-from dualatme_jax import challenge_list, names, schema
+from dualatme_jax import schema
+from dualatme_jax.data import names
 from dualatme_jax.errors import InputError
+from dualatme_jax.outside import challenge_list
 from dualatme_jax.report import predictions
 from dualatme_jax.report.given import Given
 
@@ -91,7 +93,7 @@ def of_list(path: pathlib.Path) -> Truth:
 
 def of_dataset(path: pathlib.Path) -> Truth:
     """Reads the labels of a dataset that `data_prep` has built; raises InputError where there is none."""
-    from dualatme_jax import dataset as dataset_lib  # TensorFlow Datasets takes seconds
+    from dualatme_jax.data import dataset as dataset_lib  # TensorFlow Datasets takes seconds
 
     dataset = dataset_lib.load(path)
     people = [

@@ -15,8 +15,9 @@ import numpy as np
 import orbax.checkpoint as ocp
 from flax import traverse_util
 
-from dualatme_jax import files, processes
+from dualatme_jax import files
 from dualatme_jax.errors import InputError
+from dualatme_jax.machines import processes
 from dualatme_jax.training.state import State
 
 

@@ -15,9 +15,10 @@ import jax
 import numpy as np
 import pandas as pd
 
-from dualatme_jax import processes, schema
-from dualatme_jax.dataset import Dataset
+from dualatme_jax import schema
+from dualatme_jax.data.dataset import Dataset
 from dualatme_jax.errors import InputError
+from dualatme_jax.machines import processes
 from dualatme_jax.training import encoding
 from dualatme_jax.training import trials as trials_lib
 from dualatme_jax.training.checkpoint import Progress, WaveCheckpoints

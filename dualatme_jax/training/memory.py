@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 import humanize
 import jax
 
-from dualatme_jax import host_memory
 from dualatme_jax.errors import InputError
+from dualatme_jax.machines import host_memory
 
 GIB = 2**30
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 
-from dualatme_jax.dataset import Dataset
+from dualatme_jax.data.dataset import Dataset
 from dualatme_jax.training.encoding import Encoder
 
 

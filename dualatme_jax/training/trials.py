@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 from flax import struct
 
-from dualatme_jax.dataset import Dataset
+from dualatme_jax.data.dataset import Dataset
 from dualatme_jax.errors import InputError
 
 # Columns of the table that say which trial a row is. Behind them come the swept fields, whose names have a

@@ -1,0 +1,108 @@
+"""Brings weights from PyTorch, one file for each left-out subject, and back.
+
+    python -m dualatme_jax.convert --model ststnet --source STSTNet_Weights --out weights/ststnet
+    python -m dualatme_jax.convert --model ststnet --to-torch --source weights/ststnet --out DIR
+    python -m dualatme_jax.convert --model ststnet --to-torch --source runs/ststnet --out DIR
+
+No code of a file is run. The libraries are imported late: they take seconds, and `--help` should not.
+"""
+
+import argparse
+import sys
+
+from dualatme_jax.errors import InputError, printable
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command; returns its exit status: 0, or 2 for input that cannot be converted."""
+    options = _parser().parse_args(arguments)
+    try:
+        told = _to_torch(options) if options.to_torch else _from_torch(options)
+    except InputError as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 2
+    print(printable(told))
+    return 0
+
+
+def _from_torch(options: argparse.Namespace) -> str:
+    _refuse(options, 'seed', 'point', reason='chooses from a trained run, with --to-torch')
+    from dualatme_jax import scratch
+    from dualatme_jax.files import expanded
+    from dualatme_jax.weights import folds, source
+
+    given, out = expanded(options.source, '--source'), expanded(options.out, '--out')
+    with scratch.new_folder(out) as folder:
+        tensors = folder.parent / 'tensors'
+        tensors.mkdir()
+        found, notes = source.read_folds(given, options.model, options.variant, tensors)
+        folds.save(found, folder)
+    notes.append(
+        f'wrote {len(found.subjects)} folds of {found.model}, variant {found.variant}, with '
+        f'{found.classes} classes to {out}'
+    )
+    return '\n'.join(notes)
+
+
+def _to_torch(options: argparse.Namespace) -> str:
+    _refuse(options, 'variant', reason='is known from --source, with --to-torch')
+    from dualatme_jax import scratch
+    from dualatme_jax.files import expanded
+    from dualatme_jax.run import trained
+    from dualatme_jax.weights import folds, names, pth
+
+    source, out = expanded(options.source, '--source'), expanded(options.out, '--out')
+    if folds.is_one(source):
+        _refuse(options, 'seed', 'point', reason='chooses from a trained run, which --source is not')
+        variant, networks = folds.networks(source, options.model)
+    else:
+        variant, networks = trained.networks(source, options.model, seed=options.seed, point=options.point)
+    written = []
+    with scratch.new_folder(out) as folder:
+        for subject, variables in networks:
+            written.append(folds.file_name(subject))
+            state_dict = names.to_torch(options.model, variables)
+            pth.write(folder / written[-1], state_dict, {'variant': variant})
+    lines = [f'wrote {len(written)} files of {options.model} to {out}, such as {written[0]}']
+    if lacking := names.left_out(options.model, variant):
+        lines.append(
+            f'the published PyTorch code also declares {", ".join(lacking)}, which it never reads: load '
+            'these files there with strict=False'
+        )
+    return '\n'.join(lines)
+
+
+def _refuse(options: argparse.Namespace, *given: str, reason: str) -> None:
+    for option in given:
+        if getattr(options, option) is not None:
+            raise InputError(f'--{option} {reason}; leave it out')
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog='python -m dualatme_jax.convert',
+        description='Weights from PyTorch, one file a subject, as the weights of all folds in one; and back.',
+    )
+    parser.add_argument('--model', required=True, metavar='NAME', help='as config.model.name: ststnet, ...')
+    parser.add_argument(
+        '--variant',
+        metavar='NAME',
+        help='as config.model.variant (default: the one whose tensors these are; of several the one that the '
+        'published PyTorch code computes)',
+    )
+    parser.add_argument(
+        '--source',
+        required=True,
+        metavar='DIR',
+        help='the folder with the weights for each left-out subject, SUBJECT.pth, .pth.tar, .pt, .ckpt or '
+        '.safetensors; with --to-torch a folder that this command wrote, or the workdir of a trained run',
+    )
+    parser.add_argument('--out', required=True, metavar='DIR', help='a folder that is new or empty')
+    parser.add_argument('--to-torch', action='store_true', help='from ours to PyTorch')
+    parser.add_argument('--seed', type=int, metavar='N', help='of a trained run that has several')
+    parser.add_argument('--point', type=int, metavar='N', help='of a trained sweep, as its trials.csv has it')
+    return parser
+
+
+if __name__ == '__main__':
+    sys.exit(main())

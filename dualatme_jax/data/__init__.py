@@ -1,0 +1,1 @@
+"""From a dataset on the disk to arrays, without TensorFlow."""

@@ -1,0 +1,225 @@
+"""Reads a dataset that `data_prep` has built, whole and once, into NumPy arrays. Needs no TensorFlow."""
+
+import collections
+import dataclasses
+import os
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from dualatme_jax import files, schema
+from dualatme_jax.data import names, storage
+from dualatme_jax.data.storage import INFO
+from dualatme_jax.errors import InputError, printable
+from dualatme_jax.machines import host_memory
+
+_FLOWS = (schema.FLOW, schema.FLOW_PUZZLED)
+_NAMES = (schema.DATABASE, schema.SUBJECT, schema.CLIP)
+# Of the flows, what is in memory when they are loaded (records and arrays) or trained on (as float32 too).
+_COPIES = 6
+_SHOWN = 10  # faults of one kind that a message names
+_BUILD = (
+    'Make one from raw releases by '
+    '`python -m data_prep build --release megc2019_cd --source RELEASES --out {out}` (or the name of one), '
+    'from the public flow images by '
+    '`python -m data_prep build --release flow_images --source {images} --out {out}`, '
+    'or a synthetic one by `python -m data_prep build --release synthetic --out {out}`'
+)
+_PICTURES = {'.png', '.jpg', '.jpeg', '.bmp'}
+# A build of several views writes a dataset a view, each in the folder of its name.
+_VIEW = 'flow'
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset:
+    """`N` clips, ordered by database (the schema's in its order, then others by name), subject and clip.
+
+    Attributes:
+      flow: [N, H, W, 3] uint8, the entire face: u, v, strain.
+      flow_puzzled: [N, H, W, 3] uint8, the puzzled face.
+      label: [N] int32, index into `labels`.
+      database: [N] str, one of `schema.DATABASES` or a name of the user's own.
+      subject: [N] str, unique within its database only.
+      clip: [N] str, unique within its database and subject only.
+      labels: the classes; a class's number is its place.
+      metadata: the recipe by which the dataset was made, as `data_prep` wrote it.
+    """
+
+    flow: np.ndarray
+    flow_puzzled: np.ndarray
+    label: np.ndarray
+    database: np.ndarray
+    subject: np.ndarray
+    clip: np.ndarray
+    labels: tuple[str, ...]
+    metadata: dict
+
+    @property
+    def size(self) -> int:
+        """The number of clips, `N`."""
+        return len(self.label)
+
+    @property
+    def origin(self) -> str:
+        """What the input is, in words, to stand wherever a result is shown."""
+        release, made = (
+            self.metadata.get(key, schema.UNKNOWN_TEXT) for key in ('release', schema.FLOW_PUZZLED)
+        )
+        return printable(f'{release}; puzzled flow ({self.regions}): {made}')
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether the clips are rendered, so that no published score can stand beside theirs."""
+        return self.metadata.get('release') == schema.SYNTHETIC
+
+    @property
+    def regions(self) -> str:
+        """Which pair of regions the puzzled face is made of, such as `EM`."""
+        return self.metadata.get('regions', {}).get('pair', schema.UNKNOWN_TEXT)
+
+    @property
+    def subjects(self) -> np.ndarray:
+        """[N] str, `database/subject`: the person, unique over all databases. LOSO leaves out one of them."""
+        pairs = zip(self.database, self.subject, strict=True)
+        return np.array([f'{database}/{subject}' for database, subject in pairs])
+
+
+def difference(one: Dataset, other: Dataset) -> str | None:
+    """How the clips or their labels differ between two datasets, in words; None if they do not."""
+    if one.labels != other.labels:
+        return f'its classes are {", ".join(other.labels)} and not {", ".join(one.labels)}'
+    here, there = (
+        {
+            f'{subject}/{clip}': dataset.labels[label]
+            for subject, clip, label in zip(dataset.subjects, dataset.clip, dataset.label, strict=True)
+        }
+        for dataset in (one, other)
+    )
+    for name in sorted(here.keys() | there.keys()):
+        if here.get(name) != there.get(name):
+            return f'{name} is {there.get(name, "absent")} and not {here.get(name, "absent")}'
+    return None
+
+
+def load(path: str | os.PathLike, *, databases: Sequence[str] = ()) -> Dataset:
+    """Loads the clips of some databases.
+
+    Args:
+      path: the dataset's folder, or one above it if that holds no other dataset but views of the same build.
+      databases: which to keep, each of which must have clips; none named: all.
+
+    Raises:
+      InputError: no dataset there, one that is not whole or has other features, or a database without clips.
+    """
+    folder = _find(files.expanded(path, 'the dataset'))
+    stored = storage.describe(folder, pictures=_FLOWS, texts=_NAMES)
+    _check_memory(stored)
+    storage.check_whole(stored)
+    records = list(storage.records(stored))
+    _check_records(records, folder)
+    _check_databases(records, databases, folder)
+    kept = sorted(
+        (record for record in records if not databases or record[schema.DATABASE] in databases), key=_order
+    )
+    column = {key: [record[key] for record in kept] for key in (*_FLOWS, schema.LABEL, *_NAMES)}
+    return Dataset(
+        flow=np.stack(column[schema.FLOW]),
+        flow_puzzled=np.stack(column[schema.FLOW_PUZZLED]),
+        label=np.array(column[schema.LABEL], np.int32),
+        database=np.array(column[schema.DATABASE]),
+        subject=np.array(column[schema.SUBJECT]),
+        clip=np.array(column[schema.CLIP]),
+        labels=stored.labels,
+        metadata=stored.metadata,
+    )
+
+
+def _find(path: pathlib.Path) -> pathlib.Path:
+    """Returns the folder that holds the dataset: `path`, or the only one up to two levels below it.
+
+    Of the views of one build, this is the flow's.
+    """
+    if not path.exists():
+        raise InputError(f'no dataset at {path}. {_advice(path)}')
+    if (path / INFO).is_file():
+        return path
+    # `NAME/VERSION` is how TFDS lays folders out. Hidden ones are builds that were cut off.
+    found = sorted(
+        info.parent
+        for pattern in (f'*/{INFO}', f'*/*/{INFO}')
+        for info in path.glob(pattern)
+        if not any(part.startswith('.') for part in info.relative_to(path).parts)
+    )
+    if not found:
+        raise InputError(f'{path} holds no dataset (no {INFO} in it or below it). {_advice(path)}')
+    views = [folder for folder in found if folder.relative_to(path).parts[0] == _VIEW]
+    if len(views) == 1:
+        return views[0]
+    if len(found) > 1:
+        names = ', '.join(str(folder.relative_to(path)) for folder in found)
+        raise InputError(f'{path} holds {len(found)} datasets: {names}. Name one of them')
+    return found[0]
+
+
+def _advice(path: pathlib.Path) -> str:
+    """How a dataset is made: at `path`, or elsewhere if other things are there, which may be its images."""
+    if not path.exists() or (path.is_dir() and not any(path.glob('*'))):
+        return _BUILD.format(images='IMAGES', out=path)
+    below = (file for pattern in ('*', '*/*', '*/*/*') for file in path.glob(pattern))
+    pictures = any(file.suffix.lower() in _PICTURES for file in below)
+    found = (
+        'It holds pictures, and a dataset is built from them'
+        if pictures
+        else 'It is not empty, and a dataset is built'
+    )
+    build = _BUILD.format(images=path if pictures else 'IMAGES', out='data/NAME')
+    return f'{found} in a folder of its own. {build}. Then name data/NAME instead of it'
+
+
+def _check_memory(stored: storage.Stored) -> None:
+    """Raises InputError, before a clip is read, where the clips would not fit."""
+    needed, free = _COPIES * stored.picture_bytes, host_memory.free()
+    if needed > free:
+        raise InputError(
+            f'the dataset {stored.folder} says that it holds {stored.size} clips, which take '
+            f'{needed / 2**30:.1f} GiB of memory to train on; {free / 2**30:.1f} GiB are free. '
+            'If that is not what was built, build it again; else build it with a smaller --size'
+        )
+
+
+def _order(record: dict) -> tuple[int, str, str, str]:
+    database = record[schema.DATABASE]
+    known = schema.DATABASES.index(database) if database in schema.DATABASES else len(schema.DATABASES)
+    return known, database, record[schema.SUBJECT], record[schema.CLIP]
+
+
+def _check_records(records: list[dict], folder: pathlib.Path) -> None:
+    keys = collections.Counter(tuple(record[key] for key in _NAMES) for record in records)
+    faults = [fault for key in keys if (fault := names.fault_of_clip(*key))]
+    if faults:
+        raise InputError(
+            f'the dataset {folder} has names that no table of predictions can hold: {_some(faults)}. '
+            'Rename them in the release, and build it again'
+        )
+    twice = ['/'.join(key) for key, count in keys.items() if count > 1]
+    if twice:
+        raise InputError(
+            f'the dataset {folder} holds some clips more than once: {_some(twice)}. Build it again'
+        )
+
+
+def _some(found: Sequence[str]) -> str:
+    return ', '.join(found[:_SHOWN]) + (f' and {len(found) - _SHOWN} more' if len(found) > _SHOWN else '')
+
+
+def _check_databases(records: list[dict], databases: Sequence[str], folder: pathlib.Path) -> None:
+    count = collections.Counter(record[schema.DATABASE] for record in records)
+    there = ', '.join(f'{database} {count[database]} clips' for database in names.known_first(list(count)))
+    empty = [database for database in databases if not count[database]]
+    if empty:
+        raise InputError(
+            f'config.data.databases is {tuple(databases)}, but the dataset {folder} has no clips of '
+            f'{", ".join(map(repr, empty))}. It has: {there}. '
+            f"""Take them all by --config.data.databases="()", or name some, as "('{next(iter(count))}',)\""""
+        )

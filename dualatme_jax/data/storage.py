@@ -1,0 +1,331 @@
+"""The files of a dataset, read without trust.
+
+TFDS's own reader imports the module in which a feature claims to be, opens a shard wherever its name points
+to, and takes sizes as they are declared. Here a dataset is data: its JSON files are compared with what TFDS's
+known features can be, its shards are read from its own folder, and in a process of their own, since a few
+kilobytes of them may unpack to gigabytes.
+"""
+
+import dataclasses
+import json
+import math
+import pathlib
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import tensorflow_datasets as tfds
+from google.protobuf import json_format
+from google.protobuf.message import Message
+from tensorflow_datasets.core.proto import dataset_info_pb2, feature_pb2
+
+from dualatme_jax import files, schema
+from dualatme_jax.data import names, shards
+from dualatme_jax.errors import InputError
+
+INFO = 'dataset_info.json'
+
+_FEATURES, _METADATA, _LABELS = 'features.json', 'metadata.json', f'{schema.LABEL}.labels.txt'
+_MOST_BYTES = 8 * 2**20  # of one of these
+_FORMAT = 'array_record'
+_TEMPLATE = '{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}'  # what TFDS calls shards by default
+_MOST_SHARDS = 10_000
+_LARGEST = 4096  # pixels of a picture's edge
+
+# The classes that a feature may have, with the field of its description that they read. None of them runs
+# another program or opens a file when it decodes.
+_PACKAGE = 'tensorflow_datasets.core.features.'
+_KNOWN = {
+    'features_dict.FeaturesDict': 'features_dict',
+    'image_feature.Image': 'image',
+    'text_feature.Text': 'text',
+    'tensor_feature.Tensor': 'tensor',
+    'scalar.Scalar': 'tensor',
+    'class_label_feature.ClassLabel': 'class_label',
+    'sequence_feature.Sequence': 'sequence',
+}
+
+_PNG = b'\x89PNG\r\n\x1a\n\0\0\0\rIHDR'
+_RGB = 2  # PNG's colour type
+
+_TEXTS = 2**16  # bytes of a record besides its pictures: more than its names can have
+_SHARD_BYTES = 2**20  # of a shard besides its records
+
+
+@dataclasses.dataclass(frozen=True)
+class Stored:
+    """A dataset whose description has been checked; its clips have not been read yet.
+
+    Attributes:
+      folder: where it lies.
+      pictures: shapes of the pictures, uint8, by key.
+      texts: keys of texts.
+      labels: the classes; a class's number is its place.
+      metadata: what `metadata.json` holds: no more than JSON can.
+      shards: files, each with the number of its clips.
+    """
+
+    folder: pathlib.Path
+    pictures: dict[str, tuple[int, int, int]]
+    texts: tuple[str, ...]
+    labels: tuple[str, ...]
+    metadata: dict[str, Any]
+    shards: tuple[tuple[pathlib.Path, int], ...]
+
+    @property
+    def size(self) -> int:
+        """The number of clips that it says it has."""
+        return sum(count for _, count in self.shards)
+
+    @property
+    def record_bytes(self) -> int:
+        """What a clip takes on the disk, at the most: a PNG may be a little larger than its pixels."""
+        return sum(map(math.prod, self.pictures.values())) * 11 // 10 + _TEXTS
+
+    @property
+    def picture_bytes(self) -> int:
+        """What the pictures of all clips take in memory."""
+        return self.size * sum(map(math.prod, self.pictures.values()))
+
+
+def describe(folder: pathlib.Path, *, pictures: Sequence[str], texts: Sequence[str]) -> Stored:
+    """Reads the description of a dataset.
+
+    Args:
+      folder: where it lies.
+      pictures: keys that must be pictures, [H, W, 3] uint8.
+      texts: keys that must be texts.
+
+    Raises:
+      InputError: it is not whole, lacks a key or has it in another form, or names what cannot be trusted.
+    """
+    info = _message(folder, INFO, dataset_info_pb2.DatasetInfo(), ignore_unknown_fields=True)
+    features = _features(folder)
+    missing = [key for key in (*pictures, schema.LABEL, *texts) if key not in features]
+    if missing:
+        raise InputError(
+            f'the dataset {folder} lacks {", ".join(missing)}; it has {", ".join(sorted(features))}. '
+            'Build it again, with --view flow'
+        )
+    shapes = {key: _picture_shape(features[key], key, folder) for key in pictures}
+    if len(set(shapes.values())) > 1:
+        raise _broken(folder, 'its pictures have different sizes')
+    for key in texts:
+        if features[key].WhichOneof('content') != 'text':
+            raise _broken(folder, f'{key} is no text')
+    labels = _labels(features[schema.LABEL], folder)
+    metadata = _metadata(folder)
+    return Stored(folder, shapes, tuple(texts), labels, metadata, _shards(info, folder))
+
+
+def check_whole(stored: Stored) -> None:
+    """Raises InputError if a file is not as it was written, or larger than its clips can be.
+
+    Datasets of earlier versions have no checksums to compare with.
+    """
+    folder = stored.folder
+    read = (INFO, _FEATURES, _METADATA, _LABELS, *(path.name for path, _ in stored.shards))
+    try:
+        for path, count in stored.shards:
+            most = 2 * count * stored.record_bytes + _SHARD_BYTES
+            if (size := path.stat().st_size) > most:
+                raise InputError(f'{path.name} has {size} bytes; {count} clips take {most} at the most')
+        if (folder / files.CHECKSUMS).exists():
+            _own_file(folder, files.CHECKSUMS)
+            files.check_checksums(folder, 'files of the dataset', only=read)
+    except InputError as error:
+        raise _broken(folder, error) from error
+
+
+def records(stored: Stored) -> Iterator[dict[str, Any]]:
+    """Yields the clips as they are stored: pictures, texts as str, and the label's number.
+
+    Raises:
+      InputError: files are damaged, or hold something else than `stored` says.
+    """
+    features = tfds.features.FeaturesDict(
+        {
+            **{
+                key: tfds.features.Image(shape=of, encoding_format='png')
+                for key, of in stored.pictures.items()
+            },
+            **dict.fromkeys(stored.texts, tfds.features.Text()),
+            schema.LABEL: tfds.features.ClassLabel(names=stored.labels),
+        }
+    )
+    encoded = dict.fromkeys(stored.pictures, tfds.decode.SkipDecoding())
+    for path, count in stored.shards:
+        try:
+            serialized = shards.read(path, count, stored.record_bytes)
+        except RuntimeError as error:  # so ArrayRecord calls damage
+            raise _unreadable(stored.folder, f'{path.name}: {error}') from error
+        for record in serialized:
+            try:
+                clip = features.deserialize_example_np(record, decoders=encoded)
+                clip |= {key: clip[key].decode() for key in stored.texts}
+                for key, shape in stored.pictures.items():
+                    _check_png(clip[key], shape)
+                    clip[key] = features[key].decode_example_np(clip[key])
+                    if clip[key].shape != shape:
+                        raise ValueError(f'{key} has the shape {clip[key].shape}')
+                if not 0 <= clip[schema.LABEL] < len(stored.labels):
+                    raise ValueError(f'label {clip[schema.LABEL]} of {len(stored.labels)} classes')
+            except Exception as error:  # a record of another form: TFDS and its decoders raise what they like
+                raise _unreadable(stored.folder, f'{path.name}: {error}') from error
+            yield clip
+
+
+def _own_file(folder: pathlib.Path, name: str) -> pathlib.Path:
+    """A file of the dataset; raises InputError if it is a link that leads out of its folder."""
+    path = folder / name
+    try:
+        inside = path.resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError):  # links in a circle
+        inside = False
+    if not inside:
+        raise InputError(f'{name} is a link to {path.readlink()}, outside of the dataset')
+    return path
+
+
+def _broken(folder: pathlib.Path, why: Any) -> InputError:
+    return InputError(f'{folder} is not a whole dataset ({why}). Build it again')
+
+
+def _unreadable(folder: pathlib.Path, why: Any) -> InputError:
+    return InputError(f'the clips of the dataset {folder} cannot be read ({why}). Build it again')
+
+
+def _read(folder: pathlib.Path, name: str) -> bytes:
+    try:
+        return files.read_bytes(_own_file(folder, name), limit=_MOST_BYTES, what='file')
+    except InputError as error:
+        raise _broken(folder, error) from error
+
+
+def _json(folder: pathlib.Path, name: str) -> dict[str, Any]:
+    """An object of JSON, with finite numbers and texts that can be encoded."""
+    content = _read(folder, name)
+    try:
+        value = json.loads(content)
+        json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as error:
+        raise _broken(folder, f'{name}: {error}') from error
+    if not isinstance(value, dict) or not value:
+        raise _broken(folder, f'{name} holds no object of JSON, or an empty one')
+    return value
+
+
+def _message(folder: pathlib.Path, name: str, message: Message, **options) -> Any:
+    """A JSON file as a message, which says what types its fields have."""
+    try:
+        return json_format.ParseDict(_json(folder, name), message, **options)
+    except json_format.ParseError as error:  # it goes on to list the fields that there could be
+        raise _broken(folder, f'{name}: {str(error).splitlines()[0]}') from error
+
+
+def _features(folder: pathlib.Path) -> dict[str, feature_pb2.Feature]:
+    """The features by key, each with those within it of a known class."""
+    top = _message(folder, _FEATURES, feature_pb2.Feature())
+    _check_classes(top, folder)
+    if top.WhichOneof('content') != 'features_dict':
+        raise _broken(folder, f'{_FEATURES} describes no features by name')
+    return dict(top.features_dict.features)
+
+
+def _check_classes(feature: feature_pb2.Feature, folder: pathlib.Path) -> None:
+    name = feature.python_class_name
+    content = feature.WhichOneof('content')
+    if _KNOWN.get(name.removeprefix(_PACKAGE)) != content or not name.startswith(_PACKAGE):
+        raise InputError(
+            f'{folder / _FEATURES} names a feature of the class {name[:100]!r} ({content}), which is none of '
+            'those that data_prep writes, and may run a program of its own: nothing of it was opened. '
+            'Build the dataset again from its release'
+        )
+    within = feature.features_dict.features.values() if content == 'features_dict' else ()
+    for each in (*within, *((feature.sequence.feature,) if content == 'sequence' else ())):
+        _check_classes(each, folder)
+
+
+def _picture_shape(feature: feature_pb2.Feature, key: str, folder: pathlib.Path) -> tuple[int, int, int]:
+    content = getattr(feature, feature.WhichOneof('content'))
+    described = feature.WhichOneof('content') in ('image', 'tensor')
+    shape = tuple(content.shape.dimensions) if described else ()
+    dtype = content.dtype if described else feature.WhichOneof('content')
+    fits = len(shape) == 3 and shape[2] == len(schema.FLOW_CHANNELS) and all(0 < n <= _LARGEST for n in shape)
+    if (
+        feature.WhichOneof('content') != 'image'
+        or dtype != 'uint8'
+        or content.encoding_format != 'png'
+        or not fits
+    ):
+        raise InputError(
+            f'{key} of the dataset {folder} is {dtype} {shape}; expected uint8 (height, width, 3) as PNG. '
+            f'Build it with --view flow --encoding minmax_uint8'
+        )
+    return shape
+
+
+def _labels(feature: feature_pb2.Feature, folder: pathlib.Path) -> tuple[str, ...]:
+    if feature.WhichOneof('content') != 'class_label':
+        raise _broken(folder, f'{schema.LABEL} is no class')
+    try:
+        labels = tuple(_read(folder, _LABELS).decode().splitlines())
+    except UnicodeDecodeError as error:
+        raise _broken(folder, f'{_LABELS}: {error}') from error
+    fault = names.fault_of_classes(labels)
+    if fault is None and len(labels) != feature.class_label.num_classes:
+        fault = f'{len(labels)} classes have names, and {feature.class_label.num_classes} are declared'
+    if fault is None and set(labels) == set(schema.LABELS) and labels != schema.LABELS:
+        fault = f'expected in the order of the challenge, {", ".join(schema.LABELS)}'
+    if fault:
+        raise InputError(f'the labels of the dataset {folder}, {_LABELS}: {fault}. Build it again')
+    return labels
+
+
+def _metadata(folder: pathlib.Path) -> dict[str, Any]:
+    metadata = _json(folder, _METADATA)
+    regions = metadata.get('regions', {})
+    texts = [metadata.get('release', ''), metadata.get('flow_puzzled', '')]
+    texts += [regions.get('pair', '')] if isinstance(regions, dict) else [None]
+    if not all(isinstance(text, str) for text in texts):
+        raise _broken(
+            folder,
+            f"{_METADATA}: expected texts as 'release' and 'flow_puzzled', and 'regions' with a text 'pair'",
+        )
+    return metadata
+
+
+def _shards(info: dataset_info_pb2.DatasetInfo, folder: pathlib.Path) -> tuple[tuple[pathlib.Path, int], ...]:
+    """The files that hold the clips, which must be those that TFDS names by default."""
+    splits = [split for split in info.splits if split.name == schema.SPLIT]
+    lengths = list(splits[0].shard_lengths) if len(splits) == 1 else []
+    if not any(lengths):
+        raise InputError(f'the dataset {folder} holds no clips: its build was cut off. Build it again')
+    if info.file_format != _FORMAT or not re.fullmatch(r'\w{1,100}', info.name, re.ASCII):
+        raise _broken(folder, f'{INFO}: name {info.name[:100]!r}, format {info.file_format!r}')
+    if splits[0].filepath_template not in ('', _TEMPLATE):
+        raise InputError(
+            f'{folder / INFO} has shards by the name {splits[0].filepath_template[:100]!r}; expected '
+            f'{_TEMPLATE!r}, in its own folder. Build it again'
+        )
+    if len(lengths) > _MOST_SHARDS or min(lengths) < 0:
+        raise _broken(folder, f'{INFO}: {len(lengths)} shards of {min(lengths)} clips and more')
+    paths = []
+    for index in range(len(lengths)):
+        name = f'{info.name}-{schema.SPLIT}.{_FORMAT}-{index:05}-of-{len(lengths):05}'
+        try:
+            path = _own_file(folder, name)
+            files.open_regular(path, 'file').close()
+        except InputError as error:
+            raise _unreadable(folder, error) from error
+        paths.append(path)
+    return tuple(zip(paths, lengths, strict=True))
+
+
+def _check_png(content: bytes, shape: tuple[int, int, int]) -> None:
+    """Raises ValueError unless a picture is said to be an RGB PNG of this shape: before it is unpacked."""
+    width, height = (int.from_bytes(content[start : start + 4], 'big') for start in (16, 20))
+    if content[:16] != _PNG or tuple(content[24:26]) != (8, _RGB):
+        raise ValueError('a picture is no PNG of 8-bit RGB')
+    if (height, width) != shape[:2]:
+        raise ValueError(f'a picture has {width}x{height} pixels instead of {shape[1]}x{shape[0]}')

@@ -1,0 +1,1 @@
+"""The machine, and several of them: processes, their heartbeat, memory, versions of libraries."""

@@ -1,0 +1,205 @@
+"""The predictions of a run: put together from its waves, and checked against its table of trials."""
+
+import pathlib
+
+import numpy as np
+import pandas as pd
+from rich.console import Console
+
+from dualatme_jax import files, schema
+from dualatme_jax.data.dataset import Dataset
+from dualatme_jax.errors import InputError
+from dualatme_jax.report import predictions, results
+from dualatme_jax.run import workdir
+from dualatme_jax.run.sweep import Sweep
+from dualatme_jax.run.trial_table import DONE, TrialTable
+from dualatme_jax.training import trials
+
+_ANEW = 'restore it from a copy, or train in another --workdir'
+_WORDS = dict.fromkeys((*predictions.CLIP_KEY, 'outer_database', 'outer_subject'), str)
+
+
+def collect(
+    trial_table: TrialTable,
+    swept: Sweep,
+    dataset: Dataset,
+    folder: pathlib.Path,
+    console: Console,
+    *,
+    finished: bool = False,
+) -> None:
+    """Writes the predictions of left-out subjects, and inner ones if there are any, as the waves have them.
+
+    Scores pool the predictions of all folds, so a seed and point of which a trial failed, or was not trained,
+    is left out as a whole; what its other trials predicted stays with their waves.
+
+    Args:
+      trial_table: of the run.
+      swept: the points.
+      dataset: the clips.
+      folder: the workdir.
+      console: where it is told.
+      finished: whether the run has been reported: then the tables are there, and what differs is told. The
+        waves may be gone then; the tables are checked all the same.
+
+    Raises:
+      InputError: predictions are missing or damaged, or are not those of the trials.
+    """
+    if not trial_table.ended:
+        return
+    gone = [wave for wave in trial_table.ended if not _file(folder, wave).parent.exists()]
+    if gone and finished:
+        _check_tables(trial_table, swept, dataset, folder)
+        known = _check_reported(folder)
+        fitted = f'{workdir.TRIALS} and {workdir.RESULTS}' if known else workdir.TRIALS
+        console.print(
+            f'{workdir.WAVES}/ has no {workdir.wave_name(gone[0])}: the tables of predictions are taken as '
+            f'they are, since they fit {fitted}'
+            + ('' if known else f'; {workdir.RESULTS} does not say whether they were changed'),
+            soft_wrap=True,
+        )
+        return
+    rows = pd.concat(
+        [_wave(trial_table, wave, dataset, folder) for wave in trial_table.ended], ignore_index=True
+    )
+    for name, table in _tables(rows.sort_values('trial', kind='stable'), trial_table, swept).items():
+        path = folder / name
+        before = files.sha256(path, 'table of predictions') if path.exists() else None
+        predictions.write(table, path)
+        if finished and before != files.sha256(path, 'table of predictions'):
+            found = 'was missing' if before is None else f'was not what {workdir.WAVES}/ holds'
+            console.print(f'{name} {found}: it is written anew', soft_wrap=True)
+
+
+def read(file: pathlib.Path) -> pd.DataFrame:
+    """Predictions that this run has written.
+
+    Raises:
+      InputError: they are missing, or are not readable as such a table.
+    """
+    try:
+        with files.open_regular(file, 'table of predictions') as content:
+            table = pd.read_csv(content, dtype=_WORDS, keep_default_na=False, index_col=False)
+        lacking = {*schema.PREDICTION_COLUMNS} - {*table}
+        if lacking:
+            raise ValueError(f'no columns {", ".join(sorted(lacking))}')
+        numbers = ['trial', 'seed', schema.LABEL, 'prediction', *({schema.EPOCH} & {*table})]
+        return table.astype(dict.fromkeys(numbers, int))
+    except InputError:
+        raise
+    except ValueError as error:  # of pandas, and of the encoding
+        raise InputError(f'{file} is no table of predictions of a run ({error}); {_ANEW}') from error
+
+
+def with_fields(table: pd.DataFrame, trial_table: TrialTable, swept: Sweep) -> pd.DataFrame:
+    """Predictions with the swept fields as the table of trials has them, whatever file they came from."""
+    trial = trial_table.table.set_index('trial').loc[table['trial']]
+    return table.assign(**{field: trial[field].to_numpy() for field in swept.fields})
+
+
+def _tables(rows: pd.DataFrame, trial_table: TrialTable, swept: Sweep) -> dict[str, pd.DataFrame]:
+    """Name of a file -> its table, from the predictions of all waves in the order of their trials."""
+    trial = trial_table.table.set_index('trial').loc[rows['trial']]
+    whole = rows['trial'].isin(_whole(trial_table)['trial']).to_numpy()
+    inner = trial['inner'].to_numpy() > 0
+    rows = with_fields(rows, trial_table, swept)
+    last = (rows[schema.EPOCH] == rows.groupby('trial')[schema.EPOCH].transform('max')).to_numpy()
+    without = rows.drop(columns=schema.EPOCH)
+    found = {workdir.PREDICTIONS: without[whole & ~inner & last]}
+    if swept.reference.config.selection.every:
+        found[workdir.EPOCH_PREDICTIONS] = rows[whole & ~inner]
+    else:
+        rows = without
+    if inner.any():
+        outside = {
+            'outer_database': trial['database'].to_numpy(),
+            'outer_subject': trial['subject'].to_numpy(),
+            'inner': trial['inner'].to_numpy(),
+        }
+        found[workdir.INNER_PREDICTIONS] = rows.assign(**outside)[whole & inner]
+    return found
+
+
+def _check_tables(trial_table: TrialTable, swept: Sweep, dataset: Dataset, folder: pathlib.Path) -> None:
+    """Checks the tables that an earlier report has left; see `_check`."""
+    whole = _whole(trial_table)
+    outer, inner = whole[whole['inner'] == 0], whole[whole['inner'] > 0]
+    expected = {workdir.PREDICTIONS: outer}
+    expected |= {workdir.EPOCH_PREDICTIONS: outer} if swept.reference.config.selection.every else {}
+    expected |= {workdir.INNER_PREDICTIONS: inner} if len(inner) else {}
+    for name, own in expected.items():
+        if len(own):
+            _check(read(folder / name), own, dataset, folder / name)
+
+
+def _check_reported(folder: pathlib.Path) -> bool:
+    """Whether the last report says which tables it was made from; older and damaged ones do not.
+
+    Raises:
+      InputError: they are others now.
+    """
+    try:
+        result = results.read(folder / workdir.RESULTS)
+    except InputError:  # the report that follows writes it anew
+        return False
+    for name in (workdir.PREDICTIONS, workdir.EPOCH_PREDICTIONS, workdir.INNER_PREDICTIONS):
+        known = result.get(results.checksum_of(name))
+        if known is not None and known != files.sha256(folder / name, 'table of predictions'):
+            raise InputError(f'{folder / name} is not what {workdir.RESULTS} was made from; {_ANEW}')
+    return results.checksum_of(workdir.PREDICTIONS) in result
+
+
+def _whole(trial_table: TrialTable) -> pd.DataFrame:
+    """The trials of seeds and points of which no trial failed or is still to be trained."""
+    lacking = pd.concat([trial_table.failed, trial_table.unfinished])
+    pair = pd.MultiIndex.from_frame(trial_table.table[['seed', 'point']])
+    return trial_table.table[~pair.isin(pd.MultiIndex.from_frame(lacking[['seed', 'point']]))]
+
+
+def _file(folder: pathlib.Path, wave: int) -> pathlib.Path:
+    return folder / workdir.WAVES / workdir.wave_name(wave) / workdir.PREDICTIONS
+
+
+def _wave(trial_table: TrialTable, wave: int, dataset: Dataset, folder: pathlib.Path) -> pd.DataFrame:
+    """The predictions of one wave, as they were written."""
+    path = _file(folder, wave)
+    if (path.parent / files.CHECKSUMS).exists():  # waves of older versions have none
+        try:
+            files.check_checksums(path.parent, 'files of the wave', only=[path.name])
+        except InputError as error:
+            raise InputError(f'{error}; {_ANEW}') from error
+    rows = read(path)
+    table = trial_table.table
+    _check(rows, table[(table['wave'] == wave) & (table['status'] == DONE)], dataset, path)
+    return rows
+
+
+def _check(rows: pd.DataFrame, own: pd.DataFrame, dataset: Dataset, path: pathlib.Path) -> None:
+    """Raises InputError unless `rows` are each clip that the trials `own` left out, once at each epoch."""
+    clips = pd.MultiIndex.from_arrays([dataset.database, dataset.subject, dataset.clip])
+    place = clips.get_indexer(pd.MultiIndex.from_frame(rows[predictions.CLIP_KEY]))
+    known = place >= 0
+    if not (known.all() and (dataset.label[place] == rows[schema.LABEL]).all()):
+        line = 2 + np.argmin(known & (dataset.label[place] == rows[schema.LABEL]))
+        raise InputError(f'{path}, line {line}: no clip of the dataset with that label; {_ANEW}')
+    # A trial and a clip in one number.
+    expected = np.sort(
+        [
+            number * len(clips) + clip
+            for number, row in zip(own['trial'], own.to_dict('records'), strict=True)
+            for clip in trials.held_out_clips(row, dataset)
+        ]
+    )
+    pair = rows['trial'].to_numpy() * len(clips) + place
+    epoch = rows[schema.EPOCH].to_numpy() if schema.EPOCH in rows else np.zeros(len(rows), int)
+    for number in np.unique(epoch) if len(rows) else [0]:
+        found = np.sort(pair[epoch == number])
+        if not np.array_equal(found, expected):
+            times = pd.Series(found).value_counts().reindex(np.union1d(found, expected), fill_value=0)
+            wrong = times[times != np.isin(times.index, expected)]
+            trial, clip = divmod(int(wrong.index[0]), len(clips))
+            raise InputError(
+                f'{path} has the clip {"/".join(clips[clip])} of trial {trial} {wrong.iloc[0]} times; '
+                f'{workdir.TRIALS} asks for {int(wrong.index[0] in expected)}, and so on with {len(wrong)} '
+                f'clips; {_ANEW}'
+            )

@@ -1,0 +1,58 @@
+"""Room on the disk for what a run will keep: told, and missed, before it trains."""
+
+import math
+import pathlib
+import shutil
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+
+from dualatme_jax.data.dataset import Dataset
+from dualatme_jax.errors import InputError
+from dualatme_jax.training import trials
+from dualatme_jax.training.checkpoint import KEPT
+from dualatme_jax.training.memory import amount
+from dualatme_jax.training.state import Clips, State
+from dualatme_jax.training.step import Training
+
+# A checkpoint is deleted only when the next one is there.
+CHECKPOINTS_AT_ONCE = KEPT + 1
+
+
+def state_of(training: Training, dataset: Dataset, row: Mapping[str, Any]) -> State:
+    """Shapes and types of the state of one trial, a row of the table; nothing is computed."""
+    one = jax.ShapeDtypeStruct((*dataset.flow.shape[1:], 1), 'float32')
+    clips = Clips(one, one, jax.ShapeDtypeStruct((1,), 'int32'))
+    return jax.eval_shape(training.init, trials.device_trial(row, dataset, dataset.size), clips)
+
+
+def size(tree: Any) -> int:
+    """Bytes of all arrays, or shapes, of a tree."""
+    return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
+
+
+def check(folder: pathlib.Path, *, weights: int, checkpoint: int, reused: pathlib.Path) -> str:
+    """What a run will need on the disk of `folder`, in words; empty if it keeps neither.
+
+    Args:
+      folder: the workdir.
+      weights: bytes of the weights to be kept.
+      checkpoint: bytes of one checkpoint.
+      reused: a folder within, of checkpoints that will make room for the next ones.
+
+    Raises:
+      InputError: it is more than there is.
+    """
+    needed = weights + CHECKPOINTS_AT_ONCE * checkpoint
+    free = shutil.disk_usage(folder).free
+    free += sum(file.stat().st_size for file in reused.rglob('*') if file.is_file())
+    parts = {'weights': weights, 'checkpoints': needed - weights}
+    told = ' and '.join(f'{amount(size)} of {name}' for name, size in parts.items() if size)
+    if needed > free:
+        raise InputError(
+            f'{folder} has {amount(free)} free, and the run needs {amount(needed)}: {told}; '
+            'keep no weights (--config.checkpoint.keep_weights=False), train fewer trials side by side '
+            '(--config.engine.max_trials), sweep over fewer points, or give another --workdir'
+        )
+    return told

@@ -1,0 +1,269 @@
+"""One run, from config to report. Read top to bottom."""
+
+import gc
+import hashlib
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import traceback
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import pandas as pd
+from ml_collections import ConfigDict
+from rich.console import Console
+
+from dualatme_jax import files
+from dualatme_jax.data import dataset as dataset_lib
+from dualatme_jax.data.dataset import Dataset
+from dualatme_jax.errors import InputError, of_system
+from dualatme_jax.machines import processes
+from dualatme_jax.report.selection import NESTED
+from dualatme_jax.run import collect, settings, smoke, waves
+from dualatme_jax.run import sweep as sweep_lib
+from dualatme_jax.run import workdir as workdir_lib
+from dualatme_jax.run.groups import Group, hyperparameters, make_groups, without_difference
+from dualatme_jax.run.sweep import Sweep
+from dualatme_jax.run.trial_table import TrialTable
+from dualatme_jax.training import devices, trials
+from dualatme_jax.training.step import DRAWS
+from dualatme_jax.weights import folds
+
+MOST_ROWS = 20_000_000  # predictions in one table: about 3 GB
+
+
+def run(config: ConfigDict, workdir: str | os.PathLike, console: Console | None = None) -> bool:
+    """Trains what of the run is not trained yet, then reports.
+
+    Args:
+      config: as a file of `configs/` makes it.
+      workdir: where the run is kept; one that holds a part of this run is continued, a finished one reported.
+      console: where progress and the table of results are shown.
+
+    Returns:
+      Whether every trial ended well.
+
+    Raises:
+      InputError: the config, the dataset or the workdir cannot be used.
+    """
+    console = console or Console(markup=False, highlight=False, quiet=not processes.is_first())
+    swept = settings.check(config)  # as it was given, and as it is used
+    if config.smoke or config.evaluate_only:
+        config = as_used(config, console)
+        swept = settings.check(config)
+    for values in swept.repeated:
+        console.print(f'the sweep has {sweep_lib.named(values)} twice; it is trained once', soft_wrap=True)
+    settings.check_engine(config.engine)
+    for line in settings.without_effect(config.engine):
+        console.print(line, soft_wrap=True)
+    if not_kept := devices.keep_programs(config.engine.cache):
+        console.print(not_kept, soft_wrap=True)
+    datasets = load_datasets(swept)
+    labels = datasets[0].labels
+    table = trials.table(
+        datasets[0],
+        seeds=config.seeds,
+        points=[
+            {'group': point.group} | point.values | hyperparameters(point.config, labels)
+            for point in swept.points
+        ],
+        parts=config.selection.parts if config.selection.name == NESTED else 0,
+        allow_missing_class=config.data.allow_missing_class or bool(config.evaluate_only),
+    )
+    if config.smoke:
+        table = smoke.few(table)
+    groups = make_groups(swept, datasets)
+    for point, same in without_difference(swept, labels):
+        console.print(
+            f'{sweep_lib.named(point.values)} trains the same networks as {sweep_lib.named(same.values)}: '
+            'what differs is not read there',
+            soft_wrap=True,
+        )
+    check_rows(table, swept, datasets[0].size)
+    identity = json.loads(config.to_json()) | {'dataset': fingerprint(*datasets), 'draws': DRAWS}
+    if config.evaluate_only:
+        identity['weights'] = folds.fingerprint(waves.given_weights(groups[0], table)[0])
+    with workdir_lib.claim(workdir, identity) as folder:
+        path = folder / workdir_lib.TRIALS
+        begun, reported = processes.agreed([path.exists(), (folder / workdir_lib.RESULTS).exists()])
+        trial_table = TrialTable.open(path, table) if begun else TrialTable.create(path, table)
+        finished, failures = reported and trial_table.unfinished.empty, {}
+        processes.check_same(workdir_lib.TRIALS, trial_table.table.to_csv())
+        if finished:
+            console.print(f'{folder} holds this run, finished; nothing is trained again', soft_wrap=True)
+        else:
+            failures = train(trial_table, groups, folder, identity, console)
+        if not processes.is_first():
+            return processes.agreed(None)
+        dataset = datasets[swept.reference.group]
+        from dualatme_jax.run import finish  # see `waves.import_for_report`
+
+        with finish.made_anew(folder, console):
+            collect.collect(trial_table, swept, dataset, folder, console, finished=finished)
+            complete = finish.report(trial_table, dataset, swept, folder, console, failures)
+        return processes.agreed(complete)
+
+
+def as_used(config: ConfigDict, console: Console) -> ConfigDict:
+    """The config that a smoke test shortens, or an evaluation gives the variant of its weights."""
+    if config.smoke:
+        console.print(smoke.NOTICE, soft_wrap=True)
+        config = smoke.shortened(config)
+    return as_converted(config, console) if config.evaluate_only else config
+
+
+def as_converted(config: ConfigDict, console: Console) -> ConfigDict:
+    """The config with the variant of the weights that it evaluates, if these are of its model."""
+    folder = files.expanded(config.evaluate_only, '--config.evaluate_only')
+    if not folds.is_one(folder):  # which is an error later, after those of the config
+        return config
+    model, variant, _ = folds.about(folder)
+    if config.model.name != model or config.model.variant == variant:
+        return config
+    console.print(
+        f'{folder} holds the variant {variant!r} of {model!r}: that is config.model.variant now, and not '
+        f'{config.model.variant!r}',
+        soft_wrap=True,
+    )
+    own = config.copy_and_resolve_references()
+    own.model.variant = variant
+    return own
+
+
+def train(
+    trial_table: TrialTable,
+    groups: Sequence[Group],
+    folder: pathlib.Path,
+    identity: Mapping[str, Any],
+    console: Console,
+) -> dict[int, str]:
+    """Trains, or with weights from elsewhere evaluates, group by group; see `waves`.
+
+    Of a leaderboard a system that fails is told, and does not cost the others theirs: the same command tries
+    it again. With several processes it ends the run, since each would have to fail alike.
+
+    Returns:
+      Why groups failed, by number.
+    """
+    failures = {}
+    for place, group in enumerate(groups):
+        try:
+            if group.config.evaluate_only:
+                waves.evaluate(trial_table, group, folder, console)
+            else:
+                waves.train(trial_table, group, groups[place:], folder, identity, console)
+        except Exception as error:
+            alone = not group.config.report.leaderboard or jax.process_count() > 1
+            if alone or of_system(error):  # a full disk is full for the others too
+                raise
+            told = str(error) if isinstance(error, InputError) else traceback.format_exc()
+            console.print(f'{group.prefix}failed: {told}', soft_wrap=True)
+            failures[group.number] = reason(error)
+        gc.collect()  # an error, which is gone now, held networks that would stand in the next one's way
+    return failures
+
+
+def reason(error: Exception) -> str:
+    """An error in one line; of what a user can mend, all that it says."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    if isinstance(error, InputError):
+        return ' '.join(lines)
+    return ': '.join([type(error).__name__, *lines[:1]])
+
+
+def check_rows(table: pd.DataFrame, swept: Sweep, clips: int) -> None:
+    """Raises InputError where so many predictions would be kept that no table of them fits the memory."""
+    every = swept.reference.config.selection.every
+    # The inner trials of a subject predict all clips but its own between them, the outer ones all clips.
+    rounds = (
+        table[table['inner'] == 1].groupby('point').size().reindex(table['point'].unique(), fill_value=0)
+        + table.groupby('point')['seed'].nunique()
+    )
+    rows = 0
+    for point in swept.points:
+        epochs = point.config.training.epochs
+        kept = 1 + (epochs - 1) // every if every else 1
+        rows += kept * clips * int(rounds[point.number])
+    if rows > MOST_ROWS:
+        raise InputError(
+            f'the run would keep {rows / 1e6:.0f} million predictions, and tables of more than '
+            f'{MOST_ROWS / 1e6:.0f} million do not fit a usual memory; keep fewer epochs '
+            f'(config.selection.every, now {every}), or sweep over fewer points or seeds'
+        )
+
+
+def load_datasets(swept: Sweep) -> list[Dataset]:
+    """The dataset of each group, by number: the same clips in the same order.
+
+    Raises:
+      InputError: a dataset cannot be read, or has other clips or labels than the first.
+    """
+    sources = {point.group: (point.config.data.path, point.config.data.regions) for point in swept.points}
+    configs = {sources[point.group]: point.config.data for point in swept.points}
+    loaded = {source: load_dataset(data) for source, data in configs.items()}
+    first, *others = loaded
+    for source in others:
+        difference = dataset_lib.difference(loaded[first], loaded[source])
+        if difference:
+            raise InputError(
+                f'the points of a sweep need the same clips, but {data_path(configs[source])} differs '
+                f'from {data_path(configs[first])}: '
+                f'{difference}; build both from the same release, or run them one by one'
+            )
+    return [loaded[source] for source in sources.values()]
+
+
+def data_path(data: ConfigDict) -> pathlib.Path:
+    """Where the dataset of a config lies, whatever the current folder is."""
+    path = data.path.replace('{regions}', data.regions)
+    return files.expanded(path, '--config.data.path').absolute()
+
+
+def load_dataset(data: ConfigDict) -> Dataset:
+    """The dataset of a config; the synthetic one is built on first use.
+
+    Raises:
+      InputError: it cannot be built or read, is not the synthetic one, or its puzzled face is made of other
+        regions.
+    """
+    path = data_path(data)
+    if data.build_synthetic:
+        with processes.first_before_others():
+            if not path.exists():
+                build_synthetic(path, data.regions)
+    dataset = dataset_lib.load(path, databases=tuple(data.databases))
+    if data.build_synthetic and (found := dataset.metadata.get('release')) != 'synthetic':
+        raise InputError(
+            f'config.data.build_synthetic asks for the synthetic release, and {path} holds another dataset '
+            f'({found}); to train on that one leave :synthetic out'
+        )
+    if data.regions not in ('', dataset.regions):
+        raise InputError(
+            f'config.data.regions is {data.regions!r}, but the puzzled face of the dataset {path} is made of '
+            f'{dataset.regions!r}; build one by `python -m data_prep build --regions {data.regions} ...` in '
+            'another folder, and give that as config.data.path'
+        )
+    return dataset
+
+
+def build_synthetic(path: pathlib.Path, regions: str) -> None:
+    """Builds the synthetic release; raises InputError if that fails."""
+    # In a process of its own: training does not import OpenCV, nor building JAX.
+    command = [sys.executable, '-m', 'data_prep', 'build', '--release', 'synthetic', '--out', str(path)]
+    command += ['--regions', regions] if regions else []
+    if subprocess.run(command, check=False).returncode:
+        raise InputError(f'the synthetic release could not be built in {path}: see the message above')
+
+
+def fingerprint(*datasets: Dataset) -> dict[str, Any]:
+    """Tells this data from any other: a run is continued on the data it began with."""
+    digest = hashlib.sha256()
+    for dataset in {id(dataset): dataset for dataset in datasets}.values():
+        for array in (dataset.flow, dataset.flow_puzzled, dataset.label):
+            digest.update(array.tobytes())
+        for names in (dataset.database, dataset.subject, dataset.clip):
+            digest.update('\n'.join(names).encode())
+    return {'clips': datasets[0].size, 'sha256': digest.hexdigest()}

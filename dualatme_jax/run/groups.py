@@ -1,0 +1,132 @@
+"""From a config to programs: what trials have in common, and which trials share it."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import pandas as pd
+from ml_collections import ConfigDict
+
+from dualatme_jax import models, schema
+from dualatme_jax.data.dataset import Dataset
+from dualatme_jax.errors import InputError
+from dualatme_jax.run import sweep as sweep_lib
+from dualatme_jax.run.sweep import Point, Sweep
+from dualatme_jax.training import devices, encoding, losses, optimizers, trials
+from dualatme_jax.training.engine import Engine
+from dualatme_jax.training.step import Training
+
+
+def make_training(config: ConfigDict, labels: Sequence[str]) -> Training:
+    """What all trials of one program have in common; `labels` are the classes.
+
+    Raises:
+      InputError: a name or a number that cannot be.
+    """
+    network = models.build(classes=len(labels), **config.model)
+    return Training(
+        model=lambda given: network.clone(dropout=given['dropout']),
+        optimizer=optimizers.optimizer(config.optimizer.name),
+        shuffled=config.training.shuffle,
+        name=repr((network, config.optimizer.name, config.training.shuffle)),
+    )
+
+
+def hyperparameters(config: ConfigDict, labels: Sequence[str]) -> dict[str, float]:
+    """The numbers that may differ from trial to trial within one compiled program.
+
+    Raises:
+      InputError: a name that does not exist, or class weights that do not fit `labels`.
+    """
+    return {
+        **optimizers.hyperparameters(config.optimizer),
+        **losses.hyperparameters(config.loss, labels),
+        'dropout': config.model.dropout,
+    }
+
+
+def without_difference(swept: Sweep, labels: Sequence[str]) -> list[tuple[Point, Point]]:
+    """Points that train the same networks as one before them, whatever their fields say, with that one."""
+    first: dict[tuple, Point] = {}
+    found = []
+    for point in swept.points:
+        numbers = hyperparameters(point.config, labels)
+        network = models.system(point.config.model.name)
+        for name in (*optimizers.UNREAD[point.config.optimizer.name], *network.unread):
+            del numbers[name]
+        same = first.setdefault((point.group, *sorted(numbers.items())), point)
+        if same is not point:
+            found.append((point, same))
+    return found
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """The points of a sweep that share one compiled program.
+
+    Attributes:
+      number: as the table of trials has it.
+      config: of one of its points; they differ in hyperparameters only.
+      dataset: the clips.
+      training: of each of its trials.
+      prefix: of lines on the console: what tells this group from others; empty if there is one.
+    """
+
+    number: int
+    config: ConfigDict
+    dataset: Dataset
+    training: Training
+    prefix: str
+
+
+def make_groups(swept: Sweep, datasets: Sequence[Dataset]) -> list[Group]:
+    """The groups of a sweep, in the order of their numbers; see `make_training` for what is refused."""
+    found = {}
+    count = len({point.group for point in swept.points})
+    for point in swept.points:
+        dataset = datasets[point.group]
+        training = make_training(point.config, dataset.labels)
+        check_size(point.config, dataset)
+        prefix = f'group {point.group + 1} of {count}, {_difference(point, swept)}: ' if count > 1 else ''
+        found.setdefault(point.group, Group(point.group, point.config, dataset, training, prefix))
+    return list(found.values())
+
+
+def check_size(config: ConfigDict, dataset: Dataset) -> None:
+    """Raises InputError unless network and converted weights can read flows of the size in the dataset."""
+    size = dataset.flow.shape[1:]
+    if size == schema.FLOW_SHAPE:  # which all of them read
+        return
+    network = models.build(classes=len(dataset.labels), **config.model)
+    if models.shapes(network, size) != models.shapes(network, schema.FLOW_SHAPE) and config.evaluate_only:
+        raise InputError(
+            f'config.evaluate_only: converted weights are of networks that read flows of {schema.FLOW_SIZE}x'
+            f'{schema.FLOW_SIZE} pixels, and the dataset has {size[1]}x{size[0]}: the layers of '
+            f'{config.model.name!r} would have other sizes. Build it with --size {schema.FLOW_SIZE}'
+        )
+
+
+def _difference(point: Point, swept: Sweep) -> str:
+    """What tells a group's program from that of the reference, in words."""
+    program = {
+        field: value
+        for field, value in point.values.items()
+        if not sweep_lib.is_column(field) and value != swept.reference.values[field]
+    }
+    return sweep_lib.named(program) or 'the reference'
+
+
+def make_engine(group: Group, table: pd.DataFrame) -> Engine:
+    """The engine of a group; `table` are all its trials."""
+    settings = group.config.engine
+    return Engine(
+        group.training,
+        group.dataset,
+        batch_size=group.config.training.batch_size,
+        held_out=trials.most_held_out(table, group.dataset),
+        encode=encoding.encoder(**group.config.input),
+        devices=devices.choose(settings.devices, trials=len(table)),
+        mapping=settings.mapping,
+        dispatch=settings.dispatch,
+        precision=settings.precision,
+        lowering=settings.lowering,
+    )

@@ -1,0 +1,109 @@
+"""What a config may hold: refused before anything is read, built or trained."""
+
+import os
+
+import jax
+from ml_collections import ConfigDict
+
+from dualatme_jax.errors import InputError
+from dualatme_jax.models.layers import lowering
+from dualatme_jax.report import paper, scores
+from dualatme_jax.report.selection import BEST_ON_TEST, LAST, NESTED
+from dualatme_jax.run import fields, groups, sweep
+from dualatme_jax.run.sweep import Sweep
+from dualatme_jax.training import devices, encoding
+
+
+def check(config: ConfigDict) -> Sweep:
+    """The points of a config that can be run, whatever its dataset is.
+
+    Raises:
+      InputError: a field that is missing, out of its range or of another type, a name that does not exist, or
+        fields that do not go together.
+    """
+    fields.check(config)
+    swept = sweep.points(config)
+    groups_seen = set()
+    for point in swept.points:
+        # The classes are the dataset's; as many as there are weights of them will do here.
+        labels = [f'class {number}' for number in range(len(point.config.loss.class_weights))]
+        groups.hyperparameters(point.config, labels)
+        if point.group not in groups_seen:
+            groups_seen.add(point.group)
+            encoding.encoder(**point.config.input)
+            groups.make_training(point.config, labels)
+    check_selection(config, swept)
+    check_evaluation(config, swept)
+    paper.check(config.report.paper, swept.fields)
+    return swept
+
+
+def check_engine(engine: ConfigDict) -> None:
+    """Raises InputError for devices that are not there, or a way to train that does not exist."""
+    devices.check(mapping=engine.mapping, dispatch=engine.dispatch, precision=engine.precision)
+    lowering.check(engine.lowering)
+    try:
+        devices.choose(engine.devices)
+    except (AssertionError, RuntimeError) as error:  # JAX finds none of the kind that it was told to take
+        asked = os.environ.get('JAX_PLATFORMS') or jax.config.jax_platforms
+        reason = str(error) or 'none is there'
+        raise InputError(
+            f'JAX_PLATFORMS asks for {asked!r}, and JAX finds no such device ({reason}); '
+            'unset it to train on what there is, or see docs/devices.md for what such devices need'
+        ) from error
+
+
+def without_effect(engine: ConfigDict) -> list[str]:
+    """A line for each setting of the engine that does nothing on the devices there are."""
+    if engine.precision == 'tf32' and jax.devices()[0].platform == 'cpu':
+        return ["config.engine.precision='tf32' does nothing on a CPU, which computes in float32"]
+    return []
+
+
+def check_evaluation(config: ConfigDict, swept: Sweep) -> None:
+    """Raises InputError where weights from elsewhere are to be evaluated, and fields ask for training."""
+    if not config.evaluate_only:
+        return
+    trained = {
+        'config.smoke': config.smoke,
+        'config.sweep': len(swept.points) > 1,
+        'config.seeds': len(config.seeds) > 1,
+        'config.selection.name': config.selection.name != LAST,
+        'config.selection.every': config.selection.every > 0,
+    }
+    for field, given in trained.items():
+        if given:
+            raise InputError(
+                f'config.evaluate_only is {config.evaluate_only!r}, which trains nothing and scores one '
+                f'network for each subject, and {field} asks for something else; leave one of the two out'
+            )
+
+
+def check_selection(config: ConfigDict, swept: Sweep) -> None:
+    """Raises InputError for a selection that does not exist, or has nothing to choose from."""
+    for field, choices in (('name', (LAST, NESTED, BEST_ON_TEST)), ('metric', scores.METRICS)):
+        if config.selection[field] not in choices:
+            raise InputError(
+                f'unknown selection {config.selection[field]!r}: '
+                f'config.selection.{field} takes {", ".join(map(repr, choices))}'
+            )
+    every = config.selection.every
+    epochs = max(point.config.training.epochs for point in swept.points)
+    several = bool(every) and (epochs - 1) // every > 0  # the last one is kept always
+    if config.selection.name == NESTED and len(swept.points) < 2 and not several:
+        raise InputError(
+            f'config.selection.name is {NESTED!r} and there is one point to choose from; '
+            f'expected a sweep of two or more, such as {sweep.EXAMPLE}, or several kept epochs, such as '
+            '--config.selection.every=1'
+        )
+    if config.report.leaderboard and (not every or config.selection.name == BEST_ON_TEST):
+        raise InputError(
+            f'config.report.leaderboard needs kept epochs and an honest selection, and config.selection has '
+            f'every = {every} and name = {config.selection.name!r}; expected every = 1 or more, and '
+            f'{LAST!r} or {NESTED!r}: see configs/leaderboard.py'
+        )
+    if config.selection.name == BEST_ON_TEST and not several:
+        raise InputError(
+            f'config.selection.name is {BEST_ON_TEST!r}, and no epoch but the last is kept; '
+            'expected epochs to choose from, such as --config.selection.every=1'
+        )

@@ -1,0 +1,195 @@
+"""The networks of a trained run, one a left-out subject."""
+
+import collections
+import io
+import json
+import pathlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+import pandas as pd
+from flax import traverse_util
+
+from dualatme_jax import files, models, schema
+from dualatme_jax.errors import InputError
+from dualatme_jax.run import trial_table
+from dualatme_jax.run import workdir as workdir_lib
+from dualatme_jax.training.checkpoint import load_weights
+from dualatme_jax.weights import folds, names
+
+_MOST_BYTES = 2**28  # of a table of trials, or a config
+
+
+def networks(
+    workdir: pathlib.Path, model: str, *, seed: int | None, point: int | None
+) -> tuple[str, Iterator[tuple[str, dict[str, Any]]]]:
+    """Returns the variant; and each fold's subject, as its file is to be called, with its variables.
+
+    Args:
+      workdir: of a run that kept its weights.
+      model: what it trained.
+      seed, point: which of the run's; None where there is but one.
+
+    Raises:
+      InputError: no such run, another model, several seeds or points and none named, or a fold that is not
+        trained or diverged.
+    """
+    table, config = _read(workdir)
+    chosen = _one(table[table['inner'] == 0], 'seed', seed, workdir, '--seed')
+    chosen = _one(chosen, 'point', point, workdir, '--point')
+    variant = _variant(workdir, chosen, config, model, '--model')
+    return variant, _variables(workdir, table, chosen, model, variant)
+
+
+def as_folds(
+    workdir: pathlib.Path, model: str, *, seed: int, inputs: Mapping[str, Any], labels: Sequence[str]
+) -> folds.Folds:
+    """The networks of a run's seed as converted weights are, to be evaluated.
+
+    Args:
+      workdir: of a run that kept its weights.
+      model: what it trained.
+      seed: which of the run's.
+      inputs: how flows are read now, the section `input` of a config: they must be read as in training.
+      labels: the classes now, which must be those of the training, in their order.
+
+    Raises:
+      InputError: as `networks` does; or flows were read otherwise, or the classes were others.
+    """
+    option = '--config.seeds, and a point by `python -m dualatme_jax.convert --to-torch --point`'
+    table, config = _read(workdir)
+    chosen = _one(table[table['inner'] == 0], 'seed', seed, workdir, option)
+    chosen = _one(chosen, 'point', None, workdir, option)
+    variant = _variant(workdir, chosen, config, model, '--config.model.name')
+    for name, now in inputs.items():
+        field = f'input.{name}'
+        then = _trained_with(chosen, config, 'input', name)
+        if str(now) != str(tuple(then) if isinstance(then, list) else then):
+            raise InputError(
+                f'{workdir}: this run trained with config.{field} = {then!r}, and the config has {now!r}; '
+                f'give the config of that run, or --config.{field}'
+            )
+    if (then := _labels(workdir, int(chosen['wave'].iloc[0]))) != list(labels):
+        raise InputError(
+            f'{workdir}: this run trained the classes {", ".join(then)}, and the dataset has '
+            f'{", ".join(labels)}; expected the same in the same order'
+        )
+    subjects, variables = zip(*_variables(workdir, table, chosen, model, variant), strict=True)
+    stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *variables)
+    return folds.Folds(model, variant, len(labels), subjects, {'batch_stats': {}} | stacked)
+
+
+def _variant(
+    workdir: pathlib.Path, chosen: pd.DataFrame, config: Mapping[str, Any], model: str, option: str
+) -> str:
+    """The variant of what a run trained; raises InputError unless that is `model`, and all of it whole."""
+    trained = _trained_with(chosen, config, 'model', 'name')
+    if trained != model:
+        raise InputError(f'{workdir}: this run trained {trained!r}; give that as {option}, and not {model!r}')
+    bad = chosen[chosen['status'] != trial_table.DONE]
+    if len(bad):
+        listing = ', '.join(f'{row.database}/{row.subject} ({row.status})' for row in bad.itertuples())
+        raise InputError(f'{workdir}: some folds have no weights that can be used: {listing}')
+    variant = _trained_with(chosen, config, 'model', 'variant')
+    if variant not in models.system(model).variants:
+        raise InputError(f'{workdir}: {model!r} has no variant {variant!r}, which this run trained')
+    return variant
+
+
+def _trained_with(chosen: pd.DataFrame, config: Mapping[str, Any], section: str, name: str) -> Any:
+    """The value of a field in the training of `chosen`: a swept one is a column of the table."""
+    return chosen.iloc[0].get(f'{section}.{name}', config.get(section, {}).get(name))
+
+
+def _labels(workdir: pathlib.Path, wave: int) -> list[str]:
+    """The classes of a run, as the columns of a wave's predictions name them."""
+    path = workdir / workdir_lib.WAVES / workdir_lib.wave_name(wave) / workdir_lib.PREDICTIONS
+    with files.open_regular(path, 'predictions of a wave') as file:
+        try:
+            columns = pd.read_csv(file, nrows=0).columns
+        except ValueError as error:
+            raise InputError(f'{path} is no table of predictions ({error})') from error
+    return [name.removeprefix(schema.PROBABILITY) for name in columns if name.startswith(schema.PROBABILITY)]
+
+
+def _variables(
+    workdir: pathlib.Path, table: pd.DataFrame, chosen: pd.DataFrame, model: str, variant: str
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    subjects = names_of(chosen)
+    for wave, rows in chosen.groupby('wave'):
+        folder = workdir / workdir_lib.WAVES / workdir_lib.wave_name(wave)
+        trials = table.loc[table['wave'] == wave, 'trial'].tolist()
+        variables = _weights(folder, model, variant)
+        if len(jax.tree.leaves(variables)[0]) < len(trials):
+            raise InputError(f'{folder} holds fewer networks than {len(trials)}, its trials')
+        for trial in rows['trial']:
+            place = trials.index(trial)
+            yield subjects[trial], jax.tree.map(lambda leaf, place=place: leaf[place], variables)
+
+
+def _weights(folder: pathlib.Path, model: str, variant: str) -> dict[str, Any]:
+    """The networks of a wave; raises InputError unless they are whole."""
+    weights = folder / workdir_lib.WEIGHTS
+    try:
+        # Waves of older versions have no checksums; what is missing altogether is told by `load_weights`.
+        if weights.exists() and (folder / files.CHECKSUMS).exists():
+            files.check_checksums(folder, 'files of the wave')
+        variables = load_weights(weights)
+        found = traverse_util.flatten_dict(variables)
+        kernel = found['params', 'classifier', 'kernel']
+        stacked, classes = len(kernel), kernel.shape[-1]
+        problems = names.misfits(model, variant, classes, found, stacked=stacked, any_size=True)
+        problems += [f'{leaf} holds numbers that are not finite' for leaf in names.not_finite(variables)]
+        if problems:
+            raise ValueError('; '.join(problems))
+    except InputError:
+        raise
+    except Exception as error:  # Orbax raises many for a damaged one
+        raise InputError(f'{weights}: these weights are damaged ({error})') from error
+    return variables
+
+
+def _read(workdir: pathlib.Path) -> tuple[pd.DataFrame, dict[str, Any]]:
+    try:
+        words = dict.fromkeys(('database', 'subject', 'status'), str)
+        content = files.read_bytes(workdir / workdir_lib.TRIALS, limit=_MOST_BYTES, what='table of trials')
+        table = pd.read_csv(io.BytesIO(content), dtype=words, keep_default_na=False)
+        numbers = ['trial', 'seed', 'point', 'inner', 'wave']
+        table[numbers] = table[numbers].astype(int)
+        table[list(words)]
+        config = json.loads(files.read_bytes(workdir / workdir_lib.CONFIG, limit=_MOST_BYTES, what='config'))
+        config['model']['name'], config['model']['variant'], config.get('input', {}).items()
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise InputError(
+            f'{workdir} is neither the workdir of a run nor a folder that convert wrote ({error}); '
+            'expected one of them as --source of --to-torch'
+        ) from error
+    trial_table.check_sum(workdir / workdir_lib.TRIALS)
+    return table, config
+
+
+def _one(
+    table: pd.DataFrame, column: str, wanted: int | None, workdir: pathlib.Path, option: str
+) -> pd.DataFrame:
+    """The rows of the one seed or point that is wanted, or that there is."""
+    there = sorted(set(table[column].tolist()))
+    if wanted is None and len(there) == 1:
+        return table
+    if wanted not in there:
+        raise InputError(
+            f'{workdir} has {f"no {column} {wanted}" if wanted is not None else f"several {column}s"}; '
+            f'name one of {", ".join(map(str, there))} by {option} ({workdir_lib.TRIALS} says what each is)'
+        )
+    return table[table[column] == wanted]
+
+
+def names_of(table: pd.DataFrame) -> dict[int, str]:
+    """Trial -> what its file is called: the subject, with the database where another has its name too."""
+    subjects = [schema.released(row.database, row.subject) for row in table.itertuples()]
+    count = collections.Counter(subjects)
+    return {
+        row.trial: subject if count[subject] == 1 else f'{row.database}_{subject}'
+        for row, subject in zip(table.itertuples(), subjects, strict=True)
+    }

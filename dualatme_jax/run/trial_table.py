@@ -1,0 +1,171 @@
+"""trials.csv: the table of trials, the wave of each, and what became of it."""
+
+import io
+import pathlib
+
+import numpy as np
+import pandas as pd
+
+from dualatme_jax.errors import InputError
+from dualatme_jax.files import read_bytes, replacing, sha256
+from dualatme_jax.machines import processes
+from dualatme_jax.training.engine import Wave
+
+PENDING, DONE, FAILED = 'pending', 'done', 'failed'
+UNPLANNED = -1
+
+# What the table of trials adds to the columns of the table of trials.
+OUTCOME = ('wave', 'status', 'failed_epoch', 'loss', 'seconds')
+
+_MOST_BYTES = 2**30  # of trials.csv: more than any table that can be planned
+
+
+class TrialTable:
+    """The table of trials, a row a trial, kept in a file.
+
+    Beside the trial itself each row has `wave` (-1 until it is planned), `status` (pending, done, failed),
+    `failed_epoch` (from 1; 0 if none), `loss` (of the last epoch) and `seconds` (the wave's, for all its
+    trials together). A wave holds trials of one group only.
+    """
+
+    def __init__(self, path: pathlib.Path, table: pd.DataFrame):
+        self._path = path
+        self.table = table
+
+    @classmethod
+    def create(cls, path: pathlib.Path, trials: pd.DataFrame) -> 'TrialTable':
+        """A new table of trials in which every trial is pending and none planned; it is kept once some are."""
+        outcome = {'status': PENDING, 'failed_epoch': 0, 'loss': np.nan, 'seconds': np.nan}
+        return cls(path, trials.assign(wave=UNPLANNED, **outcome))
+
+    @classmethod
+    def open(cls, path: pathlib.Path, trials: pd.DataFrame) -> 'TrialTable':
+        """The table that an earlier process left of these trials; raises InputError if it is not one."""
+        check_sum(path)
+        try:
+            content = read_bytes(path, limit=_MOST_BYTES, what='table of trials')
+            # A subject may be called NA: only numbers can be missing.
+            empty = {'loss': [''], 'seconds': ['']}
+            words = trials.select_dtypes(exclude='number').columns
+            table = pd.read_csv(
+                io.BytesIO(content), dtype=dict.fromkeys(words, str), keep_default_na=False, na_values=empty
+            )
+            same = table[list(trials.columns)].astype(str).equals(trials.astype(str))
+            table = table[[*trials.columns, *OUTCOME]]
+            _check_outcome(table)
+        except (OSError, ValueError, KeyError) as error:
+            raise InputError(
+                f'{path} is not the table of a run ({error}); or give another --workdir'
+            ) from error
+        if not same:
+            raise InputError(f'{path} lists other trials than this run has; give another --workdir')
+        return cls(path, table)
+
+    @property
+    def waves(self) -> list[int]:
+        """The numbers of the planned waves."""
+        return sorted(set(self.table['wave'].tolist()) - {UNPLANNED})
+
+    @property
+    def ended(self) -> list[int]:
+        """The numbers of the waves whose trials are all done or failed."""
+        return sorted(set(self.waves) - set(self.table.loc[self.table['status'] == PENDING, 'wave']))
+
+    @property
+    def seconds(self) -> float:
+        """Training time of the waves that have ended."""
+        return float(self.table.groupby('wave')['seconds'].first().sum())
+
+    @property
+    def failed(self) -> pd.DataFrame:
+        """The rows of trials that diverged."""
+        return self.table[self.table['status'] == FAILED]
+
+    @property
+    def unfinished(self) -> pd.DataFrame:
+        """The rows of trials that are still to be trained."""
+        return self.table[self.table['status'] == PENDING]
+
+    def trials(self, group: int) -> pd.DataFrame:
+        """The rows of a group, without what became of them."""
+        return self.table[self.table['group'] == group].drop(columns=list(OUTCOME))
+
+    def wave_size(self, group: int) -> int:
+        """Trials in the group's largest wave that is pending; 0 if none is planned."""
+        planned = self.table[self._pending(group) & (self.table['wave'] != UNPLANNED)]
+        return int(planned['wave'].value_counts().max()) if len(planned) else 0
+
+    def pending_waves(self, group: int) -> list[int]:
+        """The numbers of the waves of a group that are still to be trained."""
+        return np.unique(self.table.loc[self._pending(group), 'wave']).tolist()
+
+    def pending_trials(self, group: int) -> pd.DataFrame:
+        """The rows of a group that are still to be trained, wave by wave, without what became of them."""
+        return self.table[self._pending(group)].drop(columns=list(OUTCOME))
+
+    def pending(self, group: int) -> list[tuple[int, pd.DataFrame]]:
+        """Number and trials of each wave of a group that is still to be trained."""
+        # Waves follow each other in the table, and thousands of slices are made quickly.
+        waves, starts = np.unique(self.table.loc[self._pending(group), 'wave'], return_index=True)
+        rows = self.pending_trials(group)
+        ends = np.append(starts, len(rows))[1:]
+        return [(int(wave), rows.iloc[a:b]) for wave, a, b in zip(waves, starts, ends, strict=True)]
+
+    def plan(self, group: int, wave_size: int) -> None:
+        """Cuts what is pending of a group into waves, for the first time or again; others keep theirs."""
+        pending = self._pending(group)
+        first = self.table.loc[~pending, 'wave'].max() + 1 if (~pending).any() else 0
+        self.table.loc[pending, 'wave'] = first + np.arange(pending.sum()) // wave_size
+        self._write()
+
+    def close_wave(self, number: int, wave: Wave) -> None:
+        """Enters what became of a wave's trials."""
+        rows = self.table['wave'] == number
+        self.table.loc[rows, 'failed_epoch'] = wave.failed_epoch
+        self.table.loc[rows, 'status'] = np.where(wave.failed_epoch > 0, FAILED, DONE)
+        self.table.loc[rows, 'loss'] = wave.losses[-1]
+        self.table.loc[rows, 'seconds'] = wave.seconds
+        self._write()
+
+    def _pending(self, group: int) -> pd.Series:
+        return (self.table['group'] == group) & (self.table['status'] == PENDING)
+
+    def _write(self) -> None:
+        if not processes.is_first():
+            return
+        with replacing(self._path) as temporary:
+            self.table.to_csv(temporary, index=False)
+            # Both are the table's until one has taken the other's place.
+            sums = [sha256(file, 'table of trials') for file in (self._path, temporary) if file.exists()]
+            with replacing(_sums(self._path)) as sidecar:
+                sidecar.write_text('\n'.join(sums) + '\n')
+
+
+def _sums(path: pathlib.Path) -> pathlib.Path:
+    """Beside a table: the checksums that it may have."""
+    return path.with_name(f'.{path.name}.sha256')
+
+
+def check_sum(path: pathlib.Path) -> None:
+    """Raises InputError unless a table is as it was written; those of older versions have no checksums."""
+    if not _sums(path).exists():
+        return
+    sums = read_bytes(_sums(path), limit=2**10, what='checksums').decode(errors='replace').split()
+    if sha256(path, 'table of trials') not in sums:
+        raise InputError(
+            f'{path} is not as it was written: put a copy in its place; if it was changed on purpose, '
+            f'delete {_sums(path).name} beside it'
+        )
+
+
+def _check_outcome(table: pd.DataFrame) -> None:
+    """Raises ValueError for what no run enters in a table of trials."""
+    if not table['status'].isin([PENDING, DONE, FAILED]).all():
+        raise ValueError(f'expected a status of {PENDING}, {DONE} or {FAILED}')
+    for name, kinds in {'wave': 'i', 'failed_epoch': 'i', 'loss': 'f', 'seconds': 'f'}.items():
+        if table[name].dtype.kind not in kinds:
+            raise ValueError(f'expected numbers as {name}')
+    if (table['wave'] < UNPLANNED).any() or (table['failed_epoch'] < 0).any():
+        raise ValueError('expected no negative wave or epoch')
+    if (table[table['wave'] != UNPLANNED].groupby('wave')['group'].nunique() > 1).any():
+        raise ValueError('expected the trials of a wave to be of one group')

@@ -1,0 +1,185 @@
+"""The folder of one run: claimed for one config, by one run at a time."""
+
+import contextlib
+import fcntl
+import functools
+import json
+import os
+import pathlib
+import stat
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from dualatme_jax.errors import InputError
+from dualatme_jax.files import expanded, read_bytes, replacing
+from dualatme_jax.machines import processes
+
+CONFIG = 'config.json'
+TRIALS = 'trials.csv'
+PREDICTIONS = 'predictions.csv'
+INNER_PREDICTIONS = 'inner_predictions.csv'
+EPOCH_PREDICTIONS = 'epoch_predictions.csv'
+RESULTS = 'results.json'
+CONFUSION = 'confusion.png'
+CHECKPOINTS = 'checkpoints'
+WAVES = 'waves'
+WEIGHTS = 'weights'
+TENSORBOARD = 'tensorboard'
+
+# What a run keeps, apart from reports, which take the place of what has their names: files, and folders whose
+# content it writes, reads and deletes.
+FILES = (CONFIG, TRIALS, PREDICTIONS, INNER_PREDICTIONS, EPOCH_PREDICTIONS, RESULTS)
+FOLDERS = (CHECKPOINTS, WAVES, TENSORBOARD)
+
+_LOCK = '.lock'
+_MOST_CONFIG = 64 * 2**20  # bytes of a config.json: more than any sweep has
+
+# Sections, and a field, that decide what is trained. The others (where the data lies, on which devices it is
+# trained, how often it is saved) may change between a run and its continuation; `dataset` and `weights` are
+# the fingerprints of the data and of weights that are evaluated, `draws` is that of `training.step`.
+DECISIVE = (
+    'dataset',
+    'draws',
+    'engine.precision',
+    'input',
+    'loss',
+    'model',
+    'optimizer',
+    'seeds',
+    'selection',
+    'sweep',
+    'training',
+    'weights',
+)
+
+
+def decisive(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a config decides what is trained, by name; None where a config does not say."""
+
+    def within(part: Any, key: str) -> Any:
+        return part.get(key) if isinstance(part, Mapping) else None
+
+    found = {name: functools.reduce(within, name.split('.'), config) for name in DECISIVE}
+    return found | {'smoke': bool(config.get('smoke'))}  # which runs of older versions do not say
+
+
+def wave_name(number: int) -> str:
+    """The folder of a wave, under each of WAVES, CHECKPOINTS and TENSORBOARD."""
+    return f'wave_{number:03d}'
+
+
+@contextlib.contextmanager
+def claim(path: str | os.PathLike, config: Mapping[str, Any]) -> Iterator[pathlib.Path]:
+    """Yields the folder `path`, made if absent, with `config` as its config.json.
+
+    Of several processes of one run the first claims it for all.
+
+    Raises:
+      InputError: it cannot be written, another run goes on there, it holds a run of another config, or links
+        and the like in place of what a run keeps; or the processes of this run do not share it, or were given
+        different configs.
+    """
+    path = expanded(path, '--workdir')
+    with _locked(path, config) if processes.is_first() else contextlib.nullcontext():
+        processes.check_shared(path)
+        for section in sorted(config.keys() - {'data'}):  # the dataset may lie elsewhere on each machine
+            processes.check_same(f'config.{section}' if section != 'dataset' else section, config[section])
+        yield path
+
+
+@contextlib.contextmanager
+def _locked(path: pathlib.Path, config: Mapping[str, Any]) -> Iterator[None]:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        # A link is not followed, a pipe not waited for, and nothing is emptied.
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        lock = os.fdopen(os.open(path / _LOCK, flags, 0o666), 'rb+', buffering=0)
+    except OSError as error:
+        if (path / _LOCK).is_symlink() or (path / _LOCK).is_dir():
+            raise _in_the_way(path / _LOCK) from error
+        raise InputError(
+            f'cannot write to the workdir {path} ({error.strerror}); give another one by --workdir'
+        ) from error
+    with lock:
+        if not stat.S_ISREG(os.fstat(lock.fileno()).st_mode):
+            raise _in_the_way(path / _LOCK)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise InputError(
+                f'another process is running in {path}; wait for it, or give another --workdir'
+            ) from error
+        check_own(path)
+        _check_config(path, config)
+        with replacing(path / CONFIG) as temporary:
+            temporary.write_text(json.dumps(config, indent=2, sort_keys=True) + '\n')
+        yield
+
+
+def check_own(path: pathlib.Path) -> None:
+    """Raises InputError where a link, a pipe or the like stands in a workdir in place of what a run keeps.
+
+    A run writes, reads and deletes there: by a link it would do so elsewhere, and for a pipe it would wait.
+    """
+    for name in FILES:
+        if os.path.lexists(path / name) and not stat.S_ISREG((path / name).lstat().st_mode):
+            raise _in_the_way(path / name)
+    for name in FOLDERS:
+        if os.path.lexists(path / name) and not stat.S_ISDIR((path / name).lstat().st_mode):
+            raise _in_the_way(path / name)
+        for found in (path / name).rglob('*'):
+            mode = found.lstat().st_mode
+            if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+                raise _in_the_way(found)
+
+
+def _in_the_way(path: pathlib.Path) -> InputError:
+    kind = 'a link' if path.is_symlink() else 'a folder' if path.is_dir() else 'a pipe, a device or the like'
+    kind = 'a file' if path.is_file() and not path.is_symlink() else kind
+    return InputError(
+        f'{path} is {kind}, where a run keeps what is its own; move it away, or give another --workdir '
+        '(which may itself be a link to a folder)'
+    )
+
+
+def _check_config(path: pathlib.Path, config: Mapping[str, Any]) -> None:
+    file = path / CONFIG
+    kept = (TRIALS, PREDICTIONS, RESULTS, WAVES, CHECKPOINTS)
+    begun = [name for name in kept if os.path.lexists(path / name)]
+    if not begun:  # a run that was refused or stopped before it trained binds nobody to its config
+        return
+    if not file.exists():
+        raise InputError(
+            f'{path} holds {", ".join(begun)} but no {CONFIG}, so whose they are cannot be told; '
+            'give another --workdir, or move them away'
+        )
+    try:
+        there = json.loads(read_bytes(file, limit=_MOST_CONFIG, what='config of the run'))
+        if not isinstance(there, dict):
+            raise TypeError(f'it holds {there!r}')
+    except (OSError, RecursionError, TypeError, ValueError) as error:
+        raise InputError(
+            f'{file} is not the config of a run ({error}); give another --workdir, or delete this one'
+        ) from error
+    differences = [
+        line
+        for name, value in decisive(config).items()
+        for line in _differences(name, decisive(there)[name], value)
+    ]
+    if differences:
+        raise InputError(
+            f'{path} holds another run:\n'
+            + '\n'.join(differences)
+            + '\nto continue that run, give its config; to start this one anew, give another --workdir '
+            'or delete this one'
+        )
+
+
+def _differences(name: str, there: Any, here: Any) -> list[str]:
+    if isinstance(there, dict) and isinstance(here, dict):
+        keys = sorted(there.keys() | here.keys())
+        return [line for key in keys for line in _differences(f'{name}.{key}', there.get(key), here.get(key))]
+    # Through JSON, since a tuple comes back from the file as a list, and a mapping with its keys sorted.
+    if json.dumps(there, sort_keys=True) == json.dumps(here, sort_keys=True):
+        return []
+    return [f'  {name} is {there!r} there and {here!r} here']

@@ -1,0 +1,277 @@
+"""The same numbers as our variables and as PyTorch's state_dict: other names, other layouts.
+
+A network's file says in TORCH_NAMES what PyTorch calls each of its layers; what a layer holds is renamed
+here. Kernels of ours have the axes height, width, in, out (of dense layers in, out), PyTorch's weights
+out, in, height, width (out, in).
+"""
+
+import collections
+import dataclasses
+import functools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from flax import traverse_util
+
+from dualatme_jax import models, schema
+from dualatme_jax.data.names import MOST_CLASSES
+from dualatme_jax.errors import InputError
+
+Variables = dict[str, Any]
+StateDict = Mapping[str, np.ndarray]
+Path = tuple[str, ...]  # of a leaf of our variables: collection, modules, leaf
+
+# How many batches a BatchNorm has averaged over. Nothing of ours reads it; it is kept for the way back.
+COUNTERS = 'batch_counters'
+
+_SHOWN = 4  # problems of a kind that a message has
+
+# What PyTorch calls a leaf, by collection and our name, in the order in which it lists them.
+_LEAVES = {
+    ('params', 'kernel'): 'weight',
+    ('params', 'scale'): 'weight',
+    ('params', 'bias'): 'bias',
+    ('batch_stats', 'mean'): 'running_mean',
+    ('batch_stats', 'var'): 'running_var',
+    (COUNTERS, 'count'): 'num_batches_tracked',
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Tensor:
+    """What a tensor of a state_dict must be.
+
+    Attributes:
+      path: of the leaf that holds it.
+      shape: PyTorch's.
+      dtype: of both.
+    """
+
+    path: Path
+    shape: tuple[int, ...]
+    dtype: str = 'float32'
+
+    @property
+    def optional(self) -> bool:
+        """Whether a state_dict may lack it: PyTorch did not always count batches."""
+        return self.path[0] == COUNTERS
+
+    def fits(self, found: np.ndarray) -> bool:
+        """Whether `found` can be it.
+
+        For a dense layer a convolution of 1x1 does as well: the published Dual-ATME has dense layers in its
+        CBAM, where most other CBAMs have convolutions. On the way back it is a dense layer.
+        """
+        shape = found.shape[:2] if len(self.shape) == 2 and found.shape[2:] == (1, 1) else found.shape
+        return shape == self.shape and found.dtype == self.dtype
+
+
+@functools.cache
+def tensors(model: str, variant: str, classes: int) -> dict[str, Tensor]:
+    """What the state_dict of a network must hold, by PyTorch's names.
+
+    Raises:
+      InputError: no such model, or it has no such variant.
+    """
+    network = models.build(model, variant=variant, classes=classes, dropout=0.0, init='torch')
+    found = {}
+    for path, leaf in traverse_util.flatten_dict(models.shapes(network, schema.FLOW_SHAPE)).items():
+        shape = tuple(leaf.shape[axis] for axis in _axes(path, leaf.ndim))
+        found[_name(model, path)] = Tensor(path, shape)
+        if path[-1] == 'var':
+            counter = (COUNTERS, *path[1:-1], 'count')
+            found[_name(model, counter)] = Tensor(counter, (), 'int64')
+    return _in_order(model, found)
+
+
+def misfits(
+    model: str,
+    variant: str,
+    classes: int,
+    found: Mapping[Path, Any],
+    *,
+    stacked: int,
+    any_size: bool = False,
+) -> list[str]:
+    """What differs between the leaves of so many stacked networks, and those that are found.
+
+    Args:
+      model, variant, classes: of the networks.
+      found: for the path of each leaf what has a `shape` and a `dtype`.
+      stacked: how many networks, each leaf's first axis.
+      any_size: whether they may read flows of another size, so that some axes are longer.
+    """
+    expected = leaves(model, variant, classes)
+    problems = [
+        f'{"/".join(path)} is missing'
+        for path, leaf in expected.items()
+        if path not in found and not leaf.optional
+    ]
+    for path, leaf in found.items():
+        if path not in expected:
+            problems.append(f'{"/".join(path)} is none of the network')
+            continue
+        shape, wanted = tuple(leaf.shape), (stacked, *expected[path].shape)
+        alike = shape == wanted or (any_size and len(shape) == len(wanted) and shape[0] == stacked)
+        if leaf.dtype != expected[path].dtype or not alike:
+            form = f'{expected[path].dtype} {list(wanted)}'
+            problems.append(f'{"/".join(path)} is {leaf.dtype} {list(shape)}; expected {form}')
+    return problems
+
+
+def leaves(model: str, variant: str, classes: int) -> dict[Path, Tensor]:
+    """What the variables of a network must hold, by the path of each leaf; `shape` is ours here."""
+    found = {}
+    for tensor in tensors(model, variant, classes).values():
+        order = np.argsort(_axes(tensor.path, len(tensor.shape)))
+        shape = tuple(tensor.shape[axis] for axis in order)
+        found[tensor.path] = dataclasses.replace(tensor, shape=shape)
+    return found
+
+
+def not_finite(variables: Variables) -> list[str]:
+    """The leaves that hold numbers that are not finite."""
+    flat = traverse_util.flatten_dict(variables)
+    return ['/'.join(path) for path, leaf in flat.items() if not np.isfinite(leaf).all()]
+
+
+def from_torch(model: str, variant: str, classes: int, state_dict: StateDict) -> Variables:
+    """Our variables of one network from its state_dict.
+
+    Returns:
+      NumPy arrays in nested `params` and `batch_stats`, and in COUNTERS what the state_dict counts. Layers
+      that no forward pass reads are left out; see `read`.
+
+    Raises:
+      InputError: tensors are missing, surplus, of another form, or hold numbers that are not finite: whose
+        they may be, how many of each kind there are, and some by name.
+    """
+    expected = tensors(model, variant, classes)
+    state_dict = read(model, variant, state_dict)
+    problems = collections.defaultdict(list)
+    for problem in (*_misfits(expected, state_dict), *_not_finite(expected, state_dict)):
+        kind, _, what = problem.partition(': ')
+        problems[kind].append(what)
+    if problems:
+        owners = _owners(state_dict)
+        hint = (
+            ''
+            if model in owners or not owners
+            else f'; by their names they are those of {" or ".join(owners)}'
+        )
+        listing = '\n'.join(f'  {len(found)} {kind}: {_some(found)}' for kind, found in problems.items())
+        raise InputError(
+            f'not the weights of {model}, variant {variant}, with {classes} classes{hint}\n{listing}'
+        )
+    leaves = {}
+    for name, found in state_dict.items():
+        path, shape = expected[name].path, expected[name].shape
+        leaves[path] = found.reshape(shape).transpose(np.argsort(_axes(path, len(shape))))
+    return {'batch_stats': {}} | traverse_util.unflatten_dict(leaves)
+
+
+def read(model: str, variant: str, state_dict: StateDict) -> dict[str, np.ndarray]:
+    """A state_dict without the layers that the published code declares and no forward pass reads."""
+    layers = left_out(model, variant)
+    return {name: found for name, found in state_dict.items() if name.rpartition('.')[0] not in layers}
+
+
+def left_out(model: str, variant: str) -> list[str]:
+    """The layers that the published code declares and this variant has not."""
+    layers = {name.rpartition('.')[0] for name in tensors(model, variant, len(schema.LABELS))}
+    return [layer for layer in models.system(model).torch_unread if layer not in layers]
+
+
+def variants(model: str, classes: int, state_dict: StateDict) -> list[str]:
+    """The variants of a model whose tensors these can be, by names, shapes and types."""
+    return [
+        variant
+        for variant in models.system(model).variants
+        if not any(_misfits(tensors(model, variant, classes), read(model, variant, state_dict)))
+    ]
+
+
+def to_torch(model: str, variables: Variables) -> dict[str, np.ndarray]:
+    """The state_dict of one network; what PyTorch counts is in it if it is in the variables."""
+    named = {}
+    for path, leaf in traverse_util.flatten_dict(variables).items():
+        leaf = np.asarray(leaf)
+        named[_name(model, path)] = np.array(leaf.transpose(_axes(path, leaf.ndim)), order='C')
+    return _in_order(model, named)
+
+
+def classes_of(model: str, state_dict: StateDict) -> int:
+    """How many classes a state_dict tells apart; the challenge's number where its classifier is no such."""
+    weight = state_dict.get(f'{models.system(model).torch_names["classifier"]}.weight')
+    classes = len(weight) if weight is not None and weight.ndim else 0
+    return classes if 2 <= classes <= MOST_CLASSES else len(schema.LABELS)
+
+
+def _misfits(expected: Mapping[str, Tensor], state_dict: StateDict) -> Iterator[str]:
+    for name, tensor in expected.items():
+        if name not in state_dict and not tensor.optional:
+            yield f'missing: {name}, {_form(tensor)}'
+    for name, found in state_dict.items():
+        if name not in expected:
+            yield f'surplus: {name}, {_form(found)}'
+        elif not expected[name].fits(found):
+            yield f'misshapen: {name} is {_form(found)}, not {_form(expected[name])}'
+
+
+def _not_finite(expected: Mapping[str, Tensor], state_dict: StateDict) -> Iterator[str]:
+    for name, found in state_dict.items():
+        if name in expected and expected[name].fits(found) and not np.isfinite(found).all():
+            yield f'not finite: {name}'
+
+
+def _owners(state_dict: StateDict) -> list[str]:
+    """The models that have a variant which a state_dict has all names of; else those with its layers."""
+    layers = {name.rpartition('.')[0] for name in state_dict}
+    able = [
+        model
+        for model, system in models.MODELS.items()
+        if layers <= {*system.torch_names.values(), *system.torch_unread}
+    ]
+    return [model for model in able if _is_named_as(model, state_dict)] or able
+
+
+def _is_named_as(model: str, state_dict: StateDict) -> bool:
+    classes = classes_of(model, state_dict)
+    for variant in models.system(model).variants:
+        expected = tensors(model, variant, classes)
+        needed = {name for name, tensor in expected.items() if not tensor.optional}
+        if needed <= read(model, variant, state_dict).keys() <= expected.keys():
+            return True
+    return False
+
+
+def _name(model: str, path: Path) -> str:
+    """PyTorch's name of a leaf."""
+    collection, *layer, leaf = path
+    return f'{models.system(model).torch_names["/".join(layer)]}.{_LEAVES[collection, leaf]}'
+
+
+def _in_order(model: str, named: Mapping[str, Any]) -> dict[str, Any]:
+    """By layer as the model lists them, and within each as PyTorch does."""
+    layers, parts = list(models.system(model).torch_names.values()), list(_LEAVES.values())
+
+    def place(name: str) -> tuple[int, int]:
+        layer, _, part = name.rpartition('.')
+        return layers.index(layer), parts.index(part)
+
+    return {name: named[name] for name in sorted(named, key=place)}
+
+
+def _axes(path: Path, axes: int) -> tuple[int, ...]:
+    """The axes of a leaf in PyTorch's order."""
+    return (axes - 1, axes - 2, *range(axes - 2)) if path[-1] == 'kernel' else tuple(range(axes))
+
+
+def _some(found: Sequence[str]) -> str:
+    more = [f'and {len(found) - _SHOWN} more'] if len(found) > _SHOWN else []
+    return '; '.join([*found[:_SHOWN], *more])
+
+
+def _form(tensor: Tensor | np.ndarray) -> str:
+    return f'{tensor.dtype} {list(tensor.shape)}'

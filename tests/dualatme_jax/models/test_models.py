@@ -1,0 +1,214 @@
+"""All systems: their sizes counted by hand, their rows in `MODELS`, what they refuse."""
+
+import jax
+import numpy as np
+import pytest
+from flax import traverse_util
+
+from configs import cd
+from dualatme_jax import models, schema
+from dualatme_jax.data.dataset import Dataset
+from dualatme_jax.errors import InputError
+from dualatme_jax.models import rcn
+from dualatme_jax.run import groups, sweep
+
+# Parameters of each system and variant, by hand from its paper. A k x k convolution from c to o channels with
+# bias has k*k*c*o + o, a normalisation 2*o, a dense layer i*o + o.
+PARAMETERS = {
+    ('dual_atme', 'paper'): 4_833_193,  # counted in test_dual_atme.py
+    # Streams 84 + 6, 140 + 10, 224 + 16; dense layer of 5 * 5 * 16.
+    ('ststnet', 'paper'): 90 + 150 + 240 + (400 * 3 + 3),
+    # Two streams of 5x5 from 1 to 6 and to 16; dense layers of 7 * 7 * 32.
+    ('off_apexnet', 'paper'): 2 * (156 + 2416) + (1568 * 1024 + 1024) + (1024 * 1024 + 1024) + 3075,
+    # Inception 6 on 1: 1x1 24, reductions 24 and 24, 3x3 342, 5x5 918, pool 24. Inception 16 on 24: 1x1 432,
+    # reductions 162 and 162, 3x3 912, 5x5 2448, pool 432. Dense layers of 7 * 7 * 128.
+    ('dual_inception', 'paper'): 2 * (1356 + 4548) + (6272 * 1024 + 1024) + 3075,
+    # Stem 2432 + 64, or streams 448 + 32, 224 + 16, 224 + 16; block 1x1 1056 + 64, 3x3 9248 + 64; dense layer
+    # of 5 * 5 * 32.
+    ('rcn_a', 'paper'): 2496 + 10432 + 2403,
+    ('rcn_s', 'paper'): 2496 + 10432 + 2403,
+    ('rcn_w', 'paper'): 960 + 10432 + 2403,
+    ('rcn_c', 'paper'): 960 + 10432 + 2403,
+    ('rcn_f', 'paper'): 960 + 10432 + 2403,
+    ('rcn_f', 'code'): 960 - (224 + 16) + 10432 + 2403,  # without its third stream
+    # Torchvision's 11,689,512, whose dense layer has 1000 classes, with one of 3.
+    ('resnet18', 'paper'): 11_689_512 - (512 * 1000 + 1000) + (512 * 3 + 3),
+    # A stem of 3x3 for one of 7x7, from 3 to 64, without bias.
+    ('resnet18', 'small'): 11_689_512 - (512 * 1000 + 1000) + (512 * 3 + 3) - (49 - 9) * 3 * 64,
+}
+
+
+def build(name, **options):
+    return models.build(name, **{'variant': 'paper', 'classes': 3, 'dropout': 0.5, 'init': 'torch'} | options)
+
+
+def shapes(model):
+    """Of output and variables."""
+    flow = np.zeros((2, *schema.FLOW_SHAPE), np.float32)
+    return jax.eval_shape(
+        lambda key: model.init_with_output(key, flow, flow, mask=np.ones(2), train=False), jax.random.key(0)
+    )
+
+
+@pytest.mark.parametrize(('name', 'variant'), PARAMETERS)
+@pytest.mark.slow
+def test_parameters_are_those_counted_by_hand(name, variant):
+    output, variables = shapes(build(name, variant=variant))
+    assert sum(leaf.size for leaf in jax.tree.leaves(variables['params'])) == PARAMETERS[name, variant]
+    assert output.logits.shape == (2, 3)
+    assert shapes(build(name, variant=variant, classes=7))[0].logits.shape == (2, 7)
+
+
+def test_every_system_is_counted():
+    assert {name for name, _ in PARAMETERS} == models.MODELS.keys()
+
+
+@pytest.mark.parametrize('name', models.MODELS)
+def test_every_layer_has_one_name_in_pytorch(name):
+    names = models.MODELS[name].torch_names
+    _, variables = shapes(build(name))
+    layers = {'/'.join(path[:-1]) for path in traverse_util.flatten_dict(variables['params'])}
+    assert layers <= names.keys()
+    assert len(set(names.values())) == len(names)
+
+
+@pytest.mark.parametrize('name', models.MODELS)
+def test_the_row_lists_the_variants_that_there_are(name):
+    row = models.MODELS[name]
+    with pytest.raises(InputError) as error:
+        build(name, variant='none')
+    assert str(error.value).endswith(f'takes {", ".join(map(repr, row.variants))}')
+    for variant in row.variants:
+        build(name, variant=variant)
+
+
+@pytest.mark.parametrize('name', models.MODELS)
+def test_dropout_is_read_unless_the_row_says_so(name):
+    """Whether any step of the traced network has the rate among its inputs."""
+    flow = np.zeros((2, *schema.FLOW_SHAPE), np.float32)
+    _, variables = shapes(build(name))
+
+    def train(variables, rate):
+        network = build(name).clone(dropout=rate)
+        rngs = {'dropout': jax.random.key(0)}
+        return network.apply(variables, flow, flow, mask=np.ones(2), train=True, mutable=True, rngs=rngs)
+
+    jaxpr = jax.make_jaxpr(train)(variables, np.float32(0.5))
+    rate = jaxpr.jaxpr.invars[-1]
+    read = any(rate in equation.invars for equation in jaxpr.jaxpr.eqns)
+    assert read == ('dropout' not in models.MODELS[name].unread)
+
+
+@pytest.mark.parametrize('name', models.MODELS)
+def test_the_similarity_term_needs_two_branches(name):
+    output, _ = shapes(build(name))
+    both = output.entire is not None and output.puzzled is not None
+    assert both == ('cosine_weight' not in models.MODELS[name].unread)
+
+
+@pytest.mark.parametrize('name', models.MODELS)
+def test_every_system_reads_flows_of_twice_the_size(name):
+    usual, larger = (
+        {'/'.join(path): leaf.shape for path, leaf in traverse_util.flatten_dict(shapes).items()}
+        for shapes in (models.shapes(build(name), (size, size, 3)) for size in (28, 56))
+    )
+    different = {path for path in usual if usual[path] != larger[path]}
+    # Where the maps are not averaged to one size, the first dense layer has more inputs.
+    first = {
+        'dual_atme': 'fusion',
+        'ststnet': 'classifier',
+        'off_apexnet': 'dense1',
+        'dual_inception': 'dense',
+    }
+    assert different == ({f'params/{first[name]}/kernel'} if name in first else set())
+
+
+@pytest.mark.parametrize(
+    ('name', 'size', 'message'),
+    [
+        ('dual_atme', (3, 3), 'DualATME cannot read flows of 3x3 pixels'),
+        ('rcn_a', (7, 7), 'RCN cannot read flows of 7x7 pixels'),
+        ('rcn_c', (56, 28), 'RCN cannot read flows of 28x56 pixels'),
+    ],
+)
+def test_flows_of_a_size_that_no_layer_can_read_are_refused_by_name(name, size, message):
+    with pytest.raises(InputError, match=f'{message}.*another --size'):
+        models.shapes(build(name), (*size, 3))
+
+
+def of_size(size):
+    flow = np.zeros((4, size, size, 3), np.uint8)
+    names = np.array(list('abcd'))
+    return Dataset(flow, flow, np.arange(4, dtype=np.int32) % 3, names, names, names, schema.LABELS, {})
+
+
+@pytest.mark.parametrize(('name', 'fits'), [('ststnet', False), ('rcn_w', True)])
+def test_converted_weights_are_for_flows_of_28_pixels_where_layers_depend_on_it(name, fits):
+    config = cd.get_config()
+    config.model.name, config.evaluate_only = name, 'weights'
+    if fits:
+        groups.check_size(config, of_size(56))
+    else:
+        with pytest.raises(InputError, match=r'has 56x56: the layers of .ststnet. would have other sizes'):
+            groups.check_size(config, of_size(56))
+    config.evaluate_only = ''
+    groups.check_size(config, of_size(56))
+
+
+@pytest.mark.parametrize('name', models.MODELS)
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        ({'variant': 'large'}, "variant 'large': config.model.variant takes 'paper'"),
+        ({'init': 'he'}, "unknown initialisation 'he': config.model.init takes 'torch', 'lecun', 'kaiming'"),
+        ({'dropout': 1.0}, r'config.model.dropout is 1.0; expected a fraction in \[0, 1\)'),
+    ],
+)
+def test_what_cannot_be_built_is_refused(name, options, message):
+    with pytest.raises(InputError, match=message):
+        build(name, **options)
+
+
+@pytest.mark.parametrize(('name', 'same'), [('ststnet', 2), ('off_apexnet', 3), ('dual_atme', 0)])
+def test_points_that_differ_in_what_a_network_does_not_read_are_told(name, same):
+    config = cd.get_config()
+    config.model.name = name
+    config.sweep = ({'model.dropout': (0.3, 0.5), 'loss.cosine_weight': (0.0, 0.1)},)
+    assert len(groups.without_difference(sweep.points(config), schema.LABELS)) == same
+
+
+def test_attention_that_is_the_same_at_all_places_is_finite():
+    """As of a face that does not move: its bytes are the same all over."""
+    weights = np.random.default_rng(0).normal(size=(3, 2, 5, 5)).astype(np.float32)
+    still, flat_weights = np.zeros((2, 5, 5, 1), np.float32), np.ones_like(weights)
+    found, gradient = jax.value_and_grad(lambda w: rcn.attention(still, w).sum())(weights)
+    assert found == 0
+    assert not gradient.any()
+    assert not rcn.attention(still + 1, flat_weights).any()
+
+
+@pytest.mark.parametrize('name', models.MODELS)
+@pytest.mark.slow
+def test_under_bfloat16_what_is_trained_and_what_comes_out_stays_float32(name, monkeypatch):
+    monkeypatch.setattr(jax, 'default_backend', lambda: 'gpu')  # a CPU keeps no maps in bfloat16
+    model, flow = build(name), np.zeros((2, *schema.FLOW_SHAPE), np.float32)
+    _, variables = shapes(model)
+
+    def loss(params, statistics):
+        output, updated = model.apply(
+            {'params': params, **statistics},
+            flow,
+            flow,
+            mask=np.ones(2),
+            train=True,
+            mutable=['batch_stats'],
+            rngs={'dropout': jax.random.key(0)},
+        )
+        return output.logits.sum(), (output.logits, updated)
+
+    statistics = {'batch_stats': variables.get('batch_stats', {})}
+    with jax.default_matmul_precision('bfloat16'):
+        found = jax.eval_shape(jax.value_and_grad(loss, has_aux=True), variables['params'], statistics)
+        program = str(jax.make_jaxpr(loss)(variables['params'], statistics))
+    assert {leaf.dtype for leaf in jax.tree.leaves(found)} == {np.dtype(np.float32)}
+    assert 'bf16[' in program

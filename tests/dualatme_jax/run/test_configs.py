@@ -1,0 +1,202 @@
+"""The config files: complete, locked, the paper's."""
+
+import importlib
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from configs import leaderboard
+from data_prep.regions import PAIRS
+from dualatme_jax import models
+from dualatme_jax.errors import InputError
+from dualatme_jax.report import paper
+from dualatme_jax.run import experiment, groups, sweep
+from dualatme_jax.schema import COMPOSITE, FLOW_CHANNELS, LABELS
+
+TABLES = ('modules', 'regions', 'lambda', 'loss')
+SYNTHETIC = {'cd': COMPOSITE, 'casme2': ('casme2',), 'smic': ('smic',), 'samm': ('samm',)}
+SYNTHETIC |= dict.fromkeys((f'table_{name}' for name in TABLES), COMPOSITE)
+# Each paper's settings: optimizer, learning rate, epochs, batch, how parameters start, scale of the input.
+SYSTEMS = {
+    'ststnet': ('adam', 5e-5, 800, 256, 'torch', 'byte'),
+    'off_apexnet': ('adam', 1e-4, 3000, 128, 'torch', 'signed'),
+    'dual_inception': ('adam', 1e-3, 501, 128, 'torch', 'signed'),
+    **dict.fromkeys(('rcn_a', 'rcn_s', 'rcn_w', 'rcn_c', 'rcn_f'), ('sgd', 5e-4, 20, 64, 'kaiming', 'unit')),
+    'resnet18': ('adam', 1e-3, 60, 128, 'kaiming', 'signed'),
+}
+SYNTHETIC |= dict.fromkeys(SYSTEMS, COMPOSITE)
+DATABASES_OF = SYNTHETIC | {'casme3': ('casme3',)}
+
+
+@pytest.fixture(params=DATABASES_OF)
+def module(request):
+    return importlib.import_module(f'configs.{request.param}')
+
+
+def test_a_config_is_locked_and_can_be_used(module):
+    config = module.get_config()
+    with pytest.raises((AttributeError, KeyError)):
+        config.training.epoch = 3
+    assert config.data.databases == DATABASES_OF[module.__name__.split('.')[1]]
+    groups.make_training(config, LABELS)
+    name = module.__name__.split('.')[1]
+    numbers = groups.hyperparameters(config, LABELS)
+    assert numbers['learning_rate'] == pytest.approx(SYSTEMS[name][1] if name in SYSTEMS else 1e-3)
+    assert numbers['cosine_weight'] == 0.01
+
+
+@pytest.mark.parametrize('name', SYSTEMS)
+def test_a_system_is_trained_as_its_paper_has_it(name):
+    config = importlib.import_module(f'configs.{name}').get_config()
+    optimizer, training = config.optimizer, config.training
+    assert (config.model.name, config.model.variant, config.loss.name) == (name, 'paper', 'cross_entropy')
+    assert (
+        optimizer.name,
+        optimizer.learning_rate,
+        training.epochs,
+        training.batch_size,
+        config.model.init,
+        config.input.scale,
+    ) == SYSTEMS[name]
+    assert (optimizer.momentum, optimizer.schedule) == (0.9, 'constant')
+    assert training.shuffle == (name != 'ststnet')
+    assert config.input.channels == (('strain', 'v', 'u') if name == 'ststnet' else FLOW_CHANNELS)
+
+
+@pytest.mark.parametrize('name', sorted(models.MODELS.keys() - {'dual_atme'}))
+def test_every_system_has_a_config(name):
+    config = importlib.import_module(f'configs.{name}').get_config()
+    assert config.model.name == name
+    groups.make_training(config, LABELS)
+
+
+@pytest.mark.parametrize('module', SYNTHETIC, indirect=True)
+def test_synthetic_differs_in_its_data_alone(module):
+    real, synthetic = module.get_config().to_dict(), module.get_config('synthetic').to_dict()
+    assert synthetic['data'].pop('build_synthetic')
+    assert not real['data'].pop('build_synthetic')
+    assert synthetic['data'].pop('path') != real['data'].pop('path')
+    assert synthetic == real
+
+
+def test_another_argument_is_refused(module):
+    with pytest.raises(ValueError, match='expected'):
+        module.get_config('artificial')
+
+
+def test_what_the_synthetic_release_does_not_hold_is_refused():
+    with pytest.raises(ValueError, match=r"'synthetic'; expected none for CAS\(ME\)3"):
+        importlib.import_module('configs.casme3').get_config('synthetic')
+
+
+def test_the_defaults_are_the_papers():
+    config = importlib.import_module('configs.cd').get_config()
+    assert (config.training.epochs, config.training.batch_size) == (60, 128)
+    assert (config.optimizer.name, config.optimizer.learning_rate) == ('adam', 1e-3)
+    assert config.optimizer.schedule == 'constant'
+    assert (config.loss.name, config.loss.focal_gamma, config.loss.focal_alpha) == ('focal', 2, 1)
+    assert config.loss.cosine_weight == 0.01
+    assert config.loss.class_weights == (0.2857, 0.1329, 0.1695)
+    assert (config.model.variant, config.model.dropout, config.model.init) == ('paper', 0.5, 'torch')
+
+
+@pytest.mark.parametrize('name', TABLES)
+@pytest.mark.parametrize('dataset', ['', 'synthetic'])
+def test_a_table_of_the_paper_is_swept_row_by_row(name, dataset):
+    config = importlib.import_module(f'configs.table_{name}').get_config(dataset)
+    swept = sweep.points(config)
+    table = paper.TABLES[name]
+    assert {tuple(point.values[field] for field in table.fields) for point in swept.points} == {
+        values for _, values, _ in table.rows
+    }
+    assert not swept.repeated
+    paper.check(config.report.paper, swept.fields)
+    # The reference is the paper's best run, which all its tables share, and configs/cd.py is.
+    own = tuple(swept.reference.values[field] for field in table.fields)
+    assert {values: cells for _, values, cells in table.rows}[own] == paper.BEST
+    cd = importlib.import_module('configs.cd').get_config(dataset).to_dict()
+    found = swept.reference.config.to_dict()
+    differing = {section for section in cd if cd[section] != found[section]}
+    assert differing == {'sweep', 'report'} | ({'data'} if name == 'regions' else set())
+
+
+def test_each_regions_dataset_lies_in_its_own_folder():
+    swept = sweep.points(importlib.import_module('configs.table_regions').get_config())
+    paths = [str(experiment.data_path(point.config.data)) for point in swept.points]
+    assert paths == [str(Path.cwd() / 'data/regions' / pair) for pair in ('EN', 'EM', 'FN', 'FM', 'full')]
+    assert all(pair in PAIRS for pair in ('EN', 'EM', 'FN', 'FM', 'full'))
+
+
+def test_a_synthetic_dataset_is_built_with_its_regions(monkeypatch, tmp_path):
+    data = importlib.import_module('configs.table_regions').get_config('synthetic').data
+    data.path, data.regions = str(tmp_path / '{regions}'), 'FM'
+    commands = []
+
+    def run(command, **_):
+        commands.append(command)
+        return subprocess.CompletedProcess(command, 2)
+
+    monkeypatch.setattr(subprocess, 'run', run)
+    with pytest.raises(InputError, match='could not be built in'):
+        experiment.load_dataset(data)
+    out = ['--out', str(tmp_path / 'FM')]
+    assert commands[0][1:] == ['-m', 'data_prep', 'build', '--release', 'synthetic', *out, '--regions', 'FM']
+
+
+def test_another_dataset_is_not_taken_for_the_synthetic_one(small_dataset_dir):
+    data = importlib.import_module('configs.cd').get_config('synthetic').data
+    data.path = str(small_dataset_dir)
+    with pytest.raises(InputError, match=r'holds another dataset \(small\); to train on that one leave :syn'):
+        experiment.load_dataset(data)
+
+
+def test_a_dataset_of_other_regions_is_refused(small_dataset_dir):
+    data = importlib.import_module('configs.cd').get_config().data
+    data.path, data.regions = str(small_dataset_dir), 'EN'
+    with pytest.raises(InputError, match=r"data\.regions is 'EN', but .* made of 'unknown'.*--regions EN"):
+        experiment.load_dataset(data)
+
+
+@pytest.mark.parametrize('argument', ['', 'synthetic'])
+@pytest.mark.parametrize('path', ['~nosuchuser/cd', 'a\0b', 'x' * 5000, os.fsdecode(b'caf\xe9')])
+def test_paths_of_a_dataset_that_cannot_be_are_refused(argument, path):
+    data = importlib.import_module('configs.cd').get_config(argument).data
+    data.path = path
+    with pytest.raises(InputError, match=r'config\.data\.path'):
+        experiment.load_dataset(data)
+
+
+@pytest.mark.parametrize(
+    ('argument', 'variant', 'shortened', 'seeds'),
+    [
+        ('', 'paper', '', 3),
+        ('small', 'small', 'ResNet-18 on 28x28 pixels', 3),
+        ('quick', 'small', 'fewer epochs than in the papers, one seed, ResNet-18 on 28x28 pixels', 1),
+    ],
+)
+def test_the_leaderboard_trains_every_system_by_its_own_config_or_says_what_is_shorter(
+    argument, variant, shortened, seeds
+):
+    config = leaderboard.get_config(argument)
+    assert (config.report.shortened, len(config.seeds), config.report.leaderboard) == (shortened, seeds, True)
+    points = {point.config.model.name: point.config for point in sweep.points(config).points}
+    assert points.keys() == models.MODELS.keys()
+    for name, found in points.items():
+        own = importlib.import_module(f'configs.{"cd" if name == "dual_atme" else name}').get_config()
+        with own.unlocked():
+            own.model.variant = variant if name == 'resnet18' else own.model.variant
+            own.training.epochs = leaderboard.QUICK[name] if argument == 'quick' else own.training.epochs
+        for section in leaderboard.SECTIONS:
+            assert found[section] == own[section], (name, section)
+
+
+def test_the_leaderboard_takes_the_synthetic_release_too_and_no_other_word():
+    config = leaderboard.get_config('quick,synthetic')
+    assert config.data.build_synthetic
+    assert config.report.shortened.startswith('fewer epochs')
+    with pytest.raises(
+        ValueError, match=r"argument is 'smal'; expected some of small, quick, synthetic, with"
+    ):
+        leaderboard.get_config('smal')

@@ -1,0 +1,254 @@
+"""trials.csv: what is trained and what is still to be; files that are whole or absent."""
+
+import os
+import pathlib
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from dualatme_jax.errors import InputError
+from dualatme_jax.files import replacing
+from dualatme_jax.run.trial_table import TrialTable
+from dualatme_jax.training.engine import Wave
+
+# Subjects that all look like numbers and are none, and floats that need all their digits.
+TRIALS = pd.DataFrame(
+    {
+        'trial': range(5),
+        'fold': range(5),
+        'database': ['casme2', 'smic', 'samm', 'samm', 'samm'],
+        'subject': ['01', '1', '006', '007', '1e3'],
+        'seed': 0,
+        'group': 0,
+        'learning_rate': [1e-3 / 3, 0.1 + 0.2, 1e-3, 1e-3, 1e-3],
+        'focal_gamma': 2.0,
+    }
+)
+
+
+def planned(path, trials=TRIALS, *, wave_size=2):
+    trial_table = TrialTable.create(path, trials)
+    for group in sorted(set(trials['group'])):
+        trial_table.plan(group, wave_size)
+    return trial_table
+
+
+def outcome(failed_epoch, *, losses, seconds=1.5):
+    return Wave(
+        predictions=None,
+        losses=np.array(losses, float),
+        failed_epoch=np.array(failed_epoch),
+        seconds=seconds,
+        states={},
+    )
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / 'trials.csv'
+
+
+def test_a_new_ledger_reads_back_as_it_was_made(path):
+    made = planned(path)
+    found = TrialTable.open(path, TRIALS)
+    pd.testing.assert_frame_equal(found.table, made.table)
+    pd.testing.assert_frame_equal(found.table[TRIALS.columns], TRIALS, check_exact=True)
+    assert found.table['subject'].tolist() == ['01', '1', '006', '007', '1e3']
+    assert (found.waves, found.wave_size(0), found.seconds, len(found.failed)) == ([0, 1, 2], 2, 0, 0)
+
+
+@pytest.mark.parametrize('subject', ['NA', 'nan', 'None'])
+def test_a_subject_may_be_called_as_a_missing_value(path, subject):
+    planned(path, TRIALS.assign(subject=subject))
+    assert set(TrialTable.open(path, TRIALS.assign(subject=subject)).table['subject']) == {subject}
+
+
+def test_every_trial_is_pending_at_first_in_its_order(path):
+    planned(path)
+    pending = list(TrialTable.open(path, TRIALS).pending(0))
+    found = {number: rows['trial'].tolist() for number, rows in pending}
+    assert found == {0: [0, 1], 1: [2, 3], 2: [4]}
+    for _, rows in pending:
+        pd.testing.assert_frame_equal(rows, TRIALS.loc[rows.index], check_exact=True)
+
+
+def test_a_closed_wave_is_done_and_its_diverged_trials_failed(path):
+    trial_table = planned(path)
+    trial_table.close_wave(1, outcome([0, 2], losses=[[0.7, 0.8], [0.5, np.nan]], seconds=3.0))
+    for found in (trial_table, TrialTable.open(path, TRIALS)):
+        assert [number for number, _ in found.pending(0)] == [0, 2]
+        assert found.table['status'].tolist() == ['pending', 'pending', 'done', 'failed', 'pending']
+        assert found.table['failed_epoch'].tolist() == [0, 0, 0, 2, 0]
+        np.testing.assert_array_equal(found.table['loss'], [np.nan, np.nan, 0.5, np.nan, np.nan])
+        assert found.failed[['database', 'subject']].to_numpy().tolist() == [['samm', '007']]
+
+
+def test_a_reopened_ledger_goes_on_to_its_end(path):
+    planned(path).close_wave(0, outcome([0, 0], losses=[[1, 2]], seconds=1.5))
+    TrialTable.open(path, TRIALS).close_wave(1, outcome([0, 0], losses=[[3, 4]], seconds=2.0))
+    TrialTable.open(path, TRIALS).close_wave(2, outcome([0], losses=[[5]], seconds=0.25))
+    trial_table = TrialTable.open(path, TRIALS)
+    assert not list(trial_table.pending(0))
+    assert trial_table.table['loss'].tolist() == [1, 2, 3, 4, 5]
+    assert trial_table.seconds == 3.75, 'the time of each wave, not of each trial'
+
+
+def test_what_is_pending_can_be_planned_again(path):
+    trial_table = planned(path)
+    trial_table.close_wave(0, outcome([0, 0], losses=[[1, 2]]))
+    trial_table.plan(0, 1)
+    found = TrialTable.open(path, TRIALS)
+    assert found.table['wave'].tolist() == [0, 0, 1, 2, 3]
+    assert found.wave_size(0) == 1
+    assert [number for number, _ in found.pending(0)] == [1, 2, 3]
+
+
+def test_what_is_not_planned_is_not_kept(path):
+    trial_table = TrialTable.create(path, TRIALS)
+    assert not path.exists()
+    assert (trial_table.waves, trial_table.wave_size(0)) == ([], 0)
+
+
+GROUPS = TRIALS.assign(group=[0, 1, 0, 1, 1], **{'model.variant': ['01', '1e3', '01', '1e3', '1e3']})
+
+
+def test_a_wave_never_mixes_groups_and_each_group_is_planned_by_itself(path):
+    trial_table = TrialTable.create(path, GROUPS)
+    trial_table.plan(0, 5)
+    found = TrialTable.open(path, GROUPS)
+    assert found.table['wave'].tolist() == [0, -1, 0, -1, -1]
+    assert (found.waves, found.wave_size(0), found.wave_size(1)) == ([0], 2, 0)
+    assert [rows['trial'].tolist() for _, rows in found.pending(0)] == [[0, 2]]
+    found.close_wave(0, outcome([0, 0], losses=[[1, 2]]))
+    found.plan(1, 3)
+    found.plan(1, 2)
+    found = TrialTable.open(path, GROUPS)
+    assert found.table['wave'].tolist() == [0, 1, 0, 1, 2]
+    assert found.pending(0) == []
+    assert {number: rows['trial'].tolist() for number, rows in found.pending(1)} == {1: [1, 3], 2: [4]}
+    assert found.trials(1)['model.variant'].tolist() == ['1e3'] * 3, 'words that look like numbers'
+
+
+@pytest.mark.parametrize('content', ['', 'trial,fold\n0,0\n', '\x00\xff'])
+def test_a_file_that_is_no_ledger_is_named(path, content):
+    path.write_text(content)
+    with pytest.raises(InputError, match='is not the table of a run'):
+        TrialTable.open(path, TRIALS)
+
+
+def test_a_ledger_of_other_trials_is_refused(path):
+    planned(path)
+    with pytest.raises(InputError, match='other trials'):
+        TrialTable.open(path, TRIALS.assign(seed=1))
+
+
+def test_a_file_is_replaced_when_the_block_ends_well(path):
+    path.write_text('old')
+    with replacing(path) as temporary:
+        assert (temporary.parent, temporary.suffix) == (path.parent, path.suffix)
+        temporary.write_text('new')
+        assert path.read_text() == 'old'
+    assert path.read_text() == 'new'
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize('old', ['old', None])
+def test_an_error_leaves_what_was_there_and_no_temporary_file(path, old):
+    if old:
+        path.write_text(old)
+
+    def write():
+        with replacing(path) as temporary:
+            temporary.write_text('ne')
+            raise RuntimeError('disk')
+
+    with pytest.raises(RuntimeError, match='disk'):
+        write()
+    assert [file.read_text() for file in path.parent.iterdir()] == ([old] if old else [])
+
+
+def test_a_ledger_that_cannot_be_written_keeps_the_one_before(path, monkeypatch):
+    trial_table = planned(path)
+
+    def half_written(self, file, **options):
+        file.write_text('trial,fo')
+        raise OSError('No space left on device')
+
+    monkeypatch.setattr(pd.DataFrame, 'to_csv', half_written)
+    with pytest.raises(OSError, match='No space'):
+        trial_table.close_wave(0, outcome([0, 0], losses=[[1, 2]]))
+    assert len(list(TrialTable.open(path, TRIALS).pending(0))) == 3
+    assert sorted(file.name for file in path.parent.iterdir()) == ['.trials.csv.sha256', 'trials.csv']
+
+
+@pytest.mark.parametrize('digit', [b'0.5', b',0,done', b'done', b'1.5'])
+def test_a_ledger_that_is_not_as_it_was_written_is_refused(path, digit):
+    trial_table = planned(path)
+    trial_table.close_wave(0, outcome([0, 0], losses=[[0.5, 0.25]]))
+    content = path.read_bytes()
+    place = content.index(digit)
+    path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+    with pytest.raises(InputError, match=r'not as it was written: put a copy .* \.trials\.csv\.sha256'):
+        TrialTable.open(path, TRIALS)
+
+
+def test_a_process_that_dies_before_the_table_takes_its_place_leaves_the_one_before(path, monkeypatch):
+    trial_table = planned(path)
+    replace = pathlib.Path.replace
+
+    def die(self, target):
+        if target == path:
+            raise KeyboardInterrupt
+        return replace(self, target)
+
+    monkeypatch.setattr(pathlib.Path, 'replace', die)
+    with pytest.raises(KeyboardInterrupt):
+        trial_table.close_wave(0, outcome([0, 0], losses=[[1, 2]]))
+    monkeypatch.undo()
+    found = TrialTable.open(path, TRIALS)
+    assert len(found.pending(0)) == 3
+    found.close_wave(0, outcome([0, 0], losses=[[1, 2]]))
+    assert len(TrialTable.open(path, TRIALS).pending(0)) == 2
+
+
+@pytest.mark.parametrize(
+    ('before', 'after', 'says'),
+    [
+        (',pending,', ',undone,', 'a status of pending, done or failed'),
+        (',0,pending,0', ',-7,pending,0', 'no negative wave'),
+        (',0,pending,0', ',0.5,pending,0', 'numbers as wave'),
+        (',done,0,0.5', ',done,0,half', 'numbers as loss'),
+        (',done,0,', ',done,none,', 'numbers as failed_epoch'),
+    ],
+)
+def test_what_no_run_enters_is_refused_also_without_checksums(path, before, after, says):
+    trial_table = planned(path)
+    trial_table.close_wave(1, outcome([0, 0], losses=[[0.5, 0.25]]))
+    (path.parent / '.trials.csv.sha256').unlink()  # as older versions left it
+    assert before in path.read_text()
+    path.write_text(path.read_text().replace(before, after, 1))
+    with pytest.raises(InputError, match=f'{says}.*another --workdir'):
+        TrialTable.open(path, TRIALS)
+
+
+def test_a_pipe_is_no_ledger_and_is_not_waited_for(path):
+    os.mkfifo(path)
+    with pytest.raises(InputError, match='expected a regular file'):
+        TrialTable.open(path, TRIALS)
+
+
+def test_hundreds_of_waves_of_interleaved_groups_are_listed_in_order(tmp_path):
+    trials = pd.concat([TRIALS] * 400, ignore_index=True)
+    trials = trials.assign(trial=trials.index, group=trials.index % 2)
+    trial_table = TrialTable.create(tmp_path / 'trials.csv', trials)
+    trial_table.plan(0, 2)
+    trial_table.plan(1, 3)
+    for group, size in ((0, 2), (1, 3)):
+        own = trials.index[trials['group'] == group].tolist()
+        pending = trial_table.pending(group)
+        assert [number for number, _ in pending] == trial_table.pending_waves(group)
+        assert [rows['trial'].tolist() for _, rows in pending] == [
+            own[start : start + size] for start in range(0, len(own), size)
+        ]
+        assert trial_table.pending_trials(group)['trial'].tolist() == own

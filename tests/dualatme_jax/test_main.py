@@ -1,0 +1,360 @@
+"""The command, end to end: train, report, stop, continue, refuse."""
+
+import errno
+import importlib
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+import types
+
+import pandas as pd
+import pytest
+from sklearn import metrics
+
+from configs import cd
+from dualatme_jax import main
+from dualatme_jax.run import experiment
+from dualatme_jax.training import devices
+
+ROOT = pathlib.Path(__file__).parents[2]
+EPOCHS = 8
+
+
+def command(*arguments):
+    return [sys.executable, '-m', 'dualatme_jax.main', *map(str, arguments)]
+
+
+def run(*arguments):
+    return subprocess.run(command(*arguments), cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope='module')
+def arguments(small_dataset_dir):
+    return [
+        '--config=configs/cd.py',
+        f'--config.data.path={small_dataset_dir}',
+        f'--config.training.epochs={EPOCHS}',
+        '--config.training.batch_size=11',
+        '--config.checkpoint.every=2',
+        '--config.engine.max_trials=8',
+        '--config.report.resamples=50',
+        '--config.seeds=(0,1)',
+    ]
+
+
+@pytest.fixture(scope='module')
+def finished(arguments, tmp_path_factory):
+    """A run of two waves that nothing interrupted: (workdir, what it printed)."""
+    workdir = tmp_path_factory.mktemp('runs') / 'finished'
+    process = run(*arguments, f'--workdir={workdir}')
+    assert process.returncode == 0, process.stderr
+    return workdir, process.stdout
+
+
+@pytest.mark.slow
+def test_it_leaves_what_the_readme_promises(finished):
+    workdir, printed = finished
+    names = {path.name for path in workdir.iterdir()} - {'.lock'}
+    assert names == {
+        'challenge_log_seed0.txt',
+        'challenge_log_seed1.txt',
+        'config.json',
+        'confusion.png',
+        'predictions.csv',
+        'results.json',
+        'tensorboard',
+        '.trials.csv.sha256',
+        'trials.csv',
+        'waves',
+    }
+    assert {path.name for path in (workdir / 'waves' / 'wave_001').iterdir()} == {
+        'checksums.json',
+        'predictions.csv',
+        'weights',
+    }
+    assert '16 trials, 8 side by side' in printed
+    assert f'wave 2/2, 8 trials, epoch {EPOCHS}/{EPOCHS}' in printed
+    assert 'UF1' in printed
+
+
+def test_results_agree_with_scikit_learn_on_the_predictions(finished):
+    workdir, _ = finished
+    results = json.loads((workdir / 'results.json').read_text())
+    predictions = pd.read_csv(workdir / 'predictions.csv')
+    assert len(predictions) == 48
+    assert results['selection'] == 'last'
+    assert results['trials'] == 16
+    assert results['seconds'] > 0
+    by_seed = {part['seed']: part for part in results['per_seed']}
+    for seed, rows in predictions.groupby('seed'):
+        sets = {'full': rows} | dict(list(rows.groupby('database')))
+        assert set(sets) == set(results['scores'])
+        for name, part in sets.items():
+            expected = {
+                'acc': metrics.accuracy_score(part['label'], part['prediction']),
+                'uar': metrics.balanced_accuracy_score(part['label'], part['prediction']),
+                'uf1': metrics.f1_score(part['label'], part['prediction'], average='macro'),
+            }
+            assert by_seed[seed][name] == pytest.approx(expected, abs=1e-9)
+    for name, scores in results['scores'].items():
+        for metric, spread in scores.items():
+            mean = (by_seed[0][name][metric] + by_seed[1][name][metric]) / 2
+            assert spread['mean'] == pytest.approx(mean, abs=1e-9)
+
+
+def test_trials_are_listed_with_their_outcome(finished):
+    trials = pd.read_csv(finished[0] / 'trials.csv', dtype={'subject': str})
+    assert trials['status'].eq('done').all()
+    assert trials['subject'].str.len().eq(3).all()
+    assert trials['seed'].tolist() == [0] * 8 + [1] * 8
+    assert trials['loss'].gt(0).all()
+
+
+@pytest.mark.slow
+def test_the_score_command_finds_the_same(finished):
+    workdir, _ = finished
+    expected = json.loads((workdir / 'results.json').read_text())['per_seed'][0]
+    for name in ('predictions.csv', 'challenge_log_seed0.txt'):
+        out = workdir.parent / 'score.json'
+        score = [
+            sys.executable,
+            '-m',
+            'dualatme_jax.score',
+            workdir / name,
+            '--json',
+            out,
+            '--resamples',
+            '20',
+        ]
+        subprocess.run(score, check=True, capture_output=True, cwd=ROOT)
+        assert json.loads(out.read_text())['per_seed'][0] == expected
+
+
+@pytest.mark.slow
+def test_a_finished_run_is_reported_and_not_trained_again(finished, arguments):
+    workdir, printed = finished
+    before = (workdir / 'predictions.csv').read_bytes(), (workdir / 'results.json').read_bytes()
+    again = run(*arguments, f'--workdir={workdir}')
+    assert again.returncode == 0, again.stderr
+    assert 'nothing is trained again' in again.stdout
+    assert 'planning' not in again.stdout
+    assert 'epoch 1/' not in again.stdout
+    assert ((workdir / 'predictions.csv').read_bytes(), (workdir / 'results.json').read_bytes()) == before
+    assert printed.splitlines()[-8:] == again.stdout.splitlines()[-8:]
+
+
+@pytest.mark.slow
+def test_a_row_that_is_lost_from_a_finished_run_comes_back_from_its_waves(finished, arguments):
+    path = finished[0] / 'predictions.csv'
+    before = path.read_bytes()
+    path.write_bytes(b''.join(before.splitlines(keepends=True)[:-1]))
+    again = run(*arguments, f'--workdir={finished[0]}')
+    assert again.returncode == 0, again.stderr
+    assert 'predictions.csv was not what waves/ holds: it is written anew' in again.stdout
+    assert path.read_bytes() == before
+
+
+def test_another_config_in_the_same_workdir_is_refused(finished, arguments):
+    workdir, _ = finished
+    process = run(*arguments, f'--workdir={workdir}', '--config.loss.cosine_weight=0.1')
+    assert process.returncode == 2
+    assert 'loss.cosine_weight is 0.01 there and 0.1 here' in process.stderr
+    assert 'Traceback' not in process.stderr
+
+
+@pytest.mark.slow
+def test_a_killed_run_continues_to_the_same_predictions(finished, arguments, tmp_path):
+    workdir = tmp_path / 'killed'
+    process = subprocess.Popen(
+        command(*arguments, f'--workdir={workdir}'), cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    # Kill it in the middle of the second wave, when a checkpoint of it is whole: its checksums come last.
+    steps = workdir / 'checkpoints' / 'wave_001'
+    deadline = time.monotonic() + 300
+    while not any(steps.glob('*/checksums.json')):
+        assert process.poll() is None, 'the run ended before it could be killed'
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert not (workdir / 'results.json').exists()
+
+    continued = run(*arguments, f'--workdir={workdir}')
+    assert continued.returncode == 0, continued.stderr
+    assert 'wave 1/2' not in continued.stdout, 'the first wave had ended'
+    assert 'epoch 1/' not in continued.stdout, 'the second had a checkpoint'
+    assert 'continued after epoch' in continued.stdout
+    assert 'planning' not in continued.stdout, 'the plan is read back'
+    assert (workdir / 'predictions.csv').read_bytes() == (finished[0] / 'predictions.csv').read_bytes()
+
+
+TERMINATED = """
+import signal
+from absl import app
+from dualatme_jax.run import experiment
+from dualatme_jax import main
+experiment.run = lambda *arguments: signal.raise_signal(signal.SIGTERM)
+app.run(main.main, flags_parser=main.parse_flags)
+"""
+
+
+def test_sigterm_ends_a_run_as_ctrl_c_does():
+    flags = [sys.executable, '-c', TERMINATED, '--config=configs/cd.py']
+    process = subprocess.run(flags, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert process.returncode == 130
+    assert process.stderr == 'stopped; the same command continues from the last checkpoint\n'
+
+
+@pytest.mark.parametrize(
+    ('flag', 'says'),
+    [
+        ('--config.loss.gamma=1', 'did you mean --config.loss.focal_gamma?'),
+        ('--config.lr=1', 'did you mean --config.optimizer.learning_rate?'),
+        ('--config=configs/nowhere.py', 'configs/ststnet.py'),
+        ('--config.training.epochs=1e3', '--config.training.epochs=1e3: expected a whole number from 1 to'),
+        ('--config.smoke=maybe', '--config.smoke=maybe: expected True or False, such as False'),
+        ("--config.sweep=[{'loss.name': (]", 'expected a tuple of grids, such as --config.sweep="[{'),
+        (f'--config.seeds={"(" * 300}', 'expected one or more different whole numbers'),
+        ('surplus', 'unexpected arguments: surplus'),
+        ('--workdirr=x', "Unknown command line flag 'workdirr'. Did you mean: workdir ?"),
+        ('--epochs=3', "Unknown command line flag 'epochs'; did you mean --config.training.epochs?"),
+        ('--config.training.optimizer=sgd', 'did you mean --config.optimizer.name?'),
+        ('--process=x', "invalid literal for int() with base 10: 'x'"),
+        ('--config.model.variant=best', "config.model.variant takes 'paper', 'code'"),
+        ('--workdir=~no-such-user/x', "--workdir ~no-such-user/x: the home folder of '~no-such-user'"),
+        (b'--config.data.path=\xff', r"config.data.path is '\udcff'; expected a path"),
+    ],
+)
+def test_bad_input_is_named_without_a_traceback(arguments, tmp_path, flag, says):
+    command_line = [*command(*arguments, f'--workdir={tmp_path / "run"}'), flag]
+    process = subprocess.run(command_line, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert process.returncode == 2
+    assert says in process.stderr
+    assert 'Traceback' not in process.stderr
+    assert not (tmp_path / 'run').exists()
+
+
+def test_ctrl_c_before_a_run_begins_ends_it_without_a_traceback(tmp_path):
+    (tmp_path / 'own.py').write_text('raise KeyboardInterrupt\n')
+    found = run(f'--config={tmp_path}/own.py')
+    assert (found.returncode, found.stdout, found.stderr) == (130, '', 'stopped\n')
+
+
+@pytest.mark.parametrize('flag', ['--workdir=x', '--config.lr=1'])
+def test_without_a_config_they_are_listed(flag):
+    process = run(flag)
+    assert process.returncode == 2
+    assert 'error: --config is missing; expected a file of your own, or one of\n  configs/' in process.stderr
+
+
+def test_the_fields_are_listed_with_the_values_that_are_set():
+    process = run('--config=configs/ststnet.py', '--config.training.epochs=7', '--fields')
+    assert process.returncode == 0
+    assert "config.model.name = 'ststnet'\n    'dual_atme', 'ststnet'," in process.stdout
+    assert 'config.training.epochs = 7\n' in process.stdout
+
+
+def test_a_reader_of_the_fields_may_stop_early():
+    flags = command('--config=configs/cd.py', '--fields')
+    with subprocess.Popen(flags, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b''
+    assert process.returncode == 0
+
+
+def test_synthetic_clips_are_not_written_where_a_dataset_of_one_s_own_is_named(tmp_path):
+    own = tmp_path / 'mine'
+    process = run(
+        '--config=configs/cd.py:synthetic', f'--config.data.path={own}', f'--workdir={tmp_path}/run'
+    )
+    assert process.returncode == 2
+    assert f'--config.data.path={own} names a dataset of your own' in process.stderr
+    assert 'give --config=configs/cd.py to train on it' in process.stderr
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ('error', 'says', 'status'),
+    [
+        (
+            OSError(errno.ENOSPC, 'No space left on device', '/x/y'),
+            '/x/y: No space left on device; make room',
+            2,
+        ),
+        (
+            NotADirectoryError(errno.ENOTDIR, 'Not a directory', 'run/tensorboard'),
+            'run/tensorboard: Not a',
+            2,
+        ),
+        (RuntimeError('a bug'), 'RuntimeError: a bug', 1),
+    ],
+)
+def test_what_the_system_refuses_ends_the_run_by_a_sentence(
+    monkeypatch, capsys, tmp_path, error, says, status
+):
+    def fail(*_):
+        raise error
+
+    given = dict.fromkeys(('COORDINATOR', 'PROCESSES', 'PROCESS'))
+    given |= {'CONFIG': cd.get_config(), 'WORKDIR': str(tmp_path), 'FIELDS': False, 'DISTRIBUTED': False}
+    for name, value in given.items():
+        monkeypatch.setattr(main, name, types.SimpleNamespace(value=value))
+    monkeypatch.setattr(experiment, 'run', fail)
+    monkeypatch.setattr(devices, 'one_a_core', lambda: None)
+    with pytest.raises(SystemExit) as left:
+        main.main([])
+    assert left.value.code == status
+    printed = capsys.readouterr().err
+    assert says in printed
+    assert (main.KEPT in printed) == (status == 2)
+    assert ('Traceback' in printed) == (status == 1)
+
+
+@pytest.mark.parametrize('module', ['dualatme_jax.convert', 'dualatme_jax.score', 'data_prep.__main__'])
+@pytest.mark.parametrize('arguments', [[], ['--nonsense'], ['a', 'b', 'c']])
+def test_the_other_commands_end_by_2_when_called_wrongly(module, arguments, capsys):
+    with pytest.raises(SystemExit) as left:
+        importlib.import_module(module).main(arguments)
+    assert left.value.code == 2
+    assert 'usage:' in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_diverged_trial_is_reported_and_its_seed_not_scored(arguments, tmp_path):
+    flags = ['--config.optimizer.learning_rate=1e30', '--config.training.epochs=2']
+    one_seed = [flag for flag in arguments if 'seeds' not in flag]
+    process = run(*one_seed, *flags, f'--workdir={tmp_path}/run')
+    assert process.returncode == 1, process.stderr
+    assert 'failed: trial 0' in process.stdout
+    results = json.loads((tmp_path / 'run' / 'results.json').read_text())
+    assert results['scores'] is None
+    assert len(results['failed']) == 8
+    assert pd.read_csv(tmp_path / 'run' / 'trials.csv')['status'].eq('failed').all()
+
+
+def test_help_lists_the_flags():
+    process = run('--help')
+    assert process.returncode == 0
+    assert '--config' in process.stdout
+    assert '--workdir' in process.stdout
+
+
+@pytest.mark.parametrize(
+    ('name', 'smoke', 'expected'),
+    [
+        ('configs/cd.py', False, 'runs/cd'),
+        ('/x/configs/cd.py:synthetic', False, 'runs/cd-synthetic'),
+        ('configs/leaderboard.py:quick', True, 'runs/leaderboard-quick-smoke'),
+    ],
+)
+def test_a_smoke_test_has_a_workdir_of_its_own(monkeypatch, name, smoke, expected):
+    config = cd.get_config()
+    config.smoke = smoke
+    monkeypatch.setattr(main, 'config_name', lambda: name)
+    monkeypatch.setattr(main, 'CONFIG', types.SimpleNamespace(value=config))
+    monkeypatch.setattr(main, 'WORKDIR', types.SimpleNamespace(value=None))
+    assert main.workdir() == pathlib.Path(expected)
