@@ -14,7 +14,7 @@ from dualatme_jax.training.engine import Wave
 PENDING, DONE, FAILED = 'pending', 'done', 'failed'
 UNPLANNED = -1
 
-# What the table of trials adds to the columns of the table of trials.
+# What is added to the columns of the trials themselves.
 OUTCOME = ('wave', 'status', 'failed_epoch', 'loss', 'seconds')
 
 _MOST_BYTES = 2**30  # of trials.csv: more than any table that can be planned
@@ -34,7 +34,7 @@ class TrialTable:
 
     @classmethod
     def create(cls, path: pathlib.Path, trials: pd.DataFrame) -> 'TrialTable':
-        """A new table of trials in which every trial is pending and none planned; it is kept once some are."""
+        """A new table: every trial is pending, none is planned; it is written once some are."""
         outcome = {'status': PENDING, 'failed_epoch': 0, 'loss': np.nan, 'seconds': np.nan}
         return cls(path, trials.assign(wave=UNPLANNED, **outcome))
 

@@ -207,7 +207,6 @@ def test_a_run_that_is_not_clear_is_refused(capsys, torch, workdir, tmp_path):
 
     copy = tmp_path / 'run'
     shutil.copytree(workdir, copy)
-    (copy / '.trials.csv.sha256').unlink()  # as of a table that was changed on purpose
     table = pd.read_csv(copy / 'trials.csv', dtype={'subject': str})
     table.loc[1, 'status'] = 'failed'
     table.to_csv(copy / 'trials.csv', index=False)
