@@ -18,11 +18,12 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from data_prep import faces, flow
+from data_prep.face import alignment
 from data_prep.synthetic import action_units, head
 from data_prep.synthetic.face import GRID
 from data_prep.synthetic.film import Camera, Expression, Film
-from data_prep.synthetic.shoot import stream
+from data_prep.synthetic.render_clip import stream
+from data_prep.views import optical_flow
 from dualatme_jax.files import replacing
 
 SIZE = 224  # pixels
@@ -32,10 +33,10 @@ NOISE = 1.0  # grey levels, standard deviation
 BORDER = 4  # pixels at the border of the head that are not measured
 
 SOLVERS = {
-    'TV-L1': ('tvl1', flow.SETTINGS['tvl1']),
+    'TV-L1': ('tvl1', optical_flow.SETTINGS['tvl1']),
     "TV-L1, OpenCV's own settings": ('tvl1', {}),
-    'DIS': ('dis', flow.SETTINGS['dis']),
-    'Farneback': ('farneback', flow.SETTINGS['farneback']),
+    'DIS': ('dis', optical_flow.SETTINGS['dis']),
+    'Farneback': ('farneback', optical_flow.SETTINGS['farneback']),
 }
 
 
@@ -52,7 +53,7 @@ def pairs(*, still: bool) -> Iterator[tuple[float, np.ndarray, np.ndarray, np.nd
         expression = Expression(bumps, np.array([0.0, 1.0]))
         film = Film(random, camera, person, texture, [expression], 1, still=still)
         onset, apex = film.frames()
-        identity = faces.whole_frame((SIZE, SIZE), SIZE).matrix
+        identity = alignment.whole_frame((SIZE, SIZE), SIZE).matrix
         true, known = film.truth(step=1).aligned(identity, SIZE)
         kernel = np.ones((2 * BORDER + 1, 2 * BORDER + 1), np.uint8)
         yield motion, onset, apex, true, cv2.erode(known.astype(np.uint8), kernel) > 0
@@ -62,11 +63,11 @@ def measure(*, still: bool) -> pd.DataFrame:
     """Returns a row a pair and solver: errors of the flow and of the strain, and seconds."""
     rows = []
     for motion, onset, apex, true, known in pairs(still=still):
-        wanted = flow.strain(true)[known]
+        wanted = optical_flow.strain(true)[known]
         for name, (algorithm, settings) in SOLVERS.items():
-            solver = flow.solver(algorithm, **settings)
+            solver = optical_flow.solver(algorithm, **settings)
             begun = time.process_time()
-            found = flow.optical_flow(solver, onset, apex)
+            found = optical_flow.optical_flow(solver, onset, apex)
             seconds = time.process_time() - begun
             row = {
                 'frames': 'still' if still else 'as filmed',
@@ -76,8 +77,8 @@ def measure(*, still: bool) -> pd.DataFrame:
                 'strain': float(np.sum(wanted**2)),
                 'seconds': seconds,
             }
-            for column, smoothing in (('smoothed', flow.SMOOTHING * SIZE), ('plain', 0.0)):
-                error = flow.strain(found, smoothing=smoothing)[known] - wanted
+            for column, smoothing in (('smoothed', optical_flow.SMOOTHING * SIZE), ('plain', 0.0)):
+                error = optical_flow.strain(found, smoothing=smoothing)[known] - wanted
                 row[f'error_{column}'] = float(np.sum(error**2))
             rows.append(row)
     return pd.DataFrame(rows)
@@ -114,7 +115,7 @@ def main() -> None:
         found = {
             'cv2': cv2.__version__,
             'size': SIZE,
-            'smoothing': flow.SMOOTHING * SIZE,
+            'smoothing': optical_flow.SMOOTHING * SIZE,
             'summary': short.to_dict('records'),
             'pairs': table.to_dict('records'),
         }

@@ -5,7 +5,7 @@
 The strain is strongest at brows, lids, nostrils and lips, so the mean strain over a database's clips is a
 picture of its aligned face. It is laid on that of SMIC, which the template of an aligned face fits: of many
 scalings of rows and of columns about the picture's middle and shifts of the rows, the one with the highest
-correlation. What is found is `data_prep.landmarks.template.PLACES`.
+correlation. What is found is `data_prep.face.landmarks.template.PLACES`.
 """
 
 import argparse
@@ -14,10 +14,10 @@ import itertools
 import cv2
 import numpy as np
 
-from data_prep import regions
-from data_prep.landmarks import ibug, template
-from data_prep.landmarks.template import GRID, Place
-from data_prep.releases import flow_images
+from data_prep.face import regions
+from data_prep.face.landmarks import ibug, template
+from data_prep.face.landmarks.template import GRID, Place
+from data_prep.pictures import flow_images
 
 REFERENCE = 'smic'
 BLUR = 0.7  # pixels of the flow image: of the sensor's and the flow's grain

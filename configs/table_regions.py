@@ -2,7 +2,7 @@ r"""The paper's table of regions: which two of them make the puzzled face; one s
 
 Paper    Zhou et al., Entropy 25(3):460, 2023. UAR / UF1 on MEGC2019-CD: eyes and nose .630 / .631, eyes and
          mouth .680 / .679, forehead and nose .624 / .631, forehead and mouth .622 / .629, the full face
-         .663 / .670. The paper does not define the forehead: see data_prep/regions.py.
+         .663 / .670. The paper does not define the forehead: see data_prep/face/regions.py.
 Command  for pair in EN EM FN FM full; do
            python -m data_prep build --release flow_images --source IMAGES --regions $pair \
              --out data/regions/$pair

@@ -350,14 +350,14 @@ def _build(options: argparse.Namespace) -> int:
     import collections
     import dataclasses
 
-    from data_prep import assemble, builder, doctor
+    from data_prep.dataset import assemble, check_report, writer
     from dualatme_jax.files import expanded
 
     _refuse_options(options)
     if not options.out:
         raise InputError('--out is empty: expected the folder that becomes the dataset')
     out = expanded(options.out, '--out').resolve()
-    builder.check_free(out, options.overwrite)
+    writer.check_free(out, options.overwrite)
     skipped: list[str] = []
     release = _RELEASES.get(options.release, _raw_release)(options, skipped)
     apexes, shares = collections.Counter(), []
@@ -368,14 +368,14 @@ def _build(options: argparse.Namespace) -> int:
             shares.append(example.padded)
             yield example
 
-    builder.write(dataclasses.replace(release, examples=counted()), out, overwrite=options.overwrite)
+    writer.write(dataclasses.replace(release, examples=counted()), out, overwrite=options.overwrite)
     _say(f'wrote {apexes.total()} clips to {options.out}')
     _say('apex: ' + ', '.join(f'{choice} {count}' for choice, count in apexes.most_common()))
     if said := assemble.padding(shares):
         _say(said)
     if skipped:
         _say(f'{len(skipped)} problems; what has one is left out:')
-        _say('\n'.join(doctor.collapsed(skipped)))
+        _say('\n'.join(check_report.collapsed(skipped)))
     return 0
 
 
@@ -386,29 +386,29 @@ def _synthetic(options: argparse.Namespace, skipped: list[str]):
 
 
 def _flow_images(options: argparse.Namespace, skipped: list[str]):
-    from data_prep.releases import flow_images
+    from data_prep.pictures import flow_images
 
     by_database = options.template == 'database'
     return flow_images.read(_one_source(options), options.list, pair=options.regions, by_database=by_database)
 
 
 def _images(options: argparse.Namespace, skipped: list[str]):
-    from data_prep import assemble, doctor
-    from data_prep.releases import images
+    from data_prep.dataset import assemble, check_report
+    from data_prep.pictures import images
 
     found = _images_survey(options)
     if found.problems and options.on_error == 'stop':
-        listing = '\n'.join(doctor.collapsed(found.problems))
+        listing = '\n'.join(check_report.collapsed(found.problems))
         raise InputError(f'{len(found.problems)} problems:\n{listing}\n{assemble.SKIP_HINT}')
     skipped += map(str, found.problems)
     if found.notes:
-        _say('\n'.join(doctor.notes(found.notes)))
+        _say('\n'.join(check_report.notes(found.notes)))
     by_database = options.template == 'database'
     return images.read(found, pair=options.regions, by_database=by_database, skipped=skipped)
 
 
 def _images_survey(options: argparse.Namespace):
-    from data_prep.releases import images
+    from data_prep.pictures import images
 
     if not options.table:
         raise InputError(
@@ -424,8 +424,8 @@ _RELEASES = {'synthetic': _synthetic, 'flow_images': _flow_images, 'images': _im
 
 
 def _raw_release(options: argparse.Namespace, skipped: list[str]):
-    from data_prep import assemble, doctor, pipeline
-    from data_prep.cache import Cache
+    from data_prep.dataset import assemble, check_report, pipeline
+    from data_prep.files.cache import Cache
     from dualatme_jax.files import expanded
 
     views = assemble.make_views(options)
@@ -434,7 +434,7 @@ def _raw_release(options: argparse.Namespace, skipped: list[str]):
     cache = expanded(options.cache, '--cache') if options.cache else out.parent / '.cache'
     work = assemble.make_work(options, plan, views, Cache(cache))
     if options.on_error == 'stop' and (problems := [*plan.problems, *assemble.without_landmarks(plan, work)]):
-        listing = '\n'.join(doctor.collapsed(problems))
+        listing = '\n'.join(check_report.collapsed(problems))
         raise InputError(f'{len(problems)} problems:\n{listing}\n{assemble.SKIP_HINT}')
     skipped += [str(problem) for problem in plan.problems]
     _say('\n'.join(assemble.remarks(plan, work)))
@@ -447,7 +447,7 @@ def _check(options: argparse.Namespace) -> int:
 
     from rich.console import Console
 
-    from data_prep import assemble, doctor
+    from data_prep.dataset import assemble, check_report
     from dualatme_jax.files import expanded
 
     _refuse_options(options)
@@ -466,18 +466,18 @@ def _check(options: argparse.Namespace) -> int:
         plan = dataclasses.replace(plan, notes=[*plan.notes, *notes])
         problems = [*plan.problems, *found, *plan.deviations()]
     if options.json != '-':
-        Console().print(doctor.counts_table(plan))
-        _say('\n'.join(doctor.lines(plan, problems)))
+        Console().print(check_report.counts_table(plan))
+        _say('\n'.join(check_report.lines(plan, problems)))
     if options.json:
-        _write_json(doctor.as_json(plan, problems), options.json)
+        _write_json(check_report.as_json(plan, problems), options.json)
     return 1 if problems else 0
 
 
 def _look_at_faces(options: argparse.Namespace, plan):
     """Returns the problems that only the frames themselves show, and what else there is to note of them."""
-    from data_prep import assemble, pipeline
-    from data_prep.cache import Cache
-    from data_prep.clip import Problem
+    from data_prep.dataset import assemble, pipeline
+    from data_prep.files.cache import Cache
+    from data_prep.releases.clip import Problem
     from dualatme_jax.files import expanded
 
     if not plan.sound:

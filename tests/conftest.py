@@ -43,11 +43,11 @@ def workbooks_in_this_process():
 @pytest.fixture(scope='session')
 def synthetic_dataset_dir(tmp_path_factory) -> pathlib.Path:
     """The synthetic release, seed 0, built once a session: a folder for `dataset.load`."""
-    from data_prep import builder
+    from data_prep.dataset import writer
     from data_prep.synthetic import embedded
 
     folder = tmp_path_factory.mktemp('data') / 'synthetic'
-    builder.write(embedded.render(0), folder)
+    writer.write(embedded.render(0), folder)
     return folder
 
 
@@ -72,8 +72,8 @@ FIVE = ('happiness', 'surprise', 'disgust', 'repression', 'others')
 
 def write_clips(folder: pathlib.Path, clips_of_subjects, *, labels, databases) -> None:
     """Writes a dataset of random flows, brighter in a band of rows that tells the class."""
-    from data_prep import builder
-    from data_prep.example import Example
+    from data_prep.dataset import writer
+    from data_prep.dataset.example import Example
     from data_prep.views import flow as flow_view
 
     random = np.random.default_rng(0)
@@ -93,15 +93,15 @@ def write_clips(folder: pathlib.Path, clips_of_subjects, *, labels, databases) -
                     clip=f'clip{clip}',
                 )
             )
-    builder.write(
-        builder.Release(
+    writer.write(
+        writer.Release(
             name=folder.name,
             description='Random flows.',
             citation='None.',
             licence='None.',
             labels=labels,
             recipe={'release': folder.name},
-            views={'flow': builder.View(features=flow_view.features(), recipe={})},
+            views={'flow': writer.View(features=flow_view.features(), recipe={})},
             examples=iter(examples),
             size=len(examples),
         ),

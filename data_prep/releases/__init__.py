@@ -6,7 +6,7 @@ import os
 import pathlib
 from typing import Any
 
-from data_prep.clip import Survey
+from data_prep.releases.clip import Survey
 from dualatme_jax.errors import InputError
 
 # database -> its module; each has `survey(source, **options)`.

@@ -5,10 +5,11 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from data_prep import cells, errata
-from data_prep.clip import Clip, Erratum, Exclusion, Problem, Survey
-from data_prep.folders import Tree
-from data_prep.sheet import HIDDEN, Row, Table
+from data_prep.files import cells
+from data_prep.files.folders import Tree
+from data_prep.files.sheet import HIDDEN, Row, Table
+from data_prep.releases import errata
+from data_prep.releases.clip import Clip, Erratum, Exclusion, Problem, Survey
 from dualatme_jax import schema
 
 _NUMBER = re.compile(r'\A(\d+)\.0+\Z')  # typed as text

@@ -7,10 +7,10 @@ A clip lies in `Cropped/sub01/EP02_01f` or `CASME2_RAW_selected/sub01/EP02_01f`;
 import pathlib
 from collections.abc import Mapping, Sequence
 
-from data_prep import folders, protocols
-from data_prep import sheet as sheets
-from data_prep.clip import Clip, Survey
-from data_prep.releases import annotations, attach
+from data_prep.files import folders
+from data_prep.files import sheet as sheets
+from data_prep.releases import annotations, find_frames, protocols
+from data_prep.releases.clip import Clip, Survey
 
 DATABASE = 'casme2'
 SUBJECT = annotations.numbered('sub(?:ject)?', 'sub{:02}')  # its spelling
@@ -38,7 +38,7 @@ def survey(
     Args:
       source: the folder of the release, or that of its frames.
       sheet: the sheet, where it lies elsewhere or there are several.
-      frames: one of `attach.FORMS`, where the frames are there in both.
+      frames: one of `find_frames.FORMS`, where the frames are there in both.
       column: field -> the header of its column, where that is none of `COLUMNS`.
 
     Raises:
@@ -50,11 +50,11 @@ def survey(
     )
     findings = annotations.Findings()
     clips = annotations.clips(table, DATABASE, findings, subject=SUBJECT, example='1 or sub01')
-    sources = attach.by_trail(clips, tree, lambda clip: [(clip.subject, clip.clip)])
-    sources, form = attach.choose_form(sources, attach.form, frames)
-    clips = attach.attach(clips, sources, tree, findings, example='sub01/EP02_01f')
-    others = (folder for folder in tree.folders if folder.image and attach.form(folder) == form)
-    attach.note_others(sources, others, tree, findings)
+    sources = find_frames.by_trail(clips, tree, lambda clip: [(clip.subject, clip.clip)])
+    sources, form = find_frames.choose_form(sources, find_frames.form, frames)
+    clips = find_frames.attach(clips, sources, tree, findings, example='sub01/EP02_01f')
+    others = (folder for folder in tree.folders if folder.image and find_frames.form(folder) == form)
+    find_frames.note_others(sources, others, tree, findings)
     version = _version(clips)
     if version == '2019':
         names = ', '.join('/'.join(key[1:]) for key in protocols.CASME2_DIFFERENT)

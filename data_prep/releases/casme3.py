@@ -9,10 +9,10 @@ Both have depth images of the same names, which are left alone.
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 
-from data_prep import folders
-from data_prep import sheet as sheets
-from data_prep.clip import Clip, Survey
-from data_prep.releases import annotations, attach
+from data_prep.files import folders
+from data_prep.files import sheet as sheets
+from data_prep.releases import annotations, find_frames
+from data_prep.releases.clip import Clip, Survey
 from dualatme_jax import schema
 from dualatme_jax.errors import InputError
 
@@ -88,8 +88,8 @@ def survey(
         example=_SUBJECT[part][1].format(1),
         clip=_name,
     )
-    sources = attach.by_trail(clips, tree, {'a': _trails_a, 'c': _trails_c}[part])
-    clips = attach.attach(clips, sources, tree, findings, example=_EXAMPLE[part])
+    sources = find_frames.by_trail(clips, tree, {'a': _trails_a, 'c': _trails_c}[part])
+    clips = find_frames.attach(clips, sources, tree, findings, example=_EXAMPLE[part])
     variant = f'part {part.upper()}: {table.variant}'
     return findings.survey(DATABASE, tree, variant, clips, aligned=False, version=f'part {part.upper()}')
 

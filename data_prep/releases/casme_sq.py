@@ -12,13 +12,13 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from data_prep import cells, folders
-from data_prep import sheet as sheets
-from data_prep.clip import Clip, Survey
-from data_prep.folders import Folder, Tree
-from data_prep.releases import annotations, attach
+from data_prep.files import cells, folders
+from data_prep.files import sheet as sheets
+from data_prep.files.folders import Folder, Tree
+from data_prep.files.sheet import Row, Table
+from data_prep.releases import annotations, find_frames
 from data_prep.releases.annotations import Findings
-from data_prep.sheet import Row, Table
+from data_prep.releases.clip import Clip, Survey
 from dualatme_jax.errors import InputError
 from dualatme_jax.outside import workbook
 from dualatme_jax.outside.workbook import Worksheet
@@ -52,7 +52,7 @@ def survey(source: pathlib.Path, *, sheet: pathlib.Path | None = None, frames: s
     Args:
       source: the folder of the release.
       sheet: the sheet, where it lies elsewhere or there are several.
-      frames: one of `attach.FORMS`, where the frames are there in both; `raw` are `selectedpic` and `rawpic`.
+      frames: one of `find_frames.FORMS`, if they are there in both; `raw` are `selectedpic` and `rawpic`.
 
     Raises:
       InputError: no sheet, several sheets, or frames in both forms.
@@ -71,13 +71,13 @@ def survey(source: pathlib.Path, *, sheet: pathlib.Path | None = None, frames: s
 
     known = set(participants.values())
     clips = annotations.clips(table, DATABASE, findings, subject=subject, example='1 (which is s15)')
-    sources, form = attach.choose_form(_all_forms(clips, tree, videos), _form, frames)
+    sources, form = find_frames.choose_form(_all_forms(clips, tree, videos), _form, frames)
     # The frames cut for a clip come before the whole video.
     sources = {
         key: [folder for folder in found if folder.name == folders.fold(key[2])] or found
         for key, found in sources.items()
     }
-    clips = attach.attach(clips, sources, tree, findings, example='selectedpic/s15/anger1_1')
+    clips = find_frames.attach(clips, sources, tree, findings, example='selectedpic/s15/anger1_1')
     return findings.survey(DATABASE, tree, table.variant, clips, aligned=form == 'cropped')
 
 
@@ -126,7 +126,7 @@ def _naming_rules(table: Table, findings: Findings) -> tuple[Mapping[int, str], 
     return participants or _PARTICIPANTS, videos or _VIDEOS
 
 
-def _all_forms(clips: list[Clip], tree: Tree, videos: Mapping[str, str]) -> attach.Sources:
+def _all_forms(clips: list[Clip], tree: Tree, videos: Mapping[str, str]) -> find_frames.Sources:
     """Returns the folders that hold each clip's frames, in whatever form."""
     whole = collections.defaultdict(list)
     for folder in tree.folders:
@@ -142,5 +142,5 @@ def _all_forms(clips: list[Clip], tree: Tree, videos: Mapping[str, str]) -> atta
 
 
 def _form(folder: Folder) -> str:
-    """As `attach.form`; besides, only the cropped frames lie below the subject's bare number."""
-    return 'cropped' if folder.parent.isdecimal() else attach.form(folder)
+    """As `find_frames.form`; besides, only the cropped frames lie below the subject's bare number."""
+    return 'cropped' if folder.parent.isdecimal() else find_frames.form(folder)

@@ -9,12 +9,12 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any
 
-from data_prep import cells, folders
-from data_prep import sheet as sheets
-from data_prep.clip import Clip, Survey
-from data_prep.folders import Tree
-from data_prep.releases import annotations, attach
+from data_prep.files import cells, folders
+from data_prep.files import sheet as sheets
+from data_prep.files.folders import Tree
+from data_prep.releases import annotations, find_frames
 from data_prep.releases.annotations import Findings
+from data_prep.releases.clip import Clip, Survey
 from dualatme_jax import schema
 from dualatme_jax.errors import InputError
 
@@ -71,7 +71,7 @@ def survey(
             findings.problem(
                 clip.row, f'{speakers} does not tell who speaks: add the row {name},SPEAKER', clip
             )
-    clips = attach.attach(list(clips.values()), sources, tree, findings, example=EXAMPLE, whole=True)
+    clips = find_frames.attach(list(clips.values()), sources, tree, findings, example=EXAMPLE, whole=True)
     variant = _check_classes(tree, sheet, clips, findings)
     return findings.survey(DATABASE, tree, variant, clips, aligned=False)
 

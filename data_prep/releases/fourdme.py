@@ -6,10 +6,10 @@ A clip lies in `SUB_ID/FOLD_NAME` below the folder of its kind, such as `gray_mi
 import pathlib
 from collections.abc import Mapping
 
-from data_prep import folders
-from data_prep import sheet as sheets
-from data_prep.clip import Survey
-from data_prep.releases import annotations, attach
+from data_prep.files import folders
+from data_prep.files import sheet as sheets
+from data_prep.releases import annotations, find_frames
+from data_prep.releases.clip import Survey
 
 DATABASE = '4dme'
 COLUMNS = {
@@ -62,7 +62,7 @@ def survey(
         example='S13',
         clip=lambda name, onset: name.strip("'"),
     )
-    sources = attach.by_trail(clips, tree, lambda clip: [(clip.subject, clip.clip), (clip.clip,)])
-    clips = attach.attach(clips, sources, tree, findings, example='gray_micro/S13/S13_1st_001_01_1')
-    attach.note_others(sources, (folder for folder in tree.folders if folder.image), tree, findings)
+    sources = find_frames.by_trail(clips, tree, lambda clip: [(clip.subject, clip.clip), (clip.clip,)])
+    clips = find_frames.attach(clips, sources, tree, findings, example='gray_micro/S13/S13_1st_001_01_1')
+    find_frames.note_others(sources, (folder for folder in tree.folders if folder.image), tree, findings)
     return findings.survey(DATABASE, tree, table.variant, clips, aligned=False)

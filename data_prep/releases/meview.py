@@ -7,11 +7,11 @@ from 0; folders of frames, where somebody has unpacked the videos, by their file
 import pathlib
 from collections.abc import Mapping
 
-from data_prep import folders
-from data_prep import sheet as sheets
-from data_prep.clip import Survey
-from data_prep.folders import Folder, Tree
-from data_prep.releases import annotations, attach
+from data_prep.files import folders
+from data_prep.files import sheet as sheets
+from data_prep.files.folders import Folder, Tree
+from data_prep.releases import annotations, find_frames
+from data_prep.releases.clip import Survey
 from dualatme_jax import schema
 
 DATABASE = 'meview'
@@ -49,8 +49,8 @@ def survey(
     findings = annotations.Findings()
     clips = annotations.clips(table, DATABASE, findings, subject=lambda text: text, example='1', clip=_name)
     sources = {clip.key: _sources(tree, folders.fold(_video(clip.clip))) for clip in clips}
-    clips = attach.attach(clips, sources, tree, findings, example='01.mp4 or 01/0001.jpg')
-    attach.note_others(sources, tree.videos, tree, findings)
+    clips = find_frames.attach(clips, sources, tree, findings, example='01.mp4 or 01/0001.jpg')
+    find_frames.note_others(sources, tree.videos, tree, findings)
     return findings.survey(DATABASE, tree, table.variant, clips, aligned=False)
 
 
@@ -64,7 +64,7 @@ def _video(clip: str) -> str:
     return clip.rpartition('_')[0]
 
 
-def _sources(tree: Tree, video: str) -> list[attach.Source]:
+def _sources(tree: Tree, video: str) -> list[find_frames.Source]:
     """Returns the folders with frames of a video, or else its files, or else folders that are empty."""
     filled = [folder for folder in tree.folders if folder.image]
     empty = [folder for folder in tree.folders if not folder.image]
@@ -75,7 +75,7 @@ def _sources(tree: Tree, video: str) -> list[attach.Source]:
     return []
 
 
-def _title(source: attach.Source) -> str:
+def _title(source: find_frames.Source) -> str:
     return source.name if isinstance(source, Folder) else folders.fold(source.stem)
 
 

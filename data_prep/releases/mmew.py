@@ -8,12 +8,12 @@ import pathlib
 import re
 from collections.abc import Mapping
 
-from data_prep import folders, protocols
-from data_prep import sheet as sheets
-from data_prep.clip import Clip, Survey
-from data_prep.folders import Tree
-from data_prep.releases import annotations, attach
+from data_prep.files import folders
+from data_prep.files import sheet as sheets
+from data_prep.files.folders import Tree
+from data_prep.releases import annotations, find_frames, protocols
 from data_prep.releases.annotations import Findings
+from data_prep.releases.clip import Clip, Survey
 from dualatme_jax.errors import InputError
 
 DATABASE = 'mmew'
@@ -61,10 +61,10 @@ def survey(
             raise
         return _without_sheet(tree, findings)
     clips = annotations.clips(table, DATABASE, findings, subject=SUBJECT, example='13 or S13')
-    sources = attach.by_trail(clips, tree, lambda clip: [(clip.emotion, clip.clip), (clip.clip,)])
-    clips = attach.attach(clips, sources, tree, findings, example=EXAMPLE)
+    sources = find_frames.by_trail(clips, tree, lambda clip: [(clip.emotion, clip.clip), (clip.clip,)])
+    clips = find_frames.attach(clips, sources, tree, findings, example=EXAMPLE)
     others = (folder for folder in tree.folders if folder.image and _CLIP.fullmatch(folder.name))
-    attach.note_others(sources, others, tree, findings)
+    find_frames.note_others(sources, others, tree, findings)
     return findings.survey(DATABASE, tree, table.variant, clips, aligned=False)
 
 
@@ -89,5 +89,5 @@ def _without_sheet(tree: Tree, findings: Findings) -> Survey:
             + EXAMPLE
         )
     findings.note('', 'no sheet: onset and offset are the first and the last frame of a clip, apex unknown')
-    clips = attach.attach(list(clips.values()), sources, tree, findings, example=EXAMPLE, whole=True)
+    clips = find_frames.attach(list(clips.values()), sources, tree, findings, example=EXAMPLE, whole=True)
     return findings.survey(DATABASE, tree, 'none', clips, aligned=False)

@@ -7,10 +7,10 @@ counts.
 import pathlib
 from collections.abc import Mapping
 
-from data_prep import folders
-from data_prep import sheet as sheets
-from data_prep.clip import Survey
-from data_prep.releases import annotations, attach
+from data_prep.files import folders
+from data_prep.files import sheet as sheets
+from data_prep.releases import annotations, find_frames
+from data_prep.releases.clip import Survey
 
 DATABASE = 'samm'
 SUBJECT = annotations.numbered('sub(?:ject)?', '{}')  # its spelling
@@ -51,7 +51,9 @@ def survey(
     findings = annotations.Findings()
     # The challenge's list writes 6 for 006.
     clips = annotations.clips(table, DATABASE, findings, subject=SUBJECT, example='006')
-    sources = attach.by_trail(clips, tree, lambda clip: [(clip.subject.zfill(3), clip.clip), (clip.clip,)])
-    clips = attach.attach(clips, sources, tree, findings, example='006/006_1_2')
-    attach.note_others(sources, (folder for folder in tree.folders if folder.image), tree, findings)
+    sources = find_frames.by_trail(
+        clips, tree, lambda clip: [(clip.subject.zfill(3), clip.clip), (clip.clip,)]
+    )
+    clips = find_frames.attach(clips, sources, tree, findings, example='006/006_1_2')
+    find_frames.note_others(sources, (folder for folder in tree.folders if folder.image), tree, findings)
     return findings.survey(DATABASE, tree, table.variant, clips, aligned=False)

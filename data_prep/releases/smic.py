@@ -8,9 +8,9 @@ import collections
 import pathlib
 import re
 
-from data_prep import folders
-from data_prep.clip import Clip, Survey
-from data_prep.releases import annotations, attach
+from data_prep.files import folders
+from data_prep.releases import annotations, find_frames
+from data_prep.releases.clip import Clip, Survey
 from dualatme_jax.errors import InputError
 
 DATABASE = 'smic'
@@ -37,7 +37,7 @@ def survey(source: pathlib.Path, *, frames: str | None = None) -> Survey:
 
     Args:
       source: the folder of the release.
-      frames: one of `attach.FORMS`, where the frames are there in both.
+      frames: one of `find_frames.FORMS`, where the frames are there in both.
 
     Raises:
       InputError: no such folder below the source, or frames in both forms.
@@ -51,7 +51,7 @@ def survey(source: pathlib.Path, *, frames: str | None = None) -> Survey:
     if not all_forms:
         raise InputError(f'no clips of SMIC-HS below {tree.source}: expected folders such as {EXAMPLE}')
     findings = annotations.Findings()
-    sources, form = attach.choose_form(all_forms, attach.form, frames)
+    sources, form = find_frames.choose_form(all_forms, find_frames.form, frames)
     clips = []
     for key, found in sorted(all_forms.items()):
         folder = (sources[key] or found)[0]
@@ -66,5 +66,5 @@ def survey(source: pathlib.Path, *, frames: str | None = None) -> Survey:
         if clip.emotion != _CLASSES[name.split('_')[1]]:
             findings.problem(clip.row, f'{name} lies among the clips of class {clip.emotion}', clip)
         clips.append(clip)
-    clips = attach.attach(clips, sources, tree, findings, example=EXAMPLE, whole=True)
+    clips = find_frames.attach(clips, sources, tree, findings, example=EXAMPLE, whole=True)
     return findings.survey(DATABASE, tree, 'none', clips, aligned=form == 'cropped')

@@ -8,11 +8,12 @@ from collections.abc import Iterator, Mapping
 import cv2
 import numpy as np
 
-from data_prep import flow, regions
-from data_prep.builder import Release, View
-from data_prep.example import Example
-from data_prep.synthetic import action_units, face, sensor
+from data_prep.dataset.example import Example
+from data_prep.dataset.writer import Release, View
+from data_prep.face import regions
+from data_prep.synthetic import action_units, camera_noise, face
 from data_prep.views import flow as flow_view
+from data_prep.views import optical_flow
 from dualatme_jax import schema
 from dualatme_jax.errors import InputError
 
@@ -40,7 +41,7 @@ def render(seed: int = 0, *, pair: str = 'EM', algorithm: str = 'tvl1') -> Relea
       seed: another seed gives other faces and other motions. Each clip has its own stream of random numbers,
         drawn from the seed, its subject and its place, so that no clip depends on another.
       pair: which regions make the puzzled frames, one of `regions.PAIRS`.
-      algorithm: how the flow is computed, one of `flow.ALGORITHMS`.
+      algorithm: how the flow is computed, one of `optical_flow.ALGORITHMS`.
 
     Raises:
       InputError: an unknown pair or algorithm, a negative seed, or an OpenCV without its contributed modules.
@@ -48,7 +49,7 @@ def render(seed: int = 0, *, pair: str = 'EM', algorithm: str = 'tvl1') -> Relea
     regions.check_pair(pair)
     if seed < 0:
         raise InputError(f'--seed {seed} is negative: expected 0 or more')
-    solver = flow.solver(algorithm, **_FLOW_SETTINGS.get(algorithm, {}))
+    solver = optical_flow.solver(algorithm, **_FLOW_SETTINGS.get(algorithm, {}))
     return Release(
         name='synthetic',
         description=(
@@ -75,7 +76,7 @@ def render(seed: int = 0, *, pair: str = 'EM', algorithm: str = 'tvl1') -> Relea
                 recipe={
                     'regions': regions.recipe(pair),
                     'flow_puzzled': flow_view.PUZZLED['computed'],
-                    'flow': flow.recipe(solver) | {'strain': 'symmetric', 'encoding': 'minmax_uint8'},
+                    'flow': optical_flow.recipe(solver) | {'strain': 'symmetric', 'encoding': 'minmax_uint8'},
                 },
             )
         },
@@ -96,9 +97,11 @@ def _examples(seed: int, pair: str, solver: cv2.DenseOpticalFlow) -> Iterator[Ex
                 yield Example(
                     views={
                         'flow': {
-                            schema.FLOW: flow.flow_image(flow.optical_flow(solver, onset, apex)),
-                            schema.FLOW_PUZZLED: flow.flow_image(
-                                flow.optical_flow(
+                            schema.FLOW: optical_flow.flow_image(
+                                optical_flow.optical_flow(solver, onset, apex)
+                            ),
+                            schema.FLOW_PUZZLED: optical_flow.flow_image(
+                                optical_flow.optical_flow(
                                     solver, regions.puzzle(onset, pair), regions.puzzle(apex, pair)
                                 )
                             ),
@@ -135,9 +138,11 @@ def _frames(
         interpolation=cv2.INTER_CUBIC,
         borderMode=cv2.BORDER_REFLECT,
     )
-    onset = sensor.sensed(random, neutral, SENSOR_NOISE)
-    light = sensor.illumination(random.normal(0, 0.015, size=3), x / FRAME_SIZE - 0.5, y / FRAME_SIZE - 0.5)
-    return onset, sensor.sensed(random, warped * light, SENSOR_NOISE)
+    onset = camera_noise.sensed(random, neutral, SENSOR_NOISE)
+    light = camera_noise.illumination(
+        random.normal(0, 0.015, size=3), x / FRAME_SIZE - 0.5, y / FRAME_SIZE - 0.5
+    )
+    return onset, camera_noise.sensed(random, warped * light, SENSOR_NOISE)
 
 
 def _expression(random: np.random.Generator, units: Mapping[str, float]) -> np.ndarray:

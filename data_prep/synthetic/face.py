@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 
-from data_prep.landmarks import template
+from data_prep.face.landmarks import template
 
 GRID = template.GRID  # the side of the aligned face's square
 

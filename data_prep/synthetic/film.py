@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 import cv2
 import numpy as np
 
-from data_prep.synthetic import head, sensor
+from data_prep.synthetic import camera_noise, head
 from data_prep.synthetic.action_units import Bump, displacement
 from data_prep.synthetic.face import GRID, smooth_noise
 from data_prep.synthetic.truth import Truth
@@ -115,8 +115,8 @@ class Film:
             )
             image = self._composed(self._placed(number), field)
             light = self._light + self._light_drift * number / self._apex
-            image *= sensor.illumination(light, across, down)[..., None].astype(np.float32)
-            frame = sensor.sensed(self._random, image, camera.noise)
+            image *= camera_noise.illumination(light, across, down)[..., None].astype(np.float32)
+            frame = camera_noise.sensed(self._random, image, camera.noise)
             yield frame if camera.colour else frame[..., 0]
 
     def truth(self, step: int = 2) -> Truth:

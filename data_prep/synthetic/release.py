@@ -18,13 +18,15 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from data_prep import apex, processes, protocols
-from data_prep.clip import Clip
-from data_prep.landmarks import file as landmark_file
-from data_prep.synthetic import action_units, dirt, sheets
+from data_prep.dataset import processes
+from data_prep.face import apex
+from data_prep.face.landmarks import file as landmark_file
+from data_prep.releases import protocols
+from data_prep.releases.clip import Clip
+from data_prep.synthetic import action_units, corruptions, sheets
 from data_prep.synthetic.layout import Layout, Listed, Row
 from data_prep.synthetic.layouts import casme2, casme3, deception, samm, smic
-from data_prep.synthetic.shoot import Job, shoot, stream
+from data_prep.synthetic.render_clip import Job, shoot, stream
 from dualatme_jax import schema, scratch
 from dualatme_jax.errors import InputError
 from dualatme_jax.files import expanded
@@ -206,12 +208,12 @@ def _write_sheets(part: _Part, random: np.random.Generator | None) -> None:
     lines = [[*table.above, table.header, *table.cells] for table in tables]
     if random:
         used = [row for row in part.rows if part.label(row)]
-        faults = dirt.choose(random, part.layout, part.rows, used)
-        record = dirt.soil_files(part.folder, part.layout, faults)
+        faults = corruptions.choose(random, part.layout, part.rows, used)
+        record = corruptions.soil_files(part.folder, part.layout, faults)
         if tables:
-            lines[0], found = dirt.soil_sheet(random, tables[0], part.rows, faults)
+            lines[0], found = corruptions.soil_sheet(random, tables[0], part.rows, faults)
             record = found + record
-        header = [field.name for field in dataclasses.fields(dirt.Dirt)]
+        header = [field.name for field in dataclasses.fields(corruptions.Dirt)]
         sheets.write(part.truth / 'dirty.csv', [header, *map(dataclasses.astuple, record)])
     for table, rows in zip(tables, lines, strict=True):
         sheets.write(part.folder / table.file, rows)

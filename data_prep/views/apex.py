@@ -2,9 +2,9 @@
 
 import dataclasses
 
-from data_prep import images
-from data_prep.cache import Cache
-from data_prep.prepared import Prepared
+from data_prep.face.aligned_clip import Prepared
+from data_prep.files import images
+from data_prep.files.cache import Cache
 from dualatme_jax import schema
 
 

@@ -5,9 +5,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from data_prep import flow, images, regions
-from data_prep.cache import Cache, Form
-from data_prep.prepared import Prepared
+from data_prep.face import regions
+from data_prep.face.aligned_clip import Prepared
+from data_prep.files import images
+from data_prep.files.cache import Cache, Form
+from data_prep.views import optical_flow
 from dualatme_jax import schema
 from dualatme_jax.errors import InputError
 
@@ -27,12 +29,12 @@ class FlowView:
     Attributes:
       pair: which regions make the puzzled face, one of `regions.PAIRS`.
       puzzled: a key of `PUZZLED`.
-      algorithm: a key of `flow.ALGORITHMS`.
+      algorithm: a key of `optical_flow.ALGORITHMS`.
       settings: what departs from OpenCV's own values, in OpenCV's names.
       face_size: height and width of the face on which the flow is computed, in pixels.
       size: height and width at which it is stored.
       encoding: one of `ENCODINGS`.
-      strain: a key of `flow.STRAINS`.
+      strain: a key of `optical_flow.STRAINS`.
       smoothing: of the strain, in pixels of the face.
     """
 
@@ -53,7 +55,7 @@ class FlowView:
         for option, value, known in (
             ('--puzzled', self.puzzled, PUZZLED),
             ('--encoding', self.encoding, ENCODINGS),
-            ('--strain', self.strain, flow.STRAINS),
+            ('--strain', self.strain, optical_flow.STRAINS),
         ):
             if value not in known:
                 raise InputError(f'unknown {option} {value!r}: expected one of {", ".join(known)}')
@@ -67,7 +69,7 @@ class FlowView:
                 f'--strain-smoothing {self.smoothing}: expected a width in pixels, 0 or more, '
                 f'and less than the {self.face_size} of the face'
             )
-        flow.solver(self.algorithm, **self.settings)
+        optical_flow.solver(self.algorithm, **self.settings)
 
     def recipe(self) -> dict:
         """What the metadata says, as JSON values."""
@@ -80,7 +82,7 @@ class FlowView:
             'raw: u and v in pixels of the face at computed_at, strain without unit',
         }
         return {
-            'flow': flow.recipe(self._solver()) | own,
+            'flow': optical_flow.recipe(self._solver()) | own,
             'flow_puzzled': PUZZLED[self.puzzled],
             'regions': regions.recipe(self.pair),
         }
@@ -94,35 +96,35 @@ class FlowView:
         key = {
             'frames': prepared.pair_digest(),
             'geometry': prepared.geometry(self.face_size),
-            'flow': flow.recipe(self._solver()),
+            'flow': optical_flow.recipe(self._solver()),
         }
         forms = {'flow': Form((self.face_size, self.face_size, 2), np.float32, -_FURTHEST, _FURTHEST)}
         boxes = prepared.boxes(self.face_size)
         whole = cache.arrays('flow', key, lambda: self._compute(prepared, 'full'), forms)['flow']
-        channels = flow.channels(whole, self.strain, smoothing=self.smoothing)
+        channels = optical_flow.channels(whole, self.strain, smoothing=self.smoothing)
         if self.puzzled == 'computed' and self.pair != 'full':
             key |= {'pair': self.pair, 'boxes': boxes}
             stacked = cache.arrays('flow', key, lambda: self._compute(prepared, self.pair), forms)['flow']
             seam = regions.seam(self.face_size, self.pair)
-            puzzled = flow.channels(stacked, self.strain, smoothing=self.smoothing, seam=seam)
+            puzzled = optical_flow.channels(stacked, self.strain, smoothing=self.smoothing, seam=seam)
         else:
             puzzled = regions.puzzle(channels, self.pair, boxes)
         for face, motion in (('face', channels), ('puzzled face', puzzled)):
-            if not flow.moves(motion):
+            if not optical_flow.moves(motion):
                 raise InputError(f'no motion: the flow of the {face} is the same everywhere')
         return {schema.FLOW: self._encode(channels), schema.FLOW_PUZZLED: self._encode(puzzled)}
 
     def _solver(self):
-        return flow.solver(self.algorithm, **self.settings)
+        return optical_flow.solver(self.algorithm, **self.settings)
 
     def _compute(self, prepared: Prepared, pair: str) -> dict[str, np.ndarray]:
         boxes = prepared.boxes(self.face_size)
         frames = [regions.puzzle(images.grey(face), pair, boxes) for face in prepared.pair(self.face_size)]
-        return {'flow': flow.optical_flow(self._solver(), *frames)}
+        return {'flow': optical_flow.optical_flow(self._solver(), *frames)}
 
     def _encode(self, channels: np.ndarray) -> bytes | np.ndarray:
-        stored = flow.resized(channels, self.size)
-        return images.encode_png(flow.minmax(stored)) if self.encoding == 'minmax_uint8' else stored
+        stored = optical_flow.resized(channels, self.size)
+        return images.encode_png(optical_flow.minmax(stored)) if self.encoding == 'minmax_uint8' else stored
 
 
 def features(size: tuple[int, int] = schema.FLOW_SHAPE[:2], encoding: str = 'minmax_uint8') -> dict:

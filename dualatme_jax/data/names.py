@@ -1,6 +1,6 @@
 """Names of classes, databases, subjects and clips that every table and report can carry; standard library.
 
-What cannot be carried is refused where data comes in (`data_prep.builder`, `dataset`, `report.predictions`),
+What cannot be carried is refused where data comes in (`data_prep`, `dataset`, `report.predictions`),
 not after hours of training: tables of predictions are CSV files whose cells are stripped, whose databases are
 in lower case, and in which a class is its word in any case, or its number.
 """

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from benchmarks import template as benchmark
-from data_prep.landmarks import template
-from data_prep.landmarks.template import GRID, Place
+from data_prep.face.landmarks import template
+from data_prep.face.landmarks.template import GRID, Place
 
 REAL = pathlib.Path(__file__).parents[3] / 'shared' / 'data' / 'megc2019_flow28'
 

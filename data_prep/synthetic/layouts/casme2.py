@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Iterator, Sequence
 
-from data_prep.synthetic import roster
+from data_prep.synthetic import assign_subjects
 from data_prep.synthetic.film import Camera
 from data_prep.synthetic.layout import Layout, Listed, Row, Sheet, times
 
@@ -20,9 +20,9 @@ _EXCLUDED = (_NO_APEX, ('sub05', 'EP09_05f'))
 
 def _rows(listed: Listed | None, frames: int) -> list[Row]:
     subjects = [subject for subject in SUBJECTS if subject not in _ONLY_REST]
-    used = listed or roster.titled(roster.dealt(_USED, subjects), _titles, _EXCLUDED)
+    used = listed or assign_subjects.titled(assign_subjects.dealt(_USED, subjects), _titles, _EXCLUDED)
     emotions = {
-        'negative': itertools.cycle(roster.interleaved(_NEGATIVE)),
+        'negative': itertools.cycle(assign_subjects.interleaved(_NEGATIVE)),
         'positive': itertools.repeat('happiness'),
         'surprise': itertools.repeat('surprise'),
     }
@@ -30,8 +30,8 @@ def _rows(listed: Listed | None, frames: int) -> list[Row]:
     clips += [(*key, 'disgust') for key in _EXCLUDED]
     seen = {subject for subject, _, _ in clips}
     new_first = sorted(SUBJECTS, key=lambda subject: subject in seen)
-    clips += roster.titled(
-        roster.dealt(_REST, new_first), _titles, [(subject, clip) for subject, clip, _ in clips]
+    clips += assign_subjects.titled(
+        assign_subjects.dealt(_REST, new_first), _titles, [(subject, clip) for subject, clip, _ in clips]
     )
     return [
         Row(subject=subject, clip=clip, emotion=emotion, **times(20 + 13 * (place % 17), frames, place))

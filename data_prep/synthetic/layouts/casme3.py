@@ -4,7 +4,7 @@ import collections
 import string
 from collections.abc import Sequence
 
-from data_prep.synthetic import roster
+from data_prep.synthetic import assign_subjects
 from data_prep.synthetic.film import Camera
 from data_prep.synthetic.layout import Layout, Listed, Row, Sheet, times
 
@@ -26,7 +26,7 @@ def _rows(listed: Listed | None, frames: int) -> list[Row]:
     del listed  # the challenge's list has none of it
     places: collections.Counter[str] = collections.Counter()
     rows = []
-    for subject, emotion in roster.dealt(_EMOTIONS, SUBJECTS):
+    for subject, emotion in assign_subjects.dealt(_EMOTIONS, SUBJECTS):
         place = places[subject]
         places[subject] += 1
         # Three clips in one folder, the next one alone, and so on; a folder's clips do not overlap.

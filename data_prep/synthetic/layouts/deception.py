@@ -6,7 +6,7 @@ The release does not say who speaks; the table of speakers is what a user would 
 import collections
 from collections.abc import Sequence
 
-from data_prep.synthetic import roster
+from data_prep.synthetic import assign_subjects
 from data_prep.synthetic.film import Camera
 from data_prep.synthetic.layout import Layout, Listed, Row, Sheet, times
 
@@ -30,7 +30,7 @@ def _rows(listed: Listed | None, frames: int) -> list[Row]:
     del listed  # the challenge's list has none of it
     numbers: collections.Counter[str] = collections.Counter()
     rows = []
-    for speaker, kind in roster.dealt(_CLASSES, SPEAKERS):
+    for speaker, kind in assign_subjects.dealt(_CLASSES, SPEAKERS):
         numbers[kind] += 1
         clip = f'trial_{_SHORT[kind]}_{numbers[kind]:03}'
         rows.append(Row(subject=speaker, clip=clip, emotion=kind, **times(0, frames, len(rows))))

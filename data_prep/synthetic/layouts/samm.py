@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Iterator, Sequence
 
-from data_prep.synthetic import roster
+from data_prep.synthetic import assign_subjects
 from data_prep.synthetic.film import Camera
 from data_prep.synthetic.layout import Layout, Listed, Row, Sheet, times
 
@@ -24,17 +24,17 @@ _CLASSES = {'Happiness': 1, 'Surprise': 2, 'Anger': 3, 'Disgust': 4, 'Sadness': 
 
 def _rows(listed: Listed | None, frames: int) -> list[Row]:
     subjects = [subject for subject in SUBJECTS if subject != _ONLY_REST]
-    used = listed or roster.titled(roster.dealt(_USED, subjects), _titles)
+    used = listed or assign_subjects.titled(assign_subjects.dealt(_USED, subjects), _titles)
     emotions = {
-        'negative': itertools.cycle(roster.interleaved(_NEGATIVE)),
+        'negative': itertools.cycle(assign_subjects.interleaved(_NEGATIVE)),
         'positive': itertools.repeat('Happiness'),
         'surprise': itertools.repeat('Surprise'),
     }
     clips = [(subject, clip, next(emotions[label])) for subject, clip, label in used]
     seen = {subject for subject, _, _ in clips}
     new_first = sorted(SUBJECTS, key=lambda subject: subject in seen)
-    clips += roster.titled(
-        roster.dealt(_REST, new_first), _titles, [(subject, clip) for subject, clip, _ in clips]
+    clips += assign_subjects.titled(
+        assign_subjects.dealt(_REST, new_first), _titles, [(subject, clip) for subject, clip, _ in clips]
     )
     return [
         Row(subject=subject, clip=clip, emotion=emotion, **times(500 + 137 * (place % 60), frames, place))

@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Iterator
 
-from data_prep.synthetic import roster
+from data_prep.synthetic import assign_subjects
 from data_prep.synthetic.film import Camera
 from data_prep.synthetic.layout import Layout, Listed, Row, times
 
@@ -14,7 +14,7 @@ _SHORT = {'negative': 'ne', 'positive': 'po', 'surprise': 'sur'}
 
 
 def _rows(listed: Listed | None, frames: int) -> list[Row]:
-    clips = listed or roster.titled(roster.dealt(_CLASSES, SUBJECTS), _titles)
+    clips = listed or assign_subjects.titled(assign_subjects.dealt(_CLASSES, SUBJECTS), _titles)
     return [
         Row(subject=subject, clip=clip, emotion=label, **times(100_000 + 1_117 * place, frames, place))
         for place, (subject, clip, label) in enumerate(sorted(clips))

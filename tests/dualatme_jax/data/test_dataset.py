@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from data_prep import builder
-from data_prep.example import Example
+from data_prep.dataset import writer
+from data_prep.dataset.example import Example
 from data_prep.views import flow as flow_view
 from dualatme_jax import files, schema
 from dualatme_jax.data import dataset
@@ -32,14 +32,14 @@ def example(database, subject, clip, number=0) -> Example:
     )
 
 
-def release(*examples) -> builder.Release:
-    return builder.Release(
+def release(*examples) -> writer.Release:
+    return writer.Release(
         name='tiny',
         description='',
         citation='',
         licence='',
         recipe={'release': 'tiny', 'nested': {'n': 1}},
-        views={'flow': builder.View(features=flow_view.features(), recipe={})},
+        views={'flow': writer.View(features=flow_view.features(), recipe={})},
         examples=examples,
         size=len(examples),
     )
@@ -52,7 +52,7 @@ TWO = ('casme2', 'samm')
 @pytest.fixture
 def folder(tmp_path):
     """A dataset of two databases in a folder that may be damaged."""
-    builder.write(TINY, tmp_path / 'dätä set')
+    writer.write(TINY, tmp_path / 'dätä set')
     return tmp_path / 'dätä set'
 
 
@@ -94,14 +94,14 @@ def test_every_field_is_stored(folder):
 
 
 def test_the_order_does_not_depend_on_the_files(folder, tmp_path):
-    builder.write(release(*reversed(TINY.examples)), tmp_path / 'other')
+    writer.write(release(*reversed(TINY.examples)), tmp_path / 'other')
     once, again = dataset.load(folder, databases=TWO), dataset.load(tmp_path / 'other', databases=TWO[::-1])
     np.testing.assert_array_equal(once.flow, again.flow)
     np.testing.assert_array_equal(once.subjects, again.subjects)
 
 
 def test_the_same_release_gives_the_same_bytes_in_another_process(folder, tmp_path):
-    script = 'import sys, test_dataset as t; t.builder.write(t.TINY, sys.argv[1])'
+    script = 'import sys, test_dataset as t; t.writer.write(t.TINY, sys.argv[1])'
     here = pathlib.Path(__file__)
     environment = os.environ | {'PYTHONPATH': os.pathsep.join([str(here.parents[3]), str(here.parent)])}
     other = tmp_path / 'other'
@@ -134,7 +134,7 @@ def test_a_moved_dataset_and_its_parents_are_found(folder, tmp_path):
 
 
 def test_a_parent_of_several_is_refused(folder, tmp_path):
-    builder.write(TINY, tmp_path / 'other')
+    writer.write(TINY, tmp_path / 'other')
     with pytest.raises(InputError, match='2 datasets: dätä set, other'):
         dataset.load(tmp_path)
 
@@ -143,7 +143,7 @@ def test_of_the_views_of_one_build_the_flow_is_read(folder, tmp_path):
     build = tmp_path / 'build'
     for view in ('apex', 'clip', 'flow'):
         shutil.copytree(folder, build / view)
-    builder.write(release(example('smic', 's', 'c')), build / 'flow', overwrite=True)
+    writer.write(release(example('smic', 's', 'c')), build / 'flow', overwrite=True)
     assert list(dataset.load(build).database) == ['smic']
     (build / 'flow').rename(build / 'other')
     with pytest.raises(InputError, match='3 datasets: apex, clip, other'):
@@ -216,8 +216,8 @@ def test_flow_of_another_size_is_read(tmp_path, shape):
     views = {'flow': dict(zip((schema.FLOW, schema.FLOW_PUZZLED), flows, strict=True))}
     features = flow_view.features(shape[:2])
     clip = dataclasses.replace(example(*KEYS[0]), views=views)
-    made = dataclasses.replace(release(clip), views={'flow': builder.View(features=features, recipe={})})
-    builder.write(made, tmp_path / 'other')
+    made = dataclasses.replace(release(clip), views={'flow': writer.View(features=features, recipe={})})
+    writer.write(made, tmp_path / 'other')
     data = dataset.load(tmp_path / 'other')
     np.testing.assert_array_equal([data.flow[0], data.flow_puzzled[0]], flows)
 
@@ -233,10 +233,10 @@ def test_pictures_of_another_size_than_declared_are_refused_before_they_are_unpa
 
 
 def test_raw_flow_is_refused_with_what_to_build(tmp_path):
-    raw = builder.View(features=flow_view.features(encoding='raw'), recipe={})
+    raw = writer.View(features=flow_view.features(encoding='raw'), recipe={})
     flow = {key: np.zeros(schema.FLOW_SHAPE, np.float32) for key in (schema.FLOW, schema.FLOW_PUZZLED)}
     clip = dataclasses.replace(example(*KEYS[0]), views={'flow': flow})
-    builder.write(dataclasses.replace(release(clip), views={'flow': raw}), tmp_path / 'raw')
+    writer.write(dataclasses.replace(release(clip), views={'flow': raw}), tmp_path / 'raw')
     with pytest.raises(InputError, match=r'is float32 \(28, 28, 3\); .*--encoding minmax_uint8'):
         dataset.load(tmp_path / 'raw')
 
@@ -256,7 +256,7 @@ def test_labels_that_cannot_be_are_refused(folder, names, says):
 
 
 def test_duplicates_are_refused(tmp_path):
-    builder.write(release(*TINY.examples, example(*KEYS[1])), tmp_path / 'twice')
+    writer.write(release(*TINY.examples, example(*KEYS[1])), tmp_path / 'twice')
     with pytest.raises(InputError, match='more than once: casme2/sub02/a'):
         dataset.load(tmp_path / 'twice', databases=TWO)
 
@@ -264,7 +264,7 @@ def test_duplicates_are_refused(tmp_path):
 def test_own_databases_follow_the_known_ones(tmp_path):
     own = ('zoo', 'samm', 'my lab', 'casme2')
     clips = (example(name, 's', 'c', number) for number, name in enumerate(own))
-    builder.write(release(*clips), tmp_path / 'own')
+    writer.write(release(*clips), tmp_path / 'own')
     assert list(dataset.load(tmp_path / 'own').database) == ['casme2', 'samm', 'my lab', 'zoo']
     assert dataset.load(tmp_path / 'own', databases=('zoo',)).size == 1
     with pytest.raises(InputError, match='It has: casme2 1 clips, samm 1 clips, my lab 1 clips, zoo 1 clips'):
@@ -299,8 +299,8 @@ def test_reading_does_without_opencv(folder):
 
 def test_a_dataset_is_replaced_only_on_demand(folder):
     with pytest.raises(InputError, match='--overwrite'):
-        builder.write(TINY, folder)
-    builder.write(release(example('smic', 's', 'c')), folder, overwrite=True)
+        writer.write(TINY, folder)
+    writer.write(release(example('smic', 's', 'c')), folder, overwrite=True)
     assert dataset.load(folder, databases=('smic',)).size == 1
 
 
@@ -311,18 +311,18 @@ def test_other_peoples_files_are_never_deleted(folder, tmp_path):
     (licensed / 'LICENSE').write_text('')
     for out, name in ((folder, 'thesis.txt'), (licensed, 'LICENSE')):
         with pytest.raises(InputError, match=f'other files, such as {name!r}'):
-            builder.write(TINY, out, overwrite=True)
+            writer.write(TINY, out, overwrite=True)
     assert (folder / 'thesis.txt').exists()
 
 
 def test_an_empty_folder_will_do_and_a_file_will_not(tmp_path):
     (tmp_path / 'empty').mkdir()
-    builder.write(TINY, tmp_path / 'empty')
+    writer.write(TINY, tmp_path / 'empty')
     assert dataset.load(tmp_path / 'empty', databases=TWO).size == 4
     (tmp_path / 'file').touch()
     for out in (tmp_path / 'file', tmp_path / 'file' / 'below'):
         with pytest.raises(InputError, match='file'):
-            builder.write(TINY, out)
+            writer.write(TINY, out)
 
 
 def test_a_build_that_fails_leaves_nothing_and_keeps_what_was_there(folder, tmp_path):
@@ -332,10 +332,10 @@ def test_a_build_that_fails_leaves_nothing_and_keeps_what_was_there(folder, tmp_
 
     broken = dataclasses.replace(TINY, examples=failing())
     with pytest.raises(RuntimeError, match='the power went'):
-        builder.write(broken, tmp_path / 'new')
+        writer.write(broken, tmp_path / 'new')
     broken = dataclasses.replace(TINY, examples=failing())
     with pytest.raises(RuntimeError, match='the power went'):
-        builder.write(broken, folder, overwrite=True)
+        writer.write(broken, folder, overwrite=True)
     assert [path.name for path in tmp_path.iterdir()] == [folder.name]
     assert dataset.load(folder, databases=TWO).size == 4
 
@@ -349,7 +349,7 @@ def test_a_disk_that_takes_no_more_is_an_input_error(tmp_path, monkeypatch):
 
         def close(self): ...
 
-    monkeypatch.setattr(builder.array_record_module, 'ArrayRecordWriter', FullDisk)
+    monkeypatch.setattr(writer.array_record_module, 'ArrayRecordWriter', FullDisk)
     with pytest.raises(InputError, match='No space left'):
-        builder.write(TINY, tmp_path / 'out')
+        writer.write(TINY, tmp_path / 'out')
     assert not list(tmp_path.iterdir())

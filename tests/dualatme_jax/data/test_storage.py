@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_dataset import TINY, example, release, rewritten, shard_of
 
-from data_prep import builder
+from data_prep.dataset import writer
 from dualatme_jax import files, schema
 from dualatme_jax.data import dataset, names, storage
 from dualatme_jax.errors import InputError
@@ -24,14 +24,14 @@ EVIL = "import pathlib; pathlib.Path('evil_was_here').touch()\nraise RuntimeErro
 @pytest.fixture(scope='module')
 def pristine(tmp_path_factory):
     folder = tmp_path_factory.mktemp('data') / 'tiny'
-    builder.write(TINY, folder)
+    writer.write(TINY, folder)
     return folder
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """A dataset to be damaged, in the current folder, with a module beside it that must not be imported."""
-    builder.write(TINY, tmp_path / 'tiny')
+    writer.write(TINY, tmp_path / 'tiny')
     (tmp_path / 'evil.py').write_text(EVIL)
     (tmp_path / 'tiny' / 'evil.py').write_text(EVIL)
     files.write_checksums(tmp_path / 'tiny')
@@ -280,7 +280,7 @@ def test_metadata_reaches_the_terminal_without_controls(folder):
 def test_names_that_no_report_could_hold_are_refused(folder, monkeypatch, key, match):
     with monkeypatch.context() as patch:
         patch.setattr(names, 'fault_of_clip', lambda *key: None)  # data_prep does not write them
-        builder.write(release(example(*key)), folder.parent / 'bad')
+        writer.write(release(example(*key)), folder.parent / 'bad')
     refused(folder.parent / 'bad', f'names that no table of predictions can hold: .*{match}')
 
 

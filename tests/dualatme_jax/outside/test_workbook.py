@@ -8,7 +8,7 @@ import tiny_release
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_prep import cells
+from data_prep.files import cells
 from dualatme_jax.errors import InputError
 from dualatme_jax.outside import workbook
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from configs import leaderboard
-from data_prep.regions import PAIRS
+from data_prep.face.regions import PAIRS
 from dualatme_jax import models
 from dualatme_jax.errors import InputError
 from dualatme_jax.report import paper

@@ -1,0 +1,114 @@
+"""From clips to examples, over worker processes: in order, the same with any number of them."""
+
+import dataclasses
+import os
+import pathlib
+from collections.abc import Iterator, Mapping, Sequence
+
+import cv2
+
+from data_prep.dataset import processes
+from data_prep.dataset.example import Example
+from data_prep.face import landmarks, overlay, regions
+from data_prep.face.aligned_clip import ApexRule, Prepared
+from data_prep.files import images
+from data_prep.files.cache import Cache
+from data_prep.releases.clip import Clip, Problem
+from data_prep.views.apex import ApexView
+from data_prep.views.dry_run import Look
+from data_prep.views.flow import FlowView
+from data_prep.views.frames import ClipView
+from dualatme_jax.errors import InputError
+
+View = FlowView | ApexView | ClipView | Look
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Work:
+    """What is done with each clip.
+
+    Attributes:
+      sources: database -> where its landmarks come from.
+      rules: database -> where its apexes come from.
+      views: what is made of each clip.
+      cache: what keeps results that were dear to compute.
+      overlays: a folder for pictures of each face with its landmarks and regions, or None.
+      pair: the regions that must be on each face; these pictures show the puzzled face of them.
+    """
+
+    sources: Mapping[str, landmarks.Source]
+    rules: Mapping[str, ApexRule]
+    views: Sequence[View]
+    cache: Cache
+    overlays: pathlib.Path | None = None
+    pair: str = 'EM'
+
+    def do(self, clip: Clip, label: str) -> Example | Problem:
+        """Returns the clip's example, or what is wrong with it.
+
+        Raises:
+          OSError: the cache or the overlays cannot be written.
+        """
+        try:
+            source, rule = self.sources[clip.database], self.rules[clip.database]
+            prepared = Prepared(clip, source, rule, self.cache, self.pair)
+            padded = prepared.alignment(regions.GRID).outside()
+            made = {view.name: view.make(prepared, self.cache) for view in self.views}
+            if self.overlays:
+                self._draw(prepared)
+        except (InputError, cv2.error) as error:
+            return Problem.of(clip, error)
+        settled = prepared.clip
+        return Example(
+            views=made,
+            label=label,
+            database=settled.database,
+            subject=settled.subject,
+            clip=settled.clip,
+            onset=settled.onset,
+            apex=settled.apex,
+            offset=clip.offset,  # not that of the frames at hand, where the release tells none
+            apex_choice=prepared.apex_choice,
+            action_units=settled.action_units,
+            emotion=settled.emotion,
+            padded=padded,
+        )
+
+    def _draw(self, prepared: Prepared) -> None:
+        name = '_'.join(prepared.clip.key).replace(os.sep, '_')
+        self.overlays.mkdir(parents=True, exist_ok=True)
+        (self.overlays / f'{name}.png').write_bytes(
+            images.encode_png(images.rgb(overlay.of(prepared, self.pair)))
+        )
+
+
+def run(work: Work, items: Sequence[tuple[Clip, str]], workers: int) -> Iterator[Example | Problem]:
+    """Yields what becomes of each clip, in order; only a few results are in memory at any time.
+
+    Args:
+      work: what is done.
+      items: clips with their labels.
+      workers: how many processes; with 1 the work is done in this one.
+
+    Raises:
+      InputError: the cache cannot be written, or a worker died.
+    """
+    try:
+        yield from processes.in_order(_do, items, workers, initializer=_take, initargs=(work,))
+    except OSError as error:
+        raise InputError(
+            f'cannot write what was computed: {error}. What is done stays usable: make room, or name other '
+            'places by --cache and --overlays, and give the same command again'
+        ) from error
+
+
+_work: Work  # of this process: sent to it once, not with every clip
+
+
+def _take(work: Work) -> None:
+    global _work
+    _work = work
+
+
+def _do(clip: Clip, label: str) -> Example | Problem:
+    return _work.do(clip, label)

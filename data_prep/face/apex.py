@@ -1,0 +1,311 @@
+"""Where the apex of a clip comes from: a table, the release's sheet, the middle, or spotting.
+
+An apex lies after the onset and not after the offset, and there is a frame of it.
+"""
+
+import dataclasses
+import os
+import pathlib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+
+from data_prep.face.regions import Box
+from data_prep.files import cells, sheet
+from data_prep.releases import casme2, mmew, samm, smic
+from data_prep.releases.clip import Clip
+from dualatme_jax import schema
+from dualatme_jax.errors import InputError
+from dualatme_jax.outside import workbook
+
+CHOICES = ('table', 'sheet', 'middle', 'spotted')
+COLUMNS = (schema.SUBJECT, schema.CLIP, schema.ONSET, schema.APEX, schema.OFFSET)
+
+_HEADERS = {  # field -> the names under which its column is known
+    'database': ('database', 'dataset'),
+    'subject': ('subject', 'sub', 'participant', 'person'),
+    'clip': ('clip', 'filename', 'file', 'video', 'sequence'),
+    'onset': ('onset', 'onset_frame', 'start'),
+    'apex': ('apex', 'apex_frame'),
+    'offset': ('offset', 'offset_frame', 'end'),
+}
+_SUBJECTS = {'casme2': casme2.SUBJECT, 'samm': samm.SUBJECT, 'mmew': mmew.SUBJECT}  # their spellings
+_DECIMALS = re.compile(r'\A(\d+)\.0+\Z')  # a number typed as text
+_SPOTTED = 'ENM'  # regions
+_BLUR = 1 / 64  # of the face's size: standard deviation of the blur that takes the sensor's noise
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """A clip's row in a table of apexes; frames that it does not tell are `schema.UNKNOWN_FRAME`.
+
+    Attributes:
+      onset: frame number, as apex and offset.
+      place: file and row.
+    """
+
+    onset: int
+    apex: int
+    offset: int
+    place: str
+
+
+Table = Mapping[tuple[str, str], Row]  # (subject, clip) -> row
+
+
+def read_table(path: str | os.PathLike, database: str) -> Table:
+    """Reads a table of apexes: a workbook or a CSV file, its columns by their names, as label sheets are.
+
+    Without a header, its columns are `COLUMNS`, and what follows them is not read.
+
+    Args:
+      path: the file. If it has a column `database`, rows of other databases are left out. Subjects, and
+        SMIC's clips, are read as the database's reader writes them: `20` and `S20` are `s20` in SMIC.
+      database: one of `schema.DATABASES`.
+
+    Raises:
+      InputError: the file cannot be read, or is faulty: its row is named.
+    """
+    path = pathlib.Path(path)
+    table: dict[tuple[str, str], Row] = {}
+    for row in _recognised(path).rows:
+        names = {field: cells.text(row.cells.get(field)) for field in (schema.DATABASE, *COLUMNS[:2])}
+        if (names.pop(schema.DATABASE) or database).casefold() != database:
+            continue
+        frames = {
+            field: _frame(row.cells.get(field), f'{row.place}, column {field}') for field in COLUMNS[2:]
+        }
+        if missing := [field for field, name in names.items() if not name]:
+            if set(frames.values()) == {schema.UNKNOWN_FRAME}:
+                continue  # a remark
+            raise InputError(f'{row.place}: the {missing[0]} is empty, but the row has frame numbers')
+        key = _spelt(database, *names.values())
+        if key in table:
+            raise InputError(
+                f'{row.place}: {"/".join(key)} stands in {table[key].place} already: keep one of them'
+            )
+        table[key] = Row(*frames.values(), row.place)
+    if not table:
+        raise InputError(f'{path} has no row of {database}: expected one for each clip, {",".join(COLUMNS)}')
+    return table
+
+
+def check_choices(choices: Sequence[str], *, has_table: bool) -> None:
+    """Raises InputError unless all are of `CHOICES`, each once, and `table` among them as there is one."""
+    unknown = [choice for choice in choices if choice not in CHOICES]
+    if unknown or not choices:
+        found = f'unknown choice {unknown[0]!r}' if unknown else 'no choice'
+        raise InputError(f'--apex: {found}; expected some of {", ".join(CHOICES)}, with commas between them')
+    if len(set(choices)) != len(choices):
+        raise InputError(f'--apex {",".join(choices)}: expected each choice once')
+    if 'table' in choices and not has_table:
+        raise InputError('--apex names the choice table: say by --apex-table which file it is')
+    if has_table and 'table' not in choices:
+        raise InputError(
+            f'--apex {",".join(choices)} makes no use of --apex-table: expected table among them'
+        )
+
+
+def with_span(clip: Clip) -> Clip:
+    """Returns the clip with onset and offset: its first and last frame, where the clip does not tell.
+
+    Its frames end where it surely does, so this is a span to work on, and no annotation of the release.
+
+    Raises:
+      InputError: it has no frames.
+    """
+    numbers = clip.frames.numbers if clip.frames else []
+    if not numbers:
+        raise InputError('the clip has no frames')
+    onset = numbers[0] if clip.onset == schema.UNKNOWN_FRAME else clip.onset
+    offset = numbers[-1] if clip.offset == schema.UNKNOWN_FRAME else clip.offset
+    return dataclasses.replace(clip, onset=onset, offset=offset)
+
+
+def choose(clip: Clip, choices: Sequence[str], table: Table) -> tuple[int | None, str]:
+    """Returns a clip's apex by the first choice that gives one.
+
+    Args:
+      clip: with frames, onset and offset (`with_span`).
+      choices: of `CHOICES`.
+      table: as `read_table` returns it.
+
+    Returns:
+      The number of the apex frame, None where it is to be spotted; and the choice.
+
+    Raises:
+      InputError: no choice gives one.
+    """
+    apex, choice, reasons = _first(clip, choices, table)
+    if choice:
+        return apex, choice
+    if 'middle' not in choices:
+        own = ','.join(choices)
+        reasons.append(
+            f'mend it, or name what is to be taken for such clips: --apex {own},middle or {own},spotted'
+        )
+    raise InputError('; '.join(reasons))
+
+
+def passed_over(clip: Clip, choices: Sequence[str], table: Table) -> str:
+    """Returns why the choices before the one that `choose` takes give no apex; empty if that is the first."""
+    return '; '.join(_first(clip, choices, table)[2])
+
+
+def _first(clip: Clip, choices: Sequence[str], table: Table) -> tuple[int | None, str, list[str]]:
+    """Returns apex and choice, '' if no choice gives one, and why each choice before gives none."""
+    reasons = []
+    for choice in choices:
+        if choice == 'spotted':
+            return None, choice, reasons
+        try:
+            return _CHOOSERS[choice](clip, table), choice, reasons
+        except InputError as error:
+            reasons.append(str(error))
+    return None, '', reasons
+
+
+def spot(faces: Iterable[np.ndarray], boxes: Mapping[str, Box]) -> int:
+    """Returns which face differs most from the first one around eyes, nose and mouth.
+
+    Differences of frames to the onset in regions around landmarks show the apex (Quang et al., CapsuleNet for
+    Micro-Expression Recognition, FG 2019). Theirs are divided by those to the previous frame, which leaves
+    slow changes of light and slow movements of the head in. Here these are taken out first: what of a
+    difference is explained by a change of brightness or contrast, or by a small shift, turn or nearing of the
+    whole face (brightness constancy to the first order: Lucas and Kanade, IJCAI 1981). What remains is
+    squared and averaged by region.
+
+    Args:
+      faces: [S, S] uint8 each, grey: the aligned faces from the onset on. One is in memory at a time.
+      boxes: the regions, as `regions.boxes` returns them; those of eyes, nose and mouth that there are count.
+
+    Returns:
+      The place of the face, 1 or more; of equal ones the first.
+
+    Raises:
+      InputError: no face differs from the first one.
+    """
+    there = [boxes[each] for each in _SPOTTED if each in boxes]
+    if not there:
+        raise InputError('no apex can be spotted: eyes, nose and mouth all lie outside of the frame')
+    blurred = (cv2.GaussianBlur(face.astype(np.float32), (0, 0), _BLUR * len(face)) for face in faces)
+    onset = next(blurred, None)
+    if onset is None:
+        raise InputError('the clip has no frames')
+    basis = _other_changes(onset)
+    scores = [0.0]
+    for face in blurred:
+        change = (face - onset).ravel()
+        own = (change - basis @ (basis.T @ change)).reshape(onset.shape)
+        cuts = (own[top:bottom, left:right] for top, bottom, left, right in there)
+        scores.append(float(np.mean([np.square(cut).mean() for cut in cuts])))
+    if not max(scores) > 0:
+        raise InputError(f'no apex can be spotted: none of {len(scores)} frames differs from the onset')
+    return int(np.argmax(scores))
+
+
+def _other_changes(face: np.ndarray) -> np.ndarray:
+    """Returns an orthonormal basis, [S * S, 6], of the changes of a face that are no expression."""
+    down, right = np.gradient(face)
+    y, x = (np.indices(face.shape) + 0.5) / len(face) - 0.5
+    light = np.ones_like(face), face
+    head = right, down, down * x - right * y, right * x + down * y
+    return np.linalg.qr(np.stack([*light, *head], axis=-1).reshape(face.size, -1))[0]
+
+
+def _of_table(clip: Clip, table: Table) -> int:
+    row = table.get((clip.subject, clip.clip))
+    if row is None:
+        raise InputError(f'the apex table has no row of {clip.subject},{clip.clip}')
+    if row.apex == schema.UNKNOWN_FRAME:
+        raise InputError(f'{row.place}: no apex')
+    if row.offset != schema.UNKNOWN_FRAME and row.apex > row.offset:
+        raise InputError(f'{row.place}: the apex {row.apex} lies after the offset {row.offset}')
+    if row.onset in (schema.UNKNOWN_FRAME, clip.onset):
+        return _checked(row.apex, clip, row.place)
+    # The table may count frames otherwise than the release; of a clip of another length it tells nothing.
+    length = row.offset - row.onset
+    if row.offset != schema.UNKNOWN_FRAME and length != clip.offset - clip.onset:
+        raise InputError(
+            f'{row.place}: {row.onset} to {row.offset} with the apex {row.apex} is not the clip, '
+            f'{clip.onset} to {clip.offset}: expected its numbers, or as many frames from another onset on'
+        )
+    shift = clip.onset - row.onset
+    counted = f'{row.place} (onset {row.onset}, apex {row.apex}, here shifted by {shift:+})'
+    return _checked(row.apex + shift, clip, counted)
+
+
+def _of_sheet(clip: Clip, table: Table) -> int:
+    del table
+    if clip.apex == schema.UNKNOWN_FRAME:
+        raise InputError("the sheet has no apex ('/', empty or no such column)")
+    return _checked(clip.apex, clip, 'the sheet')
+
+
+def _middle(clip: Clip, table: Table) -> int:
+    del table
+    after = [number for number in clip.frames.numbers if clip.onset < number <= clip.offset]
+    if not after:
+        raise InputError(f'there is no frame after the onset {clip.onset} up to the offset {clip.offset}')
+    return min(after, key=lambda number: abs(2 * number - clip.onset - clip.offset))
+
+
+_CHOOSERS = {'table': _of_table, 'sheet': _of_sheet, 'middle': _middle}
+
+
+def _checked(apex: int, clip: Clip, place: str) -> int:
+    if apex == clip.onset:
+        raise InputError(f'{place}: the apex {apex} is the onset itself, and no motion lies between them')
+    if not clip.onset < apex <= clip.offset:
+        raise InputError(f'{place}: the apex {apex} lies outside of the clip, {clip.onset} to {clip.offset}')
+    if apex not in clip.frames.numbers:
+        raise InputError(f'{place}: there is no frame of the apex {apex}')
+    return apex
+
+
+def _recognised(path: pathlib.Path) -> sheet.Table:
+    """Returns the only worksheet of a file that has the columns, or has no header but such cells."""
+    found, refused = [], []
+    for worksheet in workbook.read(path):
+        if worksheet.rows and all(map(_is_frame, [*worksheet.rows[0], *[None] * 5][2:5])):
+            found.append(sheet.by_position(worksheet, COLUMNS))
+            continue
+        try:
+            found.append(sheet.by_columns(worksheet, _HEADERS, optional=(schema.DATABASE,)))
+        except InputError as error:
+            refused.append(str(error))
+    if len(found) != 1:
+        reasons = ': ' + '; '.join(refused) if refused else ''
+        raise InputError(
+            f'the apex table {path} has {len(found)} worksheets with the columns {",".join(COLUMNS)}, '
+            f'expected one{reasons}'
+        )
+    return found[0]
+
+
+def _is_frame(cell: Any) -> bool:
+    try:
+        return cells.frame(cell) != schema.UNKNOWN_FRAME
+    except ValueError:
+        return False
+
+
+def _spelt(database: str, subject: str, clip: str) -> tuple[str, str]:
+    subject = _DECIMALS.sub(r'\1', subject)
+    if database == smic.DATABASE:
+        return smic.spelt(subject), smic.spelt(clip)
+    read = _SUBJECTS.get(database, str)
+    return read(subject) or subject, clip
+
+
+def _frame(cell: Any, place: str) -> int:
+    try:
+        return cells.frame(cell)
+    except ValueError as error:
+        found = cells.text(cell)[:80]
+        raise InputError(
+            f"{place}: {found!r}, expected a frame number, or '/' where there is none"
+        ) from error

@@ -1,0 +1,102 @@
+"""The 68 points of a face as other programs write them to a text file: OpenFace, and the tools around dlib.
+
+OpenFace (Baltrusaitis et al., FG 2018) writes a CSV with a row per frame, whose columns `x_0` to `x_67` and
+`y_0` to `y_67` are pixels. Of one frame alone there are `.pts` files, as iBUG 300-W has them, and lists of 68
+pairs or 136 numbers, x before y.
+"""
+
+import csv
+import io
+import pathlib
+import re
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from data_prep.face.landmarks import ibug
+from dualatme_jax.errors import InputError
+from dualatme_jax.files import read_bytes
+
+OPENFACE = tuple(f'{axis}_{number}' for axis in 'xy' for number in range(ibug.NUMBER))
+
+_MOST_BYTES = 256 * 2**20  # of a file: OpenFace's rows of all frames of a long video
+_SPACES = re.compile(r'[\s,;]+')
+
+
+def read(path: pathlib.Path, place: int, count: int | None) -> np.ndarray:
+    """Reads the landmarks of one frame.
+
+    Args:
+      path: the file.
+      place: which of the frames it is, from 0, where the file has a row for each.
+      count: how many frames there are, where it is known: as many the file must have then.
+
+    Returns:
+      [68, 2] float32, (x, y) in pixels.
+
+    Raises:
+      InputError: the file cannot be read or is of another form, or has no such frame, no face in it or
+        several.
+    """
+    try:
+        text = read_bytes(path, limit=_MOST_BYTES, what='landmark file').decode('utf-8-sig')
+    except UnicodeDecodeError as error:
+        raise InputError(f'{path} is not text in UTF-8 ({error})') from error
+    try:
+        header = [name.strip() for name in text.partition('\n')[0].split(',')]
+        if set(OPENFACE) <= set(header):
+            return ibug.checked(_of_openface(text, place, count))
+        return ibug.checked(_of_one_frame(text))
+    except (InputError, csv.Error) as error:
+        raise InputError(f'{path}: {error}') from error
+
+
+def _of_openface(text: str, place: int, count: int | None) -> np.ndarray:
+    reader = csv.DictReader(io.StringIO(text, newline=''), skipinitialspace=True, restval='')
+    reader.fieldnames = [name.strip() for name in reader.fieldnames]
+    # A program for single images writes no number of the frame: each row is a face.
+    rows = [(row.get('frame', '1'), row) for row in reader]
+    frames = list(dict.fromkeys(frame for frame, _ in rows))
+    if count is not None and len(frames) not in (1, count):
+        raise InputError(f'it has {len(frames)} frames, and the clip {count}: run OpenFace on its folder')
+    if len(frames) > 1 and place >= len(frames):
+        raise InputError(f'it has {len(frames)} frames, and the onset is frame {place + 1}')
+    wanted = frames[place if len(frames) > 1 else 0] if frames else None
+    found = [row for frame, row in rows if frame == wanted and row.get('success', '1').strip() != '0']
+    if len(found) != 1:
+        raise InputError(f'it has {len(found)} faces in the onset frame, expected one')
+    return _numbers([found[0][name] for name in OPENFACE]).reshape(2, ibug.NUMBER).T
+
+
+def _of_one_frame(text: str) -> np.ndarray:
+    if text.lstrip().startswith('version'):
+        text = text.partition('{')[2].partition('}')[0]
+    fields = [field for field in _SPACES.split(text) if field]
+    if len(fields) != 2 * ibug.NUMBER:
+        raise InputError(
+            f'{len(fields)} numbers, expected {ibug.NUMBER} points (a .pts file, or x and y of each), or '
+            f'the CSV of OpenFace with the columns {OPENFACE[0]} to {OPENFACE[-1]}'
+        )
+    return _numbers(fields).reshape(ibug.NUMBER, 2)
+
+
+def _numbers(fields: Sequence[str]) -> np.ndarray:
+    try:
+        return np.array([float(field) for field in fields])
+    except ValueError as error:
+        raise InputError(f'{error}; expected numbers of pixels') from error
+
+
+def by_name(header: Sequence[str]) -> Mapping[str, int] | None:
+    """Returns where the columns x0, y0 to x67, y67 stand in a header; None if it has no known names."""
+    names = [name.strip().casefold() for name in header]
+    for form in ('{axis}{number}', '{axis}_{number}'):
+        for first in (0, 1):  # some count the points from 1
+            wanted = {
+                f'{axis}{number}': form.format(axis=axis, number=number + first)
+                for number in range(ibug.NUMBER)
+                for axis in 'xy'
+            }
+            if all(names.count(name) == 1 for name in wanted.values()):
+                return {own: names.index(name) for own, name in wanted.items()}
+    return None

@@ -1,0 +1,1 @@
+"""Releases that are pictures already: flow images, or faces at onset and apex."""

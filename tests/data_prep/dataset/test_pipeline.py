@@ -1,0 +1,555 @@
+"""From a synthetic release on disk to a dataset, by the command's own path."""
+
+import collections
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import types
+
+import cv2
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+
+from data_prep.__main__ import main
+from data_prep.dataset import pipeline
+from data_prep.face.aligned_clip import ApexRule
+from data_prep.files.cache import Cache
+from data_prep.files.frames import Images
+from data_prep.releases.clip import Clip
+from data_prep.synthetic import truth
+from data_prep.synthetic.release import synthesize
+from data_prep.views import optical_flow
+from dualatme_jax import schema
+from dualatme_jax.data import dataset
+from dualatme_jax.errors import InputError
+
+
+@pytest.fixture(scope='module')
+def samm(tmp_path_factory):
+    """Two subjects of a synthetic SAMM, 9 clips: raw scenes, in a folder with a space and an umlaut."""
+    folder = tmp_path_factory.mktemp('releases') / 'SAMM größe 1'
+    synthesize('samm', folder, subjects=2, frames_per_clip=5, workers=2)
+    return folder
+
+
+@pytest.fixture
+def own(samm, tmp_path):
+    """The same, for tests that damage it."""
+    return pathlib.Path(shutil.copytree(samm, tmp_path / 'release'))
+
+
+def arguments(source, *more, command='build'):
+    landmarks = source / 'truth/landmarks.csv'
+    return [command, '--release', 'samm', '--source', str(source), '--landmarks', str(landmarks), *more]
+
+
+def build(source, out, *more):
+    """Builds quickly: by DIS, in this process."""
+    has_flow = '--view' not in more or 'flow' in more
+    quick = ('--flow', 'dis') if has_flow and '--flow' not in more else ()
+    workers = () if '--workers' in more else ('--workers', '1')
+    return main(arguments(source, '--out', str(out), *quick, *workers, *more))
+
+
+def read(folder):
+    return list(tfds.builder_from_directory(str(folder)).as_data_source(schema.SPLIT))
+
+
+def files(folder):
+    """What is in a dataset's files, by name."""
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.slow
+def test_a_release_becomes_a_dataset_that_training_reads(samm, tmp_path, capsys):
+    assert build(samm, tmp_path / 'out') == 0
+    out, err = capsys.readouterr()
+    assert out.splitlines() == [
+        'SAMM: 7 clips; 2 rows are left out on purpose (check says which)',
+        'SAMM: 5 negative instead of 92, 1 positive instead of 26, 1 surprise instead of 15, 2 subjects '
+        'instead of 28: this is not the complete release, or another version of it',
+        f'wrote 7 clips to {tmp_path / "out"}',
+        'apex: sheet 7',
+    ]
+    assert err == ''
+    data = dataset.load(tmp_path / 'out', databases=('samm',))
+    assert data.size == 7  # of 9 clips, two of the class Other
+    assert set(data.subject) == {'6', '7'}
+    assert data.flow.max() == 255
+    made = data.metadata
+    assert made['flow']['parameters']['PatchSize'] == 8
+    assert made['landmarks']['samm']['name'] == 'file'
+    assert len(made['exclusions']['samm']) == 2
+    assert (made['errata'], made['labels'], made['onset']) == ([], 'sheet', 'sheet')
+    assert made['apex'] == {'samm': ['sheet', 'middle']}
+    assert made['skipped'] == []
+    assert data.origin == 'samm; puzzled flow (EM): computed on puzzled frames'
+
+
+@pytest.mark.slow
+def test_the_flow_is_the_true_one(samm, tmp_path):
+    """Mean endpoint error below 0.15 pixels at 224x224, all of it: alignment, flow, storing."""
+    assert build(samm, tmp_path / 'out', '--flow', 'tvl1', '--encoding', 'raw', '--size', '224') == 0
+    errors = []
+    for record in read(tmp_path / 'out'):
+        subject, clip = (record[key].decode() for key in (schema.SUBJECT, schema.CLIP))
+        true = truth.load(samm / 'truth/flow' / subject / f'{clip}.npz')
+        matrix = alignment_of(samm, subject, clip)
+        motion, known = true.aligned(matrix, 224)
+        assert 0.3 < np.hypot(*motion[known].T).max() < 4
+        errors.append(np.hypot(*(record[schema.FLOW][..., :2] - motion)[known].T).mean())
+    assert len(errors) == 7
+    assert max(errors) < 0.15
+
+
+def alignment_of(samm, subject, clip):
+    """The similarity by hand: the true eyes' centres go where the template has them."""
+    rows = (samm / 'truth/landmarks.csv').read_text().splitlines()
+    row = next(row.split(',') for row in rows if row.startswith(f'samm,{subject},{clip},'))
+    points = np.array(row[3:], float).reshape(68, 2)
+    eyes = np.array([points[36:42].mean(0), points[42:48].mean(0)]) @ (1, 1j)
+    places = (np.array([(8.5, 8.2), (19.5, 8.2)]) * 8 - 0.5) @ (1, 1j)
+    turn = (places[1] - places[0]) / (eyes[1] - eyes[0])
+    shift = places[0] - turn * eyes[0]
+    return np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]])
+
+
+def test_views_are_made_together(samm, tmp_path):
+    assert build(samm, tmp_path / 'out', '--view', 'flow', 'apex', 'clip', '--apex', 'spotted') == 0
+    flows, faces, clips = (read(tmp_path / 'out' / view) for view in ('flow', 'apex', 'clip'))
+    assert len(flows) == len(faces) == len(clips) == 7
+    for by_flow, face, clip in zip(flows, faces, clips, strict=True):
+        assert by_flow[schema.CLIP] == face[schema.CLIP] == clip[schema.CLIP]
+        assert by_flow[schema.APEX_CHOICE] == b'spotted'
+        assert by_flow[schema.ONSET] < by_flow[schema.APEX] <= by_flow[schema.OFFSET]
+        assert face[schema.APEX_FACE].shape == (224, 224, 3)
+        assert face[schema.ONSET_FACE_GREY].shape == (224, 224, 1)
+        difference = face[schema.APEX_FACE].astype(int) - face[schema.ONSET_FACE]
+        assert 0.5 < np.abs(difference).mean() < 10
+        for key in (schema.FACE_FRAMES, schema.CROP_FRAMES):
+            assert np.stack(clip[key]).shape == (30, 128, 128, 3)
+        numbers = clip[schema.FRAME_NUMBERS]  # five frames, each six times
+        assert collections.Counter(numbers.tolist()) == dict.fromkeys(
+            range(clip[schema.ONSET], clip[schema.OFFSET] + 1), 6
+        )
+    assert dataset.load(tmp_path / 'out').size == 7  # training takes the flow of several views
+
+
+def test_action_units_choose_the_second_crop_on_demand(samm, tmp_path):
+    for crop in ('regions', 'action_units'):
+        assert build(samm, tmp_path / crop, '--view', 'clip', '--clip-crop', crop) == 0
+    for fixed, by_units in zip(read(tmp_path / 'regions'), read(tmp_path / 'action_units'), strict=True):
+        np.testing.assert_array_equal(fixed[schema.FACE_FRAMES], by_units[schema.FACE_FRAMES])
+        assert (np.stack(fixed[schema.CROP_FRAMES]) != np.stack(by_units[schema.CROP_FRAMES])).any()
+
+
+def test_the_puzzled_flow_may_be_cut(samm, tmp_path):
+    for puzzled in ('computed', 'cut'):
+        assert build(samm, tmp_path / puzzled, '--puzzled', puzzled) == 0
+    assert 'cut' in dataset.load(tmp_path / 'cut').origin
+    computed, cut = dataset.load(tmp_path / 'computed'), dataset.load(tmp_path / 'cut')
+    np.testing.assert_array_equal(computed.flow, cut.flow)
+    # They show the same motion, differently found; shuffled, they would not.
+    a, b = (data.flow_puzzled.reshape(7, -1).astype(float) for data in (computed, cut))
+    alike = np.corrcoef(a, b)[:7, 7:]
+    assert (alike.argmax(1) == np.arange(7)).all()
+    assert (np.diag(alike) < 1).all()
+
+
+@pytest.mark.slow
+def test_any_number_of_workers_and_any_cache_give_the_same_bytes(samm, tmp_path):
+    views = ('--view', 'flow', 'clip')
+    for name, workers in (('one', 1), ('four', 4), ('warm', 2)):
+        cache = tmp_path / ('one.cache' if name == 'warm' else f'{name}.cache')
+        out = tmp_path / name / 'samm'
+        assert build(samm, out, *views, '--workers', str(workers), '--cache', str(cache)) == 0
+    for view in ('flow', 'clip'):
+        one, four, warm = (files(tmp_path / name / 'samm' / view) for name in ('one', 'four', 'warm'))
+        assert one == four == warm
+
+
+def test_a_warm_cache_computes_no_flow(samm, tmp_path, monkeypatch):
+    assert build(samm, tmp_path / 'out') == 0
+    monkeypatch.setattr(optical_flow, 'optical_flow', None)
+    assert build(samm, tmp_path / 'out', '--overwrite') == 0
+    with pytest.raises(TypeError):  # another parameter is another flow
+        build(samm, tmp_path / 'other', '--flow-setting', 'PatchStride=2')
+
+
+@pytest.mark.parametrize(('name', 'status'), [('SIGINT', 130), ('SIGTERM', 130), ('SIGKILL', -9)])
+@pytest.mark.slow
+def test_a_build_that_was_stopped_goes_on(samm, tmp_path, name, status):
+    out, cache = tmp_path / 'out', tmp_path / '.cache/flow'
+    command = arguments(samm, '--out', str(out), '--workers', '2')
+    running = subprocess.Popen(
+        [sys.executable, '-m', 'data_prep', *command], stderr=subprocess.PIPE, text=True
+    )
+    while not list(cache.rglob('*.npz')):
+        assert running.poll() is None
+        time.sleep(0.02)
+    running.send_signal(signal.Signals[name])
+    said = running.communicate()[1]
+    assert running.returncode == status
+    assert ('the same command goes on from there' in said) == (name != 'SIGKILL')
+    assert 'Traceback' not in said
+    assert 'semaphore' not in said or name == 'SIGKILL'  # which leaves Python's tracker alone
+    assert not out.exists()
+    done = {path: path.stat().st_mtime_ns for path in cache.rglob('*.npz')}
+    assert 0 < len(done) < 14
+    assert main([*command]) == 0
+    assert len(read(out)) == 7
+    assert all(path.stat().st_mtime_ns == time for path, time in done.items())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['.cache', 'out']
+
+
+def spoil_a_frame(source):
+    frame = min((source / '006/006_2_1').iterdir())  # the onset
+    frame.write_bytes(frame.read_bytes()[:5000])
+    return frame
+
+
+def test_a_bad_frame_stops_the_build_or_is_skipped(own, tmp_path, capsys):
+    frame = spoil_a_frame(own)
+    assert build(own, tmp_path / 'out') == 2
+    said = capsys.readouterr().err
+    assert f'row 16: 6/006_2_1: {frame}: a truncated JPEG (5000 bytes)' in said
+    assert '--on-error skip' in said
+    assert not (tmp_path / 'out').exists()
+    assert build(own, tmp_path / 'out', '--on-error', 'skip') == 0
+    said = capsys.readouterr().out
+    assert 'wrote 6 clips' in said
+    assert '1 problems' in said
+    assert 'a truncated JPEG' in said
+    assert len(read(tmp_path / 'out')) == 6
+    assert 'truncated' in dataset.load(tmp_path / 'out').metadata['skipped'][0]
+
+
+def test_tight_crops_are_padded_and_it_is_told(own, tmp_path, capsys):
+    """Every clip is cut off just above the brows, below the mouth and beside the eyes."""
+    file = own / 'truth/landmarks.csv'
+    header, *rows = (line.split(',') for line in file.read_text().splitlines())
+    for row in rows:
+        points = np.array(row[3:], float).reshape(68, 2)
+        (left, top), (right, bottom) = (
+            (points[17:].min(0) - 3).astype(int),
+            (points[17:].max(0) + 4).astype(int),
+        )
+        for frame in (own / row[1].zfill(3) / row[2]).iterdir():
+            cv2.imwrite(str(frame), cv2.imread(str(frame))[top:bottom, left:right])
+        row[3:] = map(str, (points - (left, top)).ravel())
+    file.write_text('\n'.join(map(','.join, [header, *rows])))
+    assert build(own, tmp_path / 'out') == 0
+    assert 'of the aligned face lie outside of the frame; mirrored pixels' in capsys.readouterr().out
+    padded = dataset.load(tmp_path / 'out').metadata['padded']
+    assert len(padded) == 7
+    assert all(0.25 < share < 0.6 for share in padded.values())
+    assert main(arguments(own, '--workers', '1', command='check')) == 1
+    assert '7 clips: ' in capsys.readouterr().out
+    assert build(own, tmp_path / 'forehead', '--regions', 'FM') == 2
+    assert 'of the region F lie outside of the frame' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('view', ['flow', 'apex'])
+def test_a_clip_without_any_motion_is_a_problem_by_name(own, tmp_path, capsys, view):
+    still = sorted((own / '006/006_2_1').iterdir())
+    for frame in still[1:]:
+        frame.write_bytes(still[0].read_bytes())
+    assert main(arguments(own, '--workers', '1', command='check')) == 1
+    assert f'6/006_2_1: no motion: {still[0]} and {still[2]}, onset and apex' in capsys.readouterr().out
+    assert build(own, tmp_path / 'out', '--view', view) == 2
+    assert '6/006_2_1: no motion' in capsys.readouterr().err
+
+
+def test_a_flow_that_is_the_same_everywhere_is_no_motion(own, tmp_path, capsys, monkeypatch):
+    even = np.ones((224, 224, 2), np.float32)
+    monkeypatch.setattr(optical_flow, 'optical_flow', lambda solver, onset, apex: even)
+    assert build(own, tmp_path / 'out') == 2
+    assert 'no motion: the flow of the face is the same everywhere' in capsys.readouterr().err
+
+
+def test_nothing_is_written_when_every_clip_is_bad(own, tmp_path, capsys):
+    for frame in own.rglob('*.jpg'):
+        frame.write_bytes(b'')
+    assert build(own, tmp_path / 'out', '--on-error', 'skip') == 2
+    assert 'no clip is left' in capsys.readouterr().err
+    assert not (tmp_path / 'out').exists()
+
+
+def test_a_cache_that_cannot_be_written_is_named(samm, tmp_path, capsys):
+    (tmp_path / 'file').touch()
+    assert build(samm, tmp_path / 'out', '--cache', str(tmp_path / 'file')) == 2
+    said = capsys.readouterr().err
+    assert str(tmp_path / 'file') in said
+    assert '--cache' in said
+
+
+class Deadly:
+    """A source of landmarks that takes its process with it."""
+
+    whole_frame = True
+
+    def recipe(self, clip=None):
+        return {}
+
+    def find(self, frame, clip):
+        os._exit(3)
+
+
+def test_a_worker_that_dies_is_an_error_with_advice(samm, tmp_path):
+    paths = {int(path.stem.split('_')[1]): path for path in (samm / '006/006_2_1').iterdir()}
+    clip = Clip(database='samm', subject='6', clip='006_2_1', frames=Images(paths))
+    work = pipeline.Work(
+        sources={'samm': Deadly()},
+        rules={'samm': ApexRule(choices=('middle',))},
+        views=(),
+        cache=Cache(tmp_path),
+    )
+    with pytest.raises(InputError, match='fewer --workers'):
+        list(pipeline.run(work, [(clip, 'negative')], 2))
+
+
+def test_check_finds_what_build_would(own, tmp_path, capsys):
+    """Two subjects are not the release, so a check of them is never clean."""
+    spoil_a_frame(own)
+    report = tmp_path / 'report.json'
+    assert main(arguments(own, '--workers', '1', '--json', str(report), command='check')) == 1
+    said = capsys.readouterr().out
+    assert 'a truncated JPEG' in said
+    assert '2 of 28' in said
+    found = json.loads(report.read_text())
+    assert not found['complete']
+    assert found['databases']['samm']['subjects'] == 2
+    assert found['databases']['samm']['expected']['clips'] == 133
+    assert len(found['databases']['samm']['excluded']) == 2
+    first, counts = found['problems']
+    assert (first['database'], first['subject'], first['clip']) == ('samm', '6', '006_2_1')
+    assert 'instead of 28' in counts['text']
+
+
+def test_the_sheet_may_lie_elsewhere(own, tmp_path):
+    (sheet,) = own.glob('*.xlsx')
+    sheet.rename(tmp_path / 'my labels.xlsx')
+    assert build(own, tmp_path / 'out', '--sheet', str(tmp_path / 'my labels.xlsx')) == 0
+    assert len(read(tmp_path / 'out')) == 7
+
+
+def test_check_looks_at_the_frames_of_its_views(own, capsys):
+    (_, middle, *_) = sorted((own / '006/006_2_1').iterdir())
+    middle.write_bytes(cv2.imencode('.jpg', np.zeros((20, 30, 3), np.uint8))[1].tobytes())
+    for views, said in ((['flow'], False), (['flow', 'clip'], True)):
+        assert main(arguments(own, '--workers', '1', '--view', *views, command='check')) == 1
+        assert ('30x20 pixels, but the onset frame has' in capsys.readouterr().out) == said
+    assert build(own, own.parent / 'out', '--view', 'clip') == 2
+
+
+def test_all_clips_that_a_landmark_file_lacks_are_named_at_once(own, tmp_path, capsys):
+    file = own / 'truth/landmarks.csv'
+    file.write_text('\n'.join(file.read_text().splitlines()[:4]) + '\n')
+    assert build(own, tmp_path / 'out') == 2
+    said = capsys.readouterr().err
+    assert said.startswith('error: 4 problems:\n')
+    assert said.count('has no landmarks of samm,') == 4
+    assert build(own, tmp_path / 'out', '--on-error', 'skip') == 0
+    assert len(read(tmp_path / 'out')) == 3
+
+
+def test_frames_taken_for_aligned_faces_are_remarked(samm, tmp_path, capsys):
+    given = ['build', '--release', 'samm', '--source', str(samm), '--landmarks', 'template', '--flow', 'dis']
+    assert main([*given, '--out', str(tmp_path / 'out'), '--workers', '1']) == 0
+    assert 'has not aligned its frames' in capsys.readouterr().out
+
+
+def test_faces_can_be_looked_at(samm, tmp_path):
+    assert build(samm, tmp_path / 'out', '--overlays', str(tmp_path / 'seen')) == 0
+    assert len(list((tmp_path / 'seen').glob('samm_*.png'))) == 7
+
+
+@pytest.mark.parametrize(
+    ('more', 'said'),
+    [
+        (['--apex', 'best'], "unknown choice 'best'; expected some of table, sheet, middle, spotted"),
+        (['--apex', 'casme2=middle'], 'the release has no casme2; it has samm'),
+        (['--landmarks', 'nowhere.csv', '--landmarks', 'fan'], '--landmarks is given 3 times'),
+        (['--protocol', '7class'], "unknown protocol '7class' of samm: expected one of 3class, 5class"),
+        (['--view', 'flow', 'sound'], "unknown --view 'sound': expected one of flow, apex, clip"),
+        (['--regions', 'EX'], "unknown pair of regions 'EX'"),
+        (['--size', '300'], '--size 300 with --face-size 224'),
+        (['--flow-setting', 'Lambda'], "--flow-setting 'Lambda': expected NAME=NUMBER"),
+        (['--flow-setting', 'Lambada=1'], "no setting 'Lambada': expected one of"),
+        (['--strain-smoothing', '-1'], '--strain-smoothing -1.0: expected'),
+        (['--workers', '0'], '--workers 0: expected 1 or more'),
+        (['--frames', 'raw'], '--frames does not apply to samm'),
+        (['--face-size', '0'], '--face-size 0: expected 28 to 1024 pixels'),
+        (
+            ['--view', 'apex', '--strain', 'quarter'],
+            '--strain: not an option of --release samm with --view apex',
+        ),
+        (['--out', '~nobody.such/x'], "home folder of '~nobody.such' is not known"),
+        (['--sheet', 'nowhere.xlsx'], 'nowhere.xlsx'),
+        (['--sheet', 'casme2=x.xlsx'], 'the release has no casme2'),
+        (['--overlays', '~nobody.such/x'], '--overlays ~nobody.such/x'),
+        (['--list', 'nowhere.csv'], 'nowhere.csv'),
+        (['--apex-table', 'nowhere.csv'], 'nowhere.csv'),
+        (['--seed', '1'], '--seed: not an option of --release samm'),
+        (
+            ['--column', 'emotion'],
+            '--column emotion: expected [DATABASE:]FIELD=HEADER, such as emotion=Label',
+        ),
+        (['--column', 'smic:emotion=x'], 'the release has no smic; it has samm'),
+        (['--column', 'label=x'], '--column label: no such field; expected one of subject, clip'),
+        (['--column', 'emotion=a', '--column', 'samm:emotion=b'], 'given twice for emotion of samm'),
+        (['--protocol', '3class-687'], "unknown protocol '3class-687' of samm"),
+    ],
+)
+def test_a_wrong_option_is_named(samm, tmp_path, capsys, more, said):
+    assert main(arguments(samm, '--out', str(tmp_path / 'out'), *more)) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / 'out').exists()
+
+
+def test_faces_that_are_not_aligned_need_landmarks(samm, tmp_path, capsys):
+    assert main(['build', '--release', 'samm', '--source', str(samm), '--out', str(tmp_path / 'out')]) == 2
+    assert 'not aligned: say by --landmarks' in capsys.readouterr().err
+
+
+def test_the_data_stage_needs_no_framework():
+    code = (
+        'import sys, data_prep.synthetic.release\n'
+        'from data_prep.dataset import assemble, check_report, writer\n'
+        "print({'jax', 'torch', 'tensorflow', 'mediapipe', 'face_alignment'} & set(sys.modules))"
+    )
+    ran = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
+    assert ran.stdout == 'set()\n'
+
+
+@pytest.mark.parametrize('signal_number', [signal.SIGTERM, signal.SIGKILL])
+def test_a_synthesis_that_was_stopped_leaves_nothing_for_long(tmp_path, signal_number):
+    command = ['synthesize', '--release', 'samm', '--out', str(tmp_path / 'out'), '--subjects', '1']
+    running = subprocess.Popen(
+        [sys.executable, '-m', 'data_prep', *command, '--workers', '1'], stderr=subprocess.PIPE, text=True
+    )
+    while not list(tmp_path.rglob('*.jpg')):
+        assert running.poll() is None
+        time.sleep(0.02)
+    running.send_signal(signal_number)
+    said = running.communicate()[1]
+    assert running.returncode == (130 if signal_number == signal.SIGTERM else -9)
+    assert said == ('interrupted: nothing is left\n' if signal_number == signal.SIGTERM else '')
+    synthesize('samm', tmp_path / 'out', subjects=1, frames_per_clip=3, workers=1)
+    assert [path.name for path in tmp_path.iterdir()] == ['out']
+
+
+WRONG_PATHS = {
+    'of nobody': ('~nobody.such/x', 'home folder'),
+    'too long': ('x' * 300, 'too long'),
+    'with a zero byte': ('a\0b', 'zero byte'),
+    'not UTF-8': ('a\udce9', 'not UTF-8'),
+}
+
+
+@pytest.mark.parametrize(('path', 'said'), WRONG_PATHS.values(), ids=WRONG_PATHS)
+@pytest.mark.parametrize(
+    'option',
+    ['--source', '--out', '--list', '--sheet', '--apex-table', '--landmarks', '--overlays', '--cache'],
+)
+def test_a_path_that_cannot_be_is_named_in_every_option(samm, tmp_path, capsys, option, path, said):
+    given = {
+        '--release': 'samm',
+        '--source': str(samm),
+        '--landmarks': str(samm / 'truth/landmarks.csv'),
+        '--out': str(tmp_path / 'out'),
+    }
+    if option == '--apex-table':
+        given['--apex'] = 'table'
+    assert main(['build', *(word for pair in (given | {option: path}).items() for word in pair)]) == 2
+    err = capsys.readouterr().err
+    assert f'{option} ' in err
+    assert said in err
+    assert '\0' not in err
+    assert not (tmp_path / 'out').exists()
+
+
+@pytest.mark.parametrize(('path', 'said'), WRONG_PATHS.values(), ids=WRONG_PATHS)
+@pytest.mark.parametrize(
+    ('option', 'command'),
+    [
+        ('--json', ['check', '--release', 'samm', '--source', '{samm}', '--landmarks', 'template']),
+        ('--speakers', ['build', '--release', 'deception', '--source', '{samm}', '--out', '{out}']),
+        ('--source', ['build', '--release', 'flow_images', '--out', '{out}']),
+        ('--list', ['build', '--release', 'flow_images', '--source', '{samm}', '--out', '{out}']),
+        ('--out', ['synthesize', '--release', 'samm']),
+        ('--list', ['synthesize', '--release', 'samm', '--out', '{out}']),
+    ],
+)
+def test_so_it_is_in_every_command(samm, tmp_path, capsys, option, command, path, said):
+    command = [each.format(samm=samm, out=tmp_path / 'out') for each in command]
+    assert main([*command, option, path]) == 2
+    err = capsys.readouterr().err
+    assert f'{option} ' in err
+    assert said in err
+
+
+def test_an_error_of_the_system_is_one_sentence(samm, tmp_path, capsys, monkeypatch):
+    def failing(*args, **options):
+        raise OSError(28, 'No space left on device', 'a\x1b[31m.csv')
+
+    monkeypatch.setattr('data_prep.dataset.assemble.survey', failing)
+    assert build(samm, tmp_path / 'out') == 2
+    err = capsys.readouterr().err
+    assert err.startswith('error: ')
+    assert 'No space left on device' in err
+    assert '\x1b' not in err
+
+
+def test_names_and_cells_reach_the_terminal_without_control_characters(own, tmp_path, capsys):
+    first, second, *_ = sorted((own / '006').iterdir())
+    first.rename(own / f'006/\x1b[31m{first.name}\u202e')
+    second.rename(own / os.fsdecode(b'006/\xe9'))
+    assert main(arguments(own, '--workers', '1', command='check')) == 1
+    assert main(arguments(own, '--workers', '1', '--json', '-', command='check')) == 1
+    assert build(own, tmp_path / 'out', '--on-error', 'skip') == 0
+    assert build(own, tmp_path / 'again\x1b[2J') == 2
+    for text in capsys.readouterr():
+        text.encode()
+        assert '\x1b' not in text
+        assert '\u202e' not in text
+
+
+@pytest.mark.parametrize('name', ['check', 'build', 'synthesize'])
+def test_an_unknown_release_is_answered_by_those_there_are_in_one_line(tmp_path, capsys, name):
+    out = [] if name == 'check' else ['--out', str(tmp_path / 'out')]
+    assert main([name, '--release', 'CASME', *out]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith('error: --release casme: expected one of casme2, smic, samm, ')
+    assert said.count('\n') == 1
+
+
+def test_a_release_is_named_in_any_case(samm, capsys):
+    told = []
+    for name in ('samm', 'SAMM'):
+        assert main(['check', '--release', name, '--source', str(samm), '--json', '-']) == 1
+        told.append(capsys.readouterr().out)
+    assert told[0] == told[1]
+
+
+def test_without_a_terminal_long_work_says_now_and_then_how_far_it_is(tmp_path, monkeypatch, capsys):
+    clock = iter(range(0, 400, 4))  # four seconds a clip
+    monkeypatch.setattr('data_prep.__main__.time', types.SimpleNamespace(monotonic=lambda: next(clock)))
+    options = ['--subjects', '1', '--workers', '1', '--out', str(tmp_path / 'out')]
+    assert main(['synthesize', '--release', 'samm', *options]) == 0
+    assert capsys.readouterr().err.splitlines() == ['samm: clips: 3 of 5, 12 s']
+
+
+def test_a_reader_that_ends_early_is_no_error_to_see(samm):
+    command = [sys.executable, '-m', 'data_prep', *arguments(samm, '--workers', '1', command='check')]
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    running.stdout.close()
+    assert running.stderr.read() == b''
+    running.stderr.close()
+    assert running.wait() != 0

@@ -1,0 +1,113 @@
+import itertools
+
+import numpy as np
+import pytest
+from sklearn.metrics import f1_score
+from sklearn.model_selection import LeaveOneGroupOut, cross_val_predict
+from sklearn.svm import SVC
+
+from data_prep import __main__ as command
+from data_prep.face import regions
+from data_prep.synthetic import action_units, embedded
+from dualatme_jax import schema
+from dualatme_jax.data import dataset
+from dualatme_jax.errors import InputError
+
+
+@pytest.fixture(scope='module')
+def data(synthetic_dataset_dir):
+    return dataset.load(synthetic_dataset_dir)
+
+
+@pytest.mark.slow
+def test_it_has_the_shape_of_the_composite(data):
+    share = np.bincount(data.label) / data.size
+    np.testing.assert_allclose(share, (0.57, 0.25, 0.19), atol=0.03)
+    assert len(set(data.subjects)) == 12
+    for database in schema.COMPOSITE:
+        of = data.database == database
+        assert len(set(data.subjects[of])) == 4
+        for label in range(len(schema.LABELS)):
+            # So that no fold, even within one database, trains without a class.
+            assert len(set(data.subjects[of & (data.label == label)])) >= 2
+
+
+def test_a_classifier_learns_it_but_not_by_heart(data):
+    """A plain SVM between a constant guess and perfection, under LOSO."""
+    pixels = data.flow.reshape(data.size, -1) / 127.5 - 1
+    model = SVC(C=10, class_weight='balanced')
+    predicted = cross_val_predict(model, pixels, data.label, groups=data.subjects, cv=LeaveOneGroupOut())
+    assert 0.7 < f1_score(data.label, predicted, average='macro') < 0.97
+    assert f1_score(data.label, np.zeros(data.size), average='macro') < 0.3
+
+
+def test_it_is_what_it_was(data):
+    """The README quotes scores on it. Subjects' mean grey levels: a pixel may round otherwise elsewhere."""
+    subjects = np.unique(data.subjects)
+    found = [np.stack([data.flow, data.flow_puzzled])[:, data.subjects == each].mean() for each in subjects]
+    expected = [101.448, 96.197, 101.244, 102.226, 109.292, 99.94, 108.77, 109.481]
+    expected += [100.642, 112.466, 99.638, 100.567]
+    np.testing.assert_allclose(sorted(found), sorted(expected), atol=0.02)
+
+
+def first(count, seed=0, **options):
+    return list(itertools.islice(embedded.render(seed, **options).examples, count))
+
+
+def first_flows(count, seed=0, **options):
+    """The flow and the puzzled flow of the first clips, [count, 2, 28, 28, 3]."""
+    views = [example.views['flow'] for example in first(count, seed, **options)]
+    return np.array([(view[schema.FLOW], view[schema.FLOW_PUZZLED]) for view in views])
+
+
+def test_the_seed_decides_every_pixel():
+    once, again, other = first_flows(2), first_flows(2), first_flows(2, seed=1)
+    np.testing.assert_array_equal(once, again)
+    assert (once[1] != other[1]).any()
+    assert (once[0] != once[1]).any()
+
+
+def test_every_stream_of_random_numbers_is_its_own():
+    keys = [(seed, subject, place) for seed in range(3) for subject in range(3) for place in range(3)]
+    assert len({embedded._stream(0, *key).integers(2**60) for key in keys}) == len(keys)
+
+
+def test_what_is_known_of_a_clip_is_told():
+    for example in first(9, algorithm='dis'):
+        assert set(example.action_units.split('+')) <= set(action_units.ACTION_UNITS)
+        assert (example.onset, example.apex, example.offset) == (0, 1, schema.UNKNOWN_FRAME)
+        assert example.emotion == schema.UNKNOWN_TEXT
+
+
+def test_the_puzzled_flow_follows_the_pair():
+    full = first_flows(1, pair='full', algorithm='dis')
+    np.testing.assert_array_equal(full[:, 0], full[:, 1])
+    assert embedded.render(0, pair='FN').views['flow'].recipe['regions']['pair'] == 'FN'
+
+
+def test_a_smile_lifts_the_lip_corners_and_nothing_else():
+    motion = embedded._expression(np.random.default_rng(0), {'12': 1.0})
+    strength = np.linalg.norm(motion, axis=-1)
+    top, bottom, left, right = (4 * bound for bound in regions.template_boxes()['M'])
+    assert strength[top:bottom, left:right].sum() > 0.8 * strength.sum()
+    left_half, right_half = motion[:, :56], motion[:, 56:]
+    assert left_half[..., 0].mean() < 0 < right_half[..., 0].mean()  # apart
+    assert motion[..., 1].mean() < 0  # and up: y runs downwards
+
+
+def test_every_combination_is_made_of_known_units():
+    assert set(action_units.COMBINATIONS) == set(schema.LABELS)
+    for combinations in action_units.EMOTIONS.values():
+        assert set(itertools.chain(*combinations)) <= set(action_units.ACTION_UNITS)
+
+
+@pytest.mark.parametrize('options', [{'seed': -1}, {'pair': 'XY'}, {'algorithm': 'lk'}])
+def test_bad_options_are_refused_before_anything_is_rendered(options):
+    with pytest.raises(InputError):
+        embedded.render(**options)
+
+
+def test_a_source_makes_no_sense_here(tmp_path, capsys):
+    arguments = ['build', '--release', 'synthetic', '--source', 'x', '--out', str(tmp_path / 'out')]
+    assert command.main(arguments) == 2
+    assert '--source' in capsys.readouterr().err
