@@ -62,7 +62,7 @@ class DualATME(nn.Module):
     variant: Variant
     classes: int
     dropout: float | jax.Array
-    scheme: str
+    initializer: str
 
     @nn.compact
     def __call__(self, flow: jax.Array, flow_puzzled: jax.Array, *, mask: jax.Array, train: bool) -> Output:
@@ -76,18 +76,18 @@ class DualATME(nn.Module):
         """
         inputs = {'entire': examples_last(flow), 'puzzled': examples_last(flow_puzzled)}
         maps = {
-            name: InceptionBranch((6, 12), self.scheme, name=name)(inputs[name], mask=mask, train=train)
+            name: InceptionBranch((6, 12), self.initializer, name=name)(inputs[name], mask=mask, train=train)
             for name in self.variant.branches
         }
         if self.variant.attention:
-            attend = CBAM(reduction=16, scheme=self.scheme, name='cbam')
+            attend = CBAM(reduction=16, initializer=self.initializer, name='cbam')
             maps |= {name: attend(maps[name]) for name in self.variant.attention}
 
         fused = flat(jnp.concatenate([*maps.values()]))
-        x = Dense(1024, self.scheme, name='fusion')(fused)
+        x = Dense(1024, self.initializer, name='fusion')(fused)
         x = nn.relu(BatchNorm(name='fusion_norm')(x, mask=mask, train=train))
         x = Dropout(self.dropout)(x, train=train)
-        logits = Dense(self.classes, self.scheme, name='classifier')(x)
+        logits = Dense(self.classes, self.initializer, name='classifier')(x)
         return Output(logits.T, **{name: flat(x).T for name, x in maps.items()})
 
 
@@ -98,7 +98,7 @@ def build(*, variant: str, classes: int, dropout: float, init: str) -> DualATME:
       variant: a key of `VARIANTS`.
       classes: number of classes.
       dropout: fraction dropped before the classifier, in [0, 1).
-      init: `torch` (the paper's), or another of `initializers.SCHEMES`.
+      init: `torch` (the paper's), or another of `initializers.INITIALIZERS`.
     """
     options.check('Dual-ATME', variants=VARIANTS, variant=variant, dropout=dropout, init=init)
     return DualATME(VARIANTS[variant], classes, dropout, init)

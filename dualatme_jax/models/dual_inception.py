@@ -37,7 +37,7 @@ class DualInception(nn.Module):
 
     classes: int
     dropout: float | jax.Array
-    scheme: str
+    initializer: str
 
     @nn.compact
     def __call__(self, flow: jax.Array, flow_puzzled: jax.Array, *, mask: jax.Array, train: bool) -> Output:
@@ -45,11 +45,11 @@ class DualInception(nn.Module):
         del flow_puzzled
         channels = examples_last(flow)
         maps = [
-            InceptionBranch((6, 16), self.scheme, name=name)(channels[k : k + 1], mask=mask, train=train)
+            InceptionBranch((6, 16), self.initializer, name=name)(channels[k : k + 1], mask=mask, train=train)
             for k, name in enumerate(BRANCHES)
         ]
-        x = nn.relu(Dense(1024, self.scheme, name='dense')(flat(jnp.concatenate(maps))))
-        return Output(Dense(self.classes, self.scheme, name='classifier')(x).T)
+        x = nn.relu(Dense(1024, self.initializer, name='dense')(flat(jnp.concatenate(maps))))
+        return Output(Dense(self.classes, self.initializer, name='classifier')(x).T)
 
 
 def build(*, variant: str, classes: int, dropout: float, init: str) -> DualInception:

@@ -32,12 +32,12 @@ TORCH_NAMES = {
 class Stream(nn.Module):
     """Two convolutions with ReLU, each with a max pool: [1, 28, 28, B] to [16, 7, 7, B]."""
 
-    scheme: str
+    initializer: str
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         for number, features in enumerate((6, 16), start=1):
-            x = max_pool(nn.relu(Conv(features, 5, self.scheme, name=f'conv{number}')(x)), 2)
+            x = max_pool(nn.relu(Conv(features, 5, self.initializer, name=f'conv{number}')(x)), 2)
         return x
 
 
@@ -46,18 +46,18 @@ class OffApexNet(nn.Module):
 
     classes: int
     dropout: float | jax.Array
-    scheme: str
+    initializer: str
 
     @nn.compact
     def __call__(self, flow: jax.Array, flow_puzzled: jax.Array, *, mask: jax.Array, train: bool) -> Output:
         """Logits of a batch, see `DualATME.__call__`; of the arguments `flow` alone is looked at."""
         del flow_puzzled, mask, train
         channels = examples_last(flow)
-        maps = [Stream(self.scheme, name=name)(channels[k : k + 1]) for k, name in enumerate(STREAMS)]
+        maps = [Stream(self.initializer, name=name)(channels[k : k + 1]) for k, name in enumerate(STREAMS)]
         x = flat(jnp.concatenate(maps))
         for number in (1, 2):
-            x = nn.relu(Dense(1024, self.scheme, name=f'dense{number}')(x))
-        return Output(Dense(self.classes, self.scheme, name='classifier')(x).T)
+            x = nn.relu(Dense(1024, self.initializer, name=f'dense{number}')(x))
+        return Output(Dense(self.classes, self.initializer, name='classifier')(x).T)
 
 
 def build(*, variant: str, classes: int, dropout: float, init: str) -> OffApexNet:

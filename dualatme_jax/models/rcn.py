@@ -95,11 +95,11 @@ class Stem(nn.Module):
 
     features: int
     dropout: float | jax.Array
-    scheme: str
+    initializer: str
 
     @nn.compact
     def __call__(self, x: jax.Array, *, mask: jax.Array, train: bool) -> jax.Array:
-        x = Unit(self.features, 5, self.scheme, padding=0, name='unit')(x, mask=mask, train=train)
+        x = Unit(self.features, 5, self.initializer, padding=0, name='unit')(x, mask=mask, train=train)
         return Dropout(self.dropout)(max_pool(x, 2), train=train)
 
 
@@ -109,12 +109,12 @@ class Stream(nn.Module):
     features: int
     dilation: int
     dropout: float | jax.Array
-    scheme: str
+    initializer: str
 
     @nn.compact
     def __call__(self, x: jax.Array, *, mask: jax.Array, train: bool) -> jax.Array:
         wide = {'stride': 3, 'padding': self.dilation, 'dilation': self.dilation}
-        x = nn.relu(Conv(self.features, 3, self.scheme, **wide, name='conv')(x))
+        x = nn.relu(Conv(self.features, 3, self.initializer, **wide, name='conv')(x))
         return Dropout(self.dropout)(BatchNorm(name='norm')(x, mask=mask, train=train), train=train)
 
 
@@ -128,17 +128,17 @@ class Block(nn.Module):
 
     shortcuts: bool
     dropout: float | jax.Array
-    scheme: str
+    initializer: str
 
     @nn.compact
     def __call__(
         self, x: jax.Array, attention: jax.Array | None = None, *, mask: jax.Array, train: bool
     ) -> jax.Array:
         features = x.shape[0]
-        y = Unit(features, 1, self.scheme, name='first')(x, mask=mask, train=train)
+        y = Unit(features, 1, self.initializer, name='first')(x, mask=mask, train=train)
         if attention is not None:
             y = y * nearest(attention, y.shape[1])
-        shared = Unit(features, 3, self.scheme, name='shared')
+        shared = Unit(features, 3, self.initializer, name='shared')
         if self.shortcuts:
             for _ in range(3):
                 x = x + y
@@ -155,11 +155,11 @@ class Classifier(nn.Module):
     classes: int
     features: int
     edge: int
-    scheme: str
+    initializer: str
 
     def setup(self):
         inputs = self.features * self.edge**2
-        of_kernel, of_bias = initializers.dense(self.scheme, fan_in=inputs)
+        of_kernel, of_bias = initializers.dense(self.initializer, fan_in=inputs)
         self.kernel = self.param('kernel', of_kernel, (inputs, self.classes))
         self.bias = self.param('bias', of_bias, (self.classes,))
 
@@ -193,7 +193,7 @@ class RCN(nn.Module):
     design: Design
     classes: int
     dropout: float | jax.Array
-    scheme: str
+    initializer: str
     features: int = 32
     edge: int = 5
 
@@ -201,8 +201,8 @@ class RCN(nn.Module):
     def __call__(self, flow: jax.Array, flow_puzzled: jax.Array, *, mask: jax.Array, train: bool) -> Output:
         """Logits of a batch; the puzzled face is not looked at. See `DualATME.__call__`."""
         del flow_puzzled
-        where, rest = self.design.attention, (self.dropout, self.scheme)
-        classifier = Classifier(self.classes, self.features, self.edge, self.scheme, name='classifier')
+        where, rest = self.design.attention, (self.dropout, self.initializer)
+        classifier = Classifier(self.classes, self.features, self.edge, self.initializer, name='classifier')
         picture = examples_last(flow)
         if self.design.streams:
             widths = {1: self.features // 2, 2: self.features // 4, 3: self.features // 4}

@@ -48,15 +48,13 @@ class Residual(nn.Module):
 
     features: int
     stride: int
-    scheme: str
+    initializer: str
 
     @nn.compact
     def __call__(self, x: jax.Array, *, mask: jax.Array, train: bool) -> jax.Array:
         def conv(x, size, stride, name):
-            padding = size // 2
-            return Conv(
-                self.features, size, self.scheme, stride=stride, padding=padding, use_bias=False, name=name
-            )(x)
+            how = {'stride': stride, 'padding': size // 2, 'use_bias': False}
+            return Conv(self.features, size, self.initializer, **how, name=name)(x)
 
         def norm(x, name):
             return BatchNorm(name=name)(x, mask=mask, train=train)
@@ -74,7 +72,7 @@ class ResNet18(nn.Module):
     variant: str
     classes: int
     dropout: float | jax.Array
-    scheme: str
+    initializer: str
     width: int = 64  # channels of the first stage; each further one has twice as many
 
     @nn.compact
@@ -84,9 +82,8 @@ class ResNet18(nn.Module):
         x, paper = examples_last(flow), self.variant == 'paper'
         size, stride = (7, 2) if paper else (3, 1)
         x = bilinear(x, ENLARGED) if paper else x
-        stem = Conv(
-            self.width, size, self.scheme, stride=stride, padding=size // 2, use_bias=False, name='stem_conv'
-        )
+        how = {'stride': stride, 'padding': size // 2, 'use_bias': False}
+        stem = Conv(self.width, size, self.initializer, **how, name='stem_conv')
         x = nn.relu(BatchNorm(name='stem_norm')(stem(x), mask=mask, train=train))
         x = max_pool(x, 3, stride=2, padding=1) if paper else x
         for stage in (1, 2, 3, 4):
@@ -94,12 +91,12 @@ class ResNet18(nn.Module):
                 block = Residual(
                     self.width * 2 ** (stage - 1),
                     2 if stage > 1 and number == 0 else 1,
-                    self.scheme,
+                    self.initializer,
                     name=f'stage{stage}_{number}',
                 )
                 x = block(x, mask=mask, train=train)
         x = flat(adaptive_average_pool(x, 1))
-        return Output(Dense(self.classes, self.scheme, name='classifier')(x).T)
+        return Output(Dense(self.classes, self.initializer, name='classifier')(x).T)
 
 
 def build(*, variant: str, classes: int, dropout: float, init: str) -> ResNet18:

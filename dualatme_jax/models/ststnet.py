@@ -34,11 +34,11 @@ class Stream(nn.Module):
 
     features: int
     dropout: float | jax.Array
-    scheme: str
+    initializer: str
 
     @nn.compact
     def __call__(self, x: jax.Array, *, mask: jax.Array, train: bool) -> jax.Array:
-        x = nn.relu(Conv(self.features, 3, self.scheme, padding=2, name='conv')(x))
+        x = nn.relu(Conv(self.features, 3, self.initializer, padding=2, name='conv')(x))
         x = BatchNorm(name='norm')(x, mask=mask, train=train)
         return Dropout(self.dropout)(max_pool(x, 3, padding=1), train=train)
 
@@ -48,7 +48,7 @@ class STSTNet(nn.Module):
 
     classes: int
     dropout: float | jax.Array
-    scheme: str
+    initializer: str
 
     @nn.compact
     def __call__(self, flow: jax.Array, flow_puzzled: jax.Array, *, mask: jax.Array, train: bool) -> Output:
@@ -57,11 +57,11 @@ class STSTNet(nn.Module):
         x = examples_last(flow)
         x = jnp.concatenate(
             [
-                Stream(features, self.dropout, self.scheme, name=name)(x, mask=mask, train=train)
+                Stream(features, self.dropout, self.initializer, name=name)(x, mask=mask, train=train)
                 for name, features in FEATURES.items()
             ]
         )
-        return Output(Dense(self.classes, self.scheme, name='classifier')(flat(average_pool(x, 2))).T)
+        return Output(Dense(self.classes, self.initializer, name='classifier')(flat(average_pool(x, 2))).T)
 
 
 def build(*, variant: str, classes: int, dropout: float, init: str) -> STSTNet:

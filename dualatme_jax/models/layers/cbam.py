@@ -15,18 +15,18 @@ class CBAM(nn.Module):
     """
 
     reduction: int
-    scheme: str
+    initializer: str
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         channels = x.shape[0]
-        squeeze = Dense(channels // self.reduction, self.scheme, name='mlp_squeeze')
-        excite = Dense(channels, self.scheme, name='mlp_excite')
+        squeeze = Dense(channels // self.reduction, self.initializer, name='mlp_squeeze')
+        excite = Dense(channels, self.initializer, name='mlp_excite')
         mean, most = (excite(nn.relu(squeeze(pooled))) for pooled in (x.mean((1, 2)), x.max((1, 2))))
         # Multiplied in float32, so that the gradients of the factors are summed so.
         kept = x.dtype
         x = (x * nn.sigmoid(mean + most)[:, None, None, :]).astype(kept)
 
         pooled = jnp.stack([x.mean(0), x.max(0)])
-        spatial = Conv(1, 3, self.scheme, name='spatial')(pooled).astype(jnp.float32)
+        spatial = Conv(1, 3, self.initializer, name='spatial')(pooled).astype(jnp.float32)
         return (x * nn.sigmoid(spatial)).astype(kept)

@@ -13,7 +13,7 @@ class Conv(nn.Module):
     Attributes:
       features: channels out.
       size: of the kernel.
-      scheme: how it starts, see `initializers`.
+      initializer: how it starts, see `initializers`.
       stride: from output to output.
       padding: zeros on each side; 'same': as many as keep H and W at stride 1.
       dilation: from tap to tap.
@@ -23,7 +23,7 @@ class Conv(nn.Module):
 
     features: int
     size: int
-    scheme: str
+    initializer: str
     stride: int = 1
     padding: int | str = 'same'
     dilation: int = 1
@@ -34,7 +34,7 @@ class Conv(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         channels, places = x.shape[0], self.size**2
         of_kernel, of_bias = initializers.conv(
-            self.scheme, fan_in=places * channels, fan_out=places * self.features
+            self.initializer, fan_in=places * channels, fan_out=places * self.features
         )
         kernel = self.param('kernel', of_kernel, (self.size, self.size, channels, self.features))
         x = lowering.convolve(
@@ -56,12 +56,12 @@ class Dense(nn.Module):
     """Fully connected layer with bias: [D, B] to [features, B]."""
 
     features: int
-    scheme: str
+    initializer: str
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         fan_in = x.shape[0]
-        of_kernel, of_bias = initializers.dense(self.scheme, fan_in=fan_in)
+        of_kernel, of_bias = initializers.dense(self.initializer, fan_in=fan_in)
         kernel = self.param('kernel', of_kernel, (fan_in, self.features))
         bias = self.param('bias', of_bias, (self.features,))
         # Of the two factors to transpose, the examples are by far the smaller one.

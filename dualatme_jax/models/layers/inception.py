@@ -28,12 +28,12 @@ class Inception(nn.Module):
     """
 
     width: int
-    scheme: str
+    initializer: str
 
     @nn.compact
     def __call__(self, x: jax.Array, *, mask: jax.Array, train: bool) -> jax.Array:
         def unit(x, features, size, name):
-            return Unit(features, size, self.scheme, name=name)(x, mask=mask, train=train)
+            return Unit(features, size, self.initializer, name=name)(x, mask=mask, train=train)
 
         branches = (
             unit(x, self.width, 1, 'branch1x1'),
@@ -48,12 +48,12 @@ class InceptionBranch(nn.Module):
     """Two Inception blocks of `widths`: [C, H, W, B] to [4 * width, H/4, W/4, B]."""
 
     widths: tuple[int, int]
-    scheme: str
+    initializer: str
 
     @nn.compact
     def __call__(self, x: jax.Array, *, mask: jax.Array, train: bool) -> jax.Array:
         for number, width in enumerate(self.widths, start=1):
-            x = Inception(width, self.scheme, name=f'inception{number}')(x, mask=mask, train=train)
+            x = Inception(width, self.initializer, name=f'inception{number}')(x, mask=mask, train=train)
         return x
 
 

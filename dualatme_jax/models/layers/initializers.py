@@ -14,37 +14,37 @@ Initializer = Callable[..., jax.Array]
 # `kaiming`: what RCN and ResNet do: kernels of convolutions normal of variance 2/fan_out (He et al., 2015),
 # those of dense layers normal of deviation 0.01, without bias. RCN's code leaves the convolutions' biases at
 # PyTorch's default.
-SCHEMES = ('torch', 'lecun', 'kaiming')
+INITIALIZERS = ('torch', 'lecun', 'kaiming')
 
 
-def conv(scheme: str, *, fan_in: int, fan_out: int) -> tuple[Initializer, Initializer]:
+def conv(name: str, *, fan_in: int, fan_out: int) -> tuple[Initializer, Initializer]:
     """Initializers of a convolution's kernel and bias.
 
     Args:
-      scheme: one of `SCHEMES`.
+      name: one of `INITIALIZERS`.
       fan_in: the kernel's places times the channels in.
       fan_out: the kernel's places times the channels out.
     """
-    if scheme == 'kaiming':
+    if name == 'kaiming':
         return nn.initializers.normal((2 / fan_out) ** 0.5), _uniform(fan_in)
-    return dense(scheme, fan_in=fan_in)
+    return dense(name, fan_in=fan_in)
 
 
-def dense(scheme: str, *, fan_in: int) -> tuple[Initializer, Initializer]:
-    """Initializers of a dense layer's kernel and bias, by one of `SCHEMES`."""
-    if scheme == 'torch':
+def dense(name: str, *, fan_in: int) -> tuple[Initializer, Initializer]:
+    """Initializers of a dense layer's kernel and bias, by one of `INITIALIZERS`."""
+    if name == 'torch':
         return _uniform(fan_in), _uniform(fan_in)
-    normal = nn.initializers.normal(0.01) if scheme == 'kaiming' else nn.initializers.lecun_normal()
+    normal = nn.initializers.normal(0.01) if name == 'kaiming' else nn.initializers.lecun_normal()
     return normal, nn.initializers.zeros
 
 
-def check(scheme: str) -> str:
-    """Returns `scheme`; raises InputError if there is none of that name."""
-    if scheme not in SCHEMES:
+def check(name: str) -> str:
+    """Returns `name`; raises InputError if there is none of that name."""
+    if name not in INITIALIZERS:
         raise InputError(
-            f'unknown initialisation {scheme!r}: config.model.init takes {", ".join(map(repr, SCHEMES))}'
+            f'unknown initialisation {name!r}: config.model.init takes {", ".join(map(repr, INITIALIZERS))}'
         )
-    return scheme
+    return name
 
 
 def _uniform(fan_in: int) -> Initializer:

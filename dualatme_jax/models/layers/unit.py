@@ -15,7 +15,7 @@ class Unit(nn.Module):
 
     features: int
     size: int
-    scheme: str
+    initializer: str
     padding: int | str = 'same'
 
     @nn.compact
@@ -23,6 +23,6 @@ class Unit(nn.Module):
         # What is normalised by its own batch does not depend on a bias before. Its gradient is zero, which
         # saves a pass over the map's; computed, it is rounding errors, which Adam would make whole steps of.
         x = Conv(
-            self.features, self.size, self.scheme, padding=self.padding, constant_bias=train, name='conv'
+            self.features, self.size, self.initializer, padding=self.padding, constant_bias=train, name='conv'
         )(x)
         return nn.relu(BatchNorm(name='norm')(x, mask=mask, train=train))

@@ -215,7 +215,7 @@ def test_cbam_is_channel_then_spatial_attention():
         'spatial': {'kernel': kernel, 'bias': b3},
     }
     single = jax.tree.map(np.float32, {'params': params})
-    found = CBAM(reduction=16, scheme='torch').apply(single, np.float32(x.transpose(3, 1, 2, 0)))
+    found = CBAM(reduction=16, initializer='torch').apply(single, np.float32(x.transpose(3, 1, 2, 0)))
     np.testing.assert_allclose(found.transpose(3, 1, 2, 0), expected, rtol=1e-4, atol=1e-5)
 
 

@@ -178,10 +178,10 @@ LAYERS = {
 
 
 @functools.cache
-def started(layer, scheme):
+def started(layer, initializer):
     """A fresh layer's parameters and the inverse root of its inputs an output."""
     make, shape, kernel_shape = LAYERS[layer]
-    params = make(scheme).init(jax.random.key(0), np.zeros(shape, np.float32))['params']
+    params = make(initializer).init(jax.random.key(0), np.zeros(shape, np.float32))['params']
     assert params['kernel'].shape == kernel_shape
     return jax.tree.map(np.asarray, params), np.prod(kernel_shape[:-1]) ** -0.5
 
