@@ -76,21 +76,21 @@ def random_clips() -> Dataset:
 
 def training(dataset: Dataset, settings: ConfigDict = CONFIG) -> 'Training':
     """The training of one trial, by a system's config."""
-    from dualatme_jax.run import groups  # loads JAX, which the other side of a comparison does without
+    from dualatme_jax.run import programs  # loads JAX, which the other side of a comparison does without
 
-    return groups.make_training(settings, dataset.labels)
+    return programs.make_training(settings, dataset.labels)
 
 
 def rows(dataset: Dataset, number: int, settings: ConfigDict = CONFIG) -> list[Mapping[str, Any]]:
     """The first rows of the table of trials: every subject left out, with as many seeds as it takes."""
-    from dualatme_jax.run import groups
+    from dualatme_jax.run import programs
     from dualatme_jax.training import trials
 
     subjects = len(np.unique(dataset.subjects))
     table = trials.table(
         dataset,
         seeds=range(-(-number // subjects)),
-        points=[groups.hyperparameters(settings, dataset.labels)],
+        points=[programs.hyperparameters(settings, dataset.labels)],
         allow_missing_class=True,
     )
     return table[:number].to_dict('records')

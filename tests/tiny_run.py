@@ -31,7 +31,7 @@ def table(swept):
     """The table of trials: every subject left out, with seeds 0 and 1, at each point."""
     rows = [
         {'fold': fold, 'database': clip[0], 'subject': clip[1], 'seed': seed, 'point': point.number}
-        | {'group': 0, 'inner': 0, 'parts': 0}
+        | {'program': 0, 'inner': 0, 'parts': 0}
         | point.values
         for point in swept.points
         for seed in (0, 1)

@@ -25,7 +25,7 @@ from dualatme_jax.report.selection import NESTED
 from dualatme_jax.run import collect, settings, smoke, waves
 from dualatme_jax.run import sweep as sweep_lib
 from dualatme_jax.run import workdir as workdir_lib
-from dualatme_jax.run.groups import Group, hyperparameters, make_groups, without_difference
+from dualatme_jax.run.programs import Program, hyperparameters, make_programs, without_difference
 from dualatme_jax.run.sweep import Sweep
 from dualatme_jax.run.trial_table import TrialTable
 from dualatme_jax.training import devices, trials
@@ -67,7 +67,7 @@ def run(config: ConfigDict, workdir: str | os.PathLike, console: Console | None 
         datasets[0],
         seeds=config.seeds,
         points=[
-            {'group': point.group} | point.values | hyperparameters(point.config, labels)
+            {'program': point.program} | point.values | hyperparameters(point.config, labels)
             for point in swept.points
         ],
         parts=config.selection.parts if config.selection.name == NESTED else 0,
@@ -75,7 +75,7 @@ def run(config: ConfigDict, workdir: str | os.PathLike, console: Console | None 
     )
     if config.smoke:
         table = smoke.few(table)
-    groups = make_groups(swept, datasets)
+    programs = make_programs(swept, datasets)
     for point, same in without_difference(swept, labels):
         console.print(
             f'{sweep_lib.named(point.values)} trains the same networks as {sweep_lib.named(same.values)}: '
@@ -85,7 +85,7 @@ def run(config: ConfigDict, workdir: str | os.PathLike, console: Console | None 
     check_rows(table, swept, datasets[0].size)
     identity = json.loads(config.to_json()) | {'dataset': fingerprint(*datasets), 'draws': DRAWS}
     if config.evaluate_only:
-        identity['weights'] = folds.fingerprint(waves.given_weights(groups[0], table)[0])
+        identity['weights'] = folds.fingerprint(waves.given_weights(programs[0], table)[0])
     with workdir_lib.claim(workdir, identity) as folder:
         path = folder / workdir_lib.TRIALS
         begun, reported = processes.agreed([path.exists(), (folder / workdir_lib.RESULTS).exists()])
@@ -95,10 +95,10 @@ def run(config: ConfigDict, workdir: str | os.PathLike, console: Console | None 
         if finished:
             console.print(f'{folder} holds this run, finished; nothing is trained again', soft_wrap=True)
         else:
-            failures = train(trial_table, groups, folder, identity, console)
+            failures = train(trial_table, programs, folder, identity, console)
         if not processes.is_first():
             return processes.agreed(None)
-        dataset = datasets[swept.reference.group]
+        dataset = datasets[swept.reference.program]
         from dualatme_jax.run import finish  # see `waves.import_for_report`
 
         with finish.made_anew(folder, console):
@@ -135,33 +135,33 @@ def as_converted(config: ConfigDict, console: Console) -> ConfigDict:
 
 def train(
     trial_table: TrialTable,
-    groups: Sequence[Group],
+    programs: Sequence[Program],
     folder: pathlib.Path,
     identity: Mapping[str, Any],
     console: Console,
 ) -> dict[int, str]:
-    """Trains, or with weights from elsewhere evaluates, group by group; see `waves`.
+    """Trains, or with weights from elsewhere evaluates, program by program; see `waves`.
 
     Of a leaderboard a system that fails is told, and does not cost the others theirs: the same command tries
     it again. With several processes it ends the run, since each would have to fail alike.
 
     Returns:
-      Why groups failed, by number.
+      Why programs failed, by number.
     """
     failures = {}
-    for place, group in enumerate(groups):
+    for place, program in enumerate(programs):
         try:
-            if group.config.evaluate_only:
-                waves.evaluate(trial_table, group, folder, console)
+            if program.config.evaluate_only:
+                waves.evaluate(trial_table, program, folder, console)
             else:
-                waves.train(trial_table, group, groups[place:], folder, identity, console)
+                waves.train(trial_table, program, programs[place:], folder, identity, console)
         except Exception as error:
-            alone = not group.config.report.leaderboard or jax.process_count() > 1
+            alone = not program.config.report.leaderboard or jax.process_count() > 1
             if alone or of_system(error):  # a full disk is full for the others too
                 raise
             told = str(error) if isinstance(error, InputError) else traceback.format_exc()
-            console.print(f'{group.prefix}failed: {told}', soft_wrap=True)
-            failures[group.number] = reason(error)
+            console.print(f'{program.prefix}failed: {told}', soft_wrap=True)
+            failures[program.number] = reason(error)
         gc.collect()  # an error, which is gone now, held networks that would stand in the next one's way
     return failures
 
@@ -196,13 +196,13 @@ def check_rows(table: pd.DataFrame, swept: Sweep, clips: int) -> None:
 
 
 def load_datasets(swept: Sweep) -> list[Dataset]:
-    """The dataset of each group, by number: the same clips in the same order.
+    """The dataset of each program, by number: the same clips in the same order.
 
     Raises:
       InputError: a dataset cannot be read, or has other clips or labels than the first.
     """
-    sources = {point.group: (point.config.data.path, point.config.data.regions) for point in swept.points}
-    configs = {sources[point.group]: point.config.data for point in swept.points}
+    sources = {point.program: (point.config.data.path, point.config.data.regions) for point in swept.points}
+    configs = {sources[point.program]: point.config.data for point in swept.points}
     loaded = {source: load_dataset(data) for source, data in configs.items()}
     first, *others = loaded
     for source in others:

@@ -77,7 +77,7 @@ def report(
       swept: the points.
       folder: the workdir, with what `collect` left there.
       console: where tables are shown.
-      failures: of a leaderboard, why groups could not be trained.
+      failures: of a leaderboard, why programs could not be trained.
 
     Returns:
       Whether every trial ended well.
@@ -227,8 +227,8 @@ def reasons(trial_table: TrialTable, swept: Sweep, failures: Mapping[int, str]) 
     found = {}
     for name, point in systems(swept).items():
         failed = trial_table.failed[trial_table.failed['point'] == point.number]
-        if point.group in failures:
-            found[name] = failures[point.group]
+        if point.program in failures:
+            found[name] = failures[point.program]
         elif len(failed):
             seeds = ', '.join(map(str, sorted(failed['seed'].unique())))
             found[name] = f'{len(failed)} of its networks diverged; seeds that are not scored: {seeds}'

@@ -9,7 +9,7 @@ from dualatme_jax.errors import InputError
 from dualatme_jax.models.layers import lowering
 from dualatme_jax.report import paper, scores
 from dualatme_jax.report.selection import BEST_ON_TEST, LAST, NESTED
-from dualatme_jax.run import fields, groups, sweep
+from dualatme_jax.run import fields, programs, sweep
 from dualatme_jax.run.sweep import Sweep
 from dualatme_jax.training import devices, encoding
 
@@ -23,15 +23,15 @@ def check(config: ConfigDict) -> Sweep:
     """
     fields.check(config)
     swept = sweep.points(config)
-    groups_seen = set()
+    programs_seen = set()
     for point in swept.points:
         # The classes are the dataset's; as many as there are weights of them will do here.
         labels = [f'class {number}' for number in range(len(point.config.loss.class_weights))]
-        groups.hyperparameters(point.config, labels)
-        if point.group not in groups_seen:
-            groups_seen.add(point.group)
+        programs.hyperparameters(point.config, labels)
+        if point.program not in programs_seen:
+            programs_seen.add(point.program)
             encoding.encoder(**point.config.input)
-            groups.make_training(point.config, labels)
+            programs.make_training(point.config, labels)
     check_selection(config, swept)
     check_evaluation(config, swept)
     paper.check(config.report.paper, swept.fields)

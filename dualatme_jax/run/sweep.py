@@ -34,13 +34,13 @@ class Point:
     Attributes:
       number: its place in the sweep.
       values: those of the fields that vary in the sweep, by dotted field.
-      group: number of the points that share one compiled program with this one.
+      program: number of the points that share one compiled program with this one.
       config: all fields.
     """
 
     number: int
     values: dict[str, Any]
-    group: int
+    program: int
     config: ConfigDict
 
 
@@ -87,13 +87,13 @@ def points(config: ConfigDict) -> Sweep:
     repeated = [values for values in every if firsts.setdefault(tuple(values.values()), values) is not values]
     distinct = list(firsts.values())
     varying = [field for field in swept if any(values[field] != distinct[0][field] for values in distinct)]
-    groups: dict[tuple, int] = {}
+    programs: dict[tuple, int] = {}
     found = []
     for number, values in enumerate(distinct):
-        program = tuple(values[field] for field in varying if not is_column(field))
-        group = groups.setdefault(program, len(groups))
+        fixed = tuple(values[field] for field in varying if not is_column(field))
+        program = programs.setdefault(fixed, len(programs))
         own_values = {field: values[field] for field in varying}
-        found.append(Point(number, own_values, group, _applied(config, values)))
+        found.append(Point(number, own_values, program, _applied(config, values)))
     home = firsts.get(tuple(own[field] for field in swept))
     return Sweep(found, repeated, found[distinct.index(home) if home else 0])
 

@@ -25,7 +25,7 @@ class TrialTable:
 
     Beside the trial itself each row has `wave` (-1 until it is planned), `status` (pending, done, failed),
     `failed_epoch` (from 1; 0 if none), `loss` (of the last epoch) and `seconds` (the wave's, for all its
-    trials together). A wave holds trials of one group only.
+    trials together). A wave holds trials of one program only.
     """
 
     def __init__(self, path: pathlib.Path, table: pd.DataFrame):
@@ -86,34 +86,34 @@ class TrialTable:
         """The rows of trials that are still to be trained."""
         return self.table[self.table['status'] == PENDING]
 
-    def trials(self, group: int) -> pd.DataFrame:
-        """The rows of a group, without what became of them."""
-        return self.table[self.table['group'] == group].drop(columns=list(OUTCOME))
+    def trials(self, program: int) -> pd.DataFrame:
+        """The rows of a program, without what became of them."""
+        return self.table[self.table['program'] == program].drop(columns=list(OUTCOME))
 
-    def wave_size(self, group: int) -> int:
-        """Trials in the group's largest wave that is pending; 0 if none is planned."""
-        planned = self.table[self._pending(group) & (self.table['wave'] != UNPLANNED)]
+    def wave_size(self, program: int) -> int:
+        """Trials in the program's largest wave that is pending; 0 if none is planned."""
+        planned = self.table[self._pending(program) & (self.table['wave'] != UNPLANNED)]
         return int(planned['wave'].value_counts().max()) if len(planned) else 0
 
-    def pending_waves(self, group: int) -> list[int]:
-        """The numbers of the waves of a group that are still to be trained."""
-        return np.unique(self.table.loc[self._pending(group), 'wave']).tolist()
+    def pending_waves(self, program: int) -> list[int]:
+        """The numbers of the waves of a program that are still to be trained."""
+        return np.unique(self.table.loc[self._pending(program), 'wave']).tolist()
 
-    def pending_trials(self, group: int) -> pd.DataFrame:
-        """The rows of a group that are still to be trained, wave by wave, without what became of them."""
-        return self.table[self._pending(group)].drop(columns=list(OUTCOME))
+    def pending_trials(self, program: int) -> pd.DataFrame:
+        """The rows of a program that are still to be trained, wave by wave, without what became of them."""
+        return self.table[self._pending(program)].drop(columns=list(OUTCOME))
 
-    def pending(self, group: int) -> list[tuple[int, pd.DataFrame]]:
-        """Number and trials of each wave of a group that is still to be trained."""
+    def pending(self, program: int) -> list[tuple[int, pd.DataFrame]]:
+        """Number and trials of each wave of a program that is still to be trained."""
         # Waves follow each other in the table, and thousands of slices are made quickly.
-        waves, starts = np.unique(self.table.loc[self._pending(group), 'wave'], return_index=True)
-        rows = self.pending_trials(group)
+        waves, starts = np.unique(self.table.loc[self._pending(program), 'wave'], return_index=True)
+        rows = self.pending_trials(program)
         ends = np.append(starts, len(rows))[1:]
         return [(int(wave), rows.iloc[a:b]) for wave, a, b in zip(waves, starts, ends, strict=True)]
 
-    def plan(self, group: int, wave_size: int) -> None:
-        """Cuts what is pending of a group into waves, for the first time or again; others keep theirs."""
-        pending = self._pending(group)
+    def plan(self, program: int, wave_size: int) -> None:
+        """Cuts what is pending of a program into waves, for the first time or again; others keep theirs."""
+        pending = self._pending(program)
         first = self.table.loc[~pending, 'wave'].max() + 1 if (~pending).any() else 0
         self.table.loc[pending, 'wave'] = first + np.arange(pending.sum()) // wave_size
         self._write()
@@ -127,8 +127,8 @@ class TrialTable:
         self.table.loc[rows, 'seconds'] = wave.seconds
         self._write()
 
-    def _pending(self, group: int) -> pd.Series:
-        return (self.table['group'] == group) & (self.table['status'] == PENDING)
+    def _pending(self, program: int) -> pd.Series:
+        return (self.table['program'] == program) & (self.table['status'] == PENDING)
 
     def _write(self) -> None:
         if not processes.is_first():
@@ -167,5 +167,5 @@ def _check_outcome(table: pd.DataFrame) -> None:
             raise ValueError(f'expected numbers as {name}')
     if (table['wave'] < UNPLANNED).any() or (table['failed_epoch'] < 0).any():
         raise ValueError('expected no negative wave or epoch')
-    if (table[table['wave'] != UNPLANNED].groupby('wave')['group'].nunique() > 1).any():
-        raise ValueError('expected the trials of a wave to be of one group')
+    if (table[table['wave'] != UNPLANNED].groupby('wave')['program'].nunique() > 1).any():
+        raise ValueError('expected the trials of a wave to be of one program')

@@ -1,4 +1,4 @@
-"""Trains what of a run is not trained yet: group by group, wave by wave, kept as it ends."""
+"""Trains what of a run is not trained yet: program by program, wave by wave, kept as it ends."""
 
 import contextlib
 import gc
@@ -19,7 +19,7 @@ from dualatme_jax.machines import processes
 from dualatme_jax.report import predictions
 from dualatme_jax.run import disk, trained
 from dualatme_jax.run import workdir as workdir_lib
-from dualatme_jax.run.groups import Group, make_engine
+from dualatme_jax.run.programs import Program, make_engine
 from dualatme_jax.run.progress import Reporter, compiling, reporting
 from dualatme_jax.run.trial_table import TrialTable
 from dualatme_jax.training import memory
@@ -34,47 +34,47 @@ PROBED_TRIALS = 68
 
 def train(
     trial_table: TrialTable,
-    group: Group,
-    to_come: Sequence[Group],
+    program: Program,
+    to_come: Sequence[Program],
     folder: pathlib.Path,
     identity: Mapping[str, Any],
     console: Console,
 ) -> None:
-    """Trains what is pending of a group; a wave that is too large for the device is cut in two, and so on.
+    """Trains what is pending of a program; a wave that is too large for the device is cut in two, and so on.
 
     Args:
       trial_table: of the run.
-      group: whose trials are trained.
-      to_come: the groups that are not trained yet, this one among them.
+      program: whose trials are trained.
+      to_come: the programs that are not trained yet, this one among them.
       folder: the workdir.
       identity: the config, for the checkpoints.
       console: where it is told.
     """
-    if not trial_table.pending_waves(group.number):
+    if not trial_table.pending_waves(program.number):
         return
-    engine = make_engine(group, trial_table.trials(group.number))
-    size = processes.agreed(planned_size(trial_table, group, engine, console))
+    engine = make_engine(program, trial_table.trials(program.number))
+    size = processes.agreed(planned_size(trial_table, program, engine, console))
     if processes.is_first():
-        check_disk(trial_table, group, to_come, size, folder, console, engine)
-    if size != trial_table.wave_size(group.number):
-        plan(trial_table, group, size, folder)
+        check_disk(trial_table, program, to_come, size, folder, console, engine)
+    if size != trial_table.wave_size(program.number):
+        plan(trial_table, program, size, folder)
 
     def train_all(size: int) -> None:
-        train_waves(trial_table, group, engine, size, folder, identity, console)
+        train_waves(trial_table, program, engine, size, folder, identity, console)
 
-    halving(train_all, trial_table, group, len(engine.parallel.devices), folder, console)
+    halving(train_all, trial_table, program, len(engine.parallel.devices), folder, console)
 
 
 def halving(
     work: Callable[[int], None],
     trial_table: TrialTable,
-    group: Group,
+    program: Program,
     devices: int,
     folder: pathlib.Path,
     console: Console,
 ) -> None:
     """Calls `work` with the trials a planned wave has; with half as many where the device has no room."""
-    while size := trial_table.wave_size(group.number):
+    while size := trial_table.wave_size(program.number):
         try:
             work(size)
         except memory.OutOfMemoryError as error:
@@ -86,10 +86,10 @@ def halving(
         gc.collect()  # the error, which is gone now, held the wave's networks
         half = memory.halved(size, devices)
         console.print(f'{reason}\ngoing on with {half} side by side', soft_wrap=True)
-        plan(trial_table, group, half, folder)
+        plan(trial_table, program, half, folder)
 
 
-def evaluate(trial_table: TrialTable, group: Group, folder: pathlib.Path, console: Console) -> None:
+def evaluate(trial_table: TrialTable, program: Program, folder: pathlib.Path, console: Console) -> None:
     """Scores converted weights instead of training: each subject by its own fold's network.
 
     All are predicted in one pass, or on a CPU one a core at a time; where memory is short, in halves.
@@ -97,23 +97,28 @@ def evaluate(trial_table: TrialTable, group: Group, folder: pathlib.Path, consol
     Raises:
       InputError: they are of another network, or their subjects are not those of the dataset.
     """
-    if not trial_table.pending_waves(group.number):
+    if not trial_table.pending_waves(program.number):
         return
-    rows = trial_table.trials(group.number)
-    found, places = given_weights(group, rows)
+    rows = trial_table.trials(program.number)
+    found, places = given_weights(program, rows)
     variables = jax.tree.map(lambda leaf: np.asarray(leaf)[places], found.variables)
-    given_as = group.config.input
+    given_as = program.config.input
     console.print(
-        f'{len(rows)} networks of {group.config.evaluate_only}, which read flows as config.input has them: '
+        f'{len(rows)} networks of {program.config.evaluate_only}, which read flows as config.input has them: '
         f'scale {given_as.scale}, channels {", ".join(given_as.channels)}',
         soft_wrap=True,
     )
-    engine = make_engine(group, rows)
+    engine = make_engine(program, rows)
     devices = engine.parallel.devices
-    plan(trial_table, group, memory.most_at_once(group.config.engine.max_trials, devices, len(rows)), folder)
+    plan(
+        trial_table,
+        program,
+        memory.most_at_once(program.config.engine.max_trials, devices, len(rows)),
+        folder,
+    )
 
     def evaluate_all(size: int) -> None:
-        for number, own in trial_table.pending(group.number):
+        for number, own in trial_table.pending(program.number):
             here = rows['trial'].isin(own['trial']).to_numpy()
             with memory.explained(size):
                 wave = engine.evaluate(
@@ -122,32 +127,32 @@ def evaluate(trial_table: TrialTable, group: Group, folder: pathlib.Path, consol
             keep(wave, folder / workdir_lib.WAVES / workdir_lib.wave_name(number), weights=False)
             trial_table.close_wave(number, wave)
 
-    halving(evaluate_all, trial_table, group, len(devices), folder, console)
+    halving(evaluate_all, trial_table, program, len(devices), folder, console)
 
 
-def given_weights(group: Group, rows: pd.DataFrame) -> tuple[folds.Folds, list[int]]:
-    """The converted weights that a group evaluates, and the place of each trial's network among them.
+def given_weights(program: Program, rows: pd.DataFrame) -> tuple[folds.Folds, list[int]]:
+    """The converted weights that a program evaluates, and the place of each trial's network among them.
 
     Those of a run's folder are the networks of the seed that the config has.
 
     Raises:
       InputError: they are damaged, of another network, or their subjects are not those of the trials.
     """
-    given = files.expanded(group.config.evaluate_only, '--config.evaluate_only')
-    model = group.config.model
+    given = files.expanded(program.config.evaluate_only, '--config.evaluate_only')
+    model = program.config.model
     if not folds.is_one(given) and (given / workdir_lib.TRIALS).exists():
         found = trained.as_folds(
             given,
             model.name,
-            seed=group.config.seeds[0],
-            inputs=group.config.input,
-            labels=group.dataset.labels,
+            seed=program.config.seeds[0],
+            inputs=program.config.input,
+            labels=program.dataset.labels,
         )
     else:
         found = folds.load(given)
     people = list(zip(rows['database'], rows['subject'], strict=True))
     return found, folds.places(
-        found, people, model=model.name, variant=model.variant, classes=len(group.dataset.labels)
+        found, people, model=model.name, variant=model.variant, classes=len(program.dataset.labels)
     )
 
 
@@ -162,25 +167,27 @@ def keep(wave: Wave, folder: pathlib.Path, *, weights: bool) -> None:
         files.write_checksums(folder)
 
 
-def plan(trial_table: TrialTable, group: Group, size: int, folder: pathlib.Path) -> None:
-    """Cuts what is pending of a group into waves of `size`, anew; what was begun of them is begun again."""
-    before = trial_table.pending_waves(group.number)
-    trial_table.plan(group.number, size)
-    after = trial_table.pending_waves(group.number)
+def plan(trial_table: TrialTable, program: Program, size: int, folder: pathlib.Path) -> None:
+    """Cuts what is pending of a program into waves of `size`, anew; what was begun of them is begun again."""
+    before = trial_table.pending_waves(program.number)
+    trial_table.plan(program.number, size)
+    after = trial_table.pending_waves(program.number)
     if processes.is_first():
-        for number in {*before, *after}:  # the checkpoints of other groups are those of waves that stay
+        for number in {*before, *after}:  # the checkpoints of other programs are those of waves that stay
             shutil.rmtree(
                 folder / workdir_lib.CHECKPOINTS / workdir_lib.wave_name(number), ignore_errors=True
             )
 
 
-def planned_size(trial_table: TrialTable, group: Group, engine: Engine, console: Console) -> int:
-    """Trials a wave of a group: as it was planned before, if that is allowed, else by memory."""
-    rows = trial_table.trials(group.number)
-    settings = group.config.engine
-    if size := trial_table.wave_size(group.number):
+def planned_size(trial_table: TrialTable, program: Program, engine: Engine, console: Console) -> int:
+    """Trials a wave of a program: as it was planned before, if that is allowed, else by memory."""
+    rows = trial_table.trials(program.number)
+    settings = program.config.engine
+    if size := trial_table.wave_size(program.number):
         return min(size, settings.max_trials or size)
-    console.print(f'{group.prefix}{len(rows)} trials; planning, which compiles the training', soft_wrap=True)
+    console.print(
+        f'{program.prefix}{len(rows)} trials; planning, which compiles the training', soft_wrap=True
+    )
     return fitting_size(
         engine,
         rows.to_dict('records'),
@@ -252,8 +259,8 @@ def import_for_report() -> None:
 
 def check_disk(
     trial_table: TrialTable,
-    group: Group,
-    to_come: Sequence[Group],
+    program: Program,
+    to_come: Sequence[Program],
     size: int,
     folder: pathlib.Path,
     console: Console,
@@ -261,17 +268,17 @@ def check_disk(
 ) -> None:
     """Tells what the disk will have to hold; raises InputError if it cannot.
 
-    That is a checkpoint of a wave of `size` trials of `group`, and the weights of all that is pending of all
-    groups `to_come`.
+    That is a checkpoint of a wave of `size` trials of `program`, and the weights of all that is pending of
+    all programs `to_come`.
     """
     weights = checkpoint = 0
     for other in to_come:
         rows = trial_table.pending_trials(other.number)
         if rows.empty:  # it ended in an earlier process
             continue
-        if other is group:
+        if other is program:
             states = engine.shapes(rows[:size].to_dict('records'))  # of which the program is traced already
-            if group.config.checkpoint.every < group.config.training.epochs:
+            if program.config.checkpoint.every < program.config.training.epochs:
                 checkpoint = disk.size(states)
             network = disk.size(states.variables) // jax.tree.leaves(states)[0].shape[0]
         else:
@@ -286,21 +293,21 @@ def check_disk(
 
 def train_waves(
     trial_table: TrialTable,
-    group: Group,
+    program: Program,
     engine: Engine,
     size: int,
     folder: pathlib.Path,
     identity: Mapping[str, Any],
     console: Console,
 ) -> None:
-    """Trains a group's pending waves, each from its checkpoint if there is one, and keeps what they give."""
+    """Trains a program's pending waves, each from its checkpoint if there is one; keeps what they give."""
     decisive = workdir_lib.decisive(identity)
-    pending = trial_table.pending(group.number)
-    epochs = group.config.training.epochs
+    pending = trial_table.pending(program.number)
+    epochs = program.config.training.epochs
     devices = engine.parallel.devices
     on = f'{len(devices)} x {devices[0].device_kind}'
-    rows = trial_table.table[trial_table.table['group'] == group.number]
-    console.print(f'{group.prefix}{len(rows)} trials, {size} side by side, on {on}', soft_wrap=True)
+    rows = trial_table.table[trial_table.table['program'] == program.number]
+    console.print(f'{program.prefix}{len(rows)} trials, {size} side by side, on {on}', soft_wrap=True)
     first, waves = int(rows['wave'].min()), rows['wave'].nunique()
     with memory.explained(size):
         compile_all(engine, pending[0][1].to_dict('records'), size, console)
@@ -327,11 +334,11 @@ def train_waves(
                     size=size,
                     epochs=epochs,
                     checkpoints=checkpoints,
-                    every=group.config.checkpoint.every,
+                    every=program.config.checkpoint.every,
                     on_epoch=on_epoch,
-                    predict_every=group.config.selection.every,
+                    predict_every=program.config.selection.every,
                 )
-            keep(wave, folder / workdir_lib.WAVES / name, weights=group.config.checkpoint.keep_weights)
+            keep(wave, folder / workdir_lib.WAVES / name, weights=program.config.checkpoint.keep_weights)
             # Only now is the wave over: a process that dies before this line continues from the checkpoint.
             trial_table.close_wave(number, wave)
             checkpoints.delete()
@@ -340,7 +347,7 @@ def train_waves(
 
 @contextlib.contextmanager
 def listening(wave: int, reporter: Reporter, folder: pathlib.Path) -> Iterator[OnEpoch]:
-    """Yields what tells the progress bar and TensorBoard of each epoch of a group's wave, from 0."""
+    """Yields what tells the progress bar and TensorBoard of each epoch of a program's wave, from 0."""
     with contextlib.ExitStack() as stack:
         writer = None
 

@@ -22,7 +22,7 @@ from dualatme_jax.machines import processes
 from dualatme_jax.training import encoding
 from dualatme_jax.training import trials as trials_lib
 from dualatme_jax.training.checkpoint import Progress, WaveCheckpoints
-from dualatme_jax.training.parallel import Parallel, Program, on_host, stack
+from dualatme_jax.training.parallel import Compilable, Parallel, on_host, stack
 from dualatme_jax.training.state import Clips, State
 from dualatme_jax.training.step import Training
 
@@ -126,17 +126,17 @@ class Engine:
         workers = len(os.sched_getaffinity(0)) if jax.process_count() == 1 else 1
         seconds: dict[str, float] = {}
 
-        def compiled(program: Program, lowered: jax.stages.Lowered) -> None:
+        def compiled(function: Compilable, lowered: jax.stages.Lowered) -> None:
             began = time.monotonic()
             lowered.compile()
-            seconds[program.name] = time.monotonic() - began
+            seconds[function.name] = time.monotonic() - began
 
         with futures.ThreadPoolExecutor(workers) as pool:
             waiting = {}
             # While one is compiled, which needs no Python, the next is traced.
-            for program in self.parallel.programs(trials, self._clips):
-                on_compiling([*waiting.values(), program.name], seconds)
-                waiting[pool.submit(compiled, program, program.lower())] = program.name
+            for function in self.parallel.to_compile(trials, self._clips):
+                on_compiling([*waiting.values(), function.name], seconds)
+                waiting[pool.submit(compiled, function, function.lower())] = function.name
             when_traced()
             while waiting:
                 on_compiling([*waiting.values()], seconds)

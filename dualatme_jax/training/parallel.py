@@ -37,7 +37,7 @@ def stack(trials: Sequence[Trial]) -> Trial:
 
 
 @dataclasses.dataclass(frozen=True)
-class Program:
+class Compilable:
     """A function that is to be compiled.
 
     Attributes:
@@ -208,25 +208,25 @@ class Parallel:
         step, *_ = self._steps_of(trials, clips, len(self._batches))
         return step.lower().compile()
 
-    def programs(self, trials: Trial, clips: Clips) -> Iterator[Program]:
+    def to_compile(self, trials: Trial, clips: Clips) -> Iterator[Compilable]:
         """All that a training of these trials calls; compiled, they are not compiled again when it does."""
         # Its shapes are needed to trace the others, which takes seconds: it is compiled meanwhile.
-        yield Program('fresh networks', self._init, (trials, clips))
+        yield Compilable('fresh networks', self._init, (trials, clips))
         yield from self._steps_of(trials, clips, self.batches_of(trials))
         if not self._whole_epochs:
-            yield Program('the order of clips', self._shuffle, (trials, self._number(0)))
-        yield Program('predictions', self._predict, (self.shapes(trials, clips), trials, clips))
+            yield Compilable('the order of clips', self._shuffle, (trials, self._number(0)))
+        yield Compilable('predictions', self._predict, (self.shapes(trials, clips), trials, clips))
 
-    def _steps_of(self, trials: Trial, clips: Clips, batches: int) -> Iterator[Program]:
+    def _steps_of(self, trials: Trial, clips: Clips, batches: int) -> Iterator[Compilable]:
         """Those that train, the widest batch first."""
         number, states = self._number(0), self.shapes(trials, clips)
         if self._whole_epochs:
-            yield Program('an epoch', self._epochs(batches), (states, trials, clips, number))
+            yield Compilable('an epoch', self._epochs(batches), (states, trials, clips, number))
             return
         order = self._shapes(self._shuffle, trials, number)  # in another place it is another program
         for width in sorted({width for _, width in self._batches[:batches]}, reverse=True):
             given = (states, trials, clips, order, number, number)
-            yield Program(f'a step of {width} clips', self._steps[width], given)
+            yield Compilable(f'a step of {width} clips', self._steps[width], given)
 
     def _shapes(self, function: Callable, *arguments) -> Any:
         """Shapes, types and places of what `function` returns."""

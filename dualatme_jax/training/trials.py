@@ -26,9 +26,9 @@ from dualatme_jax.errors import InputError
 # Columns of the table that say which trial a row is. Behind them come the swept fields, whose names have a
 # dot, and the hyperparameters, whose names have none.
 #   fold: number of the left-out subject (database, subject).
-#   point: of the sweep. group: of the points that share one compiled program.
+#   point: of the sweep. program: of the points that share one compiled program.
 #   inner: the part that an inner trial leaves out as well, of `parts`; 0: it leaves out its subject alone.
-IDENTITY = ('trial', 'fold', 'database', 'subject', 'seed', 'point', 'group', 'inner', 'parts')
+IDENTITY = ('trial', 'fold', 'database', 'subject', 'seed', 'point', 'program', 'inner', 'parts')
 
 
 # The stream of randomness that inner trials take their keys from; `step` splits a key into those before it.
@@ -66,7 +66,7 @@ def table(
     Args:
       dataset: the clips.
       seeds: different whole numbers.
-      points: of each its swept fields and hyperparameters, and its `group` unless all are of group 0.
+      points: of each its swept fields and hyperparameters, and its `program` unless all are of program 0.
       parts: of the other subjects for inner trials; 0: none.
       allow_missing_class: train also where the training side lacks a class.
 
@@ -103,7 +103,7 @@ def table(
     rows = rows[[held_out_clips(record, dataset).size > 0 for record in records]]
     if not allow_missing_class:
         _check_classes(dataset, rows)
-    columns = pd.DataFrame([{'group': 0} | point | _as_text(point) for point in points])
+    columns = pd.DataFrame([{'program': 0} | point | _as_text(point) for point in points])
     rows = columns.rename_axis('point').reset_index().merge(rows, how='cross')
     rows = rows.rename_axis('trial').reset_index()
     return rows[[*IDENTITY, *(name for name in rows if name not in IDENTITY)]]

@@ -13,7 +13,7 @@ from benchmarks import pytorch as baseline  # noqa: E402
 from configs import cd  # noqa: E402
 from dualatme_jax import models, schema  # noqa: E402
 from dualatme_jax.errors import InputError  # noqa: E402
-from dualatme_jax.run import groups  # noqa: E402
+from dualatme_jax.run import programs  # noqa: E402
 
 BATCH = 5
 BLOCKS = {0: 'inception1', 2: 'inception2'}  # place in a branch's nn.Sequential: name in ours
@@ -131,8 +131,8 @@ def test_its_logits_and_features_are_ours(network):
 def test_a_training_step_has_our_loss_gradients_and_statistics(network):
     labels = batch()[2]
     config = cd.get_config()
-    training = groups.make_training(config, schema.LABELS)
-    numbers = groups.hyperparameters(config, schema.LABELS)
+    training = programs.make_training(config, schema.LABELS)
+    numbers = programs.hyperparameters(config, schema.LABELS)
     trial = _Trial({name: np.float32(value) for name, value in numbers.items()})
 
     @jax.jit

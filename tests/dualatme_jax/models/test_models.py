@@ -10,7 +10,7 @@ from dualatme_jax import models, schema
 from dualatme_jax.data.dataset import Dataset
 from dualatme_jax.errors import InputError
 from dualatme_jax.models import rcn
-from dualatme_jax.run import groups, sweep
+from dualatme_jax.run import programs, sweep
 
 # Parameters of each system and variant, by hand from its paper. A k x k convolution from c to o channels with
 # bias has k*k*c*o + o, a normalisation 2*o, a dense layer i*o + o.
@@ -147,12 +147,12 @@ def test_converted_weights_are_for_flows_of_28_pixels_where_layers_depend_on_it(
     config = cd.get_config()
     config.model.name, config.evaluate_only = name, 'weights'
     if fits:
-        groups.check_size(config, of_size(56))
+        programs.check_size(config, of_size(56))
     else:
         with pytest.raises(InputError, match=r'has 56x56: the layers of .ststnet. would have other sizes'):
-            groups.check_size(config, of_size(56))
+            programs.check_size(config, of_size(56))
     config.evaluate_only = ''
-    groups.check_size(config, of_size(56))
+    programs.check_size(config, of_size(56))
 
 
 @pytest.mark.parametrize('name', models.MODELS)
@@ -174,7 +174,7 @@ def test_points_that_differ_in_what_a_network_does_not_read_are_told(name, same)
     config = cd.get_config()
     config.model.name = name
     config.sweep = ({'model.dropout': (0.3, 0.5), 'loss.cosine_weight': (0.0, 0.1)},)
-    assert len(groups.without_difference(sweep.points(config), schema.LABELS)) == same
+    assert len(programs.without_difference(sweep.points(config), schema.LABELS)) == same
 
 
 def test_attention_that_is_the_same_at_all_places_is_finite():

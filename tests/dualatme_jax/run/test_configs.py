@@ -12,7 +12,7 @@ from data_prep.face.regions import PAIRS
 from dualatme_jax import models
 from dualatme_jax.errors import InputError
 from dualatme_jax.report import paper
-from dualatme_jax.run import experiment, groups, sweep
+from dualatme_jax.run import experiment, programs, sweep
 from dualatme_jax.schema import COMPOSITE, FLOW_CHANNELS, LABELS
 
 TABLES = ('modules', 'regions', 'lambda', 'loss')
@@ -40,9 +40,9 @@ def test_a_config_is_locked_and_can_be_used(module):
     with pytest.raises((AttributeError, KeyError)):
         config.training.epoch = 3
     assert config.data.databases == DATABASES_OF[module.__name__.split('.')[1]]
-    groups.make_training(config, LABELS)
+    programs.make_training(config, LABELS)
     name = module.__name__.split('.')[1]
-    numbers = groups.hyperparameters(config, LABELS)
+    numbers = programs.hyperparameters(config, LABELS)
     assert numbers['learning_rate'] == pytest.approx(SYSTEMS[name][1] if name in SYSTEMS else 1e-3)
     assert numbers['cosine_weight'] == 0.01
 
@@ -69,7 +69,7 @@ def test_a_system_is_trained_as_its_paper_has_it(name):
 def test_every_system_has_a_config(name):
     config = importlib.import_module(f'configs.{name}').get_config()
     assert config.model.name == name
-    groups.make_training(config, LABELS)
+    programs.make_training(config, LABELS)
 
 
 @pytest.mark.parametrize('module', SYNTHETIC, indirect=True)

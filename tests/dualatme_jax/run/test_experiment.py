@@ -354,8 +354,8 @@ def test_fields_that_change_the_program_split_the_table_and_nested_selection_cho
     assert complete
     trials = pd.read_csv(tmp_path / 'trials.csv')
     # A point has 8 subjects, each left out alone and with either half of the others.
-    assert trials.groupby(['group', 'point']).size().to_dict() == {(0, 0): 24, (0, 1): 24, (1, 2): 24}
-    assert trials.groupby('wave')['group'].nunique().eq(1).all()
+    assert trials.groupby(['program', 'point']).size().to_dict() == {(0, 0): 24, (0, 1): 24, (1, 2): 24}
+    assert trials.groupby('wave')['program'].nunique().eq(1).all()
     assert 'training.epochs = 1: 24 trials, 8 side by side' in printed
 
     names = ['model.dropout', 'training.epochs']

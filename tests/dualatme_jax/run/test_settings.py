@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from configs import cd
 from dualatme_jax.errors import InputError
 from dualatme_jax.models import MODELS
-from dualatme_jax.run import fields, groups
+from dualatme_jax.run import fields, programs
 from dualatme_jax.run import settings as checks
 
 WORDS = [
@@ -78,7 +78,7 @@ def test_a_config_is_accepted_or_refused_and_never_raises_anything_else(values, 
         return
     json.dumps(json.loads(config.to_json()), allow_nan=False).encode()
     for point in swept.points:
-        numbers = groups.hyperparameters(point.config, ('a', 'b', 'c')) if well_weighted(point) else {}
+        numbers = programs.hyperparameters(point.config, ('a', 'b', 'c')) if well_weighted(point) else {}
         assert np.isfinite(np.array([*numbers.values()], np.float32)).all()
         assert np.float32(point.config.model.dropout) < 1
 

@@ -68,14 +68,14 @@ def test_points_are_the_products_one_after_the_other_each_once(grids):
     programs = [
         (read(point.config, 'optimizer.name'), point.config.training.epochs) for point in found.points
     ]
-    groups = {program: number for number, program in enumerate(dict.fromkeys(programs))}
-    assert [point.group for point in found.points] == [groups[program] for program in programs]
+    numbers = {program: number for number, program in enumerate(dict.fromkeys(programs))}
+    assert [point.program for point in found.points] == [numbers[program] for program in programs]
 
 
 def test_without_a_sweep_the_config_is_the_only_point():
     found = points()
     assert len(found.points) == 1
-    assert (found.fields, found.repeated, found.reference.group) == ([], [], 0)
+    assert (found.fields, found.repeated, found.reference.program) == ([], [], 0)
     assert found.reference.config.to_dict() == cd.get_config().to_dict()
 
 

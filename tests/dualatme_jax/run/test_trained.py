@@ -101,7 +101,7 @@ def test_a_swept_input_is_the_point_s(workdir):
 
 def test_a_table_of_trials_that_was_changed_gives_nobody_the_network_of_another(capsys, workdir, tmp_path):
     table = pd.read_csv(workdir / 'trials.csv', dtype=str, keep_default_na=False)
-    planned = trial_table.TrialTable.create(workdir / 'trials.csv', table[['trial']].assign(group=0))
+    planned = trial_table.TrialTable.create(workdir / 'trials.csv', table[['trial']].assign(program=0))
     planned.plan(0, 2)  # which writes checksums
     table.assign(subject=['s01', '6', 'NA']).to_csv(workdir / 'trials.csv', index=False)
     assert 'trials.csv is not as it was written' in refused(capsys, workdir, tmp_path / 'out')

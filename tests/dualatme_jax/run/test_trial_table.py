@@ -20,7 +20,7 @@ TRIALS = pd.DataFrame(
         'database': ['casme2', 'smic', 'samm', 'samm', 'samm'],
         'subject': ['01', '1', '006', '007', '1e3'],
         'seed': 0,
-        'group': 0,
+        'program': 0,
         'learning_rate': [1e-3 / 3, 0.1 + 0.2, 1e-3, 1e-3, 1e-3],
         'focal_gamma': 2.0,
     }
@@ -29,8 +29,8 @@ TRIALS = pd.DataFrame(
 
 def planned(path, trials=TRIALS, *, wave_size=2):
     trial_table = TrialTable.create(path, trials)
-    for group in sorted(set(trials['group'])):
-        trial_table.plan(group, wave_size)
+    for program in sorted(set(trials['program'])):
+        trial_table.plan(program, wave_size)
     return trial_table
 
 
@@ -110,20 +110,20 @@ def test_what_is_not_planned_is_not_kept(path):
     assert (trial_table.waves, trial_table.wave_size(0)) == ([], 0)
 
 
-GROUPS = TRIALS.assign(group=[0, 1, 0, 1, 1], **{'model.variant': ['01', '1e3', '01', '1e3', '1e3']})
+PROGRAMS = TRIALS.assign(program=[0, 1, 0, 1, 1], **{'model.variant': ['01', '1e3', '01', '1e3', '1e3']})
 
 
-def test_a_wave_never_mixes_groups_and_each_group_is_planned_by_itself(path):
-    trial_table = TrialTable.create(path, GROUPS)
+def test_a_wave_never_mixes_programs_and_each_program_is_planned_by_itself(path):
+    trial_table = TrialTable.create(path, PROGRAMS)
     trial_table.plan(0, 5)
-    found = TrialTable.open(path, GROUPS)
+    found = TrialTable.open(path, PROGRAMS)
     assert found.table['wave'].tolist() == [0, -1, 0, -1, -1]
     assert (found.waves, found.wave_size(0), found.wave_size(1)) == ([0], 2, 0)
     assert [rows['trial'].tolist() for _, rows in found.pending(0)] == [[0, 2]]
     found.close_wave(0, outcome([0, 0], losses=[[1, 2]]))
     found.plan(1, 3)
     found.plan(1, 2)
-    found = TrialTable.open(path, GROUPS)
+    found = TrialTable.open(path, PROGRAMS)
     assert found.table['wave'].tolist() == [0, 1, 0, 1, 2]
     assert found.pending(0) == []
     assert {number: rows['trial'].tolist() for number, rows in found.pending(1)} == {1: [1, 3], 2: [4]}
@@ -238,17 +238,17 @@ def test_a_pipe_is_no_ledger_and_is_not_waited_for(path):
         TrialTable.open(path, TRIALS)
 
 
-def test_hundreds_of_waves_of_interleaved_groups_are_listed_in_order(tmp_path):
+def test_hundreds_of_waves_of_interleaved_programs_are_listed_in_order(tmp_path):
     trials = pd.concat([TRIALS] * 400, ignore_index=True)
-    trials = trials.assign(trial=trials.index, group=trials.index % 2)
+    trials = trials.assign(trial=trials.index, program=trials.index % 2)
     trial_table = TrialTable.create(tmp_path / 'trials.csv', trials)
     trial_table.plan(0, 2)
     trial_table.plan(1, 3)
-    for group, size in ((0, 2), (1, 3)):
-        own = trials.index[trials['group'] == group].tolist()
-        pending = trial_table.pending(group)
-        assert [number for number, _ in pending] == trial_table.pending_waves(group)
+    for program, size in ((0, 2), (1, 3)):
+        own = trials.index[trials['program'] == program].tolist()
+        pending = trial_table.pending(program)
+        assert [number for number, _ in pending] == trial_table.pending_waves(program)
         assert [rows['trial'].tolist() for _, rows in pending] == [
             own[start : start + size] for start in range(0, len(own), size)
         ]
-        assert trial_table.pending_trials(group)['trial'].tolist() == own
+        assert trial_table.pending_trials(program)['trial'].tolist() == own

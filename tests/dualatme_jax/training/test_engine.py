@@ -10,7 +10,7 @@ import pytest
 from configs import cd
 from dualatme_jax.data import dataset as dataset_lib
 from dualatme_jax.errors import InputError
-from dualatme_jax.run import groups
+from dualatme_jax.run import programs
 from dualatme_jax.training import engine, trials
 from dualatme_jax.training.checkpoint import WaveCheckpoints, load_weights, save_weights
 
@@ -40,13 +40,13 @@ def trainer(dataset, config):
 
 
 def make_engine(config, dataset):
-    training = groups.make_training(config, dataset.labels)
+    training = programs.make_training(config, dataset.labels)
     return engine.Engine(training, dataset, batch_size=11, devices=jax.devices()[:1])
 
 
 @pytest.fixture(scope='module')
 def rows(dataset, config):
-    table = trials.table(dataset, seeds=(3,), points=[groups.hyperparameters(config, dataset.labels)])
+    table = trials.table(dataset, seeds=(3,), points=[programs.hyperparameters(config, dataset.labels)])
     assert len(table) == 8
     return table.to_dict('records')
 

@@ -11,7 +11,7 @@ from flax import linen as nn
 from configs import cd
 from dualatme_jax import models, schema
 from dualatme_jax.models.output import Output
-from dualatme_jax.run import groups
+from dualatme_jax.run import programs
 from dualatme_jax.training import optimizers, parallel, traced
 from dualatme_jax.training.state import Clips
 from dualatme_jax.training.step import Training
@@ -137,8 +137,8 @@ def test_a_folder_that_cannot_be_written_costs_nothing_but_time(folder):
 def test_every_system_has_a_name_that_is_the_same_in_the_next_process(name):
     config = cd.get_config()
     config.model.name = name
-    told = groups.make_training(config, schema.LABELS).name
+    told = programs.make_training(config, schema.LABELS).name
     assert ' at 0x' not in told
-    assert told == groups.make_training(config, schema.LABELS).name
+    assert told == programs.make_training(config, schema.LABELS).name
     config.training.shuffle = False
-    assert told != groups.make_training(config, schema.LABELS).name
+    assert told != programs.make_training(config, schema.LABELS).name

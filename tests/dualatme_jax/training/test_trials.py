@@ -129,7 +129,7 @@ def test_the_classes_are_the_dataset_s(labels):
 def test_the_table_s_columns_and_order():
     found = table(SMALL, seeds=(3, 0))
     identity = ['trial', 'fold', 'database', 'subject', 'seed']
-    sweep = ['point', 'group', 'inner', 'parts']
+    sweep = ['point', 'program', 'inner', 'parts']
     assert list(found.columns) == [*identity, *sweep, 'learning_rate', 'focal_gamma']
     assert found.to_numpy().tolist() == [
         [0, 0, 'casme2', '1', 3, 0, 0, 0, 0, 1e-3, 2],
@@ -143,12 +143,12 @@ def test_the_table_s_columns_and_order():
 
 def test_the_points_of_a_sweep_follow_one_another_and_are_paired():
     points = [
-        {'group': 0, 'loss.class_weights': (1, 2), 'model.variant': 'a', 'learning_rate': 0.1},
-        {'group': 1, 'loss.class_weights': (1, 3), 'model.variant': 'b', 'learning_rate': 0.2},
+        {'program': 0, 'loss.class_weights': (1, 2), 'model.variant': 'a', 'learning_rate': 0.1},
+        {'program': 1, 'loss.class_weights': (1, 3), 'model.variant': 'b', 'learning_rate': 0.2},
     ]
     found = table(SMALL, seeds=(0, 1), points=points)
     assert found['trial'].tolist() == list(range(12))
-    assert found['point'].tolist() == found['group'].tolist() == [0] * 6 + [1] * 6
+    assert found['point'].tolist() == found['program'].tolist() == [0] * 6 + [1] * 6
     assert set(found['loss.class_weights']) == {'(1, 2)', '(1, 3)'}
     one, other = (found[found['point'] == point].to_dict('records') for point in (0, 1))
     for left, right in zip(one, other, strict=True):

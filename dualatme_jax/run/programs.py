@@ -53,14 +53,14 @@ def without_difference(swept: Sweep, labels: Sequence[str]) -> list[tuple[Point,
         network = models.system(point.config.model.name)
         for name in (*optimizers.UNREAD[point.config.optimizer.name], *network.unread):
             del numbers[name]
-        same = first.setdefault((point.group, *sorted(numbers.items())), point)
+        same = first.setdefault((point.program, *sorted(numbers.items())), point)
         if same is not point:
             found.append((point, same))
     return found
 
 
 @dataclasses.dataclass(frozen=True)
-class Group:
+class Program:
     """The points of a sweep that share one compiled program.
 
     Attributes:
@@ -68,7 +68,7 @@ class Group:
       config: of one of its points; they differ in hyperparameters only.
       dataset: the clips.
       training: of each of its trials.
-      prefix: of lines on the console: what tells this group from others; empty if there is one.
+      prefix: of lines on the console: how this program differs from others; empty if there is one.
     """
 
     number: int
@@ -78,16 +78,16 @@ class Group:
     prefix: str
 
 
-def make_groups(swept: Sweep, datasets: Sequence[Dataset]) -> list[Group]:
-    """The groups of a sweep, in the order of their numbers; see `make_training` for what is refused."""
+def make_programs(swept: Sweep, datasets: Sequence[Dataset]) -> list[Program]:
+    """The programs of a sweep, in the order of their numbers; see `make_training` for what is refused."""
     found = {}
-    count = len({point.group for point in swept.points})
+    count = len({point.program for point in swept.points})
     for point in swept.points:
-        dataset = datasets[point.group]
+        dataset = datasets[point.program]
         training = make_training(point.config, dataset.labels)
         check_size(point.config, dataset)
-        prefix = f'group {point.group + 1} of {count}, {_difference(point, swept)}: ' if count > 1 else ''
-        found.setdefault(point.group, Group(point.group, point.config, dataset, training, prefix))
+        prefix = f'program {point.program + 1} of {count}, {_difference(point, swept)}: ' if count > 1 else ''
+        found.setdefault(point.program, Program(point.program, point.config, dataset, training, prefix))
     return list(found.values())
 
 
@@ -106,24 +106,24 @@ def check_size(config: ConfigDict, dataset: Dataset) -> None:
 
 
 def _difference(point: Point, swept: Sweep) -> str:
-    """What tells a group's program from that of the reference, in words."""
-    program = {
+    """How a program differs from that of the reference, in words."""
+    fixed = {
         field: value
         for field, value in point.values.items()
         if not sweep_lib.is_column(field) and value != swept.reference.values[field]
     }
-    return sweep_lib.named(program) or 'the reference'
+    return sweep_lib.named(fixed) or 'the reference'
 
 
-def make_engine(group: Group, table: pd.DataFrame) -> Engine:
-    """The engine of a group; `table` are all its trials."""
-    settings = group.config.engine
+def make_engine(program: Program, table: pd.DataFrame) -> Engine:
+    """The engine of a program; `table` are all its trials."""
+    settings = program.config.engine
     return Engine(
-        group.training,
-        group.dataset,
-        batch_size=group.config.training.batch_size,
-        held_out=trials.most_held_out(table, group.dataset),
-        encode=encoding.encoder(**group.config.input),
+        program.training,
+        program.dataset,
+        batch_size=program.config.training.batch_size,
+        held_out=trials.most_held_out(table, program.dataset),
+        encode=encoding.encoder(**program.config.input),
         devices=devices.choose(settings.devices, trials=len(table)),
         mapping=settings.mapping,
         dispatch=settings.dispatch,
