@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import hashlib
+import io
 import json
 import os
 import pathlib
@@ -119,6 +120,27 @@ def replacing(path: str | os.PathLike) -> Iterator[pathlib.Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def hashing(path: str | os.PathLike) -> Iterator[tuple[BinaryIO, 'hashlib._Hash']]:
+    """Yields a file that takes `path`'s place as by `replacing`, and the SHA-256 of it, once it is closed."""
+    digest = hashlib.sha256()
+    with replacing(path) as temporary, io.BufferedWriter(_Hashing(temporary, digest)) as file:
+        yield file, digest
+
+
+class _Hashing(io.FileIO):
+    """A new file, whose bytes are hashed as they are written."""
+
+    def __init__(self, path: pathlib.Path, digest: 'hashlib._Hash'):
+        super().__init__(path, 'wb')
+        self._digest = digest
+
+    def write(self, content) -> int:
+        written = super().write(content)
+        self._digest.update(memoryview(content)[:written])
+        return written
 
 
 def _umask() -> int:

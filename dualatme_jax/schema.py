@@ -65,6 +65,9 @@ UNKNOWN_TEXT = 'unknown'
 # All clips stand in this one split: LOSO makes the folds, not the files.
 SPLIT = 'clips'
 
+# Draws of a bootstrap at the most: a few seconds for each set of clips.
+MOST_RESAMPLES = 1_000_000
+
 # The name under which scores over all databases together are reported.
 FULL = 'full'
 

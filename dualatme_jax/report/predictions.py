@@ -18,7 +18,7 @@ import pandas as pd
 from dualatme_jax import schema
 from dualatme_jax.data import names
 from dualatme_jax.errors import InputError
-from dualatme_jax.files import read_bytes, replacing
+from dualatme_jax.files import hashing, read_bytes
 
 CLIP_KEY = [schema.DATABASE, schema.SUBJECT, schema.CLIP]
 COLUMNS = list(schema.PREDICTION_COLUMNS)
@@ -33,12 +33,17 @@ _WHOLE = re.compile(r'(-?[0-9]+)\.0*')  # a whole number as spreadsheets write i
 _SUM_TOLERANCE = 1e-3  # probabilities that somebody rounded to three digits are still probabilities
 
 
-def write(table: pd.DataFrame, path: str | os.PathLike) -> None:
-    """Writes the table as CSV, whole or not at all; every float reads back to the same float32."""
+def write(table: pd.DataFrame, path: str | os.PathLike) -> str:
+    """Writes the table as CSV, whole or not at all; every float reads back to the same float32.
+
+    Returns:
+      The SHA-256 of the file, in hexadecimal digits.
+    """
     known = [name for name in COLUMNS if name in table]
     columns = [*known, *probabilities(table.columns), *hyperparameters(table)]
-    with replacing(path) as temporary:
-        table[columns].to_csv(temporary, index=False, lineterminator='\n')
+    with hashing(path) as (file, digest):
+        table[columns].to_csv(file, index=False, lineterminator='\n')
+    return digest.hexdigest()
 
 
 def read(

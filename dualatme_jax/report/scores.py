@@ -22,7 +22,6 @@ from dualatme_jax.report import predictions
 METRICS = ('acc', 'uar', 'uf1')
 INTERVAL = 0.95
 SWAPS = 10_000  # draws of the randomisation test, unless all there are are fewer
-MOST_RESAMPLES = 1_000_000  # of a bootstrap: a few seconds for each set of clips
 
 _BLOCK = 1000  # draws that are scored at once, so that any number of them takes the same memory
 
@@ -31,8 +30,8 @@ _SUBJECT_KEY = [schema.DATABASE, schema.SUBJECT]
 
 def check_resamples(resamples: int, option: str) -> None:
     """Raises InputError for more draws of the bootstrap than anybody waits for, or none."""
-    if not 1 <= resamples <= MOST_RESAMPLES:
-        raise InputError(f'{option} is {resamples}; expected 1 to {MOST_RESAMPLES}: 1000 are usual')
+    if not 1 <= resamples <= schema.MOST_RESAMPLES:
+        raise InputError(f'{option} is {resamples}; expected 1 to {schema.MOST_RESAMPLES}: 1000 are usual')
 
 
 def score(table: pd.DataFrame) -> dict[str, float]:

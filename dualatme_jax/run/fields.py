@@ -9,13 +9,12 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from dualatme_jax import files
+from dualatme_jax import files, schema
 from dualatme_jax.errors import InputError
 
 FLOAT32_MAX, FLOAT32_LEAST = (2 - 2.0**-23) * 2.0**127, 2.0**-126  # without NumPy, since --help reads this
 INT32 = 2**31 - 1
 
-MOST_RESAMPLES = 1_000_000  # as `report.scores` has it, which takes a second to import
 MOST_GIB = 2**20
 
 _SHOWN = 80  # characters of a value in a message
@@ -133,7 +132,7 @@ FIELDS = {
     'selection.every': whole(0),
     'selection.parts': whole(2),
     'selection.metric': TEXT,
-    'report.resamples': whole(1, MOST_RESAMPLES),
+    'report.resamples': whole(1, schema.MOST_RESAMPLES),
     'report.paper': TEXT,
     'report.leaderboard': SWITCH,
     'report.shortened': TEXT,
