@@ -16,7 +16,6 @@ from data_prep.face import apex, landmarks, regions
 from data_prep.face.aligned_clip import ApexRule
 from data_prep.files import folders, images
 from data_prep.files.cache import Cache
-from data_prep.releases import databases, protocols
 from data_prep.releases.clip import Clip, Problem, Survey
 from data_prep.releases.protocols import Protocol
 from data_prep.views import VIEWS, optical_flow
@@ -81,7 +80,7 @@ def _survey(options: argparse.Namespace) -> dict[str, Survey]:
 def _plain(source: str) -> str:
     """The folder in a value of --source."""
     name, equals, folder = source.partition('=')
-    return folder if equals and name in schema.DATABASES else source
+    return folder if equals and name in releases.FILES else source
 
 
 def _has_flow_images(source: str) -> bool:
@@ -122,7 +121,7 @@ def remarks(found: Plan, work: pipeline.Work) -> Iterator[str]:
     """Yields what a build says that is no problem: what is left out, and counts that are not as expected."""
     for name, excluded in found.excluded.items():
         used = sum(found.counts(name)[1].values())
-        title = schema.DATABASE_TITLES[name]
+        title = schema.title(name)
         if excluded:
             yield f'{title}: {used} clips; {len(excluded)} rows are left out on purpose (check says which)'
         if work.sources[name].whole_frame and not found.surveys[name].aligned:
@@ -172,7 +171,7 @@ def flow_images_plan(source: str, list_path: str | None) -> Plan:
     }
     return Plan(
         surveys=surveys,
-        protocols={name: protocols.find('3class', name) for name in names},
+        protocols={name: releases.of(name).protocol('3class') for name in names},
         labels=schema.LABELS,
         rules={},
         items=items,
@@ -185,9 +184,7 @@ def flow_images_plan(source: str, list_path: str | None) -> Plan:
 def images_plan(found) -> Plan:
     """What `check` shows of a table of images."""
     names = known_first([row.clip.database for row in found.rows])
-    protocol = Protocol(
-        name='own', databases=tuple(names), labels=found.labels, classes={}, source='the table'
-    )
+    protocol = Protocol(name='own', labels=found.labels, classes={}, source='the table')
     surveys = {
         name: Survey(
             database=name,
@@ -277,12 +274,12 @@ def release(
 
     padded: dict[str, float] = {}
     names = databases_of(options.release)
-    titles = ', '.join(schema.DATABASE_TITLES[name] for name in names)
+    titles = ', '.join(map(schema.title, names))
     return writer.Release(
         name=f'db_{options.release}' if options.release[0].isdigit() else options.release,  # TFDS's rule
         description=f'Micro-expression clips of {titles}, made from the release by data_prep.',
-        citation='\n'.join(databases.CITATIONS[name] for name in names),
-        licence=databases.licence(names),
+        citation=releases.citation(names),
+        licence=releases.licence(names),
         labels=found.labels,
         recipe=_recipe(options, found, work) | {'skipped': skipped, 'padded': padded},
         views={view.name: writer.View(features=view.features(), recipe=view.recipe()) for view in work.views},
@@ -359,13 +356,17 @@ def _apex_rules(options: argparse.Namespace, surveys: Mapping[str, Survey]) -> d
     tables = by_database('--apex-table', options.apex_table, tuple(surveys))
     rules = {}
     for name, found in surveys.items():
-        table = apex.read_table(expanded(tables[name], '--apex-table'), name) if name in tables else {}
+        table = (
+            apex.read_table(expanded(tables[name], '--apex-table'), releases.of(name))
+            if name in tables
+            else {}
+        )
         if name in choices:
             own = tuple(choice.strip() for choice in choices[name].split(','))
         elif table:
             own = ('table',)
-        elif name == 'deception':
-            own = ('spotted',)  # half a minute of speech has no middle that would mean anything
+        elif defaults := releases.of(name).apex_choices:
+            own = defaults
         else:
             has_apex = any(clip.apex != schema.UNKNOWN_FRAME for clip in found.clips)
             own = ('sheet', 'middle') if has_apex else ('middle',)
@@ -383,7 +384,7 @@ def _landmark_sources(
         what = chosen.get(name) or ('template' if found.aligned else None)
         if what is None:
             raise InputError(
-                f'the frames of {schema.DATABASE_TITLES[name]} are not aligned: say by --landmarks where the '
+                f'the frames of {schema.title(name)} are not aligned: say by --landmarks where the '
                 f'landmarks of the faces come from: {landmarks.CHOICES} (template only if you have cropped '
                 'and aligned the faces yourself)'
             )
@@ -427,7 +428,7 @@ def by_database(option: str, given: Sequence[str], names: tuple[str, ...]) -> di
     own, plain = {}, []
     for value in given:
         name, equals, rest = value.partition('=')
-        if not equals or name not in schema.DATABASES:
+        if not equals or name not in releases.FILES:
             plain.append(value)
             continue
         if name not in names:

@@ -40,11 +40,11 @@ def counts_table(plan: Plan) -> Table:
     table = Table('database', 'subjects', 'clips', *(escape(printable(label)) for label in plan.labels))
     for database, protocol in plan.protocols.items():
         subjects, classes = plan.counts(database)
-        expected_subjects, expected = protocol.expected_of(plan.surveys[database])
+        expected = protocol.complete_of(plan.surveys[database].version)
         cells = [
-            _beside(subjects, expected_subjects),
-            _beside(sum(classes.values()), sum(expected.values()) if expected else None),
-            *(_beside(classes[label], expected.get(label)) for label in plan.labels),
+            _beside(subjects, expected.subjects),
+            _beside(sum(classes.values()), sum(expected.clips.values()) if expected.clips else None),
+            *(_beside(classes[label], expected.clips.get(label)) for label in plan.labels),
         ]
         table.add_row(schema.title(database), *cells)
     return table
@@ -56,8 +56,8 @@ def lines(plan: Plan, problems: Sequence[Problem]) -> Iterator[str]:
         title = schema.title(database)
         yield f'{title}: {survey.sheet}; {len(survey.clips)} clips annotated in {survey.source}'
         protocol = plan.protocols[database]
-        if database in protocol.notes and protocol.expected_of(survey)[1]:
-            yield f'{title}: {protocol.notes[database]}'
+        if protocol.note and protocol.complete_of(survey.version).clips:
+            yield f'{title}: {protocol.note}'
         excluded = plan.excluded[database]
         if excluded:
             yield f'{title}: {len(excluded)} rows are left out:'
@@ -116,7 +116,7 @@ def as_json(plan: Plan, problems: Sequence[Problem]) -> dict[str, Any]:
 def _database_json(plan: Plan, database: str) -> dict[str, Any]:
     survey, protocol = plan.surveys[database], plan.protocols[database]
     subjects, classes = plan.counts(database)
-    expected_subjects, expected = protocol.expected_of(survey)
+    expected = protocol.complete_of(survey.version)
     return {
         'source': str(survey.source),
         'sheet': survey.sheet,
@@ -128,9 +128,9 @@ def _database_json(plan: Plan, database: str) -> dict[str, Any]:
         'subjects': subjects,
         'classes': classes,
         'expected': {
-            'clips': sum(expected.values()) if expected else None,
-            'subjects': expected_subjects,
-            'classes': dict(expected),
+            'clips': sum(expected.clips.values()) if expected.clips else None,
+            'subjects': expected.subjects,
+            'classes': dict(expected.clips),
         },
         'excluded': [
             {'row': each.row, 'subject': each.subject, 'clip': each.clip, 'reason': each.reason}

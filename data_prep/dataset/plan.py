@@ -6,6 +6,7 @@ import os
 import pathlib
 from collections.abc import Mapping, Sequence, Set
 
+from data_prep import releases
 from data_prep.face import apex
 from data_prep.face.aligned_clip import ApexRule
 from data_prep.files.frames import Images
@@ -19,6 +20,8 @@ from dualatme_jax.outside import challenge_list
 
 # Where an onset comes from: the sheet, or the first frame that is there if that of the onset is missing.
 ONSETS = ('sheet', 'first-there')
+# By which emotions clips are used: those of the sheet, or the challenge's, which took the sheet of 2014.
+LABELS = ('sheet', 'challenge')
 
 _TAKEN = {
     'sheet': "the sheet's",
@@ -72,17 +75,19 @@ class Plan:
         for database, survey in self.surveys.items():
             protocol = self.protocols[database]
             subjects, classes = self.counts(database)
-            expected_subjects, expected = protocol.expected_of(survey)
-            pairs = [(label, classes[label], expected[label]) for label in self.labels if expected]
-            if expected_subjects:
-                pairs.append(('subjects', subjects, expected_subjects))
-            if annotated := protocols.ANNOTATED.get((database, survey.version)):
-                pairs.append(('annotated clips', len(survey.clips), annotated))
+            expected = protocol.complete_of(survey.version)
+            pairs = [
+                (label, classes[label], expected.clips[label]) for label in self.labels if expected.clips
+            ]
+            if expected.subjects:
+                pairs.append(('subjects', subjects, expected.subjects))
+            if expected.annotated:
+                pairs.append(('annotated clips', len(survey.clips), expected.annotated))
             wrong = [f'{have} {what} instead of {want}' for what, have, want in pairs if have != want]
             if wrong:
                 text = f'{", ".join(wrong)}: this is not the complete release, or another version of it'
                 own = [(clip, label) for clip, label in self.items if clip.database == database]
-                where = complete.differences(database, protocol.name, survey.version, own)
+                where = complete.differences(expected, protocol.labels, own)
                 found.append(Problem(row=schema.title(database), text='; '.join([text, *where])))
         return found
 
@@ -103,7 +108,7 @@ def make(
       protocol: its name; None for the first of the database.
       rules: database -> where its apexes come from.
       reference: the challenge's list, whose rows of these databases the clips must then equal.
-      labels_of: one of `protocols.LABELS`.
+      labels_of: one of `LABELS`.
       onset: one of `ONSETS`.
 
     Raises:
@@ -113,7 +118,7 @@ def make(
         surveys = {database: _with_labels_of_the_challenge(each) for database, each in surveys.items()}
     if onset == 'first-there':
         surveys = {database: _with_first_frames(each) for database, each in surveys.items()}
-    chosen = {database: protocols.find(protocol, database) for database in surveys}
+    chosen = {database: releases.of(database).protocol(protocol) for database in surveys}
     labels = {each.labels for each in chosen.values()}
     if len(labels) != 1:
         listed = ', '.join(f'{database} {each.name}' for database, each in chosen.items())
@@ -177,9 +182,10 @@ def _labelled(
 
 def _with_labels_of_the_challenge(survey: Survey) -> Survey:
     """Returns a survey with the emotions that the challenge took."""
+    record = releases.of(survey.database)
     clips, notes = [], list(survey.notes)
     for clip in survey.clips:
-        emotion = protocols.CHALLENGE_EMOTIONS.get(clip.key)
+        emotion = record.challenge_emotions.get((clip.subject, clip.clip))
         if emotion and protocols.emotion(clip.emotion) != emotion:
             name = f'{clip.subject}/{clip.clip}'
             text = f'{name}: {emotion}, as the challenge took it, and not {clip.emotion} as this sheet has it'
@@ -187,7 +193,7 @@ def _with_labels_of_the_challenge(survey: Survey) -> Survey:
             clip = dataclasses.replace(clip, emotion=emotion)
         clips.append(clip)
     changed = len(notes) > len(survey.notes)
-    version = protocols.CHALLENGE_VERSION if changed else survey.version
+    version = record.challenge_version if changed else survey.version
     return dataclasses.replace(survey, clips=clips, notes=notes, version=version)
 
 

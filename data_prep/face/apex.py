@@ -15,8 +15,8 @@ import numpy as np
 
 from data_prep.face.regions import Box
 from data_prep.files import cells, sheet
-from data_prep.releases import casme2, mmew, samm, smic
 from data_prep.releases.clip import Clip
+from data_prep.releases.record import Release
 from dualatme_jax import schema
 from dualatme_jax.errors import InputError
 from dualatme_jax.outside import workbook
@@ -32,7 +32,6 @@ _HEADERS = {  # field -> the names under which its column is known
     'apex': ('apex', 'apex_frame'),
     'offset': ('offset', 'offset_frame', 'end'),
 }
-_SUBJECTS = {'casme2': casme2.SUBJECT, 'samm': samm.SUBJECT, 'mmew': mmew.SUBJECT}  # their spellings
 _DECIMALS = re.compile(r'\A(\d+)\.0+\Z')  # a number typed as text
 _SPOTTED = 'ENM'  # regions
 _BLUR = 1 / 64  # of the face's size: standard deviation of the blur that takes the sensor's noise
@@ -56,15 +55,15 @@ class Row:
 Table = Mapping[tuple[str, str], Row]  # (subject, clip) -> row
 
 
-def read_table(path: str | os.PathLike, database: str) -> Table:
+def read_table(path: str | os.PathLike, release: Release) -> Table:
     """Reads a table of apexes: a workbook or a CSV file, its columns by their names, as label sheets are.
 
     Without a header, its columns are `COLUMNS`, and what follows them is not read.
 
     Args:
-      path: the file. If it has a column `database`, rows of other databases are left out. Subjects, and
-        SMIC's clips, are read as the database's reader writes them: `20` and `S20` are `s20` in SMIC.
-      database: one of `schema.DATABASES`.
+      path: the file. If it has a column `database`, rows of other databases are left out.
+      release: of which database. Subjects and clips are read as its reader writes them (`Release.spelt`):
+        `20` and `S20` are `s20` in SMIC.
 
     Raises:
       InputError: the file cannot be read, or is faulty: its row is named.
@@ -73,7 +72,7 @@ def read_table(path: str | os.PathLike, database: str) -> Table:
     table: dict[tuple[str, str], Row] = {}
     for row in _recognised(path).rows:
         names = {field: cells.text(row.cells.get(field)) for field in (schema.DATABASE, *COLUMNS[:2])}
-        if (names.pop(schema.DATABASE) or database).casefold() != database:
+        if (names.pop(schema.DATABASE) or release.database).casefold() != release.database:
             continue
         frames = {
             field: _frame(row.cells.get(field), f'{row.place}, column {field}') for field in COLUMNS[2:]
@@ -82,14 +81,17 @@ def read_table(path: str | os.PathLike, database: str) -> Table:
             if set(frames.values()) == {schema.UNKNOWN_FRAME}:
                 continue  # a remark
             raise InputError(f'{row.place}: the {missing[0]} is empty, but the row has frame numbers')
-        key = _spelt(database, *names.values())
+        subject, clip = names.values()
+        key = release.spelt(_DECIMALS.sub(r'\1', subject), clip)
         if key in table:
             raise InputError(
                 f'{row.place}: {"/".join(key)} stands in {table[key].place} already: keep one of them'
             )
         table[key] = Row(*frames.values(), row.place)
     if not table:
-        raise InputError(f'{path} has no row of {database}: expected one for each clip, {",".join(COLUMNS)}')
+        raise InputError(
+            f'{path} has no row of {release.database}: expected one for each clip, {",".join(COLUMNS)}'
+        )
     return table
 
 
@@ -291,14 +293,6 @@ def _is_frame(cell: Any) -> bool:
         return cells.frame(cell) != schema.UNKNOWN_FRAME
     except ValueError:
         return False
-
-
-def _spelt(database: str, subject: str, clip: str) -> tuple[str, str]:
-    subject = _DECIMALS.sub(r'\1', subject)
-    if database == smic.DATABASE:
-        return smic.spelt(subject), smic.spelt(clip)
-    read = _SUBJECTS.get(database, str)
-    return read(subject) or subject, clip
 
 
 def _frame(cell: Any, place: str) -> int:

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 import cv2
 import numpy as np
 
+from data_prep import releases
 from data_prep.dataset.check_report import collapsed
 from data_prep.dataset.example import Example
 from data_prep.dataset.writer import Release, View
@@ -21,7 +22,6 @@ from data_prep.face import regions
 from data_prep.face.landmarks import template
 from data_prep.files import cells, images, sheet
 from data_prep.pictures import flow_images
-from data_prep.releases import databases
 from data_prep.releases.clip import Clip, Problem
 from data_prep.views import flow as flow_view
 from data_prep.views import optical_flow
@@ -146,12 +146,12 @@ def read(
             f'images of {width}x{height} pixels are too small to cut regions from: give --size '
             f'{regions.GRID} or more, or --regions full'
         )
-    known = tuple(name for name in schema.DATABASES if any(row.clip.database == name for row in found.rows))
+    known = tuple(name for name in releases.FILES if any(row.clip.database == name for row in found.rows))
     return Release(
         name='images',
         description=f'Images of the table {found.table.name}.',
-        citation='\n'.join(databases.CITATIONS[name] for name in known),
-        licence=databases.licence(known) if known else 'That of the images.',
+        citation=releases.citation(known),
+        licence=releases.licence(known) if known else 'That of the images.',
         labels=found.labels,
         recipe={
             'release': 'images',

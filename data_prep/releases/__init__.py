@@ -1,16 +1,21 @@
-"""One file a release: each reads what its folder holds into a `Survey`."""
+"""One file per release: its record, `RELEASE`, and the reader that makes a `Survey` of its folder."""
 
 import importlib
 import inspect
 import os
 import pathlib
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
-from data_prep.releases.clip import Survey
+from dualatme_jax import schema
 from dualatme_jax.errors import InputError
 
-# database -> its module; each has `survey(source, **options)`.
-READERS = {
+if TYPE_CHECKING:
+    from data_prep.releases.clip import Survey
+    from data_prep.releases.record import Release
+
+# database -> its file, which is read when its record is first asked for.
+FILES = {
     'casme2': 'casme2',
     'smic': 'smic',
     'samm': 'samm',
@@ -23,35 +28,50 @@ READERS = {
 }
 
 
-def options_of(name: str) -> tuple[str, ...]:
+def of(database: str) -> 'Release':
+    """Returns the record of a release; raises InputError if there is none."""
+    if database not in FILES:
+        raise InputError(f'unknown release {database!r}: expected one of {", ".join(FILES)}')
+    return importlib.import_module(f'{__name__}.{FILES[database]}').RELEASE
+
+
+def options_of(database: str) -> tuple[str, ...]:
     """Returns the names of the options that the reader of a release takes.
 
     Raises:
       InputError: unknown release.
     """
-    return tuple(inspect.signature(_reader(name)).parameters)[1:]
+    return tuple(inspect.signature(of(database).survey).parameters)[1:]
 
 
-def survey(name: str, source: str | os.PathLike, **options: Any) -> Survey:
+def survey(database: str, source: str | os.PathLike, **options: Any) -> 'Survey':
     """Reads a release; options that are None or False count as not given.
 
     Raises:
       InputError: unknown release, an option that it does not take, or nothing that could be read at all. All
         lesser faults are the survey's problems.
     """
-    taken = options_of(name)
+    taken = options_of(database)
     options = {option: value for option, value in options.items() if value not in (None, False)}
     if refused := [_flag(option) for option in options if option not in taken]:
         raise InputError(
-            f'{", ".join(refused)} does not apply to {name}: it takes {", ".join(map(_flag, taken))}'
+            f'{", ".join(refused)} does not apply to {database}: it takes {", ".join(map(_flag, taken))}'
         )
-    return _reader(name)(pathlib.Path(source), **options)
+    return of(database).survey(pathlib.Path(source), **options)
 
 
-def _reader(name: str):
-    if name not in READERS:
-        raise InputError(f'unknown release {name!r}: expected one of {", ".join(READERS)}')
-    return importlib.import_module(f'{__name__}.{READERS[name]}').survey
+def citation(databases: Sequence[str]) -> str:
+    """Returns what to cite for a dataset made of these databases."""
+    return '\n'.join(of(database).citation for database in databases)
+
+
+def licence(databases: Sequence[str]) -> str:
+    """Says under whose terms a dataset made of these databases stands."""
+    titles = ', '.join(map(schema.title, databases))
+    return (
+        f'Derived from {titles}: the licence agreement of each applies, also to what is derived. Do not '
+        'pass it on to anyone who has not signed them.'
+    )
 
 
 def _flag(option: str) -> str:

@@ -87,6 +87,7 @@ def clips(
     *,
     subject: Callable[[str], str | None],
     example: str,
+    known: Sequence[Erratum] = (),
     clip: Callable[[str, int], str] = lambda name, onset: name,
 ) -> list[Clip]:
     """Returns the clips of a table, without frames, in its order; each key once.
@@ -99,6 +100,7 @@ def clips(
         so are rows whose notes say that they are no micro-expression.
       subject: the subject that a cell means, None if it means none.
       example: a subject as sheets write it, for messages.
+      known: the errors of the sheet that are known: they are corrected.
       clip: (what the sheet calls the clip, onset) -> its name, unique within its subject.
     """
     found: dict[tuple[str, str, str], Clip] = {}
@@ -129,7 +131,7 @@ def clips(
             text = f'{made.subject}/{made.clip} is in {first.row} already'
             findings.problem(row.place, f'{text}; keep one: until then the clip is left out', made)
             continue
-        found[made.key] = made = _corrected(made, findings)
+        found[made.key] = made = _corrected(made, known, findings)
         for text in wrong:
             findings.problem(row.place, f'{made.subject}/{made.clip}: {text}', made)
         _check_order(table, made, bool(wrong), findings)
@@ -149,9 +151,9 @@ def _reason_to_exclude(row: Row) -> str:
     return f'its note says {notes!r}' if _NO_MICRO.search(notes) else ''
 
 
-def _corrected(made: Clip, findings: Findings) -> Clip:
+def _corrected(made: Clip, known: Sequence[Erratum], findings: Findings) -> Clip:
     """Returns a clip without the errors of its sheet that are known; zeros that mean nothing are none."""
-    made, erratum = errata.corrected(made)
+    made, erratum = errata.corrected(made, known)
     if erratum:
         findings.errata.append(erratum)
         findings.note(made.row, str(erratum), made)

@@ -19,6 +19,8 @@ from data_prep.files.sheet import Row, Table
 from data_prep.releases import annotations, find_frames
 from data_prep.releases.annotations import Findings
 from data_prep.releases.clip import Clip, Survey
+from data_prep.releases.protocols import FOUR_CLASSES, THREE_CLASSES, Complete
+from data_prep.releases.record import Release
 from dualatme_jax.errors import InputError
 from dualatme_jax.outside import workbook
 from dualatme_jax.outside.workbook import Worksheet
@@ -144,3 +146,22 @@ def _all_forms(clips: list[Clip], tree: Tree, videos: Mapping[str, str]) -> find
 def _form(folder: Folder) -> str:
     """As `find_frames.form`; besides, only the cropped frames lie below the subject's bare number."""
     return 'cropped' if folder.parent.isdecimal() else find_frames.form(folder)
+
+
+_CLIPS = {'negative': 21, 'positive': 8, 'surprise': 9, 'others': 19}
+
+RELEASE = Release(
+    database=DATABASE,
+    citation='Qu et al.: CAS(ME)^2: A Database for Spontaneous Macro-Expression and Micro-Expression '
+    'Spotting and Recognition, IEEE TAC 9(4), 2018',
+    survey=survey,
+    protocols=tuple(
+        dataclasses.replace(
+            protocol,
+            complete=Complete(
+                clips={label: clips for label, clips in _CLIPS.items() if label in protocol.labels}
+            ),
+        )
+        for protocol in (THREE_CLASSES, FOUR_CLASSES)
+    ),
+)

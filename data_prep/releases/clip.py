@@ -89,7 +89,7 @@ class Exclusion:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Erratum:
-    """A known error of an official sheet: `errata.ERRATA` lists them.
+    """A known error of an official sheet: its release's record has it.
 
     Attributes:
       key: (database, subject, clip), as the database's reader writes them.

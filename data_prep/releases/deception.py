@@ -15,6 +15,8 @@ from data_prep.files.folders import Tree
 from data_prep.releases import annotations, find_frames
 from data_prep.releases.annotations import Findings
 from data_prep.releases.clip import Clip, Survey
+from data_prep.releases.protocols import Complete, Protocol
+from data_prep.releases.record import Release
 from dualatme_jax import schema
 from dualatme_jax.errors import InputError
 
@@ -125,3 +127,20 @@ def _stem(cell: Any) -> str:
     name = folders.fold(cells.text(cell))
     stem, _, suffix = name.rpartition('.')
     return stem if suffix in folders.VIDEOS else name
+
+
+RELEASE = Release(
+    database=DATABASE,
+    citation='Perez-Rosas et al.: Deception Detection using Real-life Trial Data, ICMI 2015',
+    survey=survey,
+    protocols=(
+        Protocol(
+            name='2class',
+            labels=('truthful', 'deceptive'),
+            classes={'truthful': 'truthful', 'deceptive': 'deceptive'},
+            source='Perez-Rosas et al.: Deception Detection using Real-life Trial Data, ICMI 2015',
+            complete=Complete(clips={'truthful': 60, 'deceptive': 61}),
+        ),
+    ),
+    apex_choices=('spotted',),  # half a minute of speech has no middle that would mean anything
+)

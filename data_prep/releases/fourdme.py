@@ -10,6 +10,8 @@ from data_prep.files import folders
 from data_prep.files import sheet as sheets
 from data_prep.releases import annotations, find_frames
 from data_prep.releases.clip import Survey
+from data_prep.releases.protocols import THREE_CLASSES
+from data_prep.releases.record import Release
 
 DATABASE = '4dme'
 COLUMNS = {
@@ -66,3 +68,11 @@ def survey(
     clips = find_frames.attach(clips, sources, tree, findings, example='gray_micro/S13/S13_1st_001_01_1')
     find_frames.note_others(sources, (folder for folder in tree.folders if folder.image), tree, findings)
     return findings.survey(DATABASE, tree, table.variant, clips, aligned=False)
+
+
+RELEASE = Release(
+    database=DATABASE,
+    citation='Li et al.: 4DME: A Spontaneous 4D Micro-Expression Dataset, IEEE TAC 14(4), 2023',
+    survey=survey,
+    protocols=(THREE_CLASSES,),
+)

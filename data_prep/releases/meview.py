@@ -12,6 +12,8 @@ from data_prep.files import sheet as sheets
 from data_prep.files.folders import Folder, Tree
 from data_prep.releases import annotations, find_frames
 from data_prep.releases.clip import Survey
+from data_prep.releases.protocols import THREE_CLASSES
+from data_prep.releases.record import Release
 from dualatme_jax import schema
 
 DATABASE = 'meview'
@@ -82,3 +84,11 @@ def _title(source: find_frames.Source) -> str:
 def _same_number(name: str, other: str) -> bool:
     """Whether two names are one number: spreadsheet programs make 1 of 01."""
     return name.isdecimal() and other.isdecimal() and name.lstrip('0') == other.lstrip('0')
+
+
+RELEASE = Release(
+    database=DATABASE,
+    citation='Husak, Cech, Matas: Spotting Facial Micro-Expressions "In the Wild", CVWW 2017',
+    survey=survey,
+    protocols=(THREE_CLASSES,),
+)

@@ -14,6 +14,8 @@ from data_prep.files.folders import Tree
 from data_prep.releases import annotations, find_frames, protocols
 from data_prep.releases.annotations import Findings
 from data_prep.releases.clip import Clip, Survey
+from data_prep.releases.protocols import THREE_CLASSES
+from data_prep.releases.record import Release
 from dualatme_jax.errors import InputError
 
 DATABASE = 'mmew'
@@ -91,3 +93,12 @@ def _without_sheet(tree: Tree, findings: Findings) -> Survey:
     findings.note('', 'no sheet: onset and offset are the first and the last frame of a clip, apex unknown')
     clips = find_frames.attach(list(clips.values()), sources, tree, findings, example=EXAMPLE, whole=True)
     return findings.survey(DATABASE, tree, 'none', clips, aligned=False)
+
+
+RELEASE = Release(
+    database=DATABASE,
+    citation='Ben et al.: Video-based Facial Micro-Expression Analysis: A Survey, IEEE TPAMI 44(9), 2022',
+    survey=survey,
+    protocols=(THREE_CLASSES,),
+    spelt=lambda subject, clip: (SUBJECT(subject) or subject, clip),
+)

@@ -5,12 +5,15 @@ onset to offset, `image559740.bmp`, or `reg_image559740.bmp` where they are alig
 """
 
 import collections
+import dataclasses
 import pathlib
 import re
 
 from data_prep.files import folders
 from data_prep.releases import annotations, find_frames
 from data_prep.releases.clip import Clip, Survey
+from data_prep.releases.protocols import THREE_CLASSES, Complete
+from data_prep.releases.record import Release
 from dualatme_jax.errors import InputError
 
 DATABASE = 'smic'
@@ -68,3 +71,37 @@ def survey(source: pathlib.Path, *, frames: str | None = None) -> Survey:
         clips.append(clip)
     clips = find_frames.attach(clips, sources, tree, findings, example=EXAMPLE, whole=True)
     return findings.survey(DATABASE, tree, 'none', clips, aligned=form == 'cropped')
+
+
+# Clips of each subject, by `schema.LABELS`: the challenge's list, See et al., MEGC 2019, FG 2019.
+_SUBJECTS = {
+    's01': (3, 2, 1), 's02': (0, 1, 5), 's03': (22, 11, 6), 's04': (10, 4, 5), 's05': (1, 0, 1),
+    's06': (2, 0, 2), 's08': (9, 4, 0), 's09': (0, 1, 3), 's11': (3, 3, 1), 's12': (0, 8, 1),
+    's13': (0, 10, 0), 's14': (3, 2, 5), 's15': (1, 1, 2), 's18': (2, 0, 5), 's19': (0, 1, 1),
+    's20': (14, 3, 5),
+}  # fmt: skip
+
+
+def _names(subject: str, label: str, clips: int) -> set[str]:
+    short = next(short for short, name in _CLASSES.items() if name == label)
+    return {f'{subject}_{short}_{number:02}' for number in range(1, clips + 1)}
+
+
+RELEASE = Release(
+    database=DATABASE,
+    citation='Li et al.: A Spontaneous Micro-Expression Database: Inducement, Collection and Baseline, '
+    'FG 2013',
+    survey=survey,
+    protocols=(
+        dataclasses.replace(
+            THREE_CLASSES,
+            complete=Complete(
+                subjects=16,
+                clips={'negative': 70, 'positive': 51, 'surprise': 43},
+                by_subject=_SUBJECTS,
+                names=_names,
+            ),
+        ),
+    ),
+    spelt=lambda subject, clip: (spelt(subject), spelt(clip)),
+)

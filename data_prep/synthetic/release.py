@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
+from data_prep import releases
 from data_prep.dataset import processes
 from data_prep.face import apex
 from data_prep.face.landmarks import file as landmark_file
@@ -66,7 +67,7 @@ class _Part:
         """Returns the row's class in the database's first protocol, None if that leaves it out."""
         database = self.layout.database
         clip = Clip(database=database, subject=row.subject, clip=row.clip, emotion=row.emotion)
-        return protocols.label_of(clip, protocols.find(None, database))[0]
+        return protocols.label_of(clip, releases.of(database).protocol(None))[0]
 
     def job(self, row: Row, seed: int) -> Job:
         files = (self.folder / self.layout.frame(row, number) for number in row.numbers)

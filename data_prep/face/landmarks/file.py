@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from data_prep import releases
 from data_prep.face.landmarks import ibug, points
 from data_prep.files import csv_file
 from data_prep.releases.clip import Clip
@@ -77,8 +78,8 @@ def _parse(path: pathlib.Path) -> dict[tuple[str, str, str], np.ndarray]:
             raise InputError(f'{place}: {len(fields)} columns, expected {len(header)}: {_HEADER}')
         fields = [fields[places[name]] for name in COLUMNS]
         key = tuple(fields[: len(_KEYS)])
-        if key[0] not in schema.DATABASES:
-            known = ', '.join(schema.DATABASES)
+        if key[0] not in releases.FILES:
+            known = ', '.join(releases.FILES)
             raise InputError(f'{place}: unknown database {key[0]!r}, expected one of {known}')
         first = lines.setdefault(key, line)
         if first != line:

@@ -6,7 +6,7 @@ import pytest
 from data_prep.dataset import plan
 from data_prep.face.aligned_clip import ApexRule
 from data_prep.files.frames import Images
-from data_prep.releases import protocols
+from data_prep.releases import casme2
 from data_prep.releases.clip import NO_APEX, NO_ONSET, Clip, Problem, Survey
 from dualatme_jax.errors import InputError
 
@@ -171,7 +171,7 @@ def test_other_problems_of_a_clip_stay_with_its_first_frame():
 
 
 def sheet_of_2019():
-    names = [key[2] for key in protocols.CASME2_DIFFERENT]
+    names = [clip for _, clip in casme2.DIFFERENT]
     return survey(*(clip(name, 'surprise', subject='sub24') for name in names), version='2019')
 
 

@@ -8,6 +8,7 @@ import tiny_release
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from data_prep import releases
 from data_prep.face import apex, regions
 from data_prep.files.frames import Images
 from data_prep.releases.clip import Clip
@@ -29,7 +30,7 @@ CLIP = clip_of(range(10, 31), onset=10, apex=20, offset=30)
 def table_of(tmp_path, text: str, database: str = 'smic'):
     path = tmp_path / 'apex.csv'
     path.write_text(text, encoding='utf-8')
-    return apex.read_table(path, database)
+    return apex.read_table(path, releases.of(database))
 
 
 def test_the_sheet_s_apex():
@@ -158,7 +159,7 @@ def test_a_faulty_table_is_refused_by_row_and_column(tmp_path, text, message):
 
 def test_a_table_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(InputError, match=r'cannot read the sheet .*none\.csv'):
-        apex.read_table(tmp_path / 'none.csv', 'smic')
+        apex.read_table(tmp_path / 'none.csv', releases.of('smic'))
 
 
 @settings(derandomize=True, max_examples=60)
@@ -178,7 +179,7 @@ def test_any_table_is_read_or_refused_by_name(tmp_path_factory, rows, noise):
     wild = '\n'.join(','.join(row) for row in rows)
     path.write_bytes((HEADER + wild).encode('utf-8', 'surrogatepass') + noise)
     try:
-        told = [row.place for row in apex.read_table(path, 'smic').values()]
+        told = [row.place for row in apex.read_table(path, releases.of('smic')).values()]
     except InputError as error:
         told = [str(error)]
     assert told
@@ -257,7 +258,7 @@ def test_a_table_is_read_as_a_sheet_is(tmp_path, database, subject, clip, key, k
         lines = [';'.join(map(str, line)) for line in (header, row)]
         text = '\n'.join(lines)
         path.write_text(text if kind == 'semicolons' else text.replace(';', ','))
-    table = apex.read_table(path, database)
+    table = apex.read_table(path, releases.of(database))
     assert list(table) == [key]
     found = table[key]
     assert (found.onset, found.apex, found.offset) == (17581039, 17581048, 17581055)
@@ -268,15 +269,15 @@ def test_a_workbook_with_two_tables_or_none_is_refused(tmp_path):
     for others, number in ((rows, 2), ([['x']], 1)):
         path = tiny_release.xlsx(tmp_path / 'apex.xlsx', rows, other=others)
         if number == 1:
-            assert len(apex.read_table(path, 'smic')) == 1
+            assert len(apex.read_table(path, releases.of('smic'))) == 1
             continue
         with pytest.raises(InputError, match='has 2 worksheets with the columns subject,clip,onset,apex'):
-            apex.read_table(path, 'smic')
+            apex.read_table(path, releases.of('smic'))
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason='needs the apex table of SMIC-HS')
 def test_the_public_table_of_smic_hs_is_read():
-    table = apex.read_table(SHARED, 'smic')
+    table = apex.read_table(SHARED, releases.of('smic'))
     assert len(table) == 164
     row = table['s01', 's01_ne_01']
     assert (row.onset, row.apex, row.offset) == (559740, 559753, 559775)

@@ -21,10 +21,13 @@ def clip_of(erratum, **changed) -> Clip:
     return Clip(database=database, subject=subject, clip=clip, **frames)
 
 
-@pytest.mark.parametrize('erratum', errata.ERRATA, ids=lambda each: each.key[2])
+ERRATA = [erratum for database in releases.FILES for erratum in releases.of(database).errata]
+
+
+@pytest.mark.parametrize('erratum', ERRATA, ids=lambda each: each.key[2])
 def test_an_erratum_mends_what_it_says_and_nothing_else(erratum):
     clip = clip_of(erratum)
-    mended, applied = errata.corrected(clip)
+    mended, applied = errata.corrected(clip, ERRATA)
     assert applied is erratum
     assert mended == dataclasses.replace(clip, **erratum.taken) != clip
     assert erratum.why
@@ -32,11 +35,17 @@ def test_an_erratum_mends_what_it_says_and_nothing_else(erratum):
     assert json.loads(json.dumps(erratum.as_json()))['key'] == list(erratum.key)
     for frame, number in erratum.says.items():  # a copy that was corrected already
         other = clip_of(erratum, **{frame: number + 1})
-        assert errata.corrected(other) == (other, None)
+        assert errata.corrected(other, ERRATA) == (other, None)
+
+
+def test_an_erratum_is_in_the_record_of_its_database():
+    assert len(ERRATA) == 7
+    for database in releases.FILES:
+        assert all(each.key[0] == database for each in releases.of(database).errata)
 
 
 def test_what_is_taken_is_possible():
-    for erratum in errata.ERRATA:
+    for erratum in ERRATA:
         frames = dict(erratum.says) | dict(erratum.taken)
         order = [frames[frame] for frame in ('onset', 'apex', 'offset') if frame in frames]
         assert order == sorted(order)

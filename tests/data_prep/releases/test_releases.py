@@ -11,7 +11,7 @@ import tiny_release
 from tiny_release import casme2_row, frames, samm_row, xlsx
 
 from data_prep import releases
-from data_prep.releases import protocols
+from data_prep.releases import casme2, protocols
 from data_prep.releases.clip import NO_APEX
 from dualatme_jax import schema
 from dualatme_jax.errors import InputError
@@ -230,7 +230,7 @@ def test_hidden_rows_are_noted(tmp_path):
     ('emotion', 'version'), [('sadness', '2014'), ('Surprise ', '2019'), ('disgust', '')]
 )
 def test_the_version_of_casme2_s_sheet_is_named(tmp_path, emotion, version):
-    rows = [casme2_row(key[1], key[2], 1, 2, 3, emotion) for key in protocols.CASME2_DIFFERENT]
+    rows = [casme2_row(*key, 1, 2, 3, emotion) for key in casme2.DIFFERENT]
     survey = releases.survey('casme2', write_casme2(tmp_path, *rows))
     assert survey.version == version
     named = f'version {version}' if version else 'no known version'
@@ -240,10 +240,7 @@ def test_the_version_of_casme2_s_sheet_is_named(tmp_path, emotion, version):
 
 def test_a_sheet_of_both_versions_is_of_neither(tmp_path):
     words = ['sadness', 'surprise', 'sadness']
-    rows = [
-        casme2_row(key[1], key[2], 1, 2, 3, word)
-        for key, word in zip(protocols.CASME2_DIFFERENT, words, strict=True)
-    ]
+    rows = [casme2_row(*key, 1, 2, 3, word) for key, word in zip(casme2.DIFFERENT, words, strict=True)]
     assert releases.survey('casme2', write_casme2(tmp_path, *rows)).version == ''
 
 
@@ -360,7 +357,7 @@ def test_smic_without_clips_tells_what_was_expected(tmp_path):
         releases.survey('smic', tmp_path)
 
 
-@pytest.mark.parametrize('name', releases.READERS)
+@pytest.mark.parametrize('name', releases.FILES)
 def test_a_source_that_is_not_there_is_an_error(tmp_path, name):
     options = {'split_by_clip': True} if name == 'deception' else {}
     with pytest.raises(InputError, match='not a folder'):
@@ -370,7 +367,7 @@ def test_a_source_that_is_not_there_is_an_error(tmp_path, name):
 
 
 def test_every_database_has_a_reader():
-    assert tuple(sorted(releases.READERS)) == tuple(sorted(schema.DATABASES))
+    assert tuple(sorted(releases.FILES)) == tuple(sorted(schema.DATABASES))
 
 
 def test_options_of_other_releases_are_refused(tmp_path):
@@ -407,7 +404,7 @@ def test_names_are_those_of_the_challenge(tmp_path):
         short = clip.replace('s0', 's', 1)
         frames(tmp_path / 'smic' / 'HS' / who.replace('s0', 's') / 'micro' / label / short, [1, 3])
     found = {
-        (*clip.key, protocols.label_of(clip, protocols.find('3class', clip.database))[0])
+        (*clip.key, protocols.label_of(clip, releases.of(clip.database).protocol('3class'))[0])
         for database in schema.COMPOSITE
         for clip in releases.survey(database, tmp_path / database).clips
     }
