@@ -67,7 +67,7 @@ def measure(*, still: bool) -> pd.DataFrame:
         for name, (algorithm, settings) in SOLVERS.items():
             solver = optical_flow.solver(algorithm, **settings)
             begun = time.process_time()
-            found = optical_flow.optical_flow(solver, onset, apex)
+            found = optical_flow.compute(solver, onset, apex)
             seconds = time.process_time() - begun
             row = {
                 'frames': 'still' if still else 'as filmed',

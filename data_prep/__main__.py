@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 
+from data_prep import releases
 from dualatme_jax.errors import InputError, of_system, printable
 
 # Everything else is imported by the command that needs it: `--help` answers at once.
@@ -20,11 +21,8 @@ Turns a release of micro-expression clips into a dataset for dualatme_jax.
 
 LEAST = 10  # seconds before the first line of progress where there is no terminal
 
-RAW = ('casme2', 'smic', 'samm', 'casme_sq', 'casme3', 'mmew', '4dme', 'meview', 'deception', 'megc2019_cd')
-
 _RELEASE_HELP = """\
-casme2, smic (HS), samm, casme_sq (CAS(ME)^2), casme3, mmew, 4dme, meview, deception (the real-life trial):
-the database as it is released; megc2019_cd: the composite of the first three; flow_images: the public 28x28
+: the database as it is released; megc2019_cd: the composite of the first three; flow_images: the public 28x28
 flow images of that composite; images: flow images or faces of your own, by --table"""
 SYNTHESIZED = ('casme2', 'smic', 'samm', 'casme3', 'deception', 'megc2019_cd')
 _SYNTHETIC_HELP = '; synthetic: the embedded synthetic release, needs no source'
@@ -35,7 +33,8 @@ def main(arguments: list[str] | None = None) -> int:
 
     0 well, 1 a check found problems, 2 bad input, 130 interrupted.
     """
-    options = _parser().parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    options = _parser(of_views=arguments[:1] == ['build']).parse_args(arguments)
     try:
         _check_release(options)
         status = options.run(options)
@@ -75,7 +74,8 @@ def _say(text: str) -> None:
     print(printable(text))
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(*, of_views: bool = True) -> argparse.ArgumentParser:
+    """The command line; the options of the views cost an import of what they compute with."""
     parser = argparse.ArgumentParser(
         prog='python -m data_prep',
         description=_DESCRIPTION,
@@ -84,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar='COMMAND')
     check = commands.add_parser('check', help='check a release', description='Checks a release.')
     check.set_defaults(run=_check, parser=check)
-    _add_release(check, (*RAW, 'flow_images', 'images'))
+    _add_release(check)
     check.add_argument(
         '--json', metavar='FILE', help='write everything that was found as JSON too; - for stdout'
     )
@@ -93,7 +93,7 @@ def _parser() -> argparse.ArgumentParser:
         'build', help='write a dataset', description='Writes a release as a TFDS dataset.'
     )
     build.set_defaults(run=_build, parser=build)
-    _add_release(build, (*RAW, 'flow_images', 'images', 'synthetic'))
+    _add_release(build, 'synthetic')
     build.add_argument('--out', required=True, metavar='DIR', help='the folder that becomes the dataset')
     build.add_argument('--overwrite', action='store_true', help='replace the dataset that --out holds')
     build.add_argument(
@@ -102,8 +102,9 @@ def _parser() -> argparse.ArgumentParser:
         default='stop',
         help='skip: build without the clips that have a problem, and list them at the end (default: stop)',
     )
-    _add_views(build)
     _add_work(build)
+    if of_views:
+        _add_views(build)
     synthesize = commands.add_parser(
         'synthesize',
         help='make a synthetic release',
@@ -122,14 +123,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_name(parser: argparse.ArgumentParser, releases: tuple[str, ...], described: str) -> None:
-    parser.set_defaults(releases=releases)
+def _add_name(parser: argparse.ArgumentParser, names: tuple[str, ...], described: str) -> None:
+    parser.set_defaults(releases=names)
     parser.add_argument('--release', required=True, type=str.lower, metavar='NAME', help=described)
 
 
-def _add_release(parser: argparse.ArgumentParser, releases: tuple[str, ...]) -> None:
-    described = _RELEASE_HELP + (_SYNTHETIC_HELP if 'synthetic' in releases else '')
-    _add_name(parser, releases, described)
+def _add_release(parser: argparse.ArgumentParser, *more: str) -> None:
+    described = ', '.join(releases.FILES) + _RELEASE_HELP + (_SYNTHETIC_HELP if more else '')
+    _add_name(parser, (*releases.FILES, 'megc2019_cd', 'flow_images', 'images', *more), described)
     parser.add_argument(
         '--source',
         action='append',
@@ -214,8 +215,8 @@ def _add_work(parser: argparse.ArgumentParser) -> None:
         nargs='+',
         default=['flow'],
         metavar='VIEW',
-        help='flow (onset to apex), apex (both faces), clip (30 frames); several: one dataset each, below '
-        '--out (default: flow)',
+        help='flow (onset to apex), apex (both faces), frames (30 of each clip); several: one dataset each, '
+        'below --out (default: flow)',
     )
     group.add_argument(
         '--size',
@@ -264,67 +265,30 @@ def _add_workers(parser) -> None:
 
 
 def _add_views(parser: argparse.ArgumentParser) -> None:
+    from data_prep import views
+
     group = parser.add_argument_group('what is written')
-    group.add_argument('--flow', choices=('tvl1', 'dis', 'farneback'), help='the algorithm (default: tvl1)')
-    group.add_argument(
-        '--flow-setting', action='append', default=[], metavar='NAME=NUMBER', help="in OpenCV's names"
-    )
-    group.add_argument(
-        '--puzzled',
-        default='computed',
-        choices=('computed', 'cut'),
-        help='the flow of the puzzled face: computed on puzzled frames, or cut from that of the entire face '
-        '(default: computed)',
-    )
     group.add_argument(
         '--face-size', type=int, default=224, metavar='N', help='pixels of the aligned face (default: 224)'
     )
-    group.add_argument(
-        '--encoding',
-        default='minmax_uint8',
-        choices=('minmax_uint8', 'raw'),
-        help='minmax_uint8: PNG, each channel scaled by clip, which training reads; raw: float pixels '
-        '(default: minmax_uint8)',
-    )
-    group.add_argument(
-        '--strain',
-        default='symmetric',
-        choices=('symmetric', 'quarter', 'swapped'),
-        help='symmetric is right; the others are found in older work (default: symmetric)',
-    )
-    group.add_argument(
-        '--strain-smoothing',
-        type=float,
-        metavar='PIXELS',
-        help='of the face, before the strain is taken; 0 for none (default: 4 at a --face-size of 224)',
-    )
-    group.add_argument(
-        '--clip-crop',
-        default='regions',
-        choices=('regions', 'action_units'),
-        help="second crop of the view clip: --regions, or by the clip's annotated action units, which a clip "
-        'that is to be recognised does not have (default: regions)',
-    )
+    for name in views.FILES:
+        views.of(name).add_options(parser.add_argument_group(f'--view {name}'))
     group.add_argument('--seed', type=int, help='of synthetic: another seed, other faces (default: 0)')
 
 
-# The options of a release that is not one of RAW, besides those of every command.
+# The options of a release that is no database, besides those of every command.
 _OWN = {
     'flow_images': {'source', 'list', 'regions', 'template'},
     'images': {'source', 'table', 'regions', 'template', 'size', 'view', 'on_error'},
     'synthetic': {'regions', 'flow', 'seed'},
-}
-# The options that only some views heed.
-_OF_VIEWS = {
-    ('flow',): {'flow', 'flow_setting', 'puzzled', 'size', 'encoding', 'strain', 'strain_smoothing'},
-    ('flow', 'apex'): {'face_size'},
-    ('clip',): {'clip_crop'},
 }
 _COMMON = {'run', 'parser', 'release', 'out', 'overwrite', 'json'}
 
 
 def _refuse_options(options: argparse.Namespace) -> None:
     """Raises InputError for an option that the release would not heed."""
+    from data_prep import views
+
     given = {
         name
         for name, value in vars(options).items()
@@ -336,14 +300,13 @@ def _refuse_options(options: argparse.Namespace) -> None:
             surplus |= given & {'regions', 'template'}  # of what is cut from a flow
     else:
         surplus = given & {'seed', 'table'}
-        for views, names in _OF_VIEWS.items():
-            if not set(views) & set(options.view):
-                surplus |= given & names
+        asked = set().union(*map(views.heeded, options.view))
+        surplus |= (given & set().union(*map(views.heeded, views.FILES))) - asked
     surplus = sorted(surplus)
     if surplus:
         names = ', '.join('--' + name.replace('_', '-') for name in surplus)
-        views = '' if own else f' with --view {" ".join(options.view)}'
-        raise InputError(f'{names}: not an option of --release {options.release}{views}')
+        with_views = '' if own else f' with --view {" ".join(options.view)}'
+        raise InputError(f'{names}: not an option of --release {options.release}{with_views}')
 
 
 def _build(options: argparse.Namespace) -> int:
@@ -484,7 +447,7 @@ def _look_at_faces(options: argparse.Namespace, plan):
         return [], []
     try:
         cache = Cache(expanded(options.cache, '--cache') if options.cache else None)
-        work = assemble.make_work(options, plan, assemble.looks(options), cache)
+        work = assemble.make_work(options, plan, [assemble.make_dry_run(options)], cache)
     except InputError as error:
         return [Problem(row='', text=f'the faces were not looked at: {error}')], []
     results = pipeline.run(work, plan.sound, assemble.workers(options))

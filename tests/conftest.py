@@ -94,14 +94,14 @@ def write_clips(folder: pathlib.Path, clips_of_subjects, *, labels, databases) -
                 )
             )
     writer.write(
-        writer.Release(
+        writer.Contents(
             name=folder.name,
             description='Random flows.',
             citation='None.',
             licence='None.',
             labels=labels,
             recipe={'release': folder.name},
-            views={'flow': writer.View(features=flow_view.features(), recipe={})},
+            views={'flow': writer.ViewFormat(features=flow_view.features(), recipe={})},
             examples=iter(examples),
             size=len(examples),
         ),

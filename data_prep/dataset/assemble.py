@@ -8,21 +8,19 @@ from typing import Any
 
 import cv2
 
-from data_prep import releases
+from data_prep import releases, views
 from data_prep.dataset import check_report, pipeline, plan, processes
 from data_prep.dataset.example import Example
 from data_prep.dataset.plan import Plan
 from data_prep.face import apex, landmarks, regions
 from data_prep.face.aligned_clip import ApexRule
+from data_prep.face.alignment import LARGEST_FACE
 from data_prep.files import folders, images
 from data_prep.files.cache import Cache
 from data_prep.releases.clip import Clip, Problem, Survey
 from data_prep.releases.protocols import Protocol
-from data_prep.views import VIEWS, optical_flow
-from data_prep.views.apex import ApexView
-from data_prep.views.dry_run import Look
-from data_prep.views.flow import FlowView
-from data_prep.views.frames import ClipView
+from data_prep.views import View
+from data_prep.views.dry_run import DryRun
 from dualatme_jax import schema
 from dualatme_jax.data.names import known_first
 from dualatme_jax.errors import InputError
@@ -30,7 +28,6 @@ from dualatme_jax.files import expanded, open_regular
 
 MEGC2019_CD = 'megc2019_cd'
 LEAST_PADDED = 0.01  # of the aligned face: less is not worth a word
-LARGEST_FACE = 1024  # pixels; no release has larger ones
 SKIP_HINT = 'To build without such clips: --on-error skip'
 
 
@@ -208,7 +205,7 @@ def images_plan(found) -> Plan:
 
 
 def make_work(
-    options: argparse.Namespace, found: Plan, views: Sequence[pipeline.View], cache: Cache
+    options: argparse.Namespace, found: Plan, views: Sequence[View | DryRun], cache: Cache
 ) -> pipeline.Work:
     """What is done with each clip; raises InputError where a source of landmarks cannot be had."""
     overlays = expanded(options.overlays, '--overlays') if options.overlays else None
@@ -222,36 +219,17 @@ def make_work(
     )
 
 
-def looks(options: argparse.Namespace) -> list[pipeline.View]:
+def make_dry_run(options: argparse.Namespace) -> DryRun:
     """What a check of the views that were asked for decodes."""
-    _check_views(options)
-    return [Look(span='clip' in options.view)]
+    return DryRun(span=any(views.of(name).span for name in options.view))
 
 
-def make_views(options: argparse.Namespace) -> list[pipeline.View]:
+def make_views(options: argparse.Namespace) -> list[View]:
     """The views that were asked for."""
-    _check_views(options)
-    algorithm = options.flow or 'tvl1'
-    size = options.face_size
-    if not regions.GRID <= size <= LARGEST_FACE:
-        raise InputError(f'--face-size {size}: expected {regions.GRID} to {LARGEST_FACE} pixels')
-    smoothing = options.strain_smoothing
-    made = {
-        'flow': lambda: FlowView(
-            pair=options.regions,
-            puzzled=options.puzzled,
-            algorithm=algorithm,
-            settings=optical_flow.SETTINGS.get(algorithm, {}) | _settings(options.flow_setting),
-            face_size=size,
-            size=schema.FLOW_SIZE if options.size is None else options.size,
-            encoding=options.encoding,
-            strain=options.strain,
-            smoothing=optical_flow.SMOOTHING * size if smoothing is None else smoothing,
-        ),
-        'apex': lambda: ApexView(face_size=size),
-        'clip': lambda: ClipView(crop=options.clip_crop, pair=options.regions),
-    }
-    return [made[name]() for name in dict.fromkeys(options.view)]
+    asked = [views.of(name) for name in dict.fromkeys(options.view)]
+    if not regions.GRID <= options.face_size <= LARGEST_FACE:
+        raise InputError(f'--face-size {options.face_size}: expected {regions.GRID} to {LARGEST_FACE} pixels')
+    return [view.of(options) for view in asked]
 
 
 def release(
@@ -275,14 +253,17 @@ def release(
     padded: dict[str, float] = {}
     names = databases_of(options.release)
     titles = ', '.join(map(schema.title, names))
-    return writer.Release(
+    return writer.Contents(
         name=f'db_{options.release}' if options.release[0].isdigit() else options.release,  # TFDS's rule
         description=f'Micro-expression clips of {titles}, made from the release by data_prep.',
         citation=releases.citation(names),
         licence=releases.licence(names),
         labels=found.labels,
         recipe=_recipe(options, found, work) | {'skipped': skipped, 'padded': padded},
-        views={view.name: writer.View(features=view.features(), recipe=view.recipe()) for view in work.views},
+        views={
+            view.name: writer.ViewFormat(features=view.features(), recipe=view.recipe())
+            for view in work.views
+        },
         examples=_examples(results, skipped, padded, skip=options.on_error == 'skip'),
         size=len(found.sound),
     )
@@ -394,12 +375,6 @@ def _landmark_sources(
     return sources
 
 
-def _check_views(options: argparse.Namespace) -> None:
-    unknown = [name for name in options.view if name not in VIEWS]
-    if unknown:
-        raise InputError(f'unknown --view {unknown[0]!r}: expected one of {", ".join(VIEWS)}')
-
-
 def _sources(given: Sequence[str], names: tuple[str, ...]) -> dict[str, pathlib.Path]:
     if not given:
         raise InputError('--source is missing: the folder that holds the release')
@@ -462,17 +437,6 @@ def _columns(given: Sequence[str], names: tuple[str, ...]) -> dict[str, dict[str
                 raise InputError(f'--column is given twice for {field} of {name}')
             found[name][field] = header
     return found
-
-
-def _settings(given: Sequence[str]) -> dict[str, float]:
-    settings = {}
-    for each in given:
-        name, _, value = each.partition('=')
-        try:
-            settings[name] = float(value)
-        except ValueError as error:
-            raise InputError(f'--flow-setting {each!r}: expected NAME=NUMBER, such as Lambda=0.15') from error
-    return settings
 
 
 def workers(options: argparse.Namespace) -> int:

@@ -10,17 +10,13 @@ import cv2
 from data_prep.dataset import processes
 from data_prep.dataset.example import Example
 from data_prep.face import landmarks, overlay, regions
-from data_prep.face.aligned_clip import ApexRule, Prepared
+from data_prep.face.aligned_clip import AlignedClip, ApexRule
 from data_prep.files import images
 from data_prep.files.cache import Cache
 from data_prep.releases.clip import Clip, Problem
-from data_prep.views.apex import ApexView
-from data_prep.views.dry_run import Look
-from data_prep.views.flow import FlowView
-from data_prep.views.frames import ClipView
+from data_prep.views import View
+from data_prep.views.dry_run import DryRun
 from dualatme_jax.errors import InputError
-
-View = FlowView | ApexView | ClipView | Look
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -38,7 +34,7 @@ class Work:
 
     sources: Mapping[str, landmarks.Source]
     rules: Mapping[str, ApexRule]
-    views: Sequence[View]
+    views: Sequence[View | DryRun]
     cache: Cache
     overlays: pathlib.Path | None = None
     pair: str = 'EM'
@@ -51,14 +47,14 @@ class Work:
         """
         try:
             source, rule = self.sources[clip.database], self.rules[clip.database]
-            prepared = Prepared(clip, source, rule, self.cache, self.pair)
-            padded = prepared.alignment(regions.GRID).outside()
-            made = {view.name: view.make(prepared, self.cache) for view in self.views}
+            aligned = AlignedClip(clip, source, rule, self.cache, self.pair)
+            padded = aligned.alignment(regions.GRID).outside()
+            made = {view.name: view.make(aligned, self.cache) for view in self.views}
             if self.overlays:
-                self._draw(prepared)
+                self._draw(aligned)
         except (InputError, cv2.error) as error:
             return Problem.of(clip, error)
-        settled = prepared.clip
+        settled = aligned.clip
         return Example(
             views=made,
             label=label,
@@ -68,17 +64,17 @@ class Work:
             onset=settled.onset,
             apex=settled.apex,
             offset=clip.offset,  # not that of the frames at hand, where the release tells none
-            apex_choice=prepared.apex_choice,
+            apex_choice=aligned.apex_choice,
             action_units=settled.action_units,
             emotion=settled.emotion,
             padded=padded,
         )
 
-    def _draw(self, prepared: Prepared) -> None:
-        name = '_'.join(prepared.clip.key).replace(os.sep, '_')
+    def _draw(self, aligned: AlignedClip) -> None:
+        name = '_'.join(aligned.clip.key).replace(os.sep, '_')
         self.overlays.mkdir(parents=True, exist_ok=True)
         (self.overlays / f'{name}.png').write_bytes(
-            images.encode_png(images.rgb(overlay.of(prepared, self.pair)))
+            images.encode_png(images.rgb(overlay.of(aligned, self.pair)))
         )
 
 

@@ -32,8 +32,8 @@ _FILES = (_INFO, 'features.json', 'metadata.json', 'LICENSE', CHECKSUMS, '*.labe
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class View:
-    """One dataset of a release: what it shows of each clip.
+class ViewFormat:
+    """How one view of a build is stored: as one dataset.
 
     Attributes:
       features: key -> TFDS feature; the values are in `Example.views`.
@@ -45,8 +45,8 @@ class View:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Release:
-    """All that a build writes: what every release ends in.
+class Contents:
+    """All that a build writes.
 
     Attributes:
       name: the dataset's name, lower case with underscores.
@@ -67,12 +67,12 @@ class Release:
     licence: str
     labels: tuple[str, ...] = schema.LABELS
     recipe: dict
-    views: Mapping[str, View]
+    views: Mapping[str, ViewFormat]
     examples: Iterable[Example]
     size: int
 
 
-def write(release: Release, out: str | os.PathLike, *, overwrite: bool = False) -> None:
+def write(release: Contents, out: str | os.PathLike, *, overwrite: bool = False) -> None:
     """Writes the release to the folder `out`: whole, or nothing there changes.
 
     With one view `out` itself is a TFDS dataset, with several each is one in the folder of its name.
@@ -97,7 +97,7 @@ def write(release: Release, out: str | os.PathLike, *, overwrite: bool = False) 
         raise InputError(f'cannot write the dataset {out}: {error}. Choose another --out') from error
 
 
-def _write(release: Release, folder: pathlib.Path) -> None:
+def _write(release: Contents, folder: pathlib.Path) -> None:
     writers = {
         name: _Writer(release, name, folder / name if len(release.views) > 1 else folder)
         for name in release.views
@@ -117,7 +117,7 @@ def _write(release: Release, folder: pathlib.Path) -> None:
 class _Writer:
     """Writes one view, clip by clip: none is kept in memory."""
 
-    def __init__(self, release: Release, view: str, folder: pathlib.Path):
+    def __init__(self, release: Contents, view: str, folder: pathlib.Path):
         folder.mkdir(exist_ok=True)
         self._folder, self._release, self._view = folder, release, view
         self._features = _features(release.views[view].features, release.labels)

@@ -37,7 +37,7 @@ class ApexRule:
     table: Mapping[Any, Any] = dataclasses.field(default_factory=dict)
 
 
-class Prepared:
+class AlignedClip:
     """A clip with its face and apex. Frames are decoded when a view first asks for them.
 
     Args:

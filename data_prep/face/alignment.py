@@ -17,6 +17,8 @@ from dualatme_jax.errors import InputError
 SMALLEST_EYE_DISTANCE = 8.0  # pixels: below, a motion of the face is a small part of a pixel
 LARGEST_OUTSIDE = 0.5  # of a region's area
 
+LARGEST_FACE = 1024  # pixels of an aligned face; no release has larger ones
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Alignment:

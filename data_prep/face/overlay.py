@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from data_prep.face import regions
-from data_prep.face.aligned_clip import Prepared
+from data_prep.face.aligned_clip import AlignedClip
 
 SIZE = 448  # height and width of the face in the picture, in pixels
 
@@ -14,11 +14,11 @@ _COLOURS = {'E': (80, 220, 80), 'F': (230, 160, 60), 'N': (60, 200, 255), 'M': (
 _POINT = (255, 255, 255)
 
 
-def of(prepared: Prepared, pair: str = 'EM') -> np.ndarray:
+def of(aligned: AlignedClip, pair: str = 'EM') -> np.ndarray:
     """Returns the picture of a clip's onset, [`SIZE`, 2 `SIZE`, 3] uint8, blue first."""
-    face, _ = prepared.pair(SIZE)
-    points = prepared.alignment(SIZE).points(prepared.landmarks)
-    return draw(face, points, prepared.boxes(SIZE), pair)
+    face, _ = aligned.pair(SIZE)
+    points = aligned.alignment(SIZE).points(aligned.landmarks)
+    return draw(face, points, aligned.boxes(SIZE), pair)
 
 
 def draw(

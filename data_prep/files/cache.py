@@ -21,7 +21,7 @@ Arrays = Mapping[str, np.ndarray]
 VERSION = 2  # of all that is kept: raise it whenever what is computed from the same key changes
 
 _CHECKSUM = hashlib.sha256().digest_size
-_LARGEST = 2**28  # bytes of an entry; the largest flow has 8 MiB
+LARGEST_ENTRY = 2**28  # bytes of an entry; the largest flow has 8 MiB
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,7 +106,7 @@ def _write(path: pathlib.Path, arrays: Arrays) -> None:
 def _read(path: pathlib.Path, forms: Forms) -> Arrays | None:
     """Reads arrays; None if they are not there, damaged or of other forms: they are then made anew."""
     try:
-        data = read_bytes(path, limit=_LARGEST, what='cache entry')
+        data = read_bytes(path, limit=LARGEST_ENTRY, what='cache entry')
     except InputError:
         return None
     content, checksum = data[:-_CHECKSUM], data[-_CHECKSUM:]

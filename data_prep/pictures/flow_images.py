@@ -17,7 +17,7 @@ import numpy as np
 
 from data_prep.dataset.check_report import collapsed
 from data_prep.dataset.example import Example
-from data_prep.dataset.writer import Release, View
+from data_prep.dataset.writer import Contents, ViewFormat
 from data_prep.face import regions
 from data_prep.face.landmarks import template
 from data_prep.files.images import png_header
@@ -81,7 +81,7 @@ def read(
     *,
     pair: str = 'EM',
     by_database: bool = False,
-) -> Release:
+) -> Contents:
     """Reads a complete release.
 
     Args:
@@ -98,7 +98,7 @@ def read(
     if found.problems:
         listing = '\n'.join(collapsed(found.problems))
         raise InputError(f'{len(found.problems)} problems in {source} with {found.list_path}:\n{listing}')
-    return Release(
+    return Contents(
         name='flow_images',
         description=(
             'Optical flow from onset to apex of the clips of MEGC2019-CD (CASME II, SMIC-HS, SAMM), from the '
@@ -116,7 +116,7 @@ def read(
             'exclusions': [],
         },
         views={
-            'flow': View(
+            'flow': ViewFormat(
                 features=flow_view.features(),
                 recipe={
                     'regions': regions.recipe(pair),

@@ -17,7 +17,7 @@ import numpy as np
 from data_prep import releases
 from data_prep.dataset.check_report import collapsed
 from data_prep.dataset.example import Example
-from data_prep.dataset.writer import Release, View
+from data_prep.dataset.writer import Contents, ViewFormat
 from data_prep.face import regions
 from data_prep.face.landmarks import template
 from data_prep.files import cells, images, sheet
@@ -123,7 +123,7 @@ def survey(
 
 def read(
     found: Survey, *, pair: str = 'EM', by_database: bool = False, skipped: Sequence[str] = ()
-) -> Release:
+) -> Contents:
     """Makes a release of the rows without a problem.
 
     Args:
@@ -147,7 +147,7 @@ def read(
             f'{regions.GRID} or more, or --regions full'
         )
     known = tuple(name for name in releases.FILES if any(row.clip.database == name for row in found.rows))
-    return Release(
+    return Contents(
         name='images',
         description=f'Images of the table {found.table.name}.',
         citation=releases.citation(known),
@@ -168,9 +168,9 @@ def read(
     )
 
 
-def _flow_view(found: Survey, pair: str, by_database: bool) -> View:
+def _flow_view(found: Survey, pair: str, by_database: bool) -> ViewFormat:
     present = names.known_first([row.clip.database for row in found.rows])
-    return View(
+    return ViewFormat(
         features=flow_view.features(found.shape),
         recipe={
             'regions': regions.recipe(pair),
@@ -185,7 +185,7 @@ def _flow_view(found: Survey, pair: str, by_database: bool) -> View:
     )
 
 
-def _face_view(found: Survey) -> View:
+def _face_view(found: Survey) -> ViewFormat:
     import tensorflow_datasets as tfds
 
     def feature(frame: str, depth: int):
@@ -197,7 +197,9 @@ def _face_view(found: Survey) -> View:
     features = {schema.APEX_FACE: feature('apex', 3), schema.APEX_FACE_GREY: feature('apex', 1)}
     if len(found.rows[0].paths) > 1:
         features |= {schema.ONSET_FACE: feature('onset', 3), schema.ONSET_FACE_GREY: feature('onset', 1)}
-    return View(features=features, recipe={'faces': {'size': list(found.shape), 'colours': 'RGB and grey'}})
+    return ViewFormat(
+        features=features, recipe={'faces': {'size': list(found.shape), 'colours': 'RGB and grey'}}
+    )
 
 
 def _examples(found: Survey, pair: str, by_database: bool) -> Iterator[Example]:

@@ -60,7 +60,7 @@ def survey(
     clips = annotations.clips(table, DATABASE, findings, subject=SUBJECT, example='1 or sub01')
     sources = find_frames.by_trail(clips, tree, lambda clip: [(clip.subject, clip.clip)])
     sources, form = find_frames.choose_form(sources, find_frames.form, frames)
-    clips = find_frames.attach(clips, sources, tree, findings, example='sub01/EP02_01f')
+    clips = find_frames.add_frames(clips, sources, tree, findings, example='sub01/EP02_01f')
     others = (folder for folder in tree.folders if folder.image and find_frames.form(folder) == form)
     find_frames.note_others(sources, others, tree, findings)
     version = _version(clips)

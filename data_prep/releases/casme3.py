@@ -131,7 +131,7 @@ def survey(
         clip=_name,
     )
     sources = find_frames.by_trail(clips, tree, {'a': _trails_a, 'c': _trails_c}[part])
-    clips = find_frames.attach(clips, sources, tree, findings, example=_EXAMPLE[part])
+    clips = find_frames.add_frames(clips, sources, tree, findings, example=_EXAMPLE[part])
     variant = f'part {part.upper()}: {table.variant}'
     return findings.survey(DATABASE, tree, variant, clips, aligned=False, version=f'part {part.upper()}')
 

@@ -79,7 +79,7 @@ def survey(source: pathlib.Path, *, sheet: pathlib.Path | None = None, frames: s
         key: [folder for folder in found if folder.name == folders.fold(key[2])] or found
         for key, found in sources.items()
     }
-    clips = find_frames.attach(clips, sources, tree, findings, example='selectedpic/s15/anger1_1')
+    clips = find_frames.add_frames(clips, sources, tree, findings, example='selectedpic/s15/anger1_1')
     return findings.survey(DATABASE, tree, table.variant, clips, aligned=form == 'cropped')
 
 

@@ -73,7 +73,7 @@ def survey(
             findings.problem(
                 clip.row, f'{speakers} does not tell who speaks: add the row {name},SPEAKER', clip
             )
-    clips = find_frames.attach(list(clips.values()), sources, tree, findings, example=EXAMPLE, whole=True)
+    clips = find_frames.add_frames(list(clips.values()), sources, tree, findings, example=EXAMPLE, whole=True)
     variant = _check_classes(tree, sheet, clips, findings)
     return findings.survey(DATABASE, tree, variant, clips, aligned=False)
 

@@ -68,7 +68,7 @@ def form(folder: Folder) -> str:
     return 'cropped' if telling and 'crop' in telling[-1] else 'raw'
 
 
-def attach(
+def add_frames(
     clips: Sequence[Clip],
     sources: Sources,
     tree: Tree,

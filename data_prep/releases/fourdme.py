@@ -65,7 +65,7 @@ def survey(
         clip=lambda name, onset: name.strip("'"),
     )
     sources = find_frames.by_trail(clips, tree, lambda clip: [(clip.subject, clip.clip), (clip.clip,)])
-    clips = find_frames.attach(clips, sources, tree, findings, example='gray_micro/S13/S13_1st_001_01_1')
+    clips = find_frames.add_frames(clips, sources, tree, findings, example='gray_micro/S13/S13_1st_001_01_1')
     find_frames.note_others(sources, (folder for folder in tree.folders if folder.image), tree, findings)
     return findings.survey(DATABASE, tree, table.variant, clips, aligned=False)
 

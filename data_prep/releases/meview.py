@@ -51,7 +51,7 @@ def survey(
     findings = annotations.Findings()
     clips = annotations.clips(table, DATABASE, findings, subject=lambda text: text, example='1', clip=_name)
     sources = {clip.key: _sources(tree, folders.fold(_video(clip.clip))) for clip in clips}
-    clips = find_frames.attach(clips, sources, tree, findings, example='01.mp4 or 01/0001.jpg')
+    clips = find_frames.add_frames(clips, sources, tree, findings, example='01.mp4 or 01/0001.jpg')
     find_frames.note_others(sources, tree.videos, tree, findings)
     return findings.survey(DATABASE, tree, table.variant, clips, aligned=False)
 

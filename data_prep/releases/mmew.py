@@ -64,7 +64,7 @@ def survey(
         return _without_sheet(tree, findings)
     clips = annotations.clips(table, DATABASE, findings, subject=SUBJECT, example='13 or S13')
     sources = find_frames.by_trail(clips, tree, lambda clip: [(clip.emotion, clip.clip), (clip.clip,)])
-    clips = find_frames.attach(clips, sources, tree, findings, example=EXAMPLE)
+    clips = find_frames.add_frames(clips, sources, tree, findings, example=EXAMPLE)
     others = (folder for folder in tree.folders if folder.image and _CLIP.fullmatch(folder.name))
     find_frames.note_others(sources, others, tree, findings)
     return findings.survey(DATABASE, tree, table.variant, clips, aligned=False)
@@ -91,7 +91,7 @@ def _without_sheet(tree: Tree, findings: Findings) -> Survey:
             + EXAMPLE
         )
     findings.note('', 'no sheet: onset and offset are the first and the last frame of a clip, apex unknown')
-    clips = find_frames.attach(list(clips.values()), sources, tree, findings, example=EXAMPLE, whole=True)
+    clips = find_frames.add_frames(list(clips.values()), sources, tree, findings, example=EXAMPLE, whole=True)
     return findings.survey(DATABASE, tree, 'none', clips, aligned=False)
 
 

@@ -74,7 +74,7 @@ def survey(
     sources = find_frames.by_trail(
         clips, tree, lambda clip: [(clip.subject.zfill(3), clip.clip), (clip.clip,)]
     )
-    clips = find_frames.attach(clips, sources, tree, findings, example='006/006_1_2')
+    clips = find_frames.add_frames(clips, sources, tree, findings, example='006/006_1_2')
     find_frames.note_others(sources, (folder for folder in tree.folders if folder.image), tree, findings)
     return findings.survey(DATABASE, tree, table.variant, clips, aligned=False)
 

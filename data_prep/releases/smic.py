@@ -69,7 +69,7 @@ def survey(source: pathlib.Path, *, frames: str | None = None) -> Survey:
         if clip.emotion != _CLASSES[name.split('_')[1]]:
             findings.problem(clip.row, f'{name} lies among the clips of class {clip.emotion}', clip)
         clips.append(clip)
-    clips = find_frames.attach(clips, sources, tree, findings, example=EXAMPLE, whole=True)
+    clips = find_frames.add_frames(clips, sources, tree, findings, example=EXAMPLE, whole=True)
     return findings.survey(DATABASE, tree, 'none', clips, aligned=form == 'cropped')
 
 

@@ -17,7 +17,7 @@ def illumination(light: Sequence[float], x: np.ndarray, y: np.ndarray) -> np.nda
     return 1 + gain + across * x + down * y
 
 
-def sensed(random: np.random.Generator, image: np.ndarray, noise: float) -> np.ndarray:
+def noisy(random: np.random.Generator, image: np.ndarray, noise: float) -> np.ndarray:
     """Returns the frame that a sensor makes of an image, uint8.
 
     Args:

@@ -21,8 +21,8 @@ Cells = Sequence[str | int | None]
 
 
 @dataclasses.dataclass(frozen=True)
-class Dirt:
-    """One thing that was made dirty, a row of `truth/dirty.csv`.
+class Corruption:
+    """One thing that was corrupted, a row of `truth/dirty.csv`.
 
     Attributes:
       kind: `fault` or `harmless`.
@@ -61,10 +61,10 @@ def choose(
     return {fault: alone[place] for fault, place in zip(faults, random.permutation(len(alone)), strict=False)}
 
 
-def soil_sheet(
+def corrupt_sheet(
     random: np.random.Generator, sheet: Sheet, rows: Sequence[Row], faults: Mapping[str, Row]
-) -> tuple[list[Cells], list[Dirt]]:
-    """Returns the sheet's rows from the first to the last, soiled, and what was done.
+) -> tuple[list[Cells], list[Corruption]]:
+    """Returns the sheet's rows from the first to the last, corrupted, and what was done.
 
     Args:
       random: decides.
@@ -73,51 +73,51 @@ def soil_sheet(
       faults: from `choose`; those that are no faults of sheets are left alone.
     """
     lines: list[Cells] = []
-    record: list[Dirt] = []
+    record: list[Corruption] = []
 
-    def add(cells: Cells, *dirt: Dirt) -> None:
+    def add(cells: Cells, *found: Corruption) -> None:
         lines.append(cells)
-        record.extend(dataclasses.replace(each, line=len(lines)) for each in dirt)
+        record.extend(dataclasses.replace(each, line=len(lines)) for each in found)
 
     habits = itertools.cycle(_HABITS)
     by_hand = sheet.file.endswith('.xlsx')  # nobody writes notes into a table of commas
     if by_hand:
-        add([f'{sheet.file}: coded by hand, do not edit'], Dirt(HARMLESS, 'title row above the header'))
+        add([f'{sheet.file}: coded by hand, do not edit'], Corruption(HARMLESS, 'title row above the header'))
     for cells in (*sheet.above, sheet.header):
         add(cells)
     for row, clean in zip(rows, sheet.cells, strict=True):
         named = {'subject': row.subject, 'clip': row.clip}
-        cells, dirt = list(clean), []
+        cells, found = list(clean), []
         for fault, change in _SHEET_FAULTS.items():
             if faults.get(fault) == row:
                 change(sheet, cells)
-                dirt.append(Dirt(FAULT, fault, **named))
+                found.append(Corruption(FAULT, fault, **named))
         if random.random() < 0.3:
             what, change = next(habits)
             before = list(cells)
             change(sheet, cells)
             if cells != before:
-                dirt.append(Dirt(HARMLESS, what, **named))
-        add(cells, *dirt)
+                found.append(Corruption(HARMLESS, what, **named))
+        add(cells, *found)
         if faults.get(DUPLICATE) == row:
-            add(cells, Dirt(FAULT, DUPLICATE, **named))
+            add(cells, Corruption(FAULT, DUPLICATE, **named))
         if random.random() < 0.04:
-            add([None], Dirt(HARMLESS, 'empty row'))
+            add([None], Corruption(HARMLESS, 'empty row'))
     if by_hand:
-        add([None], Dirt(HARMLESS, 'empty row'))
+        add([None], Corruption(HARMLESS, 'empty row'))
         note = 'Note: frames are counted from the start of the recording'
-        add([note], Dirt(HARMLESS, 'note below the table'))
+        add([note], Corruption(HARMLESS, 'note below the table'))
     return lines, record
 
 
-def soil_files(folder: pathlib.Path, layout: Layout, faults: Mapping[str, Row]) -> list[Dirt]:
+def corrupt_files(folder: pathlib.Path, layout: Layout, faults: Mapping[str, Row]) -> list[Corruption]:
     """Spoils files of the release in `folder`; returns what was done."""
     record = []
     for fault, row in faults.items():
         change = (_FOLDER_FAULTS | _SHEET_FOLDER_FAULTS | _VIDEO_FAULTS).get(fault)
         if change:
             change([folder / file for file in _files(layout, row)], row)
-            record.append(Dirt(FAULT, fault, subject=row.subject, clip=row.clip))
+            record.append(Corruption(FAULT, fault, subject=row.subject, clip=row.clip))
     return record
 
 

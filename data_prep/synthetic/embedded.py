@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from data_prep.dataset.example import Example
-from data_prep.dataset.writer import Release, View
+from data_prep.dataset.writer import Contents, ViewFormat
 from data_prep.face import regions
 from data_prep.synthetic import action_units, camera_noise, face
 from data_prep.views import flow as flow_view
@@ -34,7 +34,7 @@ CLIPS = ((5, 1, 0), (4, 2, 2), (4, 2, 1), (3, 2, 2))
 _FLOW_SETTINGS = {'tvl1': {'Epsilon': 0.05}}
 
 
-def render(seed: int = 0, *, pair: str = 'EM', algorithm: str = 'tvl1') -> Release:
+def render(seed: int = 0, *, pair: str = 'EM', algorithm: str = 'tvl1') -> Contents:
     """Returns the synthetic release; its clips are rendered as they are read.
 
     Args:
@@ -50,7 +50,7 @@ def render(seed: int = 0, *, pair: str = 'EM', algorithm: str = 'tvl1') -> Relea
     if seed < 0:
         raise InputError(f'--seed {seed} is negative: expected 0 or more')
     solver = optical_flow.solver(algorithm, **_FLOW_SETTINGS.get(algorithm, {}))
-    return Release(
+    return Contents(
         name='synthetic',
         description=(
             'Rendered grey faces moved by action units from onset to apex; flow by OpenCV. No real person, '
@@ -71,7 +71,7 @@ def render(seed: int = 0, *, pair: str = 'EM', algorithm: str = 'tvl1') -> Relea
             },
         },
         views={
-            'flow': View(
+            'flow': ViewFormat(
                 features=flow_view.features(),
                 recipe={
                     'regions': regions.recipe(pair),
@@ -97,11 +97,9 @@ def _examples(seed: int, pair: str, solver: cv2.DenseOpticalFlow) -> Iterator[Ex
                 yield Example(
                     views={
                         'flow': {
-                            schema.FLOW: optical_flow.flow_image(
-                                optical_flow.optical_flow(solver, onset, apex)
-                            ),
+                            schema.FLOW: optical_flow.flow_image(optical_flow.compute(solver, onset, apex)),
                             schema.FLOW_PUZZLED: optical_flow.flow_image(
-                                optical_flow.optical_flow(
+                                optical_flow.compute(
                                     solver, regions.puzzle(onset, pair), regions.puzzle(apex, pair)
                                 )
                             ),
@@ -138,11 +136,11 @@ def _frames(
         interpolation=cv2.INTER_CUBIC,
         borderMode=cv2.BORDER_REFLECT,
     )
-    onset = camera_noise.sensed(random, neutral, SENSOR_NOISE)
+    onset = camera_noise.noisy(random, neutral, SENSOR_NOISE)
     light = camera_noise.illumination(
         random.normal(0, 0.015, size=3), x / FRAME_SIZE - 0.5, y / FRAME_SIZE - 0.5
     )
-    return onset, camera_noise.sensed(random, warped * light, SENSOR_NOISE)
+    return onset, camera_noise.noisy(random, warped * light, SENSOR_NOISE)
 
 
 def _expression(random: np.random.Generator, units: Mapping[str, float]) -> np.ndarray:

@@ -116,7 +116,7 @@ class Film:
             image = self._composed(self._placed(number), field)
             light = self._light + self._light_drift * number / self._apex
             image *= camera_noise.illumination(light, across, down)[..., None].astype(np.float32)
-            frame = camera_noise.sensed(self._random, image, camera.noise)
+            frame = camera_noise.noisy(self._random, image, camera.noise)
             yield frame if camera.colour else frame[..., 0]
 
     def truth(self, step: int = 2) -> Truth:

@@ -27,7 +27,7 @@ from data_prep.releases.clip import Clip
 from data_prep.synthetic import action_units, corruptions, sheets
 from data_prep.synthetic.layout import Layout, Listed, Row
 from data_prep.synthetic.layouts import casme2, casme3, deception, samm, smic
-from data_prep.synthetic.render_clip import Job, shoot, stream
+from data_prep.synthetic.render_clip import Job, render, stream
 from dualatme_jax import schema, scratch
 from dualatme_jax.errors import InputError
 from dualatme_jax.files import expanded
@@ -98,7 +98,7 @@ def synthesize(
     Args:
       release: one of `RELEASES`.
       out: a folder that is new or empty; its parents are made.
-      seed: another seed gives other faces, other motions and other dirt; the rows stay.
+      seed: another seed gives other faces, other motions and other faults; the rows stay.
       subjects: only the first so many of each database; all by default.
       dirty: whether the sheets are made untidy and some clips faulty.
       frames_per_clip: frames from onset to offset; videos have their own number.
@@ -117,8 +117,8 @@ def synthesize(
     with scratch.new_folder(out) as folder:
         parts = _parts(release, folder, listed, seed, subjects, frames_per_clip)
         jobs = [part.job(row, seed) for part in parts for row in part.rows]
-        shot = processes.in_order(shoot, [(job,) for job in jobs], workers or processes.available())
-        landmarks = list(progress(shot, len(jobs)))
+        rendered = processes.in_order(render, [(job,) for job in jobs], workers or processes.available())
+        landmarks = list(progress(rendered, len(jobs)))
         _write_tables(folder, parts, landmarks, composite=release == COMPOSITE)
         for part in parts:
             _write_sheets(part, stream(seed, part.layout.database, 'dirt') if dirty else None)
@@ -210,11 +210,11 @@ def _write_sheets(part: _Part, random: np.random.Generator | None) -> None:
     if random:
         used = [row for row in part.rows if part.label(row)]
         faults = corruptions.choose(random, part.layout, part.rows, used)
-        record = corruptions.soil_files(part.folder, part.layout, faults)
+        record = corruptions.corrupt_files(part.folder, part.layout, faults)
         if tables:
-            lines[0], found = corruptions.soil_sheet(random, tables[0], part.rows, faults)
+            lines[0], found = corruptions.corrupt_sheet(random, tables[0], part.rows, faults)
             record = found + record
-        header = [field.name for field in dataclasses.fields(corruptions.Dirt)]
+        header = [field.name for field in dataclasses.fields(corruptions.Corruption)]
         sheets.write(part.truth / 'dirty.csv', [header, *map(dataclasses.astuple, record)])
     for table, rows in zip(tables, lines, strict=True):
         sheets.write(part.folder / table.file, rows)

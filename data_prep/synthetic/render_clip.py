@@ -56,7 +56,7 @@ def stream(*key: int | str) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64(int.from_bytes(digest, 'big')))
 
 
-def shoot(job: Job) -> np.ndarray:
+def render(job: Job) -> np.ndarray:
     """Writes the clip's frames and truth; returns the landmarks of its onset frame, [68, 2] in pixels.
 
     Raises:

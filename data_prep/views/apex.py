@@ -1,8 +1,9 @@
 """The view `apex`: the aligned faces of the onset and the apex frame, for systems that read pictures."""
 
+import argparse
 import dataclasses
 
-from data_prep.face.aligned_clip import Prepared
+from data_prep.face.aligned_clip import AlignedClip
 from data_prep.files import images
 from data_prep.files.cache import Cache
 from dualatme_jax import schema
@@ -13,8 +14,19 @@ class ApexView:
     """Which faces are stored: height and width in pixels."""
 
     name = 'apex'
+    span = False
+    shared = ('face_size',)
 
     face_size: int = 224
+
+    @staticmethod
+    def add_options(parser: argparse.ArgumentParser) -> None:
+        """It has none of its own."""
+
+    @classmethod
+    def of(cls, options: argparse.Namespace) -> 'ApexView':
+        """The view that the options ask for."""
+        return cls(face_size=options.face_size)
 
     def recipe(self) -> dict:
         """What the metadata says, as JSON values."""
@@ -38,13 +50,16 @@ class ApexView:
             schema.APEX_FACE_GREY: feature('apex', 1),
         }
 
-    def make(self, prepared: Prepared, cache: Cache) -> dict[str, bytes]:
+    def make(self, aligned: AlignedClip, cache: Cache) -> dict[str, bytes]:
         """Makes the view of one clip: a value for each of `features`."""
         del cache  # decoding two frames is as fast as reading them back
-        onset, apex = prepared.pair(self.face_size)
+        onset, apex = aligned.pair(self.face_size)
         return {
             schema.ONSET_FACE: images.encode_png(images.rgb(onset)),
             schema.APEX_FACE: images.encode_png(images.rgb(apex)),
             schema.ONSET_FACE_GREY: images.encode_png(images.grey(onset)),
             schema.APEX_FACE_GREY: images.encode_png(images.grey(apex)),
         }
+
+
+VIEW = ApexView

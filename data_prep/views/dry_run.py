@@ -3,24 +3,24 @@
 import dataclasses
 
 from data_prep.face import regions
-from data_prep.face.aligned_clip import Prepared
+from data_prep.face.aligned_clip import AlignedClip
 from data_prep.files.cache import Cache
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Look:
+class DryRun:
     """Which frames are decoded: onset and apex, or with `span` all between onset and offset too."""
 
-    name = 'look'
+    name = 'dry_run'
 
     span: bool
 
-    def make(self, prepared: Prepared, cache: Cache) -> dict:
+    def make(self, aligned: AlignedClip, cache: Cache) -> dict:
         """Raises InputError for a frame or a face that cannot be used; returns no values."""
         del cache
-        prepared.pair(regions.GRID)
-        prepared.boxes(regions.GRID)
+        aligned.pair(regions.GRID)
+        aligned.boxes(regions.GRID)
         if self.span:
-            for _ in prepared.span(regions.GRID):
+            for _ in aligned.span(regions.GRID):
                 pass
         return {}

@@ -1,12 +1,13 @@
 """The view `flow`: motion from onset to apex, of the entire face and of the puzzled face."""
 
+import argparse
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from data_prep.face import regions
-from data_prep.face.aligned_clip import Prepared
+from data_prep.face.aligned_clip import AlignedClip
 from data_prep.files import images
 from data_prep.files.cache import Cache, Form
 from data_prep.views import optical_flow
@@ -39,6 +40,8 @@ class FlowView:
     """
 
     name = 'flow'
+    span = False
+    shared = ('face_size', 'size')
 
     pair: str = 'EM'
     puzzled: str = 'computed'
@@ -71,6 +74,59 @@ class FlowView:
             )
         optical_flow.solver(self.algorithm, **self.settings)
 
+    @staticmethod
+    def add_options(parser: argparse.ArgumentParser) -> None:
+        """Adds the options of the flow."""
+        parser.add_argument(
+            '--flow', choices=tuple(optical_flow.ALGORITHMS), help='the algorithm (default: tvl1)'
+        )
+        parser.add_argument(
+            '--flow-setting', action='append', default=[], metavar='NAME=NUMBER', help="in OpenCV's names"
+        )
+        parser.add_argument(
+            '--puzzled',
+            default='computed',
+            choices=tuple(PUZZLED),
+            help='the flow of the puzzled face: computed on puzzled frames, or cut from that of the entire '
+            'face (default: computed)',
+        )
+        parser.add_argument(
+            '--encoding',
+            default='minmax_uint8',
+            choices=ENCODINGS,
+            help='minmax_uint8: PNG, each channel scaled by clip, which training reads; raw: float pixels '
+            '(default: minmax_uint8)',
+        )
+        parser.add_argument(
+            '--strain',
+            default='symmetric',
+            choices=tuple(optical_flow.STRAINS),
+            help='symmetric is right; the others are found in older work (default: symmetric)',
+        )
+        parser.add_argument(
+            '--strain-smoothing',
+            type=float,
+            metavar='PIXELS',
+            help='of the face, before the strain is taken; 0 for none (default: 4 at a --face-size of 224)',
+        )
+
+    @classmethod
+    def of(cls, options: argparse.Namespace) -> 'FlowView':
+        """The view that the options ask for."""
+        algorithm = options.flow or 'tvl1'
+        smoothing = options.strain_smoothing
+        return cls(
+            pair=options.regions,
+            puzzled=options.puzzled,
+            algorithm=algorithm,
+            settings=optical_flow.SETTINGS.get(algorithm, {}) | _settings(options.flow_setting),
+            face_size=options.face_size,
+            size=schema.FLOW_SIZE if options.size is None else options.size,
+            encoding=options.encoding,
+            strain=options.strain,
+            smoothing=optical_flow.SMOOTHING * options.face_size if smoothing is None else smoothing,
+        )
+
     def recipe(self) -> dict:
         """What the metadata says, as JSON values."""
         own = {
@@ -91,20 +147,20 @@ class FlowView:
         """The features of its dataset."""
         return features((self.size, self.size), self.encoding)
 
-    def make(self, prepared: Prepared, cache: Cache) -> dict[str, bytes | np.ndarray]:
+    def make(self, aligned: AlignedClip, cache: Cache) -> dict[str, bytes | np.ndarray]:
         """Computes the view of one clip: a value for each of `features`."""
         key = {
-            'frames': prepared.pair_digest(),
-            'geometry': prepared.geometry(self.face_size),
+            'frames': aligned.pair_digest(),
+            'geometry': aligned.geometry(self.face_size),
             'flow': optical_flow.recipe(self._solver()),
         }
         forms = {'flow': Form((self.face_size, self.face_size, 2), np.float32, -_FURTHEST, _FURTHEST)}
-        boxes = prepared.boxes(self.face_size)
-        whole = cache.arrays('flow', key, lambda: self._compute(prepared, 'full'), forms)['flow']
+        boxes = aligned.boxes(self.face_size)
+        whole = cache.arrays('flow', key, lambda: self._compute(aligned, 'full'), forms)['flow']
         channels = optical_flow.channels(whole, self.strain, smoothing=self.smoothing)
         if self.puzzled == 'computed' and self.pair != 'full':
             key |= {'pair': self.pair, 'boxes': boxes}
-            stacked = cache.arrays('flow', key, lambda: self._compute(prepared, self.pair), forms)['flow']
+            stacked = cache.arrays('flow', key, lambda: self._compute(aligned, self.pair), forms)['flow']
             seam = regions.seam(self.face_size, self.pair)
             puzzled = optical_flow.channels(stacked, self.strain, smoothing=self.smoothing, seam=seam)
         else:
@@ -117,14 +173,28 @@ class FlowView:
     def _solver(self):
         return optical_flow.solver(self.algorithm, **self.settings)
 
-    def _compute(self, prepared: Prepared, pair: str) -> dict[str, np.ndarray]:
-        boxes = prepared.boxes(self.face_size)
-        frames = [regions.puzzle(images.grey(face), pair, boxes) for face in prepared.pair(self.face_size)]
-        return {'flow': optical_flow.optical_flow(self._solver(), *frames)}
+    def _compute(self, aligned: AlignedClip, pair: str) -> dict[str, np.ndarray]:
+        boxes = aligned.boxes(self.face_size)
+        frames = [regions.puzzle(images.grey(face), pair, boxes) for face in aligned.pair(self.face_size)]
+        return {'flow': optical_flow.compute(self._solver(), *frames)}
 
     def _encode(self, channels: np.ndarray) -> bytes | np.ndarray:
         stored = optical_flow.resized(channels, self.size)
         return images.encode_png(optical_flow.minmax(stored)) if self.encoding == 'minmax_uint8' else stored
+
+
+VIEW = FlowView
+
+
+def _settings(given: Sequence[str]) -> dict[str, float]:
+    settings = {}
+    for each in given:
+        name, _, value = each.partition('=')
+        try:
+            settings[name] = float(value)
+        except ValueError as error:
+            raise InputError(f'--flow-setting {each!r}: expected NAME=NUMBER, such as Lambda=0.15') from error
+    return settings
 
 
 def features(size: tuple[int, int] = schema.FLOW_SHAPE[:2], encoding: str = 'minmax_uint8') -> dict:

@@ -1,8 +1,10 @@
-"""The view `clip`: the frames that differ most from the onset, whole face and a second crop.
+"""The view `frames`: the frames of a clip that differ most from the onset, whole face and a second crop.
 
-`T` is the number of frames, `S` their height and width.
+`T` is the number of frames, the same for every clip (`--frame-count`): of a longer clip those that differ
+most are stored, those of a shorter one are repeated evenly. `S` is their height and width.
 """
 
+import argparse
 import dataclasses
 import re
 from collections.abc import Iterable
@@ -11,9 +13,10 @@ import cv2
 import numpy as np
 
 from data_prep.face import regions
-from data_prep.face.aligned_clip import Prepared
+from data_prep.face.aligned_clip import AlignedClip
+from data_prep.face.alignment import LARGEST_FACE
 from data_prep.files import images
-from data_prep.files.cache import Cache, Form
+from data_prep.files.cache import LARGEST_ENTRY, Cache, Form
 from dualatme_jax import schema
 from dualatme_jax.errors import InputError
 
@@ -23,6 +26,7 @@ UNIT_REGIONS = {
     **dict.fromkeys((9, 11, 38, 39), 'N'),
     **dict.fromkeys((8, 10, *range(12, 29), 30, 32, 33, 34, 35), 'M'),
 }
+FRAMES = (1, 1000)  # of a clip: the least and the most
 CROPS = {
     'regions': 'the puzzled face of the same regions for every clip',
     'action_units': "the box around the regions of the clip's annotated action units; without any, the face",
@@ -30,7 +34,7 @@ CROPS = {
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ClipView:
+class FramesView:
     """Which frames and crops are stored.
 
     Attributes:
@@ -41,7 +45,9 @@ class ClipView:
       pair: the regions of the crop `regions`.
     """
 
-    name = 'clip'
+    name = 'frames'
+    span = True
+    shared = ()
 
     frames: int = 30
     size: int = 128
@@ -51,7 +57,46 @@ class ClipView:
     def __post_init__(self):
         regions.check_pair(self.pair)
         if self.crop not in CROPS:
-            raise InputError(f'unknown --clip-crop {self.crop!r}: expected one of {", ".join(CROPS)}')
+            raise InputError(f'unknown --frame-crop {self.crop!r}: expected one of {", ".join(CROPS)}')
+
+    @staticmethod
+    def add_options(parser: argparse.ArgumentParser) -> None:
+        """Adds the options of the frames."""
+        parser.add_argument(
+            '--frame-count', type=int, default=30, metavar='N', help='frames of each clip (default: 30)'
+        )
+        parser.add_argument(
+            '--frame-size', type=int, default=128, metavar='N', help='pixels of a frame (default: 128)'
+        )
+        parser.add_argument(
+            '--frame-crop',
+            default='regions',
+            choices=tuple(CROPS),
+            help="the second crop: --regions, or by the clip's annotated action units, which a clip that is "
+            'to be recognised does not have (default: regions)',
+        )
+
+    @classmethod
+    def of(cls, options: argparse.Namespace) -> 'FramesView':
+        """The view that the options ask for."""
+        made = cls(
+            frames=options.frame_count,
+            size=options.frame_size,
+            crop=options.frame_crop,
+            pair=options.regions,
+        )
+        for option, value, (least, most) in (
+            ('--frame-count', made.frames, FRAMES),
+            ('--frame-size', made.size, (regions.GRID, LARGEST_FACE)),
+        ):
+            if not least <= value <= most:
+                raise InputError(f'{option} {value}: expected {least} to {most}')
+        if (size := made.frames * made.size**2 * 3) > LARGEST_ENTRY:
+            raise InputError(
+                f'--frame-count {made.frames} with --frame-size {made.size}: {size / 2**20:.0f} MiB '
+                f'for each clip (expected {LARGEST_ENTRY / 2**20:.0f} at most)'
+            )
+        return made
 
     def recipe(self) -> dict:
         """What the metadata says, as JSON values."""
@@ -86,45 +131,45 @@ class ClipView:
             schema.FRAME_NUMBERS: numbers,
         }
 
-    def make(self, prepared: Prepared, cache: Cache) -> dict[str, list[bytes] | np.ndarray]:
+    def make(self, aligned: AlignedClip, cache: Cache) -> dict[str, list[bytes] | np.ndarray]:
         """Makes the view of one clip: a value for each of `features`."""
         key = {
-            'frames': prepared.span_digest(),
-            'geometry': prepared.geometry(self.size),
+            'frames': aligned.span_digest(),
+            'geometry': aligned.geometry(self.size),
             'number': self.frames,
         }
-        numbers = prepared.span_numbers
+        numbers = aligned.span_numbers
         forms = {
             'faces': Form((self.frames, self.size, self.size, 3), np.uint8),
             'numbers': Form((self.frames,), np.int32, numbers[0], numbers[-1]),
         }
-        kept = cache.arrays('clip', key, lambda: self._select(prepared), forms)
+        kept = cache.arrays('frames', key, lambda: self._select(aligned), forms)
         faces = [images.rgb(face) for face in kept['faces']]
         return {
             schema.FACE_FRAMES: [images.encode_png(face) for face in faces],
-            schema.CROP_FRAMES: [images.encode_png(self._cropped(face, prepared)) for face in faces],
+            schema.CROP_FRAMES: [images.encode_png(self._cropped(face, aligned)) for face in faces],
             schema.FRAME_NUMBERS: kept['numbers'],
         }
 
-    def _select(self, prepared: Prepared) -> dict[str, np.ndarray]:
+    def _select(self, aligned: AlignedClip) -> dict[str, np.ndarray]:
         """Returns the chosen frames, `faces` [T, S, S, 3], and their `numbers` [T].
 
         Of a long clip every frame is read, but none is kept: the chosen ones are read a second time.
         """
-        numbers = np.array(prepared.span_numbers, np.int32)
+        numbers = np.array(aligned.span_numbers, np.int32)
         if len(numbers) > self.frames:
-            chosen = most_different(differences(prepared.span(self.size)), self.frames)
+            chosen = most_different(differences(aligned.span(self.size)), self.frames)
         else:
             chosen = repeated(len(numbers), self.frames)
         different, places = np.unique(chosen, return_inverse=True)
-        faces = np.stack(list(prepared.aligned_faces(numbers[different].tolist(), self.size)))
+        faces = np.stack(list(aligned.aligned_faces(numbers[different].tolist(), self.size)))
         return {'faces': faces[places], 'numbers': numbers[chosen]}
 
-    def _cropped(self, face: np.ndarray, prepared: Prepared) -> np.ndarray:
-        boxes = prepared.boxes(self.size)
+    def _cropped(self, face: np.ndarray, aligned: AlignedClip) -> np.ndarray:
+        boxes = aligned.boxes(self.size)
         if self.crop == 'regions':
             return regions.puzzle(face, self.pair, boxes)
-        letters = {UNIT_REGIONS[unit] for unit in action_units(prepared.clip.action_units)}
+        letters = {UNIT_REGIONS[unit] for unit in action_units(aligned.clip.action_units)}
         if not letters:
             return face
         if lacking := letters - boxes.keys():
@@ -132,6 +177,9 @@ class ClipView:
         tops, bottoms, lefts, rights = zip(*(boxes[letter] for letter in sorted(letters)), strict=True)
         cut = face[min(tops) : max(bottoms), min(lefts) : max(rights)]
         return cv2.resize(cut, (self.size, self.size), interpolation=cv2.INTER_LINEAR)
+
+
+VIEW = FramesView
 
 
 def differences(faces: Iterable[np.ndarray]) -> np.ndarray:

@@ -67,7 +67,7 @@ def solver(algorithm: str = 'tvl1', **settings: float) -> cv2.DenseOpticalFlow:
     return made
 
 
-def optical_flow(solver: cv2.DenseOpticalFlow, onset: np.ndarray, apex: np.ndarray) -> np.ndarray:
+def compute(solver: cv2.DenseOpticalFlow, onset: np.ndarray, apex: np.ndarray) -> np.ndarray:
     """Returns the flow from onset to apex, [H, W, 2] float32 in pixels (u, v).
 
     Args:

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
+from data_prep import views
 from data_prep.__main__ import main
 from data_prep.dataset import pipeline
 from data_prep.face.aligned_clip import ApexRule
@@ -121,8 +122,8 @@ def alignment_of(samm, subject, clip):
 
 
 def test_views_are_made_together(samm, tmp_path):
-    assert build(samm, tmp_path / 'out', '--view', 'flow', 'apex', 'clip', '--apex', 'spotted') == 0
-    flows, faces, clips = (read(tmp_path / 'out' / view) for view in ('flow', 'apex', 'clip'))
+    assert build(samm, tmp_path / 'out', '--view', 'flow', 'apex', 'frames', '--apex', 'spotted') == 0
+    flows, faces, clips = (read(tmp_path / 'out' / view) for view in ('flow', 'apex', 'frames'))
     assert len(flows) == len(faces) == len(clips) == 7
     for by_flow, face, clip in zip(flows, faces, clips, strict=True):
         assert by_flow[schema.CLIP] == face[schema.CLIP] == clip[schema.CLIP]
@@ -141,9 +142,67 @@ def test_views_are_made_together(samm, tmp_path):
     assert dataset.load(tmp_path / 'out').size == 7  # training takes the flow of several views
 
 
+def test_the_number_and_the_size_of_the_frames_are_options(samm, tmp_path):
+    frames = ('--view', 'frames', '--frame-count', '3', '--frame-size', '32')
+    assert build(samm, tmp_path / 'out', *frames) == 0
+    for record in read(tmp_path / 'out'):
+        assert np.asarray(record[schema.FACE_FRAMES]).shape == (3, 32, 32, 3)
+        assert np.asarray(record[schema.CROP_FRAMES]).shape == (3, 32, 32, 3)
+        assert len(record[schema.FRAME_NUMBERS]) == 3
+
+
+MADE_UP_VIEW = """
+import dataclasses
+import numpy as np
+
+@dataclasses.dataclass(frozen=True)
+class MeanView:
+    name = 'mean'
+    span = False
+    shared = ('face_size',)
+    factor: int
+    size: int
+
+    @staticmethod
+    def add_options(parser):
+        parser.add_argument('--factor', type=int, default=1)
+
+    @classmethod
+    def of(cls, options):
+        return cls(options.factor, options.face_size)
+
+    def recipe(self):
+        return {'factor': self.factor}
+
+    def features(self):
+        import tensorflow_datasets as tfds
+        return {'mean': tfds.features.Tensor(shape=(2,), dtype=np.float32)}
+
+    def make(self, aligned, cache):
+        faces = aligned.pair(self.size)
+        return {'mean': np.array([self.factor * face.mean() for face in faces], np.float32)}
+
+VIEW = MeanView
+"""
+
+
+def test_a_new_view_is_one_file_and_one_line(samm, tmp_path, monkeypatch, capsys):
+    module = types.ModuleType('data_prep.views.mean')
+    monkeypatch.setitem(sys.modules, 'data_prep.views.mean', module)
+    exec(MADE_UP_VIEW, module.__dict__)
+    monkeypatch.setitem(views.FILES, 'mean', 'mean')
+    assert build(samm, tmp_path / 'out', '--view', 'mean', 'apex', '--factor', '2', '--face-size', '56') == 0
+    means, faces = (read(tmp_path / 'out' / view) for view in ('mean', 'apex'))
+    for mean, face in zip(means, faces, strict=True):
+        own = [2 * face[key].mean() for key in (schema.ONSET_FACE, schema.APEX_FACE)]
+        np.testing.assert_allclose(mean['mean'], own, rtol=1e-5)
+    assert build(samm, tmp_path / 'other', '--view', 'apex', '--factor', '2') == 2
+    assert '--factor: not an option of --release samm with --view apex' in capsys.readouterr().err
+
+
 def test_action_units_choose_the_second_crop_on_demand(samm, tmp_path):
     for crop in ('regions', 'action_units'):
-        assert build(samm, tmp_path / crop, '--view', 'clip', '--clip-crop', crop) == 0
+        assert build(samm, tmp_path / crop, '--view', 'frames', '--frame-crop', crop) == 0
     for fixed, by_units in zip(read(tmp_path / 'regions'), read(tmp_path / 'action_units'), strict=True):
         np.testing.assert_array_equal(fixed[schema.FACE_FRAMES], by_units[schema.FACE_FRAMES])
         assert (np.stack(fixed[schema.CROP_FRAMES]) != np.stack(by_units[schema.CROP_FRAMES])).any()
@@ -164,19 +223,19 @@ def test_the_puzzled_flow_may_be_cut(samm, tmp_path):
 
 @pytest.mark.slow
 def test_any_number_of_workers_and_any_cache_give_the_same_bytes(samm, tmp_path):
-    views = ('--view', 'flow', 'clip')
+    views = ('--view', 'flow', 'frames')
     for name, workers in (('one', 1), ('four', 4), ('warm', 2)):
         cache = tmp_path / ('one.cache' if name == 'warm' else f'{name}.cache')
         out = tmp_path / name / 'samm'
         assert build(samm, out, *views, '--workers', str(workers), '--cache', str(cache)) == 0
-    for view in ('flow', 'clip'):
+    for view in ('flow', 'frames'):
         one, four, warm = (files(tmp_path / name / 'samm' / view) for name in ('one', 'four', 'warm'))
         assert one == four == warm
 
 
 def test_a_warm_cache_computes_no_flow(samm, tmp_path, monkeypatch):
     assert build(samm, tmp_path / 'out') == 0
-    monkeypatch.setattr(optical_flow, 'optical_flow', None)
+    monkeypatch.setattr(optical_flow, 'compute', None)
     assert build(samm, tmp_path / 'out', '--overwrite') == 0
     with pytest.raises(TypeError):  # another parameter is another flow
         build(samm, tmp_path / 'other', '--flow-setting', 'PatchStride=2')
@@ -268,7 +327,7 @@ def test_a_clip_without_any_motion_is_a_problem_by_name(own, tmp_path, capsys, v
 
 def test_a_flow_that_is_the_same_everywhere_is_no_motion(own, tmp_path, capsys, monkeypatch):
     even = np.ones((224, 224, 2), np.float32)
-    monkeypatch.setattr(optical_flow, 'optical_flow', lambda solver, onset, apex: even)
+    monkeypatch.setattr(optical_flow, 'compute', lambda solver, onset, apex: even)
     assert build(own, tmp_path / 'out') == 2
     assert 'no motion: the flow of the face is the same everywhere' in capsys.readouterr().err
 
@@ -342,10 +401,10 @@ def test_the_sheet_may_lie_elsewhere(own, tmp_path):
 def test_check_looks_at_the_frames_of_its_views(own, capsys):
     (_, middle, *_) = sorted((own / '006/006_2_1').iterdir())
     middle.write_bytes(cv2.imencode('.jpg', np.zeros((20, 30, 3), np.uint8))[1].tobytes())
-    for views, said in ((['flow'], False), (['flow', 'clip'], True)):
-        assert main(arguments(own, '--workers', '1', '--view', *views, command='check')) == 1
+    for names, said in ((['flow'], False), (['flow', 'frames'], True)):
+        assert main(arguments(own, '--workers', '1', '--view', *names, command='check')) == 1
         assert ('30x20 pixels, but the onset frame has' in capsys.readouterr().out) == said
-    assert build(own, own.parent / 'out', '--view', 'clip') == 2
+    assert build(own, own.parent / 'out', '--view', 'frames') == 2
 
 
 def test_all_clips_that_a_landmark_file_lacks_are_named_at_once(own, tmp_path, capsys):
@@ -377,7 +436,7 @@ def test_faces_can_be_looked_at(samm, tmp_path):
         (['--apex', 'casme2=middle'], 'the release has no casme2; it has samm'),
         (['--landmarks', 'nowhere.csv', '--landmarks', 'fan'], '--landmarks is given 3 times'),
         (['--protocol', '7class'], "unknown protocol '7class' of samm: expected one of 3class, 5class"),
-        (['--view', 'flow', 'sound'], "unknown --view 'sound': expected one of flow, apex, clip"),
+        (['--view', 'flow', 'sound'], "unknown --view 'sound': expected one of flow, apex, frames"),
         (['--regions', 'EX'], "unknown pair of regions 'EX'"),
         (['--size', '300'], '--size 300 with --face-size 224'),
         (['--flow-setting', 'Lambda'], "--flow-setting 'Lambda': expected NAME=NUMBER"),

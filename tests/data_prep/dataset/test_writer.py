@@ -14,13 +14,13 @@ from data_prep.dataset.example import Example
 from data_prep.files import images
 from data_prep.views import flow as flow_view
 from data_prep.views.apex import ApexView
-from data_prep.views.frames import ClipView
+from data_prep.views.frames import FramesView
 from dualatme_jax import schema, scratch
 from dualatme_jax.data import dataset
 from dualatme_jax.errors import InputError
 
 APEX = ApexView(face_size=32)
-CLIP = ClipView(frames=4, size=28)
+FRAMES = FramesView(frames=4, size=28)
 
 
 def pixels(number, *shape):
@@ -43,7 +43,7 @@ def example(number):
                 schema.FLOW_PUZZLED: np.zeros((56, 56, 3), np.float32),
             },
             'apex': faces,
-            'clip': {
+            'frames': {
                 schema.FACE_FRAMES: frames,
                 schema.CROP_FRAMES: frames[::-1],
                 schema.FRAME_NUMBERS: np.arange(4, dtype=np.int32) + number,
@@ -59,15 +59,15 @@ def example(number):
 
 
 VIEWS = {
-    'flow': writer.View(features=flow_view.features(), recipe={'own': 1}),
-    'raw': writer.View(features=flow_view.features((56, 56), 'raw'), recipe={}),
-    'apex': writer.View(features=APEX.features(), recipe=APEX.recipe()),
-    'clip': writer.View(features=CLIP.features(), recipe=CLIP.recipe()),
+    'flow': writer.ViewFormat(features=flow_view.features(), recipe={'own': 1}),
+    'raw': writer.ViewFormat(features=flow_view.features((56, 56), 'raw'), recipe={}),
+    'apex': writer.ViewFormat(features=APEX.features(), recipe=APEX.recipe()),
+    'frames': writer.ViewFormat(features=FRAMES.features(), recipe=FRAMES.recipe()),
 }
 
 
 def release(*views, number=3, **changes):
-    return writer.Release(
+    return writer.Contents(
         name='tiny',
         description='d',
         citation='c',
@@ -88,15 +88,15 @@ def read(folder):
 def test_every_view_is_a_dataset_of_its_own(tmp_path):
     writer.write(release(*VIEWS), tmp_path / 'out')
     assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == sorted(VIEWS)
-    flow, raw, apex, clip = (read(tmp_path / 'out' / view) for view in VIEWS)
+    flow, raw, apex, clip_frames = (read(tmp_path / 'out' / view) for view in VIEWS)
     for n in range(3):
         np.testing.assert_array_equal(flow[n][schema.FLOW], pixels(n, 28, 28, 3))
         np.testing.assert_array_equal(raw[n][schema.FLOW], pixels(n, 56, 56, 3).astype(np.float32) / 7)
         np.testing.assert_array_equal(apex[n][schema.APEX_FACE], pixels(n + 1, 32, 32, 3))
         np.testing.assert_array_equal(apex[n][schema.ONSET_FACE_GREY][..., 0], pixels(n, 32, 32))
-        np.testing.assert_array_equal(clip[n][schema.CROP_FRAMES][0], pixels(n + 3, 28, 28, 3))
-        np.testing.assert_array_equal(clip[n][schema.FRAME_NUMBERS], np.arange(4) + n)
-        for view in (flow, raw, apex, clip):
+        np.testing.assert_array_equal(clip_frames[n][schema.CROP_FRAMES][0], pixels(n + 3, 28, 28, 3))
+        np.testing.assert_array_equal(clip_frames[n][schema.FRAME_NUMBERS], np.arange(4) + n)
+        for view in (flow, raw, apex, clip_frames):
             assert view[n][schema.LABEL] == 1
             assert view[n][schema.CLIP] == str(n).encode()
             assert view[n][schema.APEX_CHOICE] == b'spotted'

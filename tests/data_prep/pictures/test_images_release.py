@@ -286,7 +286,7 @@ def test_faces(folder, onset):
         (['--table', 'nowhere.csv'], 'nowhere.csv'),
         (['--table', '/dev/zero'], 'a pipe, a device or the like'),
         (['--table', 'table.csv', '--source', 'nowhere'], '--source nowhere is not a folder'),
-        (['--table', 'table.csv', '--view', 'clip'], '--view clip'),
+        (['--table', 'table.csv', '--view', 'frames'], '--view frames'),
         (['--table', 'table.csv', '--view', 'flow', 'apex'], 'are one view'),
         (['--table', 'table.csv', '--size', '0'], '--size 0'),
         (['--table', 'table.csv', '--apex', 'sheet'], '--apex: not an option'),

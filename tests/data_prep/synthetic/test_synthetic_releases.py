@@ -18,7 +18,7 @@ from data_prep.face.landmarks import template
 from data_prep.synthetic import action_units, assign_subjects, head, release, sheets, truth
 from data_prep.synthetic.film import Camera, Expression, Film
 from data_prep.synthetic.release import LAYOUTS, synthesize
-from data_prep.synthetic.render_clip import _rise_and_fall, shoot, stream
+from data_prep.synthetic.render_clip import _rise_and_fall, render, stream
 from data_prep.synthetic.truth import Truth
 from dualatme_jax import schema
 from dualatme_jax.errors import InputError
@@ -324,7 +324,7 @@ def test_another_seed_gives_other_faces_of_the_same_names(casme2, tmp_path):
         files=tuple(tmp_path / f'{number}.jpg' for number in range(4)),
         truth=tmp_path / 't.npz',
     )
-    shoot(made)
+    render(made)
     same = casme2 / 'Cropped' / row.subject / row.clip / f'reg_img{row.onset}.jpg'
     assert (tmp_path / '0.jpg').read_bytes() != same.read_bytes()
 

@@ -37,7 +37,7 @@ def texture():
 def test_flow_of_a_known_shift(texture, algorithm, shift):
     dx, dy = shift
     moved = np.roll(texture, (dy, dx), axis=(0, 1))
-    found = optical_flow.optical_flow(
+    found = optical_flow.compute(
         optical_flow.solver(algorithm, **optical_flow.SETTINGS[algorithm]), texture, moved
     )
     assert found.shape == (64, 72, 2)
@@ -100,7 +100,7 @@ def test_a_puzzled_face_is_not_strained_at_its_seam():
 
 def test_a_flow_that_is_not_finite_is_refused(texture):
     with pytest.raises(InputError, match='not finite'):
-        optical_flow.optical_flow(optical_flow.solver('tvl1', Tau=float('nan')), texture, np.roll(texture, 1))
+        optical_flow.compute(optical_flow.solver('tvl1', Tau=float('nan')), texture, np.roll(texture, 1))
     with pytest.raises(InputError, match='cannot take the setting ScalesNumber inf'):
         optical_flow.solver('tvl1', ScalesNumber=float('inf'))
 

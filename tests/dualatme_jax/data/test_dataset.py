@@ -32,14 +32,14 @@ def example(database, subject, clip, number=0) -> Example:
     )
 
 
-def release(*examples) -> writer.Release:
-    return writer.Release(
+def release(*examples) -> writer.Contents:
+    return writer.Contents(
         name='tiny',
         description='',
         citation='',
         licence='',
         recipe={'release': 'tiny', 'nested': {'n': 1}},
-        views={'flow': writer.View(features=flow_view.features(), recipe={})},
+        views={'flow': writer.ViewFormat(features=flow_view.features(), recipe={})},
         examples=examples,
         size=len(examples),
     )
@@ -141,12 +141,12 @@ def test_a_parent_of_several_is_refused(folder, tmp_path):
 
 def test_of_the_views_of_one_build_the_flow_is_read(folder, tmp_path):
     build = tmp_path / 'build'
-    for view in ('apex', 'clip', 'flow'):
+    for view in ('apex', 'frames', 'flow'):
         shutil.copytree(folder, build / view)
     writer.write(release(example('smic', 's', 'c')), build / 'flow', overwrite=True)
     assert list(dataset.load(build).database) == ['smic']
     (build / 'flow').rename(build / 'other')
-    with pytest.raises(InputError, match='3 datasets: apex, clip, other'):
+    with pytest.raises(InputError, match='3 datasets: apex, frames, other'):
         dataset.load(build)
 
 
@@ -216,7 +216,7 @@ def test_flow_of_another_size_is_read(tmp_path, shape):
     views = {'flow': dict(zip((schema.FLOW, schema.FLOW_PUZZLED), flows, strict=True))}
     features = flow_view.features(shape[:2])
     clip = dataclasses.replace(example(*KEYS[0]), views=views)
-    made = dataclasses.replace(release(clip), views={'flow': writer.View(features=features, recipe={})})
+    made = dataclasses.replace(release(clip), views={'flow': writer.ViewFormat(features=features, recipe={})})
     writer.write(made, tmp_path / 'other')
     data = dataset.load(tmp_path / 'other')
     np.testing.assert_array_equal([data.flow[0], data.flow_puzzled[0]], flows)
@@ -233,7 +233,7 @@ def test_pictures_of_another_size_than_declared_are_refused_before_they_are_unpa
 
 
 def test_raw_flow_is_refused_with_what_to_build(tmp_path):
-    raw = writer.View(features=flow_view.features(encoding='raw'), recipe={})
+    raw = writer.ViewFormat(features=flow_view.features(encoding='raw'), recipe={})
     flow = {key: np.zeros(schema.FLOW_SHAPE, np.float32) for key in (schema.FLOW, schema.FLOW_PUZZLED)}
     clip = dataclasses.replace(example(*KEYS[0]), views={'flow': flow})
     writer.write(dataclasses.replace(release(clip), views={'flow': raw}), tmp_path / 'raw')
@@ -279,7 +279,7 @@ def test_a_database_without_clips_is_refused_with_what_is_there(folder, database
 
 def test_reading_needs_neither_tensorflow_nor_jax(folder):
     script = (
-        'import sys; from dualatme_jax import dataset\n'
+        'import sys; from dualatme_jax.data import dataset\n'
         'dataset.load(sys.argv[1], databases=("samm",)); print({"tensorflow", "jax"} & set(sys.modules))'
     )
     done = subprocess.run([sys.executable, '-c', script, folder], capture_output=True, text=True, check=True)
@@ -290,7 +290,7 @@ def test_reading_needs_neither_tensorflow_nor_jax(folder):
 def test_reading_does_without_opencv(folder):
     script = (
         'import sys; sys.modules["cv2"] = None\n'
-        'from dualatme_jax import dataset\n'
+        'from dualatme_jax.data import dataset\n'
         'print(dataset.load(sys.argv[1], databases=("samm",)).flow.shape)'
     )
     done = subprocess.run([sys.executable, '-c', script, folder], capture_output=True, text=True, check=True)
