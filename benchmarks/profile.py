@@ -94,8 +94,7 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
     ends = []
 
     def train(epochs: int) -> None:
-        workload.train(
-            engine,
+        engine.train_wave(
             rows,
             size=len(rows),
             epochs=epochs,

@@ -1,8 +1,6 @@
 """What benchmarks train: a system as its config has it, on random clips in the shape of MEGC2019-CD."""
 
-import pathlib
-import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,7 +22,7 @@ from dualatme_jax import schema
 from dualatme_jax.data.dataset import Dataset
 
 if TYPE_CHECKING:
-    from dualatme_jax.training.engine import Engine, OnEpoch
+    from dualatme_jax.training.engine import Engine
     from dualatme_jax.training.step import Training
 
 # The config of every system that has a network in `torch_systems`.
@@ -108,22 +106,3 @@ def engine(dataset: Dataset, settings: ConfigDict = CONFIG, **options) -> 'Engin
         encode=encoding.encoder(**settings.input),
         **options,
     )
-
-
-def train(
-    engine: 'Engine',
-    rows: Sequence[Mapping[str, Any]],
-    *,
-    size: int,
-    epochs: int,
-    on_epoch: 'OnEpoch' = lambda done, losses: None,
-) -> None:
-    """Trains one wave from fresh networks, as `Engine.train_wave` does, and keeps no file of it."""
-    from dualatme_jax.training.checkpoint import WaveCheckpoints
-
-    with tempfile.TemporaryDirectory() as folder:
-        checkpoints = WaveCheckpoints(pathlib.Path(folder), {})
-        # None is saved: the last epoch has no checkpoint.
-        engine.train_wave(
-            rows, size=size, epochs=epochs, checkpoints=checkpoints, every=epochs, on_epoch=on_epoch
-        )

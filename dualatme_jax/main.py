@@ -74,7 +74,7 @@ def main(argv: list[str]) -> None:
     try:
         processes.start(COORDINATOR.value, PROCESSES.value, PROCESS.value, distributed=DISTRIBUTED.value)
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C ends it
-        complete = experiment.run(config, workdir())
+        complete = experiment.run(config, workdir()).complete
         processes.finish()
     except InputError as error:
         processes.leave(f'error: {error}', 2)

@@ -8,7 +8,8 @@ from rich.console import Console
 
 from dualatme_jax import schema
 from dualatme_jax.data.dataset import Dataset
-from dualatme_jax.run import collect, waves
+from dualatme_jax.run import collect
+from dualatme_jax.run.kept import Kept
 from dualatme_jax.run.trial_table import TrialTable
 from dualatme_jax.training.engine import Wave
 
@@ -41,27 +42,35 @@ def table(swept):
 
 
 def trained(folder, swept, *, failed=(), epochs=1):
-    """Leaves a run, ended, with one trial a wave; all predictions are right. Returns its table of trials."""
+    """Leaves a run of one trial per wave, all predictions right. Returns its table of trials."""
+    trial_table, _ = train(folder, swept, failed=failed, epochs=epochs)
+    collected(trial_table, swept, folder)
+    return trial_table
+
+
+def train(folder, swept, *, failed=(), epochs=1):
+    """As `trained`, before anything is collected. Returns the table of trials, and what the waves left."""
     trials = table(swept)
-    trial_table = TrialTable.create(folder / 'trials.csv', trials)
+    trial_table = TrialTable.create(folder and folder / 'trials.csv', trials)
     trial_table.plan(0, 1)
+    kept = Kept(folder)
     for row in trials.to_dict('records'):
         trial, label = row['trial'], DATASET.label[row['fold']]
+        chances = np.eye(3, dtype=np.float32)[label]
         well = [
-            [trial, row['seed'], *CLIPS[row['fold']], label, label, epoch, *np.eye(3)[label]]
+            [trial, row['seed'], *CLIPS[row['fold']], label, label, epoch, *chances]
             for epoch in range(1, epochs + 1)
         ]
         columns = [*schema.PREDICTION_COLUMNS, schema.EPOCH, *(f'prob_{name}' for name in schema.LABELS)]
         rows = pd.DataFrame([] if trial in failed else well, columns=columns)
         wave = Wave(rows, np.ones((2, 1)), np.array([2 * (trial in failed)]), 0.5, {})
-        waves.keep(wave, folder / 'waves' / f'wave_{trial:03d}', weights=False)
+        kept.keep(trial, wave, weights=False)
         trial_table.close_wave(trial, wave)
-    collected(trial_table, swept, folder)
-    return trial_table
+    return trial_table, kept
 
 
 def collected(trial_table, swept, folder, **options):
-    """Collects the predictions; returns what was printed."""
+    """Collects the predictions that an earlier process has left; returns them, and what was printed."""
     console = Console(file=io.StringIO(), width=200, markup=False, highlight=False)
-    collect.collect(trial_table, swept, DATASET, folder, console, **options)
-    return console.file.getvalue()
+    found = collect.collect(trial_table, swept, DATASET, Kept(folder), console, **options)
+    return found, console.file.getvalue()

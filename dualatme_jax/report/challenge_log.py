@@ -18,7 +18,14 @@ _LABEL_NUMBERS = {str(code) for code in range(len(schema.LABELS))}
 
 
 def write(table: pd.DataFrame, path: str | os.PathLike) -> None:
-    """Writes the predictions of one seed and one hyperparameter point as a challenge log.
+    """Writes the predictions of one seed and one hyperparameter point as a challenge log; see `text`."""
+    log = text(table)
+    with replacing(path) as temporary:
+        temporary.write_text(log, encoding='utf-8', newline='\n')
+
+
+def text(table: pd.DataFrame) -> str:
+    """The challenge log of the predictions of one seed and one hyperparameter point.
 
     Raises:
       InputError: a database, subject or clip has a name that the form cannot hold.
@@ -32,8 +39,7 @@ def write(table: pd.DataFrame, path: str | os.PathLike) -> None:
         lines.append(f'{database} {subject}\n')
         clips = zip(rows[schema.CLIP], rows[schema.LABEL], rows['prediction'], strict=True)
         lines += [f'{clip} {label} {prediction}\n' for clip, label, prediction in clips]
-    with replacing(path) as temporary:
-        temporary.write_text(''.join(lines), encoding='utf-8', newline='\n')
+    return ''.join(lines)
 
 
 def read(path: str | os.PathLike) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from rich.console import Console
+from rich.table import Table
 
 from dualatme_jax import schema
 from dualatme_jax.errors import InputError
@@ -122,27 +122,15 @@ def check(name: str, fields: Sequence[str]) -> None:
         )
 
 
-def show(
-    table: pd.DataFrame,
-    name: str,
-    console: Console,
-    folder: str | os.PathLike,
-    *,
-    origin: str,
-    synthetic: bool = False,
-) -> None:
-    """Prints a table of the paper beside ours, and writes it as `paper.md` in a folder.
+def beside(table: pd.DataFrame, name: str, *, origin: str, synthetic: bool = False) -> tuple[Table, str]:
+    """A table of the paper beside ours: for a terminal of 80 columns, and as Markdown.
 
     Args:
       table: predictions of a sweep over the fields of that table.
-      name: of the table, one of `TABLES`; nothing is shown for an empty one.
-      console: where it is printed, 80 columns wide.
-      folder: where the file goes.
+      name: of the table, one of `TABLES`.
       origin: what our input is, in words, see `Dataset.origin`.
       synthetic: whether our clips are rendered: then the paper's scores are left out.
     """
-    if not name:
-        return
     source = f'The paper, {TABLES[name].source}, beside ours'
     if synthetic:
         source = f'The rows of {TABLES[name].source}, on synthetic clips'
@@ -161,16 +149,17 @@ def show(
         cells = zip(*lines, strict=True)
         view.add_row(title, *('\n'.join(parts) for parts in cells))
         view.add_section()
-    console.print()
-    console.print(view)
-
     lines = [
         [title if not place else '', *line] for title, *group in rows for place, line in enumerate(group)
     ]
     listing = '\n'.join(f'- {note}' for note in notes)
+    return view, f'# {source}\n\n{tables.markdown(heads, lines)}\n{listing}\n'
+
+
+def write(markdown: str, folder: str | os.PathLike) -> None:
+    """Writes the Markdown of `beside` as `paper.md`, whole or not at all."""
     with replacing(pathlib.Path(folder) / MARKDOWN) as temporary:
-        text = f'# {source}\n\n{tables.markdown(heads, lines)}\n{listing}\n'
-        temporary.write_text(text, encoding='utf-8', newline='\n')
+        temporary.write_text(markdown, encoding='utf-8', newline='\n')
 
 
 def _rows(table: pd.DataFrame, paper: PaperTable) -> Iterator[tuple]:

@@ -39,11 +39,15 @@ def write(table: pd.DataFrame, path: str | os.PathLike) -> str:
     Returns:
       The SHA-256 of the file, in hexadecimal digits.
     """
-    known = [name for name in COLUMNS if name in table]
-    columns = [*known, *probabilities(table.columns), *hyperparameters(table)]
     with hashing(path) as (file, digest):
-        table[columns].to_csv(file, index=False, lineterminator='\n')
+        ordered(table).to_csv(file, index=False, lineterminator='\n')
     return digest.hexdigest()
+
+
+def ordered(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with its columns in the order of a file: `COLUMNS`, probabilities, hyperparameters."""
+    known = [name for name in COLUMNS if name in table]
+    return table[[*known, *probabilities(table.columns), *hyperparameters(table)]]
 
 
 def read(

@@ -1,6 +1,8 @@
 """The predictions of a run: put together from its waves, and checked against its table of trials."""
 
+import dataclasses
 import pathlib
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -11,6 +13,7 @@ from dualatme_jax.data.dataset import Dataset
 from dualatme_jax.errors import InputError
 from dualatme_jax.report import predictions, results
 from dualatme_jax.run import workdir
+from dualatme_jax.run.kept import Kept
 from dualatme_jax.run.sweep import Sweep
 from dualatme_jax.run.trial_table import DONE, TrialTable
 from dualatme_jax.training import trials
@@ -19,16 +22,32 @@ _ANEW = 'restore it from a copy, or train in another --workdir'
 _WORDS = dict.fromkeys((*predictions.CLIP_KEY, 'outer_database', 'outer_subject'), str)
 
 
+@dataclasses.dataclass(frozen=True)
+class Collected:
+    """The tables of predictions of a run, each with the swept fields as columns.
+
+    Attributes:
+      tables: name of the file -> its rows; empty where no wave has ended.
+      sums: name of the file -> its SHA-256; empty of a run without a workdir.
+    """
+
+    tables: Mapping[str, pd.DataFrame]
+    sums: Mapping[str, str]
+
+
 def collect(
     trial_table: TrialTable,
     swept: Sweep,
     dataset: Dataset,
-    folder: pathlib.Path,
+    kept: Kept,
     console: Console,
     *,
     finished: bool = False,
-) -> None:
-    """Writes the predictions of left-out subjects, and inner ones if there are any, as the waves have them.
+) -> Collected:
+    """Puts the waves' predictions of left-out subjects, and inner ones if there are any, into tables.
+
+    They are written, if the run has a workdir. What this process has trained is taken from memory, what an
+    earlier one has left is read and checked.
 
     Scores pool the predictions of all folds, so a seed and point of which a trial failed, or was not trained,
     is left out as a whole; what its other trials predicted stays with their waves.
@@ -37,20 +56,21 @@ def collect(
       trial_table: of the run.
       swept: the points.
       dataset: the clips.
-      folder: the workdir.
-      console: where it is told.
-      finished: whether the run has been reported: then the tables are there, and what differs is told. The
-        waves may be gone then; the tables are checked all the same.
+      kept: what the waves left.
+      console: where notes are shown.
+      finished: whether the run has been reported: then the tables are there, and a note says what differs.
+        The waves may be gone then; the tables are checked all the same.
 
     Raises:
       InputError: predictions are missing or damaged, or are not those of the trials.
     """
     if not trial_table.ended:
-        return
-    gone = [wave for wave in trial_table.ended if not _file(folder, wave).parent.exists()]
+        return Collected({}, {})
+    folder = kept.folder
+    gone = [wave for wave in trial_table.ended if folder and not kept.wave(wave).exists()]
     if gone and finished:
-        _check_tables(trial_table, swept, dataset, folder)
-        known = _check_reported(folder)
+        tables = _tables_of_report(trial_table, swept, dataset, folder)
+        sums, known = _check_reported(folder, tables)
         fitted = f'{workdir.TRIALS} and {workdir.RESULTS}' if known else workdir.TRIALS
         console.print(
             f'{workdir.WAVES}/ has no {workdir.wave_name(gone[0])}: the tables of predictions are taken as '
@@ -58,17 +78,19 @@ def collect(
             + ('' if known else f'; {workdir.RESULTS} does not say whether they were changed'),
             soft_wrap=True,
         )
-        return
+        return Collected(tables, sums)
     rows = pd.concat(
-        [_wave(trial_table, wave, dataset, folder) for wave in trial_table.ended], ignore_index=True
+        [_wave(trial_table, wave, dataset, kept) for wave in trial_table.ended], ignore_index=True
     )
-    for name, table in _tables(rows.sort_values('trial', kind='stable'), trial_table, swept).items():
+    tables, sums = _tables(rows.sort_values('trial', kind='stable'), trial_table, swept), {}
+    for name, table in tables.items() if folder else ():
         path = folder / name
-        before = files.sha256(path, 'table of predictions') if path.exists() else None
-        predictions.write(table, path)
-        if finished and before != files.sha256(path, 'table of predictions'):
+        before = files.sha256(path, 'table of predictions') if finished and path.exists() else None
+        sums[name] = predictions.write(table, path)
+        if finished and before != sums[name]:
             found = 'was missing' if before is None else f'was not what {workdir.WAVES}/ holds'
             console.print(f'{name} {found}: it is written anew', soft_wrap=True)
+    return Collected(tables, sums)
 
 
 def read(file: pathlib.Path) -> pd.DataFrame:
@@ -83,15 +105,21 @@ def read(file: pathlib.Path) -> pd.DataFrame:
         lacking = {*schema.PREDICTION_COLUMNS} - {*table}
         if lacking:
             raise ValueError(f'no columns {", ".join(sorted(lacking))}')
-        numbers = ['trial', 'seed', schema.LABEL, 'prediction', *({schema.EPOCH} & {*table})]
-        return table.astype(dict.fromkeys(numbers, int))
+        return _typed(table)
     except InputError:
         raise
     except ValueError as error:  # of pandas, and of the encoding
         raise InputError(f'{file} is no table of predictions of a run ({error}); {_ANEW}') from error
 
 
-def with_fields(table: pd.DataFrame, trial_table: TrialTable, swept: Sweep) -> pd.DataFrame:
+def _typed(table: pd.DataFrame) -> pd.DataFrame:
+    """Predictions with the types that they have in memory, wherever they come from."""
+    numbers = ['trial', 'seed', schema.LABEL, 'prediction', *({schema.EPOCH} & {*table})]
+    types = dict.fromkeys(numbers, np.int64) | dict.fromkeys({*_WORDS} & {*table}, str)
+    return table.astype(types | dict.fromkeys(predictions.probabilities(table.columns), np.float32))
+
+
+def _with_fields(table: pd.DataFrame, trial_table: TrialTable, swept: Sweep) -> pd.DataFrame:
     """Predictions with the swept fields as the table of trials has them, whatever file they came from."""
     trial = trial_table.table.set_index('trial').loc[table['trial']]
     return table.assign(**{field: trial[field].to_numpy() for field in swept.fields})
@@ -102,7 +130,7 @@ def _tables(rows: pd.DataFrame, trial_table: TrialTable, swept: Sweep) -> dict[s
     trial = trial_table.table.set_index('trial').loc[rows['trial']]
     whole = rows['trial'].isin(_whole(trial_table)['trial']).to_numpy()
     inner = trial['inner'].to_numpy() > 0
-    rows = with_fields(rows, trial_table, swept)
+    rows = _with_fields(rows, trial_table, swept)
     last = (rows[schema.EPOCH] == rows.groupby('trial')[schema.EPOCH].transform('max')).to_numpy()
     without = rows.drop(columns=schema.EPOCH)
     found = {workdir.PREDICTIONS: without[whole & ~inner & last]}
@@ -117,36 +145,42 @@ def _tables(rows: pd.DataFrame, trial_table: TrialTable, swept: Sweep) -> dict[s
             'inner': trial['inner'].to_numpy(),
         }
         found[workdir.INNER_PREDICTIONS] = rows.assign(**outside)[whole & inner]
-    return found
+    return {name: predictions.ordered(table).reset_index(drop=True) for name, table in found.items()}
 
 
-def _check_tables(trial_table: TrialTable, swept: Sweep, dataset: Dataset, folder: pathlib.Path) -> None:
-    """Checks the tables that an earlier report has left; see `_check`."""
+def _tables_of_report(
+    trial_table: TrialTable, swept: Sweep, dataset: Dataset, folder: pathlib.Path
+) -> dict[str, pd.DataFrame]:
+    """The tables that an earlier report has left, checked; see `_check`."""
     whole = _whole(trial_table)
     outer, inner = whole[whole['inner'] == 0], whole[whole['inner'] > 0]
     expected = {workdir.PREDICTIONS: outer}
     expected |= {workdir.EPOCH_PREDICTIONS: outer} if swept.reference.config.selection.every else {}
     expected |= {workdir.INNER_PREDICTIONS: inner} if len(inner) else {}
+    found = {}
     for name, own in expected.items():
         if len(own):
-            _check(read(folder / name), own, dataset, folder / name)
+            table = read(folder / name)
+            _check(table, own, dataset, folder / name)
+            found[name] = _with_fields(table, trial_table, swept)
+    return found
 
 
-def _check_reported(folder: pathlib.Path) -> bool:
-    """Whether the last report says which tables it was made from; older and damaged ones do not.
+def _check_reported(folder: pathlib.Path, tables: Iterable[str]) -> tuple[dict[str, str], bool]:
+    """The checksums of `tables`; and whether the last report has them: older and damaged ones do not.
 
     Raises:
-      InputError: they are others now.
+      InputError: it has others.
     """
+    sums = {name: files.sha256(folder / name, 'table of predictions') for name in tables}
     try:
         result = results.read(folder / workdir.RESULTS)
     except InputError:  # the report that follows writes it anew
-        return False
-    for name in (workdir.PREDICTIONS, workdir.EPOCH_PREDICTIONS, workdir.INNER_PREDICTIONS):
-        known = result.get(results.checksum_of(name))
-        if known is not None and known != files.sha256(folder / name, 'table of predictions'):
+        return sums, False
+    for name, found in sums.items():
+        if result.get(results.checksum_of(name)) not in (None, found):
             raise InputError(f'{folder / name} is not what {workdir.RESULTS} was made from; {_ANEW}')
-    return results.checksum_of(workdir.PREDICTIONS) in result
+    return sums, results.checksum_of(workdir.PREDICTIONS) in result
 
 
 def _whole(trial_table: TrialTable) -> pd.DataFrame:
@@ -156,13 +190,11 @@ def _whole(trial_table: TrialTable) -> pd.DataFrame:
     return trial_table.table[~pair.isin(pd.MultiIndex.from_frame(lacking[['seed', 'point']]))]
 
 
-def _file(folder: pathlib.Path, wave: int) -> pathlib.Path:
-    return folder / workdir.WAVES / workdir.wave_name(wave) / workdir.PREDICTIONS
-
-
-def _wave(trial_table: TrialTable, wave: int, dataset: Dataset, folder: pathlib.Path) -> pd.DataFrame:
-    """The predictions of one wave, as they were written."""
-    path = _file(folder, wave)
+def _wave(trial_table: TrialTable, wave: int, dataset: Dataset, kept: Kept) -> pd.DataFrame:
+    """The predictions of one wave, from memory, or as they were written."""
+    if wave in kept.predictions:
+        return _typed(kept.predictions[wave])
+    path = kept.wave(wave) / workdir.PREDICTIONS
     if (path.parent / files.CHECKSUMS).exists():  # waves of older versions have none
         try:
             files.check_checksums(path.parent, 'files of the wave', only=[path.name])

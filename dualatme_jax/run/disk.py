@@ -1,4 +1,4 @@
-"""Room on the disk for what a run will keep: told, and missed, before it trains."""
+"""Room for what a run will keep, on the disk or in memory: checked before it trains."""
 
 import math
 import pathlib
@@ -10,6 +10,7 @@ import jax
 
 from dualatme_jax.data.dataset import Dataset
 from dualatme_jax.errors import InputError
+from dualatme_jax.machines import host_memory
 from dualatme_jax.training import trials
 from dualatme_jax.training.checkpoint import KEPT
 from dualatme_jax.training.memory import amount
@@ -56,3 +57,12 @@ def check(folder: pathlib.Path, *, weights: int, checkpoint: int, reused: pathli
             '(--config.engine.max_trials), sweep over fewer points, or give another --workdir'
         )
     return told
+
+
+def check_memory(weights: int) -> None:
+    """Raises InputError where weights of so many bytes, of a run without a workdir, do not fit the memory."""
+    if weights > (free := host_memory.free()):
+        raise InputError(
+            f'the networks of this run take {amount(weights)} of memory, and {amount(free)} are free; give a '
+            'workdir, which keeps them on the disk, or keep none (config.checkpoint.keep_weights=False)'
+        )

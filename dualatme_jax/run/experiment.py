@@ -1,10 +1,12 @@
 """One run, from config to report. Read top to bottom."""
 
+import contextlib
 import gc
 import hashlib
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import traceback
@@ -25,6 +27,8 @@ from dualatme_jax.report.selection import NESTED
 from dualatme_jax.run import collect, settings, smoke, waves
 from dualatme_jax.run import sweep as sweep_lib
 from dualatme_jax.run import workdir as workdir_lib
+from dualatme_jax.run.finished import Run
+from dualatme_jax.run.kept import Kept
 from dualatme_jax.run.programs import Program, hyperparameters, make_programs, without_difference
 from dualatme_jax.run.sweep import Sweep
 from dualatme_jax.run.trial_table import TrialTable
@@ -35,16 +39,21 @@ from dualatme_jax.weights import folds
 MOST_ROWS = 20_000_000  # predictions in one table: about 3 GB
 
 
-def run(config: ConfigDict, workdir: str | os.PathLike, console: Console | None = None) -> bool:
+def run(
+    config: ConfigDict,
+    workdir: str | os.PathLike | None = None,
+    console: Console | None = None,
+    *,
+    dataset: Dataset | None = None,
+) -> Run:
     """Trains what of the run is not trained yet, then reports.
 
     Args:
       config: as a file of `configs/` makes it.
       workdir: where the run is kept; one that holds a part of this run is continued, a finished one reported.
+        None: no file is written, and the networks stay in memory if config.checkpoint.keep_weights.
       console: where progress and the table of results are shown.
-
-    Returns:
-      Whether every trial ended well.
+      dataset: the clips, in the place of those that config.data names; None: they are loaded.
 
     Raises:
       InputError: the config, the dataset or the workdir cannot be used.
@@ -61,7 +70,7 @@ def run(config: ConfigDict, workdir: str | os.PathLike, console: Console | None 
         console.print(line, soft_wrap=True)
     if not_kept := devices.keep_programs(config.engine.cache):
         console.print(not_kept, soft_wrap=True)
-    datasets = load_datasets(swept)
+    datasets = load_datasets(swept) if dataset is None else [given(dataset, swept)]
     labels = datasets[0].labels
     table = trials.table(
         datasets[0],
@@ -84,27 +93,44 @@ def run(config: ConfigDict, workdir: str | os.PathLike, console: Console | None 
         )
     check_rows(table, swept, datasets[0].size)
     identity = json.loads(config.to_json()) | {'dataset': fingerprint(*datasets), 'draws': DRAWS}
+    if dataset is not None:
+        identity['data'] |= {'path': None, 'build_synthetic': False, 'databases': None}
     if config.evaluate_only:
         identity['weights'] = folds.fingerprint(waves.given_weights(programs[0], table)[0])
-    with workdir_lib.claim(workdir, identity) as folder:
-        path = folder / workdir_lib.TRIALS
-        begun, reported = processes.agreed([path.exists(), (folder / workdir_lib.RESULTS).exists()])
+    with contextlib.nullcontext() if workdir is None else workdir_lib.claim(workdir, identity) as folder:
+        kept = Kept(folder)
+        path = folder and folder / workdir_lib.TRIALS
+        begun, reported = there(folder, workdir_lib.TRIALS, workdir_lib.RESULTS)
         trial_table = TrialTable.open(path, table) if begun else TrialTable.create(path, table)
         finished, failures = reported and trial_table.unfinished.empty, {}
         processes.check_same(workdir_lib.TRIALS, trial_table.table.to_csv())
         if finished:
             console.print(f'{folder} holds this run, finished; nothing is trained again', soft_wrap=True)
         else:
-            failures = train(trial_table, programs, folder, identity, console)
+            failures = train(trial_table, programs, kept, identity, console)
         if not processes.is_first():
-            return processes.agreed(None)
+            return Run(processes.agreed(None), trial_table.table, kept)
         dataset = datasets[swept.reference.program]
         from dualatme_jax.run import finish  # see `waves.import_for_report`
 
         with finish.made_anew(folder, console):
-            collect.collect(trial_table, swept, dataset, folder, console, finished=finished)
-            complete = finish.report(trial_table, dataset, swept, folder, console, failures)
-        return processes.agreed(complete)
+            collected = collect.collect(trial_table, swept, dataset, kept, console, finished=finished)
+            report = finish.report(trial_table, dataset, swept, collected, failures)
+            report.show(console)
+            if folder:
+                report.write(folder)
+                if trial_table.unfinished.empty:
+                    shutil.rmtree(folder / workdir_lib.CHECKPOINTS, ignore_errors=True)
+        done = 'evaluated' if config.evaluate_only else 'trained'
+        where = f'; everything is in {folder}' if folder else ''
+        console.print(f'{done} in {trial_table.seconds:.0f} s{where}', soft_wrap=True)
+        complete = trial_table.failed.empty and trial_table.unfinished.empty
+        return Run(processes.agreed(complete), trial_table.table, kept, collected.tables, report)
+
+
+def there(folder: pathlib.Path | None, *names: str) -> list[bool]:
+    """Whether each of some files is in the folder, if there is one; the first process says it for all."""
+    return processes.agreed([folder is not None and (folder / name).exists() for name in names])
 
 
 def as_used(config: ConfigDict, console: Console) -> ConfigDict:
@@ -136,7 +162,7 @@ def as_converted(config: ConfigDict, console: Console) -> ConfigDict:
 def train(
     trial_table: TrialTable,
     programs: Sequence[Program],
-    folder: pathlib.Path,
+    kept: Kept,
     identity: Mapping[str, Any],
     console: Console,
 ) -> dict[int, str]:
@@ -152,9 +178,9 @@ def train(
     for place, program in enumerate(programs):
         try:
             if program.config.evaluate_only:
-                waves.evaluate(trial_table, program, folder, console)
+                waves.evaluate(trial_table, program, kept, console)
             else:
-                waves.train(trial_table, program, programs[place:], folder, identity, console)
+                waves.train(trial_table, program, programs[place:], kept, identity, console)
         except Exception as error:
             alone = not program.config.report.leaderboard or jax.process_count() > 1
             if alone or of_system(error):  # a full disk is full for the others too
@@ -216,6 +242,17 @@ def load_datasets(swept: Sweep) -> list[Dataset]:
     return [loaded[source] for source in sources.values()]
 
 
+def given(dataset: Dataset, swept: Sweep) -> Dataset:
+    """The clips that a caller has in memory; raises InputError where the points of a sweep need others."""
+    if swept_data := [field for field in swept.fields if field.startswith('data.')]:
+        raise InputError(
+            f'config.sweep varies {", ".join(swept_data)}, and the clips were given: give none, and those '
+            'that the config names are loaded'
+        )
+    check_regions(dataset, swept.reference.config.data, 'given')
+    return dataset
+
+
 def data_path(data: ConfigDict) -> pathlib.Path:
     """Where the dataset of a config lies, whatever the current folder is."""
     path = data.path.replace('{regions}', data.regions)
@@ -240,13 +277,18 @@ def load_dataset(data: ConfigDict) -> Dataset:
             f'config.data.build_synthetic asks for the synthetic release, and {path} holds another dataset '
             f'({found}); to train on that one leave :synthetic out'
         )
+    check_regions(dataset, data, str(path))
+    return dataset
+
+
+def check_regions(dataset: Dataset, data: ConfigDict, name: str) -> None:
+    """Raises InputError unless the puzzled face of a dataset is made of the regions that are asked for."""
     if data.regions not in ('', dataset.regions):
         raise InputError(
-            f'config.data.regions is {data.regions!r}, but the puzzled face of the dataset {path} is made of '
+            f'config.data.regions is {data.regions!r}, but the puzzled face of the dataset {name} is made of '
             f'{dataset.regions!r}; build one by `python -m data_prep build --regions {data.regions} ...` in '
             'another folder, and give that as config.data.path'
         )
-    return dataset
 
 
 def build_synthetic(path: pathlib.Path, regions: str) -> None:

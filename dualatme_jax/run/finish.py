@@ -1,18 +1,20 @@
-"""What a run reports when its trials have ended and `collect` has its predictions: scores, tables, plots."""
+"""What a run reports when `collect` has its predictions: scores, tables and plots; made, shown, written."""
 
 import contextlib
+import dataclasses
+import functools
 import json
 import pathlib
-import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
-from rich.console import Console
+from rich.console import Console, RenderableType
 
-from dualatme_jax import files, schema
+from dualatme_jax import schema
 from dualatme_jax.data.dataset import Dataset
 from dualatme_jax.errors import InputError
+from dualatme_jax.files import replacing
 from dualatme_jax.report import (
     challenge_log,
     leaderboard,
@@ -31,20 +33,52 @@ from dualatme_jax.report.selection import BEST_ON_TEST, LAST, NESTED
 from dualatme_jax.run import smoke
 from dualatme_jax.run import sweep as sweep_lib
 from dualatme_jax.run import workdir as workdir_lib
-from dualatme_jax.run.collect import read, with_fields
+from dualatme_jax.run.collect import Collected
 from dualatme_jax.run.sweep import Sweep
 from dualatme_jax.run.trial_table import TrialTable
 
+PAIR = ['seed', 'point']  # what is scored together
 MOST_TOLD = 5  # choices of nested selection on the terminal, or seeds
 
 
+@dataclasses.dataclass
+class Report:
+    """What a run reports.
+
+    Attributes:
+      results: what results.json holds.
+      shown: texts and tables for a terminal, in order.
+      writers: each writes a file, or a few, to the folder that it is given.
+    """
+
+    results: dict[str, Any]
+    shown: list[RenderableType] = dataclasses.field(default_factory=list)
+    writers: list[Callable[[pathlib.Path], None]] = dataclasses.field(default_factory=list)
+
+    def show(self, console: Console) -> None:
+        """Prints it."""
+        for part in self.shown:
+            console.print(part, soft_wrap=isinstance(part, str))
+
+    def write(self, folder: pathlib.Path) -> None:
+        """Writes scores, challenge logs and plots; last results.json, which says that all are there."""
+        for write in self.writers:
+            write(folder)
+        results.write(self.results, folder / workdir_lib.RESULTS)
+
+
 @contextlib.contextmanager
-def made_anew(folder: pathlib.Path, console: Console) -> Iterator[None]:
+def made_anew(folder: pathlib.Path | None, console: Console) -> Iterator[None]:
     """Says of a report that fails in the block that the predictions are there, and how to make it anew.
+
+    Without a folder, which is what has them, it says nothing.
 
     Raises:
       InputError: the predictions cannot be used, or a file could not be written.
     """
+    if folder is None:
+        yield
+        return
     advice = f'the predictions are kept in {folder}, and the same command makes the report anew'
     try:
         yield
@@ -65,27 +99,21 @@ def report(
     trial_table: TrialTable,
     dataset: Dataset,
     swept: Sweep,
-    folder: pathlib.Path,
-    console: Console,
+    collected: Collected,
     failures: Mapping[int, str] | None = None,
-) -> bool:
-    """Writes scores, challenge logs and plots, and shows the tables.
+) -> Report:
+    """Scores the predictions, and makes the tables.
 
     Args:
       trial_table: of the run.
       dataset: the clips.
       swept: the points.
-      folder: the workdir, with what `collect` left there.
-      console: where tables are shown.
+      collected: the predictions.
       failures: of a leaderboard, why programs could not be trained.
-
-    Returns:
-      Whether every trial ended well.
     """
     config, failed = swept.reference.config, trial_table.failed
     notice = smoke.notice(config)
     origin = '; '.join(filter(None, [notice, dataset.origin]))
-    lacking = pd.concat([failed, trial_table.unfinished])[['seed', 'point']].drop_duplicates()
     columns = ['trial', 'database', 'subject', 'seed', 'failed_epoch']
     if swept.fields:
         columns += ['inner', *swept.fields]
@@ -100,47 +128,43 @@ def report(
         'scores': None,
         'per_seed': [],
     }
-    for row in result['failed']:
-        console.print(failure(row, swept.fields), soft_wrap=True)
+    made = Report(result)
+    made.shown += [failure(row, swept.fields) for row in result['failed']]
     kept = inner = None
-    if len(lacking) < len(trial_table.table[['seed', 'point']].drop_duplicates()):
-
-        def reported(name: str) -> pd.DataFrame:
-            result[results.checksum_of(name)] = files.sha256(folder / name, 'predictions')
-            return with_fields(read(folder / name), trial_table, swept)
-
-        table = reported(workdir_lib.PREDICTIONS)
-        if config.selection.every:
-            kept = reported(workdir_lib.EPOCH_PREDICTIONS)
-        if config.selection.name == NESTED:
-            inner = reported(workdir_lib.INNER_PREDICTIONS)
+    if whole_seeds(trial_table):
+        result |= {results.checksum_of(name): found for name, found in collected.sums.items()}
+        table = collected.tables[workdir_lib.PREDICTIONS]
+        kept = collected.tables.get(workdir_lib.EPOCH_PREDICTIONS)
+        inner = collected.tables.get(workdir_lib.INNER_PREDICTIONS)
         if swept.fields and not config.report.leaderboard:
-            result['sweep'] = report_sweep(table, swept, folder, console)
-            paper.show(
-                table, config.report.paper, console, folder, origin=origin, synthetic=dataset.synthetic
-            )
-        selected, how, title = select(table, kept, inner, trial_table, swept, result, console)
+            report_sweep(made, table, swept)
+            if config.report.paper:
+                report_paper(made, table, config.report.paper, origin, synthetic=dataset.synthetic)
+        selected, how, title = select(made, table, kept, inner, trial_table, swept)
         if len(selected):
             result |= scores.score_run(selected, resamples=config.report.resamples)
             if not config.report.leaderboard:
                 head = '\n'.join(filter(None, [notice, heading(selected, swept, dataset), title]))
-                console.print()
-                console.print(tables.scores_table(selected, result, selection=how, title=head))
+                made.shown += ['', tables.scores_table(selected, result, selection=how, title=head)]
             above = '\n'.join(filter(None, [notice, title]))
-            plots.confusion_matrices(selected, dataset.labels, folder / workdir_lib.CONFUSION, notice=above)
+            made.writers.append(functools.partial(draw_confusion, selected, dataset.labels, above))
             if not notice:  # the form of a challenge log has no room for one
-                write_challenge_logs(selected, dataset.labels, folder, console)
+                report_challenge_logs(made, selected, dataset.labels)
     if config.report.leaderboard:
         why = reasons(trial_table, swept, failures or {})
-        result['leaderboard'] = report_leaderboard(
-            kept, inner, why, trial_table, swept, origin, folder, console, synthetic=dataset.synthetic
-        )
-    results.write(result, folder / workdir_lib.RESULTS)
-    if trial_table.unfinished.empty:
-        shutil.rmtree(folder / workdir_lib.CHECKPOINTS, ignore_errors=True)
-    done = 'evaluated' if config.evaluate_only else 'trained'
-    console.print(f'{done} in {trial_table.seconds:.0f} s; everything is in {folder}', soft_wrap=True)
-    return not len(lacking)
+        report_leaderboard(made, kept, inner, why, trial_table, swept, origin, synthetic=dataset.synthetic)
+    return made
+
+
+def whole_seeds(trial_table: TrialTable) -> bool:
+    """Whether all trials of some seed and point ended well, so that there is something to score."""
+    lacking = pd.concat([trial_table.failed, trial_table.unfinished])
+    return len(lacking[PAIR].drop_duplicates()) < len(trial_table.table[PAIR].drop_duplicates())
+
+
+def draw_confusion(selected: pd.DataFrame, labels: Sequence[str], notice: str, folder: pathlib.Path) -> None:
+    """Draws the confusion matrices into the folder."""
+    plots.confusion_matrices(selected, labels, folder / workdir_lib.CONFUSION, notice=notice)
 
 
 def heading(selected: pd.DataFrame, swept: Sweep, dataset: Dataset) -> str:
@@ -163,24 +187,22 @@ def heading(selected: pd.DataFrame, swept: Sweep, dataset: Dataset) -> str:
 
 
 def select(
+    made: Report,
     table: pd.DataFrame,
     kept: pd.DataFrame | None,
     inner: pd.DataFrame | None,
     trial_table: TrialTable,
     swept: Sweep,
-    result: dict[str, Any],
-    console: Console,
 ) -> tuple[pd.DataFrame, str, str | None]:
     """The predictions that are the run's result, by the config's selection.
 
     Args:
+      made: takes what was chosen, and the scores of the selections that were not asked for.
       table: predictions of each point's last epoch.
       kept: those of every kept epoch, if more than the last are.
       inner: those that nested selection chooses by.
       trial_table: of the run.
       swept: the points.
-      result: of the run; takes what was chosen, and the scores of the selections that were not asked for.
-      console: where they are shown.
 
     Returns:
       A predictions table of one point, how it was selected, and which point it is, in words.
@@ -196,30 +218,29 @@ def select(
         metric = config.selection.metric
         fields = [*swept.fields, *([schema.EPOCH] if kept is not None else [])]
         chosen = selection.choose(inner, fields, metric)
-        result['chosen'] = chosen.to_dict('records')
-        tell_chosen(chosen, fields, console)
+        made.results['chosen'] = chosen.to_dict('records')
+        made.shown += chosen_lines(chosen, fields)
         ways[NESTED] = nested.predictions(table if kept is None else kept, chosen)
         words[NESTED], title = 'nested, by the other subjects', None
     if kept is not None:
         ways[BEST_ON_TEST] = selection.best_on_test(kept[kept['trial'].isin(of_reference)])
         if len(ways[LAST]):
-            result['selections'] = selection.beside(ways, resamples=config.report.resamples)
+            found = selection.beside(ways, resamples=config.report.resamples)
+            made.results['selections'] = found
             if not config.report.leaderboard:  # which shows the like of all systems
-                console.print(selection.rich_table(result['selections']))
+                made.shown.append(selection.rich_table(found))
     name = config.selection.name
     return ways[name], words[name], title
 
 
-def tell_chosen(chosen: pd.DataFrame, fields: Sequence[str], console: Console) -> None:
-    """Shows what nested selection chose, the most frequent choices first."""
+def chosen_lines(chosen: pd.DataFrame, fields: Sequence[str]) -> Iterator[str]:
+    """What nested selection chose, the most frequent choices first."""
     times = nested.times_chosen(chosen, fields)
     for row in times[:MOST_TOLD].to_dict('records'):
         count = row.pop('times')
-        console.print(
-            f'chosen for {count} of {len(chosen)} left-out subjects: {sweep_lib.named(row)}', soft_wrap=True
-        )
+        yield f'chosen for {count} of {len(chosen)} left-out subjects: {sweep_lib.named(row)}'
     if len(times) > MOST_TOLD:
-        console.print(f'and {len(times) - MOST_TOLD} more, see {workdir_lib.RESULTS}')
+        yield f'and {len(times) - MOST_TOLD} more, see {workdir_lib.RESULTS}'
 
 
 def reasons(trial_table: TrialTable, swept: Sweep, failures: Mapping[int, str]) -> dict[str, str]:
@@ -245,18 +266,17 @@ def systems(swept: Sweep) -> dict[str, sweep_lib.Point]:
 
 
 def report_leaderboard(
+    made: Report,
     kept: pd.DataFrame | None,
     inner: pd.DataFrame | None,
     why: Mapping[str, str],
     trial_table: TrialTable,
     swept: Sweep,
     origin: str,
-    folder: pathlib.Path,
-    console: Console,
     *,
     synthetic: bool,
-) -> list[dict[str, Any]]:
-    """Writes and shows all systems side by side; returns it as results.json has it."""
+) -> None:
+    """Adds all systems side by side."""
     config = swept.reference.config
 
     def by_system(table: pd.DataFrame | None) -> dict[str, pd.DataFrame]:
@@ -277,9 +297,14 @@ def report_leaderboard(
         shortened=', '.join(filter(None, [smoke.notice(config), config.report.shortened])) or None,
         synthetic=synthetic,
     )
-    leaderboard_view.write(frame, folder, origin=origin)
-    console.print(leaderboard_view.rich_table(frame))
-    return json.loads(frame.to_json(orient='records', double_precision=15))  # what is unknown is null
+    made.results['leaderboard'] = records(frame)
+    made.shown.append(leaderboard_view.rich_table(frame))
+    made.writers.append(functools.partial(leaderboard_view.write, frame, origin=origin))
+
+
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows as results.json has them: what is unknown is null."""
+    return json.loads(frame.to_json(orient='records', double_precision=15))
 
 
 def failure(row: Mapping[str, Any], fields: Sequence[str]) -> str:
@@ -294,32 +319,41 @@ def failure(row: Mapping[str, Any], fields: Sequence[str]) -> str:
     )
 
 
-def report_sweep(
-    table: pd.DataFrame, swept: Sweep, folder: pathlib.Path, console: Console
-) -> list[dict[str, Any]]:
-    """Writes and shows every point beside the reference; returns it as results.json has it."""
-    frame = sweep_report.compare(
-        table, swept.reference.values, resamples=swept.reference.config.report.resamples
-    )
-    notice = smoke.notice(swept.reference.config)
-    sweep_report.write(frame, folder, notice=notice)
-    console.print(sweep_report.rich_table(frame, notice=notice))
-    return json.loads(frame.to_json(orient='records', double_precision=15))  # what is unknown is null
+def report_sweep(made: Report, table: pd.DataFrame, swept: Sweep) -> None:
+    """Adds every point beside the reference."""
+    config = swept.reference.config
+    frame = sweep_report.compare(table, swept.reference.values, resamples=config.report.resamples)
+    notice = smoke.notice(config)
+    made.results['sweep'] = records(frame)
+    made.shown.append(sweep_report.rich_table(frame, notice=notice))
+    made.writers.append(functools.partial(sweep_report.write, frame, notice=notice))
 
 
-def write_challenge_logs(
-    table: pd.DataFrame, labels: Sequence[str], folder: pathlib.Path, console: Console
-) -> None:
-    """One log a seed; classes and names that the log has no way to write are told, and cost nothing else."""
+def report_paper(made: Report, table: pd.DataFrame, name: str, origin: str, *, synthetic: bool) -> None:
+    """Adds a table of the paper beside ours."""
+    view, markdown = paper.beside(table, name, origin=origin, synthetic=synthetic)
+    made.shown += ['', view]
+    made.writers.append(functools.partial(paper.write, markdown))
+
+
+def report_challenge_logs(made: Report, table: pd.DataFrame, labels: Sequence[str]) -> None:
+    """Adds one log per seed; classes and names that the form cannot hold are named, and cost nothing else."""
     if labels != schema.LABELS:
-        console.print(
+        made.shown.append(
             f'no challenge log: its classes are {", ".join(schema.LABELS)}; '
-            f"the dataset's are {', '.join(labels)}",
-            soft_wrap=True,
+            f"the dataset's are {', '.join(labels)}"
         )
         return
     for seed, rows in table.groupby('seed'):
         try:
-            challenge_log.write(rows, folder / f'challenge_log_seed{seed}.txt')
+            log = challenge_log.text(rows)
         except InputError as error:
-            console.print(f'no challenge log of seed {seed}: {error}', soft_wrap=True)
+            made.shown.append(f'no challenge log of seed {seed}: {error}')
+        else:
+            made.writers.append(functools.partial(write_challenge_log, log, seed))
+
+
+def write_challenge_log(log: str, seed: int, folder: pathlib.Path) -> None:
+    """Writes the log of a seed into the folder."""
+    with replacing(folder / f'challenge_log_seed{seed}.txt') as temporary:
+        temporary.write_text(log, encoding='utf-8', newline='\n')

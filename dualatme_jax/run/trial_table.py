@@ -21,19 +21,19 @@ _MOST_BYTES = 2**30  # of trials.csv: more than any table that can be planned
 
 
 class TrialTable:
-    """The table of trials, a row a trial, kept in a file.
+    """The table of trials, one row per trial, kept in a file; in memory alone where there is no path.
 
     Beside the trial itself each row has `wave` (-1 until it is planned), `status` (pending, done, failed),
     `failed_epoch` (from 1; 0 if none), `loss` (of the last epoch) and `seconds` (the wave's, for all its
     trials together). A wave holds trials of one program only.
     """
 
-    def __init__(self, path: pathlib.Path, table: pd.DataFrame):
+    def __init__(self, path: pathlib.Path | None, table: pd.DataFrame):
         self._path = path
         self.table = table
 
     @classmethod
-    def create(cls, path: pathlib.Path, trials: pd.DataFrame) -> 'TrialTable':
+    def create(cls, path: pathlib.Path | None, trials: pd.DataFrame) -> 'TrialTable':
         """A new table: every trial is pending, none is planned; it is written once some are."""
         outcome = {'status': PENDING, 'failed_epoch': 0, 'loss': np.nan, 'seconds': np.nan}
         return cls(path, trials.assign(wave=UNPLANNED, **outcome))
@@ -131,7 +131,7 @@ class TrialTable:
         return (self.table['program'] == program) & (self.table['status'] == PENDING)
 
     def _write(self) -> None:
-        if not processes.is_first():
+        if self._path is None or not processes.is_first():
             return
         with replacing(self._path) as temporary:
             self.table.to_csv(temporary, index=False)

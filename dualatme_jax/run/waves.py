@@ -16,15 +16,15 @@ from rich.console import Console
 
 from dualatme_jax import files
 from dualatme_jax.machines import processes
-from dualatme_jax.report import predictions
 from dualatme_jax.run import disk, trained
 from dualatme_jax.run import workdir as workdir_lib
+from dualatme_jax.run.kept import Kept
 from dualatme_jax.run.programs import Program, make_engine
 from dualatme_jax.run.progress import Reporter, compiling, reporting
 from dualatme_jax.run.trial_table import TrialTable
 from dualatme_jax.training import memory
-from dualatme_jax.training.checkpoint import WaveCheckpoints, save_weights
-from dualatme_jax.training.engine import Engine, OnEpoch, Wave
+from dualatme_jax.training.checkpoint import WaveCheckpoints
+from dualatme_jax.training.engine import Engine, OnEpoch
 from dualatme_jax.weights import folds
 
 # Trials whose step is compiled to learn what one takes. One seed of MEGC2019-CD has as many, and trains with
@@ -36,7 +36,7 @@ def train(
     trial_table: TrialTable,
     program: Program,
     to_come: Sequence[Program],
-    folder: pathlib.Path,
+    kept: Kept,
     identity: Mapping[str, Any],
     console: Console,
 ) -> None:
@@ -46,7 +46,7 @@ def train(
       trial_table: of the run.
       program: whose trials are trained.
       to_come: the programs that are not trained yet, this one among them.
-      folder: the workdir.
+      kept: where what ends is kept.
       identity: the config, for the checkpoints.
       console: where it is told.
     """
@@ -55,14 +55,14 @@ def train(
     engine = make_engine(program, trial_table.trials(program.number))
     size = processes.agreed(planned_size(trial_table, program, engine, console))
     if processes.is_first():
-        check_disk(trial_table, program, to_come, size, folder, console, engine)
+        check_room(trial_table, program, to_come, size, kept, console, engine)
     if size != trial_table.wave_size(program.number):
-        plan(trial_table, program, size, folder)
+        plan(trial_table, program, size, kept)
 
     def train_all(size: int) -> None:
-        train_waves(trial_table, program, engine, size, folder, identity, console)
+        train_waves(trial_table, program, engine, size, kept, identity, console)
 
-    halving(train_all, trial_table, program, len(engine.parallel.devices), folder, console)
+    halving(train_all, trial_table, program, len(engine.parallel.devices), kept, console)
 
 
 def halving(
@@ -70,7 +70,7 @@ def halving(
     trial_table: TrialTable,
     program: Program,
     devices: int,
-    folder: pathlib.Path,
+    kept: Kept,
     console: Console,
 ) -> None:
     """Calls `work` with the trials a planned wave has; with half as many where the device has no room."""
@@ -86,10 +86,10 @@ def halving(
         gc.collect()  # the error, which is gone now, held the wave's networks
         half = memory.halved(size, devices)
         console.print(f'{reason}\ngoing on with {half} side by side', soft_wrap=True)
-        plan(trial_table, program, half, folder)
+        plan(trial_table, program, half, kept)
 
 
-def evaluate(trial_table: TrialTable, program: Program, folder: pathlib.Path, console: Console) -> None:
+def evaluate(trial_table: TrialTable, program: Program, kept: Kept, console: Console) -> None:
     """Scores converted weights instead of training: each subject by its own fold's network.
 
     All are predicted in one pass, or on a CPU one a core at a time; where memory is short, in halves.
@@ -114,7 +114,7 @@ def evaluate(trial_table: TrialTable, program: Program, folder: pathlib.Path, co
         trial_table,
         program,
         memory.most_at_once(program.config.engine.max_trials, devices, len(rows)),
-        folder,
+        kept,
     )
 
     def evaluate_all(size: int) -> None:
@@ -124,10 +124,10 @@ def evaluate(trial_table: TrialTable, program: Program, folder: pathlib.Path, co
                 wave = engine.evaluate(
                     own.to_dict('records'), jax.tree.map(lambda leaf, here=here: leaf[here], variables), size
                 )
-            keep(wave, folder / workdir_lib.WAVES / workdir_lib.wave_name(number), weights=False)
+            kept.keep(number, wave, weights=False)
             trial_table.close_wave(number, wave)
 
-    halving(evaluate_all, trial_table, program, len(devices), folder, console)
+    halving(evaluate_all, trial_table, program, len(devices), kept, console)
 
 
 def given_weights(program: Program, rows: pd.DataFrame) -> tuple[folds.Folds, list[int]]:
@@ -156,26 +156,15 @@ def given_weights(program: Program, rows: pd.DataFrame) -> tuple[folds.Folds, li
     )
 
 
-def keep(wave: Wave, folder: pathlib.Path, *, weights: bool) -> None:
-    """Writes a wave's predictions, and its weights if asked for, to a folder of its own, with checksums."""
-    folder.mkdir(parents=True, exist_ok=True)
-    if processes.is_first():
-        predictions.write(wave.predictions, folder / workdir_lib.PREDICTIONS)
-    if weights:
-        save_weights(folder / workdir_lib.WEIGHTS, wave.variables)
-    if processes.is_first():
-        files.write_checksums(folder)
-
-
-def plan(trial_table: TrialTable, program: Program, size: int, folder: pathlib.Path) -> None:
+def plan(trial_table: TrialTable, program: Program, size: int, kept: Kept) -> None:
     """Cuts what is pending of a program into waves of `size`, anew; what was begun of them is begun again."""
     before = trial_table.pending_waves(program.number)
     trial_table.plan(program.number, size)
     after = trial_table.pending_waves(program.number)
-    if processes.is_first():
+    if kept.folder and processes.is_first():
         for number in {*before, *after}:  # the checkpoints of other programs are those of waves that stay
             shutil.rmtree(
-                folder / workdir_lib.CHECKPOINTS / workdir_lib.wave_name(number), ignore_errors=True
+                kept.folder / workdir_lib.CHECKPOINTS / workdir_lib.wave_name(number), ignore_errors=True
             )
 
 
@@ -257,16 +246,16 @@ def import_for_report() -> None:
         importlib.import_module(name)
 
 
-def check_disk(
+def check_room(
     trial_table: TrialTable,
     program: Program,
     to_come: Sequence[Program],
     size: int,
-    folder: pathlib.Path,
+    kept: Kept,
     console: Console,
     engine: Engine,
 ) -> None:
-    """Tells what the disk will have to hold; raises InputError if it cannot.
+    """Says what the disk, or without a folder the memory, will have to hold; raises InputError if it cannot.
 
     That is a checkpoint of a wave of `size` trials of `program`, and the weights of all that is pending of
     all programs `to_come`.
@@ -286,7 +275,11 @@ def check_disk(
             network = disk.size(state.variables)
         if other.config.checkpoint.keep_weights:
             weights += network * len(rows)
-    told = disk.check(folder, weights=weights, checkpoint=checkpoint, reused=folder / workdir_lib.CHECKPOINTS)
+    if not kept.folder:
+        disk.check_memory(weights)
+        return
+    reused = kept.folder / workdir_lib.CHECKPOINTS
+    told = disk.check(kept.folder, weights=weights, checkpoint=checkpoint, reused=reused)
     if told:
         console.print(f'on the disk: {told}', soft_wrap=True)
 
@@ -296,7 +289,7 @@ def train_waves(
     program: Program,
     engine: Engine,
     size: int,
-    folder: pathlib.Path,
+    kept: Kept,
     identity: Mapping[str, Any],
     console: Console,
 ) -> None:
@@ -314,21 +307,12 @@ def train_waves(
     with reporting(console, epochs=epochs, waves=waves) as reporter:
         for number, rows in pending:
             name = workdir_lib.wave_name(number)
-            tensorboard = folder / workdir_lib.TENSORBOARD / name
+            own = decisive | {'trials': rows['trial'].tolist()}
             with (
-                contextlib.closing(
-                    WaveCheckpoints(
-                        folder / workdir_lib.CHECKPOINTS / name,
-                        decisive | {'trials': rows['trial'].tolist()},
-                    )
-                ) as checkpoints,
+                checkpointing(kept.folder, name, own, console) as checkpoints,
                 memory.explained(size),
-                listening(number - first, reporter, tensorboard) as on_epoch,
+                listening(number - first, reporter, kept.folder, name) as on_epoch,
             ):
-                for found in checkpoints.damaged:
-                    console.print(
-                        f'{found}; it is deleted, and what lies before it continued', soft_wrap=True
-                    )
                 wave = engine.train_wave(
                     rows.to_dict('records'),
                     size=size,
@@ -338,16 +322,32 @@ def train_waves(
                     on_epoch=on_epoch,
                     predict_every=program.config.selection.every,
                 )
-            keep(wave, folder / workdir_lib.WAVES / name, weights=program.config.checkpoint.keep_weights)
+            kept.keep(number, wave, weights=program.config.checkpoint.keep_weights)
             # Only now is the wave over: a process that dies before this line continues from the checkpoint.
             trial_table.close_wave(number, wave)
-            checkpoints.delete()
+            if checkpoints:
+                checkpoints.delete()
             del wave  # its networks make room for the next ones
 
 
 @contextlib.contextmanager
-def listening(wave: int, reporter: Reporter, folder: pathlib.Path) -> Iterator[OnEpoch]:
-    """Yields what tells the progress bar and TensorBoard of each epoch of a program's wave, from 0."""
+def checkpointing(
+    folder: pathlib.Path | None, name: str, identity: Mapping[str, Any], console: Console
+) -> Iterator[WaveCheckpoints | None]:
+    """Yields the checkpoints of the wave `name`; None without a workdir. Damaged ones are named."""
+    if folder is None:
+        yield None
+        return
+    directory = folder / workdir_lib.CHECKPOINTS / name
+    with contextlib.closing(WaveCheckpoints(directory, identity)) as checkpoints:
+        for found in checkpoints.damaged:
+            console.print(f'{found}; it is deleted, and what lies before it continued', soft_wrap=True)
+        yield checkpoints
+
+
+@contextlib.contextmanager
+def listening(wave: int, reporter: Reporter, folder: pathlib.Path | None, name: str) -> Iterator[OnEpoch]:
+    """Yields what reports each epoch of a program's wave, from 0, to the progress bar and TensorBoard."""
     with contextlib.ExitStack() as stack:
         writer = None
 
@@ -356,10 +356,13 @@ def listening(wave: int, reporter: Reporter, folder: pathlib.Path) -> Iterator[O
             if not processes.is_first():
                 return
             reporter.epoch(wave, done, epoch_losses)
+            if folder is None:
+                return
             if writer is None:  # what an earlier process wrote from this epoch on is trained again
                 import tensorboardX  # with PyTorch, if it is there: seconds that no first epoch waits for
 
-                writer = stack.enter_context(tensorboardX.SummaryWriter(str(folder), purge_step=done))
+                events = str(folder / workdir_lib.TENSORBOARD / name)
+                writer = stack.enter_context(tensorboardX.SummaryWriter(events, purge_step=done))
             finite = epoch_losses[np.isfinite(epoch_losses)]
             if finite.size:
                 writer.add_scalar('loss/mean', finite.mean(), done)

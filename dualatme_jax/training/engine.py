@@ -155,9 +155,9 @@ class Engine:
         *,
         size: int,
         epochs: int,
-        checkpoints: WaveCheckpoints,
-        every: int,
-        on_epoch: OnEpoch,
+        checkpoints: WaveCheckpoints | None = None,
+        every: int = 1,
+        on_epoch: OnEpoch = lambda done, losses: None,
         predict_every: int = 0,
     ) -> Wave:
         """Trains the trials of one wave side by side, from its latest checkpoint if there is one.
@@ -167,14 +167,14 @@ class Engine:
           size: F or more; a shorter wave is filled up with its last trial again, so that all waves share one
             compiled program and all devices have equally many. What fills is dropped.
           epochs: how many to train.
-          checkpoints: of this wave.
+          checkpoints: of this wave; None: nothing is saved, and it starts from the beginning.
           every: epochs between checkpoints.
           on_epoch: told after each epoch.
           predict_every: epochs from one whose predictions are kept to the next; the last one's always are.
         """
         own = len(rows)
         trials = self._stack([*rows, *[rows[-1]] * (size - own)])
-        saved = checkpoints.restore(self.parallel.shapes(trials, self._clips))
+        saved = checkpoints.restore(self.parallel.shapes(trials, self._clips)) if checkpoints else None
         if saved is None:
             with processes.failing_together():
                 states = jax.block_until_ready(self.parallel.init(trials, self._clips))
@@ -193,7 +193,7 @@ class Engine:
             if epoch == epochs or (predict_every and epoch % predict_every == 0):
                 kept[epoch] = self._predict(states, trials)[:own]
             on_epoch(epoch, losses[-1])
-            if epoch % every == 0 and epoch < epochs:
+            if checkpoints and epoch % every == 0 and epoch < epochs:
                 checkpoints.save(Progress(epoch, states, losses, kept, time.monotonic() - began))
 
         failed = failed_epochs(losses, kept[epochs])

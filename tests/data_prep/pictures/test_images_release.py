@@ -377,7 +377,7 @@ def test_from_own_images_to_scores(folder, tmp_path):
     config.engine.max_trials = 1  # one program to compile
     config.report.resamples = 20
     config.checkpoint.keep_weights = False
-    assert experiment.run(config, tmp_path / 'run')
+    assert experiment.run(config, tmp_path / 'run').complete
     result = json.loads((tmp_path / 'run' / 'results.json').read_text())
     assert list(result['scores']) == ['full', 'smic', 'my lab', 'zoo']
     assert result['labels'] == ['high', 'low']

@@ -39,7 +39,7 @@ def test_the_system_of_the_guide_trains_beside_the_others(added, small_dataset_d
     config.training.batch_size = 11
     config.report.resamples = 20
     console = Console(file=io.StringIO(), width=200)
-    assert experiment.run(config, tmp_path / 'run', console)
+    assert experiment.run(config, tmp_path / 'run', console).complete
     assert 'All databases' in console.file.getvalue()
 
 

@@ -1,10 +1,12 @@
 """The tables of predictions are what the waves hold and the table of trials asks for."""
 
+import hashlib
 import shutil
 
 import pandas as pd
 import pytest
 import tiny_run
+from rich.console import Console
 
 from configs import cd
 from dualatme_jax import files
@@ -38,7 +40,7 @@ def run(trained, tmp_path):
 
 
 def again(run):
-    return tiny_run.collected(run[1], SWEPT, run[0], finished=True)
+    return tiny_run.collected(run[1], SWEPT, run[0], finished=True)[1]
 
 
 def without_row(content):
@@ -153,6 +155,38 @@ def test_a_seed_with_a_failed_trial_is_left_out_of_the_tables(tmp_path):
     assert set(pd.read_csv(tmp_path / 'predictions.csv')['seed']) == {0}
     shutil.rmtree(tmp_path / 'waves')
     assert 'taken as they are' in again((tmp_path, trial_table))
+
+
+def test_what_this_process_trained_is_not_read_back_and_is_what_an_earlier_one_leaves(tmp_path, monkeypatch):
+    trial_table, kept = tiny_run.train(tmp_path, SWEPT, failed={5}, epochs=2)
+    with monkeypatch.context() as patch:
+        for name in ('sha256', 'open_regular', 'read_bytes'):
+            patch.setattr(files, name, None)  # whatever reads a file ends in a TypeError
+        found = collect.collect(trial_table, SWEPT, tiny_run.DATASET, kept, Console(quiet=True))
+    written = {name: (tmp_path / name).read_bytes() for name in TABLES}
+    assert found.sums == {name: hashlib.sha256(content).hexdigest() for name, content in written.items()}
+    again, _ = tiny_run.collected(trial_table, SWEPT, tmp_path)
+    assert again.sums == found.sums
+    for name in TABLES:
+        pd.testing.assert_frame_equal(again.tables[name], found.tables[name])
+    shutil.rmtree(tmp_path / 'waves')
+    tables, _ = tiny_run.collected(trial_table, SWEPT, tmp_path, finished=True)
+    for name in TABLES:
+        pd.testing.assert_frame_equal(tables.tables[name], found.tables[name])
+
+
+def test_a_run_without_a_folder_has_the_same_tables_and_writes_none(tmp_path, monkeypatch):
+    written, kept = tiny_run.train(tmp_path, SWEPT, epochs=2)
+    expected = collect.collect(written, SWEPT, tiny_run.DATASET, kept, Console(quiet=True)).tables
+    (tmp_path / 'here').mkdir()
+    monkeypatch.chdir(tmp_path / 'here')
+    trial_table, kept = tiny_run.train(None, SWEPT, epochs=2)
+    found = collect.collect(trial_table, SWEPT, tiny_run.DATASET, kept, Console(quiet=True))
+    assert found.sums == {}
+    assert found.tables.keys() == expected.keys()
+    for name, table in expected.items():
+        pd.testing.assert_frame_equal(found.tables[name], table)
+    assert not list((tmp_path / 'here').iterdir())
 
 
 def test_nothing_is_collected_of_a_run_without_an_ended_wave(tmp_path):

@@ -120,13 +120,21 @@ def trained(folder, *, failed):
 
 def report(trial_table, folder):
     console = Console(file=io.StringIO(), width=200, markup=False)
-    complete = finish.report(trial_table, tiny_run.DATASET, SINGLE, folder, console)
-    return complete, json.loads((folder / 'results.json').read_text()), console.file.getvalue()
+    made = reported(trial_table, SINGLE, folder)
+    made.show(console)
+    return json.loads((folder / 'results.json').read_text()), console.file.getvalue()
+
+
+def reported(trial_table, swept, folder):
+    """The report of a run that `tiny_run.trained` has left, written."""
+    found, _ = tiny_run.collected(trial_table, swept, folder)
+    made = finish.report(trial_table, tiny_run.DATASET, swept, found)
+    made.write(folder)
+    return made
 
 
 def test_a_seed_with_a_failed_trial_is_named_and_left_out_of_the_scores(tmp_path):
-    complete, results, printed = report(trained(tmp_path, failed={5}), tmp_path)
-    assert not complete
+    results, printed = report(trained(tmp_path, failed={5}), tmp_path)
     assert results['failed'] == [
         {'trial': 5, 'database': 'casme2', 'subject': 'NA', 'seed': 1, 'failed_epoch': 2}
     ]
@@ -136,15 +144,14 @@ def test_a_seed_with_a_failed_trial_is_named_and_left_out_of_the_scores(tmp_path
 
 
 def test_without_a_whole_seed_there_is_no_score(tmp_path):
-    complete, results, _ = report(trained(tmp_path, failed={0, 7}), tmp_path)
-    assert not complete
+    results, _ = report(trained(tmp_path, failed={0, 7}), tmp_path)
     assert results['scores'] is None
     assert len(results['failed']) == 2
 
 
 def test_the_result_says_what_the_input_was(tmp_path):
-    complete, results, printed = report(trained(tmp_path, failed=set()), tmp_path)
-    assert complete
+    results, printed = report(trained(tmp_path, failed=set()), tmp_path)
+    assert results['failed'] == []
     assert results['dataset'] == tiny_run.METADATA
     assert results['labels'] == ['negative', 'positive', 'surprise']
     lines = printed[: printed.index(' clips ')].split('\n')
@@ -163,9 +170,9 @@ def test_the_picture_of_a_sweep_names_its_point(tmp_path, monkeypatch):
     swept, told = sweep.points(SWEPT), []
     monkeypatch.setattr(plots, 'confusion_matrices', lambda *_, notice: told.append(notice))
     trial_table = tiny_run.trained(tmp_path, swept)
-    console = Console(file=io.StringIO(), width=200, markup=False)
-    finish.report(trial_table, tiny_run.DATASET, swept, tmp_path, console)
+    reported(trial_table, swept, tmp_path)
     assert told == ['loss.cosine_weight = 0.01']
+    assert not (tmp_path / 'paper.md').exists(), 'no table of the paper was asked for'
 
 
 @pytest.mark.parametrize('name', ['results.json', 'sweep.md', 'confusion.png'])
@@ -179,8 +186,7 @@ def test_a_report_that_fails_leaves_the_predictions_and_says_how_to_make_it_anew
 
     def anew():
         with finish.made_anew(tmp_path, console):
-            tiny_run.collected(trial_table, swept, tmp_path)
-            finish.report(trial_table, tiny_run.DATASET, swept, tmp_path, console)
+            reported(trial_table, swept, tmp_path)
 
     with pytest.raises(InputError, match=f'{name}: .*predictions are kept in .* the same command makes'):
         anew()
@@ -205,7 +211,7 @@ def test_a_fault_of_ours_in_a_report_says_so_too(tmp_path):
 
 
 def test_a_name_that_the_challenge_s_log_cannot_hold_costs_the_log_alone(tmp_path):
-    _, results, printed = report(trained(tmp_path, failed=set()), tmp_path)
+    results, printed = report(trained(tmp_path, failed=set()), tmp_path)
     assert results['scores']['full']['acc']['mean'] == 1
     assert 'no challenge log of seed 0' in printed
     assert 'd e' in printed
@@ -224,7 +230,7 @@ def test_five_classes_of_other_databases_from_dataset_to_scores(five_class_datas
     config.checkpoint.keep_weights = False
     config.report.resamples = 20
     console = Console(file=io.StringIO(), width=200, markup=False)
-    assert experiment.run(config, tmp_path / 'run', console)
+    assert experiment.run(config, tmp_path / 'run', console).complete
 
     labels = ['happiness', 'surprise', 'disgust', 'repression', 'others']
     table = pd.read_csv(tmp_path / 'run' / 'predictions.csv')
@@ -272,7 +278,7 @@ def small(dataset_dir, **fields):
 
 def run(config, folder):
     console = Console(file=io.StringIO(), width=200, markup=False, highlight=False)
-    complete = experiment.run(config, folder, console)
+    complete = experiment.run(config, folder, console).complete
     results = json.loads((folder / 'results.json').read_text())
     return complete, results, console.file.getvalue()
 

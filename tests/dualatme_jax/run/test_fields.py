@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from configs import cd
+from dualatme_jax import schema
 from dualatme_jax.errors import InputError
-from dualatme_jax.report import scores
 from dualatme_jax.run import fields
 
 
@@ -15,7 +15,9 @@ def test_every_field_of_the_home_config_has_a_kind_that_its_value_fits():
     config = cd.get_config()
     assert fields.flat(config).keys() == fields.FIELDS.keys()
     fields.check(config)
-    assert fields.MOST_RESAMPLES == scores.MOST_RESAMPLES
+    fits = fields.FIELDS['report.resamples'].fits
+    assert fits(schema.MOST_RESAMPLES)
+    assert not fits(schema.MOST_RESAMPLES + 1)
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ def test_it_is_marked_and_its_workdir_is_not_that_of_a_full_run(small_dataset_di
         }
     )
     console = Console(file=io.StringIO(), width=200, markup=False, highlight=False)
-    assert experiment.run(config, tmp_path, console)
+    assert experiment.run(config, tmp_path, console).complete
     printed = console.file.getvalue()
     assert printed.startswith(smoke.NOTICE)
     assert printed.count(smoke.NOTICE) == 2, 'at the start, and above the scores'
@@ -72,7 +72,7 @@ def test_it_is_marked_and_its_workdir_is_not_that_of_a_full_run(small_dataset_di
     (tmp_path / 'predictions.csv').write_text(content.replace(content.splitlines()[3] + '\n', ''))
     with pytest.raises(InputError, match='is not what the run has reported: give the command of the run'):
         given.read(tmp_path)
-    assert experiment.run(config, tmp_path, console)
+    assert experiment.run(config, tmp_path, console).complete
     assert (tmp_path / 'predictions.csv').read_text() == content
     assert len(given.read(tmp_path).table) == content.count('\n') - 1
 
