@@ -1,0 +1,94 @@
+"""Weights from elsewhere, evaluated without training."""
+
+import io
+
+import jax
+import numpy as np
+import pandas as pd
+import pytest
+from flax import traverse_util
+from rich.console import Console
+from small_run import run, small
+
+from dualatme_jax.errors import InputError
+from dualatme_jax.run import experiment
+from dualatme_jax.training.checkpoint import load_weights
+from dualatme_jax.weights import folds, names
+
+
+@pytest.mark.slow
+def test_weights_from_elsewhere_score_each_subject_by_its_own_network(small_dataset_dir, tmp_path):
+    fields = {'model.name': 'ststnet', 'model.variant': 'paper', 'checkpoint.keep_weights': True}
+    config = small(small_dataset_dir, **fields)
+    _, trained, _ = run(config, tmp_path / 'trained')
+    expected = pd.read_csv(tmp_path / 'trained' / 'predictions.csv')
+    # The networks of the run, in another order, as `dualatme_jax.convert` would leave them.
+    variables = load_weights(tmp_path / 'trained' / 'waves' / 'wave_000' / 'weights')
+    names = pd.read_csv(tmp_path / 'trained' / 'trials.csv', dtype={'subject': str})
+    order = np.roll(np.arange(8), 3)
+    turned = jax.tree.map(lambda leaf: np.asarray(leaf)[order], variables)
+    people = [f'{names["database"][k]}_{names["subject"][k]}' for k in order]
+    (tmp_path / 'weights').mkdir()
+    folds.save(folds.Folds('ststnet', 'paper', 3, tuple(people), turned), tmp_path / 'weights')
+
+    config.evaluate_only = str(tmp_path / 'weights')
+    complete, results, printed = run(config, tmp_path / 'evaluated')
+    assert complete
+    found = pd.read_csv(tmp_path / 'evaluated' / 'predictions.csv')
+    pd.testing.assert_frame_equal(found, expected, rtol=1e-4)
+    assert results['scores'] == trained['scores']
+    assert results['selection'] == 'evaluate_only'
+    assert '8 networks of' in printed
+    assert 'evaluated in' in printed
+    assert 'selection: the weights of' in printed
+
+    # A run's folder has them as they were trained.
+    config.evaluate_only = str(tmp_path / 'trained')
+    run(config, tmp_path / 'again')
+    found = pd.read_csv(tmp_path / 'again' / 'predictions.csv')
+    pd.testing.assert_frame_equal(found, expected, rtol=1e-4)
+    config.seeds = (1,)
+    with pytest.raises(InputError, match=r'has no seed 1; name one of 0 by --config\.seeds'):
+        run(config, tmp_path / 'other')
+    config.seeds = (0,)
+
+    # Other weights in the same folder are another run, and the same ones elsewhere are not.
+    config.evaluate_only = str(tmp_path / 'weights')
+    (tmp_path / 'weights').rename(tmp_path / 'moved')
+    config.evaluate_only = str(tmp_path / 'moved')
+    assert 'nothing is trained again' in run(config, tmp_path / 'evaluated')[2]
+    (tmp_path / 'negated').mkdir()
+    negated = jax.tree.map(lambda leaf: -leaf, turned)
+    folds.save(folds.Folds('ststnet', 'paper', 3, tuple(people), negated), tmp_path / 'negated')
+    config.evaluate_only = str(tmp_path / 'negated')
+    with pytest.raises(InputError, match='holds another run:\n  weights is'):
+        run(config, tmp_path / 'evaluated')
+
+    config.model.name = 'rcn_a'
+    with pytest.raises(InputError, match=r"holds weights of 'ststnet', .* the config has 'rcn_a'"):
+        run(config, tmp_path / 'other')
+    short = folds.Folds('ststnet', 'paper', 3, tuple(people[:7]), jax.tree.map(lambda leaf: leaf[:7], turned))
+    (tmp_path / 'short').mkdir()
+    folds.save(short, tmp_path / 'short')
+    config.model.name, config.evaluate_only = 'ststnet', str(tmp_path / 'short')
+    with pytest.raises(InputError, match='has no weights'):
+        run(config, tmp_path / 'lacking')
+    assert not (tmp_path / 'other').exists()
+    assert not (tmp_path / 'lacking').exists(), 'a workdir is not taken by what cannot be evaluated'
+
+
+def test_weights_are_evaluated_by_the_variant_that_they_are_of(tmp_path):
+    leaves = names.leaves('rcn_f', 'code', 3).items()
+    stacked = {path: np.zeros((1, *leaf.shape), leaf.dtype) for path, leaf in leaves}
+    (tmp_path / 'weights').mkdir()
+    variables = traverse_util.unflatten_dict(stacked)
+    folds.save(folds.Folds('rcn_f', 'code', 3, ('1',), variables), tmp_path / 'weights')
+    fields = {'model.name': 'rcn_f', 'model.variant': 'paper', 'evaluate_only': str(tmp_path / 'weights')}
+    config = small(tmp_path, **fields)
+    printed = io.StringIO()
+    found = experiment.as_converted(config, Console(file=printed, soft_wrap=True))
+    assert (config.model.variant, found.model.variant) == ('paper', 'code')
+    assert "holds the variant 'code' of 'rcn_f': that is config.model.variant now" in printed.getvalue()
+    for other in ({'model.name': 'rcn_a'}, {'model.variant': 'code'}, {'evaluate_only': str(tmp_path)}):
+        config.update_from_flattened_dict(other)
+        assert experiment.as_converted(config, Console(quiet=True)) is config

@@ -1,0 +1,124 @@
+"""The end of a run: its report, and what is said when that fails. Nothing is trained."""
+
+import io
+import json
+
+import pandas as pd
+import pytest
+import tiny_run
+from rich.console import Console
+
+from configs import cd
+from dualatme_jax.errors import InputError
+from dualatme_jax.report import plots
+from dualatme_jax.run import finish, sweep
+
+SINGLE = sweep.points(cd.get_config())
+
+
+def trained(folder, *, failed):
+    return tiny_run.trained(folder, SINGLE, failed=failed)
+
+
+def report(trial_table, folder):
+    console = Console(file=io.StringIO(), width=200, markup=False)
+    made = reported(trial_table, SINGLE, folder)
+    made.show(console)
+    return json.loads((folder / 'results.json').read_text()), console.file.getvalue()
+
+
+def reported(trial_table, swept, folder):
+    """The report of a run that `tiny_run.trained` has left, written."""
+    found, _ = tiny_run.collected(trial_table, swept, folder)
+    made = finish.report(trial_table, tiny_run.DATASET, swept, found)
+    made.write(folder)
+    return made
+
+
+def test_a_seed_with_a_failed_trial_is_named_and_left_out_of_the_scores(tmp_path):
+    results, printed = report(trained(tmp_path, failed={5}), tmp_path)
+    assert results['failed'] == [
+        {'trial': 5, 'database': 'casme2', 'subject': 'NA', 'seed': 1, 'failed_epoch': 2}
+    ]
+    assert [part['seed'] for part in results['per_seed']] == [0]
+    assert pd.read_csv(tmp_path / 'predictions.csv')['seed'].tolist() == [0] * 4
+    assert 'casme2/NA left out, seed 1' in printed
+
+
+def test_without_a_whole_seed_there_is_no_score(tmp_path):
+    results, _ = report(trained(tmp_path, failed={0, 7}), tmp_path)
+    assert results['scores'] is None
+    assert len(results['failed']) == 2
+
+
+def test_the_result_says_what_the_input_was(tmp_path):
+    results, printed = report(trained(tmp_path, failed=set()), tmp_path)
+    assert results['failed'] == []
+    assert results['dataset'] == tiny_run.METADATA
+    assert results['labels'] == ['negative', 'positive', 'surprise']
+    lines = printed[: printed.index(' clips ')].split('\n')
+    assert [line.strip() for line in lines if line.strip()][:2] == [
+        'Dual-ATME: 60 epochs, 2 seeds (0, 1)',
+        'Input: test; puzzled flow (EM): cut',
+    ]
+
+
+SWEPT = cd.get_config()
+
+
+SWEPT.sweep = ({'loss.cosine_weight': (0.0, 0.01)},)
+
+
+SWEPT.report.resamples = 20
+
+
+def test_the_picture_of_a_sweep_names_its_point(tmp_path, monkeypatch):
+    swept, told = sweep.points(SWEPT), []
+    monkeypatch.setattr(plots, 'confusion_matrices', lambda *_, notice: told.append(notice))
+    trial_table = tiny_run.trained(tmp_path, swept)
+    reported(trial_table, swept, tmp_path)
+    assert told == ['loss.cosine_weight = 0.01']
+    assert not (tmp_path / 'paper.md').exists(), 'no table of the paper was asked for'
+
+
+@pytest.mark.parametrize('name', ['results.json', 'sweep.md', 'confusion.png'])
+@pytest.mark.slow
+def test_a_report_that_fails_leaves_the_predictions_and_says_how_to_make_it_anew(tmp_path, name):
+    swept = sweep.points(SWEPT)
+    trial_table = tiny_run.trained(tmp_path, swept)
+    (tmp_path / name).unlink(missing_ok=True)
+    (tmp_path / name).mkdir()
+    console = Console(file=io.StringIO(), width=200, markup=False)
+
+    def anew():
+        with finish.made_anew(tmp_path, console):
+            reported(trial_table, swept, tmp_path)
+
+    with pytest.raises(InputError, match=f'{name}: .*predictions are kept in .* the same command makes'):
+        anew()
+    (tmp_path / name).rmdir()
+    anew()
+    assert json.loads((tmp_path / 'results.json').read_text())['scores']['full']['acc']['mean'] == 1
+
+
+def test_predictions_that_cannot_be_used_are_not_said_to_be_kept(tmp_path):
+    with (
+        pytest.raises(InputError, match=r'^damaged; restore it$'),
+        finish.made_anew(tmp_path, Console(quiet=True)),
+    ):
+        raise InputError('damaged; restore it')
+
+
+def test_a_fault_of_ours_in_a_report_says_so_too(tmp_path):
+    console = Console(file=io.StringIO(), width=200)
+    with pytest.raises(ZeroDivisionError), finish.made_anew(tmp_path, console):
+        print(1 / 0)
+    assert 'the report failed; the predictions are kept in' in console.file.getvalue()
+
+
+def test_a_name_that_the_challenge_s_log_cannot_hold_costs_the_log_alone(tmp_path):
+    results, printed = report(trained(tmp_path, failed=set()), tmp_path)
+    assert results['scores']['full']['acc']['mean'] == 1
+    assert 'no challenge log of seed 0' in printed
+    assert 'd e' in printed
+    assert not list(tmp_path.glob('challenge_log*'))

@@ -1,0 +1,61 @@
+"""A leaderboard, trained: one system that fails costs no other its scores."""
+
+import pandas as pd
+import pytest
+from small_run import run, small, uf1
+
+from dualatme_jax.run.progress import Reporter
+
+BOARD = (
+    {'model.name': 'off_apexnet', 'model.variant': 'paper', 'training.epochs': 3},
+    {'model.name': 'ststnet', 'model.variant': 'paper', 'training.epochs': 4},
+)
+
+
+@pytest.mark.parametrize(
+    ('fails', 'error', 'reason'),
+    [
+        (0, ValueError('shapes do not fit\nat all'), 'ValueError: shapes do not fit'),
+        (1, MemoryError(), 'MemoryError'),
+    ],
+)
+@pytest.mark.slow
+def test_a_leaderboard_reports_all_systems_but_the_one_that_fails_which_goes_on(
+    small_dataset_dir, tmp_path, monkeypatch, fails, error, reason
+):
+    names = [point['model.name'] for point in BOARD]
+    broken, well = names[fails], names[1 - fails]
+    epochs = BOARD[fails]['training.epochs']
+    fields = {'sweep': BOARD, 'selection.every': 1, 'report.leaderboard': True, 'report.shortened': 'all'}
+    config = small(small_dataset_dir, **fields, **{'checkpoint.every': 1})
+    told = Reporter.epoch
+
+    def die(self, wave, done, losses):
+        told(self, wave, done, losses)
+        if self._epochs == epochs and done == 3:
+            raise error
+
+    monkeypatch.setattr(Reporter, 'epoch', die)
+    complete, results, printed = run(config, tmp_path)
+    assert not complete
+    board = {row['system']: row for row in results['leaderboard']}
+    assert [board[name]['status'] for name in (well, broken)] == ['scored', 'failed']
+    assert board[broken]['reason'] == reason
+    table = pd.read_csv(tmp_path / 'epoch_predictions.csv')
+    last = BOARD[1 - fails]['training.epochs']
+    assert table.groupby('model.name')['epoch'].max().to_dict() == {well: last}
+    assert board[well]['uf1_mean'] == pytest.approx(uf1(table[table['epoch'] == last]))
+    assert board[well]['reference']
+    text = (tmp_path / 'leaderboard.md').read_text()
+    assert reason in text
+    assert 'SHORTENED RUN: all' in text
+    assert (tmp_path / 'leaderboard.png').exists()
+
+    monkeypatch.undo()
+    complete, results, printed = run(config, tmp_path)
+    assert complete
+    assert 'continued after epoch 2' in printed, 'its checkpoint is there still'
+    assert printed.count('side by side') == 1, 'what had ended is not trained again'
+    assert {row['system'] for row in results['leaderboard'] if row['status'] == 'scored'} == set(names)
+    assert not (tmp_path / 'checkpoints').exists()
+    assert 'nothing is trained again' in run(config, tmp_path)[2]

@@ -1,0 +1,38 @@
+"""Runs that train in seconds."""
+
+import io
+import json
+
+from rich.console import Console
+from sklearn import metrics
+
+from configs import cd
+from dualatme_jax.run import experiment
+
+
+def small(dataset_dir, **fields):
+    """A config that trains in seconds: one branch, two epochs, eight subjects."""
+    config = cd.get_config()
+    config.data.path = str(dataset_dir)
+    short = {
+        'model.variant': 'hars',
+        'training.epochs': 2,
+        'training.batch_size': 11,
+        'report.resamples': 20,
+        'checkpoint.keep_weights': False,
+        'engine.devices': 1,
+        'engine.max_trials': 8,  # runs of one variant share their compiled programs
+    }
+    config.update_from_flattened_dict(short | fields)
+    return config
+
+
+def run(config, folder):
+    console = Console(file=io.StringIO(), width=200, markup=False, highlight=False)
+    complete = experiment.run(config, folder, console).complete
+    results = json.loads((folder / 'results.json').read_text())
+    return complete, results, console.file.getvalue()
+
+
+def uf1(table):
+    return metrics.f1_score(table['label'], table['prediction'], average='macro')
