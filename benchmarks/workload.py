@@ -1,23 +1,13 @@
 """What benchmarks train: a system as its config has it, on random clips in the shape of MEGC2019-CD."""
 
+import importlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from ml_collections import ConfigDict
 
-from configs import (
-    cd,
-    dual_inception,
-    off_apexnet,
-    rcn_a,
-    rcn_c,
-    rcn_f,
-    rcn_s,
-    rcn_w,
-    resnet18,
-    ststnet,
-)
+from configs import cd, leaderboard
 from dualatme_jax import schema
 from dualatme_jax.data.dataset import Dataset
 
@@ -25,18 +15,10 @@ if TYPE_CHECKING:
     from dualatme_jax.training.engine import Engine
     from dualatme_jax.training.step import Training
 
-# The config of every system that has a network in `torch_systems`.
+# The config of every system of the leaderboard, by name; all of them have a network in `torch_systems`.
 SYSTEMS = {
-    'dual_atme': cd,
-    'ststnet': ststnet,
-    'off_apexnet': off_apexnet,
-    'dual_inception': dual_inception,
-    'rcn_a': rcn_a,
-    'rcn_s': rcn_s,
-    'rcn_w': rcn_w,
-    'rcn_c': rcn_c,
-    'rcn_f': rcn_f,
-    'resnet18': resnet18,
+    config.model.name: config
+    for config in (importlib.import_module(f'configs.{name}').get_config() for name in leaderboard.QUICK)
 }
 
 CONFIG = cd.get_config()  # of Dual-ATME
@@ -48,7 +30,7 @@ def config(system: str) -> ConfigDict:
 
     Of ResNet-18 it is the variant `small`: at 224x224 an epoch of one fold takes a CPU minutes.
     """
-    found = SYSTEMS[system].get_config()
+    found = SYSTEMS[system].copy_and_resolve_references()
     if system == 'resnet18':
         found.model.variant = 'small'
     return found

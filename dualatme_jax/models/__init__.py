@@ -1,8 +1,6 @@
-"""The systems, one file each. `build` makes one by name."""
+"""The systems, one file each, whose records are listed here. `system` finds one by name."""
 
-import dataclasses
-import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -11,60 +9,18 @@ from flax import linen as nn
 
 from dualatme_jax.errors import InputError
 from dualatme_jax.models import dual_atme, dual_inception, off_apexnet, rcn, resnet18, ststnet
+from dualatme_jax.models.system import System
 
-# The hyperparameters that a network of one branch does not read, and one without dropout.
-ONE_BRANCH, NO_DROPOUT = ('cosine_weight',), ('dropout',)
-
-
-@dataclasses.dataclass(frozen=True)
-class System:
-    """One row of `MODELS`.
-
-    Attributes:
-      build: makes the network from `variant`, `classes`, `dropout` and `init`.
-      torch_names: from the path of each layer that has parameters to the name of the same layer in the
-        published PyTorch code, or in a sensible one where none is published. Of all variants: a network has
-        some of them.
-      unread: the hyperparameters that no variant reads.
-      variants: what `build` takes for `variant`. Where there is a `code`, that is what the published PyTorch
-        code computes, else it is the first.
-      torch_unread: layers that the published PyTorch code declares, and that no forward pass of some variant
-        reads; named as in `torch_names`.
-    """
-
-    build: Callable[..., nn.Module]
-    torch_names: Mapping[str, str]
-    unread: tuple[str, ...] = ()
-    variants: tuple[str, ...] = ('paper',)
-    torch_unread: tuple[str, ...] = ()
-
-    @property
-    def published(self) -> str:
-        """The variant that the published PyTorch code computes."""
-        return 'code' if 'code' in self.variants else self.variants[0]
-
-
-MODELS = {
-    'dual_atme': System(dual_atme.build, dual_atme.TORCH_NAMES, variants=tuple(dual_atme.VARIANTS)),
-    'ststnet': System(ststnet.build, ststnet.TORCH_NAMES, ONE_BRANCH),
-    'off_apexnet': System(off_apexnet.build, off_apexnet.TORCH_NAMES, ONE_BRANCH + NO_DROPOUT),
-    'dual_inception': System(dual_inception.build, dual_inception.TORCH_NAMES, ONE_BRANCH + NO_DROPOUT),
-    **{
-        name: System(
-            functools.partial(rcn.build, name),
-            rcn.TORCH_NAMES,
-            ONE_BRANCH,
-            variants=tuple(designs),
-            torch_unread=rcn.TORCH_UNREAD.get(name, ()),
-        )
-        for name, designs in rcn.DESIGNS.items()
-    },
-    'resnet18': System(
-        resnet18.build,
-        resnet18.TORCH_NAMES,
-        ONE_BRANCH + NO_DROPOUT,
-        variants=tuple(resnet18.VARIANTS),
-    ),
+SYSTEMS = {
+    system.name: system
+    for system in (
+        dual_atme.SYSTEM,
+        ststnet.SYSTEM,
+        off_apexnet.SYSTEM,
+        dual_inception.SYSTEM,
+        *rcn.SYSTEMS,
+        resnet18.SYSTEM,
+    )
 }
 
 
@@ -82,12 +38,12 @@ def build(name: str, **options) -> nn.Module:
 
 
 def system(name: str) -> System:
-    """The row of the system called `name`; raises InputError if there is none."""
-    if name not in MODELS:
+    """The record of the system called `name`; raises InputError if there is none."""
+    if name not in SYSTEMS:
         raise InputError(
-            f'unknown model {name!r}: config.model.name takes {", ".join(map(repr, sorted(MODELS)))}'
+            f'unknown model {name!r}: config.model.name takes {", ".join(map(repr, sorted(SYSTEMS)))}'
         )
-    return MODELS[name]
+    return SYSTEMS[name]
 
 
 def shapes(network: nn.Module, picture: Sequence[int]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from dualatme_jax.models import options
+from dualatme_jax.models.figures import LAST_EPOCH, NO, Figure
 from dualatme_jax.models.layers import inception
 from dualatme_jax.models.layers.batch_norm import BatchNorm
 from dualatme_jax.models.layers.cbam import CBAM
@@ -22,6 +23,7 @@ from dualatme_jax.models.layers.dropout import Dropout
 from dualatme_jax.models.layers.inception import InceptionBranch
 from dualatme_jax.models.layers.maps import examples_last, flat
 from dualatme_jax.models.output import Output
+from dualatme_jax.models.system import System
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,3 +104,15 @@ def build(*, variant: str, classes: int, dropout: float, init: str) -> DualATME:
     """
     options.check('Dual-ATME', variants=VARIANTS, variant=variant, dropout=dropout, init=init)
     return DualATME(VARIANTS[variant], classes, dropout, init)
+
+
+SYSTEM = System(
+    name='dual_atme',
+    title='Dual-ATME',
+    build=build,
+    reads=('flow', 'flow_puzzled'),
+    config='configs/cd.py',
+    torch_names=TORCH_NAMES,
+    variants=tuple(VARIANTS),
+    figures=(Figure(0.679, 0.680, 'Zhou et al., Dual-ATME, Entropy 25(3):460, 2023', NO, LAST_EPOCH),),
+)

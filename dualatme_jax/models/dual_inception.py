@@ -15,11 +15,13 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from dualatme_jax.models import options
+from dualatme_jax.models.figures import NOT_STATED, Figure, compared_by_dual_atme
 from dualatme_jax.models.layers import inception
 from dualatme_jax.models.layers.conv import Dense
 from dualatme_jax.models.layers.inception import InceptionBranch
 from dualatme_jax.models.layers.maps import examples_last, flat
 from dualatme_jax.models.output import Output
+from dualatme_jax.models.system import System
 
 BRANCHES = ('u', 'v')
 
@@ -56,3 +58,24 @@ def build(*, variant: str, classes: int, dropout: float, init: str) -> DualIncep
     """The network, of which there is the variant `paper` alone; see `dual_atme.build`."""
     options.check('Dual-Inception', variants=('paper',), variant=variant, dropout=dropout, init=init)
     return DualInception(classes, dropout, init)
+
+
+SYSTEM = System(
+    name='dual_inception',
+    title='Dual-Inception',
+    build=build,
+    config='configs/dual_inception.py',
+    torch_names=TORCH_NAMES,
+    unread=('cosine_weight', 'dropout'),
+    figures=(
+        Figure(
+            0.7322,
+            0.7278,
+            'Zhou et al., Dual-Inception, FG 2019',
+            NOT_STATED,
+            'its public program takes the epoch with the least loss on other subjects, but repeats all '
+            'folds 100 times, and which of these is reported is not said',
+        ),
+        compared_by_dual_atme(0.629, 0.631),
+    ),
+)

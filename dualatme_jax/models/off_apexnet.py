@@ -13,10 +13,12 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from dualatme_jax.models import options
+from dualatme_jax.models.figures import NOT_STATED, Figure
 from dualatme_jax.models.layers.conv import Conv, Dense
 from dualatme_jax.models.layers.maps import examples_last, flat
 from dualatme_jax.models.layers.pooling import max_pool
 from dualatme_jax.models.output import Output
+from dualatme_jax.models.system import System
 
 STREAMS = ('u', 'v')
 
@@ -64,3 +66,22 @@ def build(*, variant: str, classes: int, dropout: float, init: str) -> OffApexNe
     """The network, of which there is the variant `paper` alone; see `dual_atme.build`."""
     options.check('OFF-ApexNet', variants=('paper',), variant=variant, dropout=dropout, init=init)
     return OffApexNet(classes, dropout, init)
+
+
+SYSTEM = System(
+    name='off_apexnet',
+    title='OFF-ApexNet',
+    build=build,
+    config='configs/off_apexnet.py',
+    torch_names=TORCH_NAMES,
+    unread=('cosine_weight', 'dropout'),
+    figures=(
+        Figure(
+            0.7196,
+            0.7096,
+            'Gan et al., OFF-ApexNet, Signal Processing: Image Communication 74, 2019',
+            NOT_STATED,
+            'no public training program was found',
+        ),
+    ),
+)

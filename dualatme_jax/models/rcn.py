@@ -16,12 +16,14 @@ Axes: C channels, P edge of the last map, K classes.
 """
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
 from dualatme_jax.models import options
+from dualatme_jax.models.figures import LAST_EPOCH, NO, Figure, compared_by_dual_atme
 from dualatme_jax.models.layers import initializers
 from dualatme_jax.models.layers.batch_norm import BatchNorm
 from dualatme_jax.models.layers.conv import Conv
@@ -31,6 +33,7 @@ from dualatme_jax.models.layers.pooling import adaptive_average_pool, max_pool
 from dualatme_jax.models.layers.product import product
 from dualatme_jax.models.layers.unit import Unit
 from dualatme_jax.models.output import Output
+from dualatme_jax.models.system import System
 
 
 @dataclasses.dataclass(frozen=True)
@@ -235,3 +238,39 @@ def build(name: str, *, variant: str, classes: int, dropout: float, init: str) -
     """The network `name` of `DESIGNS` in one of its variants; see `dual_atme.build`."""
     options.check(name, variants=DESIGNS[name], variant=variant, dropout=dropout, init=init)
     return RCN(DESIGNS[name][variant], classes, dropout, init)
+
+
+# Title and published scores of each.
+_PUBLISHED = {
+    'rcn_a': (
+        'RCN-a',
+        (
+            Figure(
+                0.7432,
+                0.7190,
+                'Xia et al., RCN, IEEE Transactions on Image Processing, 2020',
+                NO,
+                LAST_EPOCH,
+            ),
+            compared_by_dual_atme(0.634, 0.635),
+        ),
+    ),
+    'rcn_s': ('RCN-s', ()),
+    'rcn_w': ('RCN-w', (compared_by_dual_atme(0.600, 0.590),)),
+    'rcn_c': ('RCN-c', (compared_by_dual_atme(0.616, 0.598),)),
+    'rcn_f': ('RCN-f', (compared_by_dual_atme(0.607, 0.595),)),
+}
+SYSTEMS = tuple(
+    System(
+        name=name,
+        title=title,
+        build=functools.partial(build, name),
+        config=f'configs/{name}.py',
+        torch_names=TORCH_NAMES,
+        torch_unread=TORCH_UNREAD.get(name, ()),
+        variants=tuple(DESIGNS[name]),
+        unread=('cosine_weight',),
+        figures=figures,
+    )
+    for name, (title, figures) in _PUBLISHED.items()
+)

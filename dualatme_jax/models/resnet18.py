@@ -11,11 +11,13 @@ import jax
 from flax import linen as nn
 
 from dualatme_jax.models import options
+from dualatme_jax.models.figures import compared_by_dual_atme
 from dualatme_jax.models.layers.batch_norm import BatchNorm
 from dualatme_jax.models.layers.conv import Conv, Dense
 from dualatme_jax.models.layers.maps import bilinear, examples_last, flat
 from dualatme_jax.models.layers.pooling import adaptive_average_pool, max_pool
 from dualatme_jax.models.output import Output
+from dualatme_jax.models.system import System
 
 VARIANTS = ('paper', 'small')
 ENLARGED = 224
@@ -103,3 +105,17 @@ def build(*, variant: str, classes: int, dropout: float, init: str) -> ResNet18:
     """The network in a variant of `VARIANTS`; see `dual_atme.build`."""
     options.check('ResNet-18', variants=VARIANTS, variant=variant, dropout=dropout, init=init)
     return ResNet18(variant, classes, dropout, init)
+
+
+SYSTEM = System(
+    name='resnet18',
+    title='ResNet-18',
+    build=build,
+    config='configs/resnet18.py',
+    torch_names=TORCH_NAMES,
+    variants=VARIANTS,
+    unread=('cosine_weight', 'dropout'),
+    figures=(
+        compared_by_dual_atme(0.586, 0.575, '; its row equals that of LBP-TOP, so one of the two is a slip'),
+    ),
+)

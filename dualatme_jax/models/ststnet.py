@@ -13,12 +13,14 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from dualatme_jax.models import options
+from dualatme_jax.models.figures import LAST_EPOCH, NO, Figure, compared_by_dual_atme
 from dualatme_jax.models.layers.batch_norm import BatchNorm
 from dualatme_jax.models.layers.conv import Conv, Dense
 from dualatme_jax.models.layers.dropout import Dropout
 from dualatme_jax.models.layers.maps import examples_last, flat
 from dualatme_jax.models.layers.pooling import average_pool, max_pool
 from dualatme_jax.models.output import Output
+from dualatme_jax.models.system import System
 
 FEATURES = {'stream1': 3, 'stream2': 5, 'stream3': 8}
 
@@ -68,3 +70,24 @@ def build(*, variant: str, classes: int, dropout: float, init: str) -> STSTNet:
     """The network, of which there is the variant `paper` alone; see `dual_atme.build`."""
     options.check('STSTNet', variants=('paper',), variant=variant, dropout=dropout, init=init)
     return STSTNet(classes, dropout, init)
+
+
+SYSTEM = System(
+    name='ststnet',
+    title='STSTNet',
+    build=build,
+    config='configs/ststnet.py',
+    torch_names=TORCH_NAMES,
+    unread=('cosine_weight',),
+    figures=(
+        Figure(
+            0.7353,
+            0.7186,
+            'Liong et al., STSTNet, FG 2019; the UAR of .7605 that the paper prints is macro precision',
+            NO,
+            LAST_EPOCH,
+        ),
+        Figure(0.7209, 0.7250, 'the PyTorch program of the authors of STSTNet', NO, LAST_EPOCH),
+        compared_by_dual_atme(0.624, 0.610),
+    ),
+)

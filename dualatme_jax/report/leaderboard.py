@@ -5,14 +5,16 @@ subject, marked as leaking, with the gap, what a guesser gains by the same selec
 whether that selects on the test, and a paired test against a reference system. Two rows are the guesser's.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
-from dualatme_jax import schema
+from dualatme_jax import models, schema
 from dualatme_jax.errors import InputError
-from dualatme_jax.report import guesser, predictions, published, scores, selection
+from dualatme_jax.models.figures import Figure
+from dualatme_jax.models.system import System
+from dualatme_jax.report import guesser, predictions, scores, selection
 from dualatme_jax.report import sweep as sweep_report
 
 REFERENCE = 'dual_atme'  # what the others are compared with, unless it failed
@@ -39,12 +41,13 @@ def compare(
     resamples: int = 1000,
     shortened: str | None = None,
     synthetic: bool = False,
+    systems: Mapping[str, System] = models.SYSTEMS,
+    paper_epochs: Mapping[str, int] | None = None,
 ) -> pd.DataFrame:
     """Scores every system, compares each with the reference, and puts the floor and the failures below.
 
     Args:
-      kept: system, as `published.SYSTEMS` names it or by any other name, -> predictions at every kept epoch,
-        see `selection`; all over the same clips.
+      kept: name of a system -> predictions at every kept epoch, see `selection`; all over the same clips.
       failures: system -> why it failed, or why some of its seeds did; it is in `kept` too by the others.
       inner: system -> inner predictions at every kept epoch, if the epoch is to be selected by them.
       metric: what the epoch is then selected by.
@@ -52,6 +55,8 @@ def compare(
       resamples: draws of the bootstrap over subjects.
       shortened: what was shortened, if the run was; None of one with each paper's own settings.
       synthetic: whether the clips are rendered: then no published score stands beside theirs.
+      systems: the records of those of `kept` and `failures` that have one, by name.
+      paper_epochs: of the training of a system's paper, by name.
 
     Returns:
       Systems by falling UF1, then the guesser, then systems that failed. NaN is unknown. Columns: `system`;
@@ -81,17 +86,24 @@ def compare(
         for name, table in kept.items()
     }
     home = reference if reference in kept else next(iter(kept), None)
+
+    def named(name: str, status: str) -> dict:
+        known = systems.get(name)
+        row = {'system': name, 'title': known.title if known else name, 'status': status}
+        row |= {'paper_epochs': (paper_epochs or {}).get(name, np.nan)}
+        return row | _as_published(() if synthetic or not known else known.figures)
+
     rows = []
     for name, table in kept.items():
         row = _scored(table, honest[name], resamples)
         if name != home:
             row |= sweep_report.against(honest[name], honest[home], resamples)
-        rows.append(_named(name, SCORED) | row | _as_published(name, synthetic))
+        rows.append(named(name, SCORED) | row)
     rows.sort(key=lambda row: -row['uf1_mean'])  # stable: equals stay in the order of `kept`
     if kept:
         rows += _floor(honest[home], max(row['kept_epochs'] for row in rows))
     failed = [name for name in failures if name not in kept]
-    rows += [_named(name, FAILED) | _as_published(name, synthetic) for name in failed]
+    rows += [named(name, FAILED) for name in failed]
     frame = pd.DataFrame(rows)
     single = [f'{name}_{column}' for name in databases(frame) for column in _SCORES]
     columns = [*_TOLD, *COUNTS, *_SCORES, *single, *_LEAKING, *_PUBLISHED, *_TEST]
@@ -114,22 +126,11 @@ def databases(frame: pd.DataFrame) -> list[str]:
     return [name.removesuffix(end) for name in frame if name.endswith(end)]
 
 
-def _named(name: str, status: str) -> dict:
-    known = published.SYSTEMS.get(name)
-    return {
-        'system': name,
-        'title': published.title(name),
-        'status': status,
-        'paper_epochs': known.epochs if known else np.nan,
-    }
-
-
-def _as_published(name: str, synthetic: bool) -> dict:
-    """The first published figure, which is the authors' own if they have one; none of synthetic clips."""
-    known = published.SYSTEMS.get(name)
-    if synthetic or not known or not known.figures:
+def _as_published(figures: Sequence[Figure]) -> dict:
+    """The first published figure, which is the authors' own if they have one."""
+    if not figures:
         return {'published_selects': '', 'published_source': ''}
-    figure = known.figures[0]
+    figure = figures[0]
     return {
         'published_uf1': figure.uf1,
         'published_uar': figure.uar,

@@ -9,9 +9,10 @@ import pandas as pd
 from rich.table import Table
 from rich.text import Text
 
-from dualatme_jax import schema
+from dualatme_jax import models, schema
 from dualatme_jax.files import replacing
-from dualatme_jax.report import leaderboard_plot, published, scores, tables
+from dualatme_jax.models.system import System
+from dualatme_jax.report import leaderboard_plot, scores, tables
 from dualatme_jax.report.leaderboard import COUNTS, FAILED, FLOOR, SCORED, databases
 from dualatme_jax.report.selection import LAST, NESTED
 
@@ -19,7 +20,13 @@ CSV, MARKDOWN, PLOT = 'leaderboard.csv', 'leaderboard.md', 'leaderboard.png'
 _PUBLISHED = ['Published UF1/UAR', 'Selects on the test subject']
 
 
-def write(frame: pd.DataFrame, folder: str | os.PathLike, *, origin: str) -> None:
+def write(
+    frame: pd.DataFrame,
+    folder: str | os.PathLike,
+    *,
+    origin: str,
+    systems: Mapping[str, System] = models.SYSTEMS,
+) -> None:
     """Writes what `leaderboard.compare` returned as leaderboard.csv, leaderboard.md and leaderboard.png.
 
     Each is whole or not there; without any score there is no picture.
@@ -28,12 +35,13 @@ def write(frame: pd.DataFrame, folder: str | os.PathLike, *, origin: str) -> Non
       frame: of `leaderboard.compare`.
       folder: where the files go.
       origin: what the input is, in words, see `Dataset.origin`.
+      systems: as `leaderboard.compare` had them.
     """
     folder = pathlib.Path(folder)
     with replacing(folder / CSV) as temporary:
         frame.astype(dict.fromkeys(COUNTS, 'Int64')).to_csv(temporary, index=False, lineterminator='\n')
     with replacing(folder / MARKDOWN) as temporary:
-        temporary.write_text(_markdown(frame, origin), encoding='utf-8', newline='\n')
+        temporary.write_text(_markdown(frame, origin, systems), encoding='utf-8', newline='\n')
     if (frame['status'] == SCORED).any():
         leaderboard_plot.draw(frame, folder / PLOT, title=_title(frame))
 
@@ -158,7 +166,7 @@ def _failures(frame: pd.DataFrame) -> list[str]:
     ]
 
 
-def _markdown(frame: pd.DataFrame, origin: str) -> str:
+def _markdown(frame: pd.DataFrame, origin: str, systems: Mapping[str, System]) -> str:
     title, _, warning = _title(frame).partition('\n')
     single, synthetic = databases(frame), frame['synthetic'].any()
     heads = [
@@ -199,12 +207,12 @@ def _markdown(frame: pd.DataFrame, origin: str) -> str:
     parts += [_listed([*_notes(frame), f'Input: {origin}.'])]
     if _failures(frame):
         parts += ['## Failed', _listed(_failures(frame))]
-    if _figures(frame):
-        parts += ['## Published figures', _listed(_figures(frame))]
+    if figures := _figures(frame, systems):
+        parts += ['## Published figures', _listed(figures)]
     return '\n\n'.join(parts) + '\n'
 
 
-def _figures(frame: pd.DataFrame) -> list[str]:
+def _figures(frame: pd.DataFrame, systems: Mapping[str, System]) -> list[str]:
     """Every published figure of the systems of the table; none beside synthetic clips."""
     if frame['synthetic'].any():
         return []
@@ -212,7 +220,7 @@ def _figures(frame: pd.DataFrame) -> list[str]:
         f'{known.title}: UF1 {tables.short(figure.uf1, 4)}, UAR {tables.short(figure.uar, 4)}; '
         f'{figure.source}. Selects on the test subject: {figure.selects}; {figure.basis}.'
         for name in frame['system']
-        if (known := published.SYSTEMS.get(name))
+        if (known := systems.get(name))
         for figure in known.figures
     ]
 

@@ -90,10 +90,12 @@ def find(name: str) -> pathlib.Path:
     raise InputError(f'--config={name}: {found}; {hint} {listing()}')
 
 
-def of_system(model: str) -> str | None:
-    """The config that has the settings of a system's paper, if there is one."""
-    path = f'{FOLDER}/{"cd" if model == "dual_atme" else model}.py'
-    return path if (ROOT / path).is_file() else None
+def of_system(config: str) -> ConfigDict | None:
+    """The config that a system's record names, if it names one and the file is there."""
+    try:
+        return load(config) if config else None
+    except InputError:  # of a package that was installed without configs/
+        return None
 
 
 def _meant(path: pathlib.Path) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 from rich.console import Console, RenderableType
 
-from dualatme_jax import schema
+from dualatme_jax import models, schema
 from dualatme_jax.data.dataset import Dataset
 from dualatme_jax.errors import InputError
 from dualatme_jax.files import replacing
@@ -22,7 +22,6 @@ from dualatme_jax.report import (
     nested,
     paper,
     plots,
-    published,
     results,
     scores,
     selection,
@@ -30,7 +29,7 @@ from dualatme_jax.report import (
 )
 from dualatme_jax.report import sweep as sweep_report
 from dualatme_jax.report.selection import BEST_ON_TEST, LAST, NESTED
-from dualatme_jax.run import smoke
+from dualatme_jax.run import config_file, smoke
 from dualatme_jax.run import sweep as sweep_lib
 from dualatme_jax.run import workdir as workdir_lib
 from dualatme_jax.run.collect import Collected
@@ -171,7 +170,7 @@ def heading(selected: pd.DataFrame, swept: Sweep, dataset: Dataset) -> str:
     """What begins the table of a result: system, epochs and seeds, and the data; two lines."""
     config = swept.reference.config
     chosen = swept.fields if config.selection.name == NESTED else ()
-    system = published.title(config.model.name)
+    system = models.system(config.model.name).title
     system += f', variant {config.model.variant}' if config.model.variant != 'paper' else ''
     epochs = f'{config.training.epochs} epoch{"s" if config.training.epochs > 1 else ""}'
     if {'model.name', 'model.variant'} & set(chosen):
@@ -278,6 +277,12 @@ def report_leaderboard(
 ) -> None:
     """Adds all systems side by side."""
     config = swept.reference.config
+    known = {
+        name: models.system(name)
+        for name, point in systems(swept).items()
+        if name == point.config.model.name  # two points of one system are in no paper
+    }
+    own = {name: config_file.of_system(record.config) for name, record in known.items()}
 
     def by_system(table: pd.DataFrame | None) -> dict[str, pd.DataFrame]:
         found = {}
@@ -296,10 +301,12 @@ def report_leaderboard(
         resamples=config.report.resamples,
         shortened=', '.join(filter(None, [smoke.notice(config), config.report.shortened])) or None,
         synthetic=synthetic,
+        systems=known,
+        paper_epochs={name: found.training.epochs for name, found in own.items() if found},
     )
     made.results['leaderboard'] = records(frame)
     made.shown.append(leaderboard_view.rich_table(frame))
-    made.writers.append(functools.partial(leaderboard_view.write, frame, origin=origin))
+    made.writers.append(functools.partial(leaderboard_view.write, frame, origin=origin, systems=known))
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:

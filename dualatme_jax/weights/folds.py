@@ -16,7 +16,6 @@ import numpy as np
 from dualatme_jax import files, models, schema
 from dualatme_jax.data.names import MOST_CLASSES, fault_of_name
 from dualatme_jax.errors import InputError
-from dualatme_jax.run import config_file
 from dualatme_jax.training.checkpoint import load_weights, save_weights, weights_shapes
 from dualatme_jax.weights import names
 
@@ -32,7 +31,7 @@ class Folds:
     """The networks of F folds.
 
     Attributes:
-      model: a key of `models.MODELS`.
+      model: a key of `models.SYSTEMS`.
       variant: one that the model has; where there is a `code`, published weights are of that.
       classes: how many.
       subjects: [F], whom each network was not trained on, as its file was called.
@@ -93,7 +92,7 @@ def _advice(folds: Folds, model: str, classes: int) -> str:
 
 def _config_of(model: str) -> str:
     """The flag of a config that trains a system; the name alone would keep another's scale and channels."""
-    own = config_file.of_system(model)
+    own = models.system(model).config
     return f'--config={own}, whose input is what {model} reads' if own else f'--config.model.name={model}'
 
 
@@ -152,7 +151,7 @@ def _about(folder: pathlib.Path) -> tuple[str, str, int]:
     if not isinstance(found, dict) or found.keys() != {'model', 'variant', 'classes'}:
         raise ValueError(f'{ABOUT} holds other fields than model, variant and classes')
     model, variant, classes = found['model'], found['variant'], found['classes']
-    if model not in list(models.MODELS) or variant not in models.system(model).variants:
+    if model not in list(models.SYSTEMS) or variant not in models.system(model).variants:
         raise ValueError(f'{ABOUT} names {model!r}, variant {variant!r}, which is none of the networks')
     if type(classes) is not int or not 2 <= classes <= MOST_CLASSES:
         raise ValueError(f'{ABOUT} has classes = {classes!r}; expected 2 to {MOST_CLASSES}')

@@ -230,7 +230,7 @@ def _owners(state_dict: StateDict) -> list[str]:
     layers = {name.rpartition('.')[0] for name in state_dict}
     able = [
         model
-        for model, system in models.MODELS.items()
+        for model, system in models.SYSTEMS.items()
         if layers <= {*system.torch_names.values(), *system.torch_unread}
     ]
     return [model for model in able if _is_named_as(model, state_dict)] or able

@@ -27,7 +27,7 @@ def read_folds(
 
     Args:
       source: the folder.
-      model: a key of `models.MODELS`.
+      model: a key of `models.SYSTEMS`.
       variant: one that it has; None for the one whose tensors these are.
       scratch: an empty folder with room for all tensors.
 

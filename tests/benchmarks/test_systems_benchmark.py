@@ -24,7 +24,7 @@ def make(config, *data):
 
 
 def test_every_system_has_its_config():
-    assert set(workload.SYSTEMS) <= set(models.MODELS)
+    assert set(workload.SYSTEMS) <= set(models.SYSTEMS)
     for name in workload.SYSTEMS:
         assert workload.config(name).model.name == name
 

@@ -317,7 +317,7 @@ def test_weights_of_another_model_are_recognised(owner, shapes, asked):
     assert any(line.startswith(f'  {surplus} surplus: ') and line.endswith(' more') for line in kinds)
 
 
-@pytest.mark.parametrize('model', models.MODELS)
+@pytest.mark.parametrize('model', models.SYSTEMS)
 @pytest.mark.slow
 def test_every_model_goes_there_and_back_and_is_told_from_the_others(model):
     shapes = {name: tensor.shape for name, tensor in names.tensors(model, 'paper', 4).items()}

@@ -1,4 +1,4 @@
-"""All systems: their sizes counted by hand, their rows in `MODELS`, what they refuse."""
+"""All systems: their sizes counted by hand, their records in `SYSTEMS`, what they refuse."""
 
 import jax
 import numpy as np
@@ -60,21 +60,21 @@ def test_parameters_are_those_counted_by_hand(name, variant):
 
 
 def test_every_system_is_counted():
-    assert {name for name, _ in PARAMETERS} == models.MODELS.keys()
+    assert {name for name, _ in PARAMETERS} == models.SYSTEMS.keys()
 
 
-@pytest.mark.parametrize('name', models.MODELS)
+@pytest.mark.parametrize('name', models.SYSTEMS)
 def test_every_layer_has_one_name_in_pytorch(name):
-    names = models.MODELS[name].torch_names
+    names = models.SYSTEMS[name].torch_names
     _, variables = shapes(build(name))
     layers = {'/'.join(path[:-1]) for path in traverse_util.flatten_dict(variables['params'])}
     assert layers <= names.keys()
     assert len(set(names.values())) == len(names)
 
 
-@pytest.mark.parametrize('name', models.MODELS)
+@pytest.mark.parametrize('name', models.SYSTEMS)
 def test_the_row_lists_the_variants_that_there_are(name):
-    row = models.MODELS[name]
+    row = models.SYSTEMS[name]
     with pytest.raises(InputError) as error:
         build(name, variant='none')
     assert str(error.value).endswith(f'takes {", ".join(map(repr, row.variants))}')
@@ -82,7 +82,7 @@ def test_the_row_lists_the_variants_that_there_are(name):
         build(name, variant=variant)
 
 
-@pytest.mark.parametrize('name', models.MODELS)
+@pytest.mark.parametrize('name', models.SYSTEMS)
 def test_dropout_is_read_unless_the_row_says_so(name):
     """Whether any step of the traced network has the rate among its inputs."""
     flow = np.zeros((2, *schema.FLOW_SHAPE), np.float32)
@@ -96,17 +96,17 @@ def test_dropout_is_read_unless_the_row_says_so(name):
     jaxpr = jax.make_jaxpr(train)(variables, np.float32(0.5))
     rate = jaxpr.jaxpr.invars[-1]
     read = any(rate in equation.invars for equation in jaxpr.jaxpr.eqns)
-    assert read == ('dropout' not in models.MODELS[name].unread)
+    assert read == ('dropout' not in models.SYSTEMS[name].unread)
 
 
-@pytest.mark.parametrize('name', models.MODELS)
+@pytest.mark.parametrize('name', models.SYSTEMS)
 def test_the_similarity_term_needs_two_branches(name):
     output, _ = shapes(build(name))
     both = output.entire is not None and output.puzzled is not None
-    assert both == ('cosine_weight' not in models.MODELS[name].unread)
+    assert both == ('cosine_weight' not in models.SYSTEMS[name].unread)
 
 
-@pytest.mark.parametrize('name', models.MODELS)
+@pytest.mark.parametrize('name', models.SYSTEMS)
 def test_every_system_reads_flows_of_twice_the_size(name):
     usual, larger = (
         {'/'.join(path): leaf.shape for path, leaf in traverse_util.flatten_dict(shapes).items()}
@@ -155,7 +155,7 @@ def test_converted_weights_are_for_flows_of_28_pixels_where_layers_depend_on_it(
     programs.check_size(config, of_size(56))
 
 
-@pytest.mark.parametrize('name', models.MODELS)
+@pytest.mark.parametrize('name', models.SYSTEMS)
 @pytest.mark.parametrize(
     ('options', 'message'),
     [
@@ -187,7 +187,7 @@ def test_attention_that_is_the_same_at_all_places_is_finite():
     assert not rcn.attention(still + 1, flat_weights).any()
 
 
-@pytest.mark.parametrize('name', models.MODELS)
+@pytest.mark.parametrize('name', models.SYSTEMS)
 @pytest.mark.slow
 def test_under_bfloat16_what_is_trained_and_what_comes_out_stays_float32(name, monkeypatch):
     monkeypatch.setattr(jax, 'default_backend', lambda: 'gpu')  # a CPU keeps no maps in bfloat16

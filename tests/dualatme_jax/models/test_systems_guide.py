@@ -20,14 +20,12 @@ GUIDE = pathlib.Path(__file__).parents[3] / 'docs' / 'systems.md'
 
 @pytest.fixture
 def added(monkeypatch):
-    """The guide's module in `MODELS`, by the guide's line."""
-    code, row = re.findall(r'```python\n(.*?)```', GUIDE.read_text(), re.DOTALL)
+    """The guide's module in `SYSTEMS`, by the guide's line."""
+    [code] = re.findall(r'```python\n(.*?)```', GUIDE.read_text(), re.DOTALL)
     module = types.ModuleType('wide_flow')
     exec(compile(code, 'wide_flow.py', 'exec'), module.__dict__)
-    found = eval(f'{{{row}}}', vars(models) | {'wide_flow': module})
-    assert list(found) == ['wide_flow']
-    monkeypatch.setattr(models, 'MODELS', models.MODELS | found)
-    return found['wide_flow']
+    assert '`wide_flow.SYSTEM,`' in GUIDE.read_text()
+    monkeypatch.setattr(models, 'SYSTEMS', models.SYSTEMS | {module.SYSTEM.name: module.SYSTEM})
 
 
 @pytest.mark.slow

@@ -181,7 +181,11 @@ def test_a_wrong_argument_ends_with_what_was_expected_of_it():
         config_file.load('configs/cd.py:synthetc')
 
 
-@pytest.mark.parametrize('model', sorted(models.MODELS))
+@pytest.mark.parametrize('model', sorted(models.SYSTEMS))
 def test_the_config_of_a_system_trains_it(model):
-    assert config_file.load(config_file.of_system(model)).model.name == model
-    assert config_file.of_system('own') is None
+    assert config_file.of_system(models.SYSTEMS[model].config).model.name == model
+
+
+def test_a_system_may_have_no_config_or_one_that_is_not_there():
+    assert config_file.of_system('') is None
+    assert config_file.of_system('configs/own.py') is None

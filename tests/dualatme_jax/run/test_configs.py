@@ -65,7 +65,7 @@ def test_a_system_is_trained_as_its_paper_has_it(name):
     assert config.input.channels == (('strain', 'v', 'u') if name == 'ststnet' else FLOW_CHANNELS)
 
 
-@pytest.mark.parametrize('name', sorted(models.MODELS.keys() - {'dual_atme'}))
+@pytest.mark.parametrize('name', sorted(models.SYSTEMS.keys() - {'dual_atme'}))
 def test_every_system_has_a_config(name):
     config = importlib.import_module(f'configs.{name}').get_config()
     assert config.model.name == name
@@ -182,12 +182,13 @@ def test_the_leaderboard_trains_every_system_by_its_own_config_or_says_what_is_s
     config = leaderboard.get_config(argument)
     assert (config.report.shortened, len(config.seeds), config.report.leaderboard) == (shortened, seeds, True)
     points = {point.config.model.name: point.config for point in sweep.points(config).points}
-    assert points.keys() == models.MODELS.keys()
+    assert points.keys() == models.SYSTEMS.keys()
     for name, found in points.items():
-        own = importlib.import_module(f'configs.{"cd" if name == "dual_atme" else name}').get_config()
+        stem = 'cd' if name == 'dual_atme' else name
+        own = importlib.import_module(f'configs.{stem}').get_config()
         with own.unlocked():
             own.model.variant = variant if name == 'resnet18' else own.model.variant
-            own.training.epochs = leaderboard.QUICK[name] if argument == 'quick' else own.training.epochs
+            own.training.epochs = leaderboard.QUICK[stem] if argument == 'quick' else own.training.epochs
         for section in leaderboard.SECTIONS:
             assert found[section] == own[section], (name, section)
 

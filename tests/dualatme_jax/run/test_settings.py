@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from configs import cd
 from dualatme_jax.errors import InputError
-from dualatme_jax.models import MODELS
+from dualatme_jax.models import SYSTEMS
 from dualatme_jax.run import fields, programs
 from dualatme_jax.run import settings as checks
 
@@ -31,7 +31,7 @@ WORDS = [
     '\0',
     '\x1b[2J',
     '\udcff',
-    *MODELS,
+    *SYSTEMS,
 ]
 SCALARS = st.one_of(
     st.none(),
