@@ -417,11 +417,15 @@ def _check(options: argparse.Namespace) -> int:
     if options.json:
         expanded(options.json, '--json')  # before the faces are looked at
     if options.release == 'flow_images':
-        plan = assemble.flow_images_plan(_one_source(options), options.list)
+        from data_prep.pictures import flow_images
+
+        plan = flow_images.plan(_one_source(options), options.list)
         plan = dataclasses.replace(plan, notes=plan.deviations())  # a list may have a part of the clips
         problems = plan.problems
     elif options.release == 'images':
-        plan = assemble.images_plan(_images_survey(options))
+        from data_prep.pictures import images
+
+        plan = images.plan(_images_survey(options))
         problems = plan.problems
     else:
         plan = assemble.make_plan(options, assemble.survey(options))

@@ -17,12 +17,10 @@ from data_prep.face.aligned_clip import ApexRule
 from data_prep.face.alignment import LARGEST_FACE
 from data_prep.files import folders, images
 from data_prep.files.cache import Cache
-from data_prep.releases.clip import Clip, Problem, Survey
-from data_prep.releases.protocols import Protocol
+from data_prep.releases.clip import Problem, Survey
 from data_prep.views import View
 from data_prep.views.dry_run import DryRun
 from dualatme_jax import schema
-from dualatme_jax.data.names import known_first
 from dualatme_jax.errors import InputError
 from dualatme_jax.files import expanded, open_regular
 
@@ -138,72 +136,6 @@ def without_landmarks(found: Plan, work: pipeline.Work) -> list[Problem]:
     return problems
 
 
-def flow_images_plan(source: str, list_path: str | None) -> Plan:
-    """Reads the public flow images; what the challenge's list names is used as it is."""
-    from data_prep.pictures import flow_images  # loads TFDS, as the builder does
-
-    found = flow_images.survey(source, list_path)
-    items = [
-        (
-            Clip(
-                database=row.database,
-                subject=row.subject,
-                clip=row.clip,
-                row=f'{found.list_path.name}, line {row.line}',
-            ),
-            row.label,
-        )
-        for row in found.rows
-    ]
-    names = [name for name in schema.COMPOSITE if any(clip.database == name for clip, _ in items)]
-    surveys = {
-        name: Survey(
-            database=name,
-            source=pathlib.Path(source),
-            sheet=found.list_path.name,
-            aligned=True,
-            clips=[clip for clip, _ in items if clip.database == name],
-        )
-        for name in names
-    }
-    return Plan(
-        surveys=surveys,
-        protocols={name: releases.of(name).protocol('3class') for name in names},
-        labels=schema.LABELS,
-        rules={},
-        items=items,
-        excluded=dict.fromkeys(names, ()),
-        problems=[Problem(row='', text=problem) for problem in found.problems],
-        notes=(),
-    )
-
-
-def images_plan(found) -> Plan:
-    """What `check` shows of a table of images."""
-    names = known_first([row.clip.database for row in found.rows])
-    protocol = Protocol(name='own', labels=found.labels, classes={}, source='the table')
-    surveys = {
-        name: Survey(
-            database=name,
-            source=found.folder,
-            sheet=found.table.name,
-            aligned=True,
-            clips=[row.clip for row in found.rows if row.clip.database == name],
-        )
-        for name in names
-    }
-    return Plan(
-        surveys=surveys,
-        protocols=dict.fromkeys(names, protocol),
-        labels=found.labels,
-        rules={},
-        items=[(row.clip, row.label) for row in found.rows],
-        excluded=dict.fromkeys(names, ()),
-        problems=found.problems,
-        notes=found.notes,
-    )
-
-
 def make_work(
     options: argparse.Namespace, found: Plan, views: Sequence[View | DryRun], cache: Cache
 ) -> pipeline.Work:
@@ -239,7 +171,7 @@ def release(
     results: Iterable[Example | Problem],
     skipped: list[str],
 ):
-    """What the builder writes.
+    """What a build writes.
 
     Args:
       options: of the command.

@@ -38,7 +38,7 @@ _BLUR = 1 / 64  # of the face's size: standard deviation of the blur that takes 
 
 
 @dataclasses.dataclass(frozen=True)
-class Row:
+class ApexRow:
     """A clip's row in a table of apexes; frames that it does not tell are `schema.UNKNOWN_FRAME`.
 
     Attributes:
@@ -52,10 +52,10 @@ class Row:
     place: str
 
 
-Table = Mapping[tuple[str, str], Row]  # (subject, clip) -> row
+ApexTable = Mapping[tuple[str, str], ApexRow]  # (subject, clip) -> row
 
 
-def read_table(path: str | os.PathLike, release: Release) -> Table:
+def read_table(path: str | os.PathLike, release: Release) -> ApexTable:
     """Reads a table of apexes: a workbook or a CSV file, its columns by their names, as label sheets are.
 
     Without a header, its columns are `COLUMNS`, and what follows them is not read.
@@ -69,7 +69,7 @@ def read_table(path: str | os.PathLike, release: Release) -> Table:
       InputError: the file cannot be read, or is faulty: its row is named.
     """
     path = pathlib.Path(path)
-    table: dict[tuple[str, str], Row] = {}
+    table: dict[tuple[str, str], ApexRow] = {}
     for row in _recognised(path).rows:
         names = {field: cells.text(row.cells.get(field)) for field in (schema.DATABASE, *COLUMNS[:2])}
         if (names.pop(schema.DATABASE) or release.database).casefold() != release.database:
@@ -87,7 +87,7 @@ def read_table(path: str | os.PathLike, release: Release) -> Table:
             raise InputError(
                 f'{row.place}: {"/".join(key)} stands in {table[key].place} already: keep one of them'
             )
-        table[key] = Row(*frames.values(), row.place)
+        table[key] = ApexRow(*frames.values(), row.place)
     if not table:
         raise InputError(
             f'{path} has no row of {release.database}: expected one for each clip, {",".join(COLUMNS)}'
@@ -127,7 +127,7 @@ def with_span(clip: Clip) -> Clip:
     return dataclasses.replace(clip, onset=onset, offset=offset)
 
 
-def choose(clip: Clip, choices: Sequence[str], table: Table) -> tuple[int | None, str]:
+def choose(clip: Clip, choices: Sequence[str], table: ApexTable) -> tuple[int | None, str]:
     """Returns a clip's apex by the first choice that gives one.
 
     Args:
@@ -152,12 +152,12 @@ def choose(clip: Clip, choices: Sequence[str], table: Table) -> tuple[int | None
     raise InputError('; '.join(reasons))
 
 
-def passed_over(clip: Clip, choices: Sequence[str], table: Table) -> str:
+def passed_over(clip: Clip, choices: Sequence[str], table: ApexTable) -> str:
     """Returns why the choices before the one that `choose` takes give no apex; empty if that is the first."""
     return '; '.join(_first(clip, choices, table)[2])
 
 
-def _first(clip: Clip, choices: Sequence[str], table: Table) -> tuple[int | None, str, list[str]]:
+def _first(clip: Clip, choices: Sequence[str], table: ApexTable) -> tuple[int | None, str, list[str]]:
     """Returns apex and choice, '' if no choice gives one, and why each choice before gives none."""
     reasons = []
     for choice in choices:
@@ -218,7 +218,7 @@ def _other_changes(face: np.ndarray) -> np.ndarray:
     return np.linalg.qr(np.stack([*light, *head], axis=-1).reshape(face.size, -1))[0]
 
 
-def _of_table(clip: Clip, table: Table) -> int:
+def _of_table(clip: Clip, table: ApexTable) -> int:
     row = table.get((clip.subject, clip.clip))
     if row is None:
         raise InputError(f'the apex table has no row of {clip.subject},{clip.clip}')
@@ -240,14 +240,14 @@ def _of_table(clip: Clip, table: Table) -> int:
     return _checked(row.apex + shift, clip, counted)
 
 
-def _of_sheet(clip: Clip, table: Table) -> int:
+def _of_sheet(clip: Clip, table: ApexTable) -> int:
     del table
     if clip.apex == schema.UNKNOWN_FRAME:
         raise InputError("the sheet has no apex ('/', empty or no such column)")
     return _checked(clip.apex, clip, 'the sheet')
 
 
-def _middle(clip: Clip, table: Table) -> int:
+def _middle(clip: Clip, table: ApexTable) -> int:
     del table
     after = [number for number in clip.frames.numbers if clip.onset < number <= clip.offset]
     if not after:

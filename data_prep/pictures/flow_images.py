@@ -15,18 +15,21 @@ from collections.abc import Iterable, Mapping, Sequence
 import cv2
 import numpy as np
 
+from data_prep import releases
 from data_prep.dataset.check_report import collapsed
 from data_prep.dataset.example import Example
+from data_prep.dataset.plan import Plan
 from data_prep.dataset.writer import Contents, ViewFormat
 from data_prep.face import regions
 from data_prep.face.landmarks import template
 from data_prep.files.images import png_header
+from data_prep.releases.clip import Clip, Problem, Survey
 from data_prep.views import flow as flow_view
 from data_prep.views import optical_flow
 from dualatme_jax import schema
 from dualatme_jax.errors import InputError
 from dualatme_jax.files import expanded, read_bytes
-from dualatme_jax.outside.challenge_list import Row, read_list
+from dualatme_jax.outside.challenge_list import ListedClip, read_list
 
 _RGB = 2  # PNG's colour type
 _FOLD = re.compile(r'(\A|_)(train|test)\Z', re.IGNORECASE)
@@ -34,7 +37,7 @@ _LARGEST = 2**20  # bytes of an image; the public ones have about 2,000
 
 
 @dataclasses.dataclass(frozen=True)
-class Survey:
+class FlowImages:
     """What a source holds.
 
     Attributes:
@@ -45,12 +48,12 @@ class Survey:
     """
 
     list_path: pathlib.Path
-    rows: list[Row]
+    rows: list[ListedClip]
     images: dict[str, np.ndarray]
     problems: list[str]
 
 
-def survey(source: str | os.PathLike, list_path: str | os.PathLike | None = None) -> Survey:
+def survey(source: str | os.PathLike, list_path: str | os.PathLike | None = None) -> FlowImages:
     """Reads a folder of flow images and its list, and joins them.
 
     Args:
@@ -72,7 +75,7 @@ def survey(source: str | os.PathLike, list_path: str | os.PathLike | None = None
         f'{_name(paths[stem], source)}: no row of the list names this image'
         for stem in sorted(paths.keys() - listed)
     ]
-    return Survey(list_path, rows, images, row_problems + path_problems + image_problems + orphans)
+    return FlowImages(list_path, rows, images, row_problems + path_problems + image_problems + orphans)
 
 
 def read(
@@ -133,6 +136,44 @@ def read(
         },
         examples=_examples(found, pair, by_database),
         size=len(found.rows),
+    )
+
+
+def plan(source: str, list_path: str | None) -> Plan:
+    """Reads the public flow images; what the challenge's list names is used as it is."""
+    found = survey(source, list_path)
+    items = [
+        (
+            Clip(
+                database=row.database,
+                subject=row.subject,
+                clip=row.clip,
+                row=f'{found.list_path.name}, line {row.line}',
+            ),
+            row.label,
+        )
+        for row in found.rows
+    ]
+    names = [name for name in schema.COMPOSITE if any(clip.database == name for clip, _ in items)]
+    surveys = {
+        name: Survey(
+            database=name,
+            source=pathlib.Path(source),
+            sheet=found.list_path.name,
+            aligned=True,
+            clips=[clip for clip, _ in items if clip.database == name],
+        )
+        for name in names
+    }
+    return Plan(
+        surveys=surveys,
+        protocols={name: releases.of(name).protocol('3class') for name in names},
+        labels=schema.LABELS,
+        rules={},
+        items=items,
+        excluded=dict.fromkeys(names, ()),
+        problems=[Problem(row='', text=problem) for problem in found.problems],
+        notes=(),
     )
 
 
@@ -204,7 +245,9 @@ def _refuse_folds(groups: Mapping[str, Sequence[pathlib.Path]], source: pathlib.
         )
 
 
-def _read_images(rows: list[Row], paths: dict[str, pathlib.Path]) -> tuple[dict[str, np.ndarray], list[str]]:
+def _read_images(
+    rows: list[ListedClip], paths: dict[str, pathlib.Path]
+) -> tuple[dict[str, np.ndarray], list[str]]:
     images, problems = {}, []
     for row in rows:
         if row.stem not in paths:
@@ -259,7 +302,7 @@ def inputs(image: np.ndarray, pair: str, place: str | None) -> dict[str, np.ndar
     return {schema.FLOW: image, schema.FLOW_PUZZLED: regions.puzzle(image, pair, boxes)}
 
 
-def _examples(found: Survey, pair: str, by_database: bool) -> Iterable[Example]:
+def _examples(found: FlowImages, pair: str, by_database: bool) -> Iterable[Example]:
     for row in found.rows:
         image = found.images[row.stem]
         yield Example(

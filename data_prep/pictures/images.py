@@ -17,12 +17,14 @@ import numpy as np
 from data_prep import releases
 from data_prep.dataset.check_report import collapsed
 from data_prep.dataset.example import Example
+from data_prep.dataset.plan import Plan
 from data_prep.dataset.writer import Contents, ViewFormat
 from data_prep.face import regions
 from data_prep.face.landmarks import template
 from data_prep.files import cells, images, sheet
 from data_prep.pictures import flow_images
-from data_prep.releases.clip import Clip, Problem
+from data_prep.releases.clip import Clip, Problem, Survey
+from data_prep.releases.protocols import Protocol
 from data_prep.views import flow as flow_view
 from data_prep.views import optical_flow
 from dualatme_jax import schema
@@ -38,7 +40,7 @@ LARGEST = 4096  # pixels of an image's edge
 
 
 @dataclasses.dataclass(frozen=True)
-class Row:
+class ImageRow:
     """A row of the table.
 
     Attributes:
@@ -53,7 +55,7 @@ class Row:
 
 
 @dataclasses.dataclass(frozen=True)
-class Survey:
+class ImageTable:
     """What a table and its images are.
 
     Attributes:
@@ -71,13 +73,13 @@ class Survey:
     folder: pathlib.Path
     view: str
     labels: tuple[str, ...]
-    rows: Sequence[Row]
+    rows: Sequence[ImageRow]
     shape: tuple[int, int]
     problems: Sequence[Problem]
     notes: Sequence[Problem] = ()
 
     @property
-    def sound(self) -> list[Row]:
+    def sound(self) -> list[ImageRow]:
         """The rows without a problem."""
         bad = {problem.row for problem in self.problems}
         return [row for row in self.rows if row.clip.row not in bad]
@@ -89,7 +91,7 @@ def survey(
     *,
     view: str = 'flow',
     size: int | None = None,
-) -> Survey:
+) -> ImageTable:
     """Reads a table and looks at every image that it names.
 
     Args:
@@ -118,11 +120,11 @@ def survey(
         problems.append(Problem(row=f'{table.name}, column {schema.LABEL}', text=fault))
     shape, of_images = _look(rows, view, size)
     notes = [Problem(row=place, text=sheet.HIDDEN) for place in read_table.hidden]
-    return Survey(table, folder, view, labels, rows, shape, problems + of_images, notes)
+    return ImageTable(table, folder, view, labels, rows, shape, problems + of_images, notes)
 
 
 def read(
-    found: Survey, *, pair: str = 'EM', by_database: bool = False, skipped: Sequence[str] = ()
+    found: ImageTable, *, pair: str = 'EM', by_database: bool = False, skipped: Sequence[str] = ()
 ) -> Contents:
     """Makes a release of the rows without a problem.
 
@@ -168,7 +170,33 @@ def read(
     )
 
 
-def _flow_view(found: Survey, pair: str, by_database: bool) -> ViewFormat:
+def plan(found: ImageTable) -> Plan:
+    """What `check` shows of a table of images."""
+    present = names.known_first([row.clip.database for row in found.rows])
+    protocol = Protocol(name='own', labels=found.labels, classes={}, source='the table')
+    surveys = {
+        name: Survey(
+            database=name,
+            source=found.folder,
+            sheet=found.table.name,
+            aligned=True,
+            clips=[row.clip for row in found.rows if row.clip.database == name],
+        )
+        for name in present
+    }
+    return Plan(
+        surveys=surveys,
+        protocols=dict.fromkeys(present, protocol),
+        labels=found.labels,
+        rules={},
+        items=[(row.clip, row.label) for row in found.rows],
+        excluded=dict.fromkeys(present, ()),
+        problems=found.problems,
+        notes=found.notes,
+    )
+
+
+def _flow_view(found: ImageTable, pair: str, by_database: bool) -> ViewFormat:
     present = names.known_first([row.clip.database for row in found.rows])
     return ViewFormat(
         features=flow_view.features(found.shape),
@@ -185,7 +213,7 @@ def _flow_view(found: Survey, pair: str, by_database: bool) -> ViewFormat:
     )
 
 
-def _face_view(found: Survey) -> ViewFormat:
+def _face_view(found: ImageTable) -> ViewFormat:
     import tensorflow_datasets as tfds
 
     def feature(frame: str, depth: int):
@@ -202,7 +230,7 @@ def _face_view(found: Survey) -> ViewFormat:
     )
 
 
-def _examples(found: Survey, pair: str, by_database: bool) -> Iterator[Example]:
+def _examples(found: ImageTable, pair: str, by_database: bool) -> Iterator[Example]:
     keys = ((schema.APEX_FACE, schema.APEX_FACE_GREY), (schema.ONSET_FACE, schema.ONSET_FACE_GREY))
     for row in found.sound:
         pictures = [_resized(_decoded(path), found.shape) for path in row.paths]
@@ -223,7 +251,7 @@ def _examples(found: Survey, pair: str, by_database: bool) -> Iterator[Example]:
         )
 
 
-def _rows(table: sheet.Table, folder: pathlib.Path, view: str) -> tuple[list[Row], list[Problem]]:
+def _rows(table: sheet.Table, folder: pathlib.Path, view: str) -> tuple[list[ImageRow], list[Problem]]:
     """Returns the rows that name a clip, a class and images, and what is wrong with the others."""
     used = {
         schema.DATABASE: lambda cell: cells.text(cell).lower(),  # as tables of predictions have them
@@ -245,7 +273,7 @@ def _rows(table: sheet.Table, folder: pathlib.Path, view: str) -> tuple[list[Row
             problems.append(Problem(row=line.place, text=fault))
             continue
         clip = Clip(database=key[0], subject=key[1], clip=key[2], row=line.place)
-        rows.append(Row(clip, row[schema.LABEL], tuple(folder / path for path in paths)))
+        rows.append(ImageRow(clip, row[schema.LABEL], tuple(folder / path for path in paths)))
     if not table.rows:
         problems.append(Problem(row=table.path.name, text='no row below the header'))
     return rows, problems
@@ -290,7 +318,7 @@ def _ordered(labels: set[str]) -> tuple[str, ...]:
     return tuple(sorted(labels, key=lambda label: (len(label) if label.isdigit() else 0, label)))
 
 
-def _look(rows: Sequence[Row], view: str, size: int | None) -> tuple[tuple[int, int], list[Problem]]:
+def _look(rows: Sequence[ImageRow], view: str, size: int | None) -> tuple[tuple[int, int], list[Problem]]:
     """Decodes every image: (their shape, or that of `size`; what is wrong with single ones)."""
     problems, shapes = [], {}
     for row in rows:

@@ -128,7 +128,7 @@ def _naming_rules(table: Table, findings: Findings) -> tuple[Mapping[int, str], 
     return participants or _PARTICIPANTS, videos or _VIDEOS
 
 
-def _all_forms(clips: list[Clip], tree: Tree, videos: Mapping[str, str]) -> find_frames.Sources:
+def _all_forms(clips: list[Clip], tree: Tree, videos: Mapping[str, str]) -> find_frames.FrameSources:
     """Returns the folders that hold each clip's frames, in whatever form."""
     whole = collections.defaultdict(list)
     for folder in tree.folders:

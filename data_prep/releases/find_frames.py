@@ -16,13 +16,16 @@ from dualatme_jax.errors import InputError
 FORMS = ('cropped', 'raw')
 
 # Where a clip's frames may lie: folders, or videos by their path.
-Source = Folder | pathlib.Path
-Sources = Mapping[tuple[str, str, str], Sequence[Source]]  # key of a clip -> all that is there for it
+FrameSource = Folder | pathlib.Path
+# Key of a clip -> all that is there for it.
+FrameSources = Mapping[tuple[str, str, str], Sequence[FrameSource]]
 
 _SHOWN = 5
 
 
-def by_trail(clips: Sequence[Clip], tree: Tree, trails: Callable[[Clip], Iterable[Sequence[str]]]) -> Sources:
+def by_trail(
+    clips: Sequence[Clip], tree: Tree, trails: Callable[[Clip], Iterable[Sequence[str]]]
+) -> FrameSources:
     """Finds the folders of each clip by the last names of their paths.
 
     Args:
@@ -37,7 +40,9 @@ def by_trail(clips: Sequence[Clip], tree: Tree, trails: Callable[[Clip], Iterabl
     return found
 
 
-def choose_form(sources: Sources, form: Callable[[Source], str], frames: str | None) -> tuple[Sources, str]:
+def choose_form(
+    sources: FrameSources, form: Callable[[FrameSource], str], frames: str | None
+) -> tuple[FrameSources, str]:
     """Keeps the frames of one form, of those in which a release comes.
 
     Args:
@@ -70,7 +75,7 @@ def form(folder: Folder) -> str:
 
 def add_frames(
     clips: Sequence[Clip],
-    sources: Sources,
+    sources: FrameSources,
     tree: Tree,
     findings: Findings,
     *,
@@ -105,7 +110,9 @@ def add_frames(
     return [_with_frames(clip, sources[clip.key], tree, findings, listing, count, whole) for clip in clips]
 
 
-def note_others(sources: Sources, candidates: Iterable[Source], tree: Tree, findings: Findings) -> None:
+def note_others(
+    sources: FrameSources, candidates: Iterable[FrameSource], tree: Tree, findings: Findings
+) -> None:
     """Notes the folders or videos among the candidates that belong to no clip."""
     used = {_path(source) for found in sources.values() for source in found}
     others = [tree.show(_path(source)) for source in candidates if _path(source) not in used]
@@ -123,13 +130,13 @@ def _filled(found: Sequence[Folder]) -> list[Folder]:
     return [folder for folder in found if folder.image] or list(found)
 
 
-def _path(source: Source) -> pathlib.Path:
+def _path(source: FrameSource) -> pathlib.Path:
     return source.path if isinstance(source, Folder) else source
 
 
 def _with_frames(
     clip: Clip,
-    found: Sequence[Source],
+    found: Sequence[FrameSource],
     tree: Tree,
     findings: Findings,
     listing: Callable[[pathlib.Path], folders.Listing],

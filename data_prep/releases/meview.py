@@ -66,7 +66,7 @@ def _video(clip: str) -> str:
     return clip.rpartition('_')[0]
 
 
-def _sources(tree: Tree, video: str) -> list[find_frames.Source]:
+def _sources(tree: Tree, video: str) -> list[find_frames.FrameSource]:
     """Returns the folders with frames of a video, or else its files, or else folders that are empty."""
     filled = [folder for folder in tree.folders if folder.image]
     empty = [folder for folder in tree.folders if not folder.image]
@@ -77,7 +77,7 @@ def _sources(tree: Tree, video: str) -> list[find_frames.Source]:
     return []
 
 
-def _title(source: find_frames.Source) -> str:
+def _title(source: find_frames.FrameSource) -> str:
     return source.name if isinstance(source, Folder) else folders.fold(source.stem)
 
 

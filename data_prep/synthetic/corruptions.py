@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 import cv2
 import numpy as np
 
-from data_prep.synthetic.layout import Layout, Row, Sheet
+from data_prep.synthetic.layout import Layout, Sheet, SyntheticClip
 
 FAULT, HARMLESS = 'fault', 'harmless'
 
@@ -40,8 +40,8 @@ class Corruption:
 
 
 def choose(
-    random: np.random.Generator, layout: Layout, rows: Sequence[Row], used: Sequence[Row]
-) -> dict[str, Row]:
+    random: np.random.Generator, layout: Layout, rows: Sequence[SyntheticClip], used: Sequence[SyntheticClip]
+) -> dict[str, SyntheticClip]:
     """Returns fault -> the row that gets it, as many as there are rows for.
 
     Args:
@@ -62,7 +62,10 @@ def choose(
 
 
 def corrupt_sheet(
-    random: np.random.Generator, sheet: Sheet, rows: Sequence[Row], faults: Mapping[str, Row]
+    random: np.random.Generator,
+    sheet: Sheet,
+    rows: Sequence[SyntheticClip],
+    faults: Mapping[str, SyntheticClip],
 ) -> tuple[list[Cells], list[Corruption]]:
     """Returns the sheet's rows from the first to the last, corrupted, and what was done.
 
@@ -110,7 +113,9 @@ def corrupt_sheet(
     return lines, record
 
 
-def corrupt_files(folder: pathlib.Path, layout: Layout, faults: Mapping[str, Row]) -> list[Corruption]:
+def corrupt_files(
+    folder: pathlib.Path, layout: Layout, faults: Mapping[str, SyntheticClip]
+) -> list[Corruption]:
     """Spoils files of the release in `folder`; returns what was done."""
     record = []
     for fault, row in faults.items():
@@ -121,11 +126,11 @@ def corrupt_files(folder: pathlib.Path, layout: Layout, faults: Mapping[str, Row
     return record
 
 
-def _folder(layout: Layout, row: Row) -> str:
+def _folder(layout: Layout, row: SyntheticClip) -> str:
     return layout.frame(row, row.onset).rpartition('/')[0]
 
 
-def _files(layout: Layout, row: Row) -> list[str]:
+def _files(layout: Layout, row: SyntheticClip) -> list[str]:
     return [layout.frame(row, number) for number in row.numbers]
 
 
@@ -159,23 +164,23 @@ def _other_digits(subject: str | int) -> str | int:
     return int(subject) if subject.isdigit() else subject
 
 
-def _truncate(files: Sequence[pathlib.Path], row: Row) -> None:
+def _truncate(files: Sequence[pathlib.Path], row: SyntheticClip) -> None:
     content = files[0].read_bytes()
     files[0].write_bytes(content[: len(content) // 2])
 
 
-def _resize(files: Sequence[pathlib.Path], row: Row) -> None:
+def _resize(files: Sequence[pathlib.Path], row: SyntheticClip) -> None:
     frame = cv2.imread(str(files[0]))
     smaller = cv2.resize(frame, (frame.shape[1] - 16, frame.shape[0] - 16))
     files[0].write_bytes(cv2.imencode('.jpg', smaller)[1].tobytes())
 
 
-def _lose_all(files: Sequence[pathlib.Path], row: Row) -> None:
+def _lose_all(files: Sequence[pathlib.Path], row: SyntheticClip) -> None:
     for file in files:
         file.unlink()
 
 
-def _lose_one_between(files: Sequence[pathlib.Path], row: Row) -> None:
+def _lose_one_between(files: Sequence[pathlib.Path], row: SyntheticClip) -> None:
     before_apex = row.apex - row.onset - 1
     files[before_apex if before_apex > 0 else row.apex - row.onset + 1].unlink()
 

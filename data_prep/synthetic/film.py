@@ -13,7 +13,7 @@ import numpy as np
 from data_prep.synthetic import camera_noise, head
 from data_prep.synthetic.action_units import Bump, displacement
 from data_prep.synthetic.face import GRID, smooth_noise
-from data_prep.synthetic.truth import Truth
+from data_prep.synthetic.truth import TrueMotion
 
 # How far the head drifts from onset to apex, at most: template units (8 pixels of an aligned face of 224),
 # degrees, and relative to its size.
@@ -119,7 +119,7 @@ class Film:
             frame = camera_noise.noisy(self._random, image, camera.noise)
             yield frame if camera.colour else frame[..., 0]
 
-    def truth(self, step: int = 2) -> Truth:
+    def truth(self, step: int = 2) -> TrueMotion:
         """Returns what moved from the first frame to the apex, on a grid of points `step` pixels apart."""
         first, last = self._placed(0), self._placed(self._apex)
         corners = _apply(first, np.array([(0, 0), (GRID, 0), (0, GRID), (GRID, GRID)]))
@@ -138,7 +138,7 @@ class Film:
             *(axis.astype(np.float32) for axis in np.moveaxis(_apply(_TO_TEXELS, neutral), -1, 0)),
             cv2.INTER_LINEAR,
         )
-        return Truth(
+        return TrueMotion(
             flow=(_apply(last, moved) - onset).astype(np.float32),
             expression=(_apply(first, moved) - onset).astype(np.float32),
             head=coverage > 0.99,

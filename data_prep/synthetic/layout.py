@@ -10,7 +10,7 @@ Listed = Sequence[tuple[str, str, str]]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Row:
+class SyntheticClip:
     """One annotated clip of a synthetic release.
 
     Attributes:
@@ -82,9 +82,9 @@ class Layout:
     database: str
     subjects: Sequence[str]
     camera: Camera
-    rows: Callable[[Listed | None, int], list[Row]]
-    frame: Callable[[Row, int], str]
-    sheets: Callable[[Sequence[Row]], list[Sheet]]
+    rows: Callable[[Listed | None, int], list[SyntheticClip]]
+    frame: Callable[[SyntheticClip, int], str]
+    sheets: Callable[[Sequence[SyntheticClip]], list[Sheet]]
     video: bool = False
     frames: int | None = None
 

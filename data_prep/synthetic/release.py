@@ -4,7 +4,7 @@ Beside what the real release holds, its folder `truth` holds
 
     landmarks.csv           68 points of each clip's onset frame, in pixels, as `--landmarks` takes them
     apex.csv                subject, clip, onset, apex and offset
-    flow/SUBJECT/CLIP.npz   what moved from onset to apex, see `truth.Truth`
+    flow/SUBJECT/CLIP.npz   what moved from onset to apex, see `truth.TrueMotion`
     dirty.csv               what was made dirty, if anything was
 
 `megc2019_cd` holds a release of each of its databases, `landmarks.csv` of them all, and `list.csv`: the rows
@@ -25,7 +25,7 @@ from data_prep.face.landmarks import file as landmark_file
 from data_prep.releases import protocols
 from data_prep.releases.clip import Clip
 from data_prep.synthetic import action_units, corruptions, sheets
-from data_prep.synthetic.layout import Layout, Listed, Row
+from data_prep.synthetic.layout import Layout, Listed, SyntheticClip
 from data_prep.synthetic.layouts import casme2, casme3, deception, samm, smic
 from data_prep.synthetic.render_clip import Job, render, stream
 from dualatme_jax import schema, scratch
@@ -53,23 +53,23 @@ class _Part:
     """
 
     layout: Layout
-    rows: Sequence[Row]
+    rows: Sequence[SyntheticClip]
     folder: pathlib.Path
 
     @property
     def truth(self) -> pathlib.Path:
         return self.folder / 'truth'
 
-    def key(self, row: Row) -> tuple[str, str, str]:
+    def key(self, row: SyntheticClip) -> tuple[str, str, str]:
         return self.layout.database, row.subject, row.clip
 
-    def label(self, row: Row) -> str | None:
+    def label(self, row: SyntheticClip) -> str | None:
         """Returns the row's class in the database's first protocol, None if that leaves it out."""
         database = self.layout.database
         clip = Clip(database=database, subject=row.subject, clip=row.clip, emotion=row.emotion)
         return protocols.label_of(clip, releases.of(database).protocol(None))[0]
 
-    def job(self, row: Row, seed: int) -> Job:
+    def job(self, row: SyntheticClip, seed: int) -> Job:
         files = (self.folder / self.layout.frame(row, number) for number in row.numbers)
         return Job(
             seed=seed,
@@ -181,7 +181,7 @@ def _parts(
     return parts
 
 
-def _units(seed: int, database: str, row: Row) -> dict[str, float]:
+def _units(seed: int, database: str, row: SyntheticClip) -> dict[str, float]:
     random = stream(seed, database, row.subject, row.clip, 'units')
     return action_units.choose(random, action_units.EMOTIONS[protocols.emotion(row.emotion)])
 

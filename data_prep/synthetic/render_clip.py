@@ -16,7 +16,7 @@ import numpy as np
 from data_prep.synthetic import action_units, head, truth
 from data_prep.synthetic.face import GRID
 from data_prep.synthetic.film import Camera, Expression, Film
-from data_prep.synthetic.layout import Row
+from data_prep.synthetic.layout import SyntheticClip
 
 # How far the face moves at the apex where it moves most, without the head: pixels of an aligned face of 224.
 INTENSITY = (0.6, 2.5)
@@ -44,7 +44,7 @@ class Job:
 
     seed: int
     database: str
-    row: Row
+    row: SyntheticClip
     camera: Camera
     files: tuple[pathlib.Path, ...]
     truth: pathlib.Path

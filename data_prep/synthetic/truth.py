@@ -10,7 +10,7 @@ from dualatme_jax.files import replacing
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Truth:
+class TrueMotion:
     """The motion from the onset to the apex frame of one clip, without error, on a grid over the face.
 
     The grid's point in row i and column j is the onset frame's pixel `origin + step * (j, i)`; the centres of
@@ -52,13 +52,13 @@ class Truth:
         return (flow @ linear.T).astype(np.float32), head > 0.999
 
 
-def save(truth: Truth, path: str | os.PathLike) -> None:
+def save(truth: TrueMotion, path: str | os.PathLike) -> None:
     """Writes a clip's truth."""
     with replacing(path) as temporary:
         np.savez_compressed(temporary, **vars(truth))
 
 
-def load(path: str | os.PathLike) -> Truth:
+def load(path: str | os.PathLike) -> TrueMotion:
     """Reads a clip's truth."""
     with np.load(path, allow_pickle=False) as file:
-        return Truth(**{name: file[name] for name in file.files})
+        return TrueMotion(**{name: file[name] for name in file.files})

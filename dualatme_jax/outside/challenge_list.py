@@ -21,7 +21,7 @@ _HEADERS |= {'onsetframe', 'apexframe', 'offsetframe', 'prediction', 'predicted'
 
 
 @dataclasses.dataclass(frozen=True)
-class Row:
+class ListedClip:
     """One row of the challenge's list.
 
     Attributes:
@@ -44,7 +44,7 @@ class Row:
         return f'{schema.released(self.database, self.subject)}_{self.clip}'
 
 
-def read_list(path: pathlib.Path) -> tuple[list[Row], list[str]]:
+def read_list(path: pathlib.Path) -> tuple[list[ListedClip], list[str]]:
     """Reads the challenge's list from a file; returns what `parse_list` does.
 
     Raises:
@@ -55,7 +55,7 @@ def read_list(path: pathlib.Path) -> tuple[list[Row], list[str]]:
     return parse_list(text)
 
 
-def parse_list(text: str) -> tuple[list[Row], list[str]]:
+def parse_list(text: str) -> tuple[list[ListedClip], list[str]]:
     """Parses the challenge's list.
 
     Args:
@@ -109,7 +109,7 @@ def _records(text: str, problems: list[str]) -> Iterable[tuple[int, list[str]]]:
         problems.append(f'list, line {reader.line_num}: {error}; the rest was not read')
 
 
-def _row(line: int, fields: list[str]) -> Row:
+def _row(line: int, fields: list[str]) -> ListedClip:
     if len(fields) != len(COLUMNS):
         raise InputError(f'{len(fields)} columns, expected {len(COLUMNS)}: {",".join(COLUMNS)}')
     database, subject, clip, label = fields
@@ -121,7 +121,7 @@ def _row(line: int, fields: list[str]) -> Row:
     if label not in labels:
         meanings = ', '.join(f'{number} {name}' for number, name in labels.items())
         raise InputError(f'unknown label {label!r}, expected one of {meanings}')
-    return Row(line, database, subject, clip, labels[label])
+    return ListedClip(line, database, subject, clip, labels[label])
 
 
 def _text(path: pathlib.Path) -> str:

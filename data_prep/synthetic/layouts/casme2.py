@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from data_prep.synthetic import assign_subjects
 from data_prep.synthetic.film import Camera
-from data_prep.synthetic.layout import Layout, Listed, Row, Sheet, times
+from data_prep.synthetic.layout import Layout, Listed, Sheet, SyntheticClip, times
 
 SUBJECTS = tuple(f'sub{number:02}' for number in range(1, 27))
 
@@ -18,7 +18,7 @@ _NO_APEX = ('sub04', 'EP12_01f')
 _EXCLUDED = (_NO_APEX, ('sub05', 'EP09_05f'))
 
 
-def _rows(listed: Listed | None, frames: int) -> list[Row]:
+def _rows(listed: Listed | None, frames: int) -> list[SyntheticClip]:
     subjects = [subject for subject in SUBJECTS if subject not in _ONLY_REST]
     used = listed or assign_subjects.titled(assign_subjects.dealt(_USED, subjects), _titles, _EXCLUDED)
     emotions = {
@@ -34,7 +34,9 @@ def _rows(listed: Listed | None, frames: int) -> list[Row]:
         assign_subjects.dealt(_REST, new_first), _titles, [(subject, clip) for subject, clip, _ in clips]
     )
     return [
-        Row(subject=subject, clip=clip, emotion=emotion, **times(20 + 13 * (place % 17), frames, place))
+        SyntheticClip(
+            subject=subject, clip=clip, emotion=emotion, **times(20 + 13 * (place % 17), frames, place)
+        )
         for place, (subject, clip, emotion) in enumerate(sorted(clips))
     ]
 
@@ -44,11 +46,11 @@ def _titles(subject: str, emotion: str) -> Iterator[str]:
     return (f'EP{1 + number // 4:02}_{1 + number % 4:02}f' for number in itertools.count())
 
 
-def _frame(row: Row, number: int) -> str:
+def _frame(row: SyntheticClip, number: int) -> str:
     return f'Cropped/{row.subject}/{row.clip}/reg_img{number}.jpg'
 
 
-def _sheets(rows: Sequence[Row]) -> list[Sheet]:
+def _sheets(rows: Sequence[SyntheticClip]) -> list[Sheet]:
     header = ['Subject', 'Filename', None, 'OnsetFrame', 'ApexFrame', 'OffsetFrame', None]
     cells = [
         [

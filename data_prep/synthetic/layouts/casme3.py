@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from data_prep.synthetic import assign_subjects
 from data_prep.synthetic.film import Camera
-from data_prep.synthetic.layout import Layout, Listed, Row, Sheet, times
+from data_prep.synthetic.layout import Layout, Listed, Sheet, SyntheticClip, times
 
 SUBJECTS = tuple(f'spNO.{number}' for number in range(1, 95))
 
@@ -22,7 +22,7 @@ _EMOTIONS = {
 _CLASSES = {'happy': 1, 'surprise': 2, 'anger': 3, 'disgust': 4, 'sad': 5, 'fear': 6}
 
 
-def _rows(listed: Listed | None, frames: int) -> list[Row]:
+def _rows(listed: Listed | None, frames: int) -> list[SyntheticClip]:
     del listed  # the challenge's list has none of it
     places: collections.Counter[str] = collections.Counter()
     rows = []
@@ -33,15 +33,15 @@ def _rows(listed: Listed | None, frames: int) -> list[Row]:
         folder = string.ascii_lowercase[place // 4 * 2 + place % 4 // 3]
         when = times(21 + 11 * (place % 5) + place % 4 % 3 * (100 + frames), frames, place)
         clip = f'{folder}_{when["onset"]}'
-        rows.append(Row(subject=subject, clip=clip, emotion=emotion, folder=folder, **when))
+        rows.append(SyntheticClip(subject=subject, clip=clip, emotion=emotion, folder=folder, **when))
     return rows
 
 
-def _frame(row: Row, number: int) -> str:
+def _frame(row: SyntheticClip, number: int) -> str:
     return f'{row.subject}/{row.folder}/color/{number}.jpg'
 
 
-def _sheets(rows: Sequence[Row]) -> list[Sheet]:
+def _sheets(rows: Sequence[SyntheticClip]) -> list[Sheet]:
     cells = [
         [
             row.subject,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from data_prep.synthetic import assign_subjects
 from data_prep.synthetic.film import Camera
-from data_prep.synthetic.layout import Layout, Listed, Row, Sheet, times
+from data_prep.synthetic.layout import Layout, Listed, Sheet, SyntheticClip, times
 
 SPEAKERS = tuple(f'speaker{number:02}' for number in range(1, 57))
 
@@ -26,23 +26,23 @@ _GESTURES = """
 _SHOWN = {'12': 'Smile', '4': 'Frown', '1': 'Raise', '2': 'Raise', '15': 'lipsDown', '14': 'lipsRetracted'}
 
 
-def _rows(listed: Listed | None, frames: int) -> list[Row]:
+def _rows(listed: Listed | None, frames: int) -> list[SyntheticClip]:
     del listed  # the challenge's list has none of it
     numbers: collections.Counter[str] = collections.Counter()
     rows = []
     for speaker, kind in assign_subjects.dealt(_CLASSES, SPEAKERS):
         numbers[kind] += 1
         clip = f'trial_{_SHORT[kind]}_{numbers[kind]:03}'
-        rows.append(Row(subject=speaker, clip=clip, emotion=kind, **times(0, frames, len(rows))))
+        rows.append(SyntheticClip(subject=speaker, clip=clip, emotion=kind, **times(0, frames, len(rows))))
     return sorted(rows, key=lambda row: row.clip)
 
 
-def _frame(row: Row, number: int) -> str:
+def _frame(row: SyntheticClip, number: int) -> str:
     del number
     return f'Clips/{row.emotion.capitalize()}/{row.clip}.mp4'
 
 
-def _sheets(rows: Sequence[Row]) -> list[Sheet]:
+def _sheets(rows: Sequence[SyntheticClip]) -> list[Sheet]:
     gestures = Sheet(
         file='Annotation/All_Gestures_Deceptive and Truthful.csv',
         header=['id', *_GESTURES, 'class'],
@@ -55,7 +55,7 @@ def _sheets(rows: Sequence[Row]) -> list[Sheet]:
     return [gestures, speakers]
 
 
-def _gestures(row: Row) -> list[str | int]:
+def _gestures(row: SyntheticClip) -> list[str | int]:
     shown = {'openMouth'} | {_SHOWN[unit] for unit in row.units if unit in _SHOWN}
     return [f'{row.clip}.mp4', *(int(gesture in shown) for gesture in _GESTURES), row.emotion]
 

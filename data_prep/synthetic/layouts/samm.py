@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from data_prep.synthetic import assign_subjects
 from data_prep.synthetic.film import Camera
-from data_prep.synthetic.layout import Layout, Listed, Row, Sheet, times
+from data_prep.synthetic.layout import Layout, Listed, Sheet, SyntheticClip, times
 
 # Without leading zeros, as the challenge's list has them.
 SUBJECTS = tuple(str(number) for number in (6, 7, *range(9, 27), 28, *range(30, 38)))
@@ -22,7 +22,7 @@ _ODD_FILES = ('013_1_12', '013_1_8', '017_3_2', '026_1_1', '026_1_2', '035_7_2')
 _CLASSES = {'Happiness': 1, 'Surprise': 2, 'Anger': 3, 'Disgust': 4, 'Sadness': 5, 'Fear': 6}
 
 
-def _rows(listed: Listed | None, frames: int) -> list[Row]:
+def _rows(listed: Listed | None, frames: int) -> list[SyntheticClip]:
     subjects = [subject for subject in SUBJECTS if subject != _ONLY_REST]
     used = listed or assign_subjects.titled(assign_subjects.dealt(_USED, subjects), _titles)
     emotions = {
@@ -37,7 +37,9 @@ def _rows(listed: Listed | None, frames: int) -> list[Row]:
         assign_subjects.dealt(_REST, new_first), _titles, [(subject, clip) for subject, clip, _ in clips]
     )
     return [
-        Row(subject=subject, clip=clip, emotion=emotion, **times(500 + 137 * (place % 60), frames, place))
+        SyntheticClip(
+            subject=subject, clip=clip, emotion=emotion, **times(500 + 137 * (place % 60), frames, place)
+        )
         for place, (subject, clip, emotion) in enumerate(sorted(clips, key=lambda clip: clip[1]))
     ]
 
@@ -49,13 +51,13 @@ def _titles(subject: str, emotion: str) -> Iterator[str]:
     yield from (f'{folder}_{1 + number % 7}_{1 + number // 7}' for number in itertools.count())
 
 
-def _frame(row: Row, number: int) -> str:
+def _frame(row: SyntheticClip, number: int) -> str:
     folder = row.subject.zfill(3)
     prefix = f'{int(folder) + 1:03}' if row.clip in _ODD_FILES else folder
     return f'{folder}/{row.clip}/{prefix}_{number:05}.jpg'
 
 
-def _sheets(rows: Sequence[Row]) -> list[Sheet]:
+def _sheets(rows: Sequence[SyntheticClip]) -> list[Sheet]:
     header = [
         'Subject',
         'Filename',
@@ -80,7 +82,7 @@ def _sheets(rows: Sequence[Row]) -> list[Sheet]:
     ]
 
 
-def _cells(place: int, row: Row) -> list[str | int | None]:
+def _cells(place: int, row: SyntheticClip) -> list[str | int | None]:
     units = row.action_units
     if place % 32 == 5:  # coders in doubt
         units = units.replace('+', ' or ') if '+' in units else f'{units}/{int(units) + 1}'

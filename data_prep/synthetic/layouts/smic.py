@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from data_prep.synthetic import assign_subjects
 from data_prep.synthetic.film import Camera
-from data_prep.synthetic.layout import Layout, Listed, Row, times
+from data_prep.synthetic.layout import Layout, Listed, SyntheticClip, times
 
 SUBJECTS = tuple(f's{number:02}' for number in (*range(1, 7), 8, 9, *range(11, 16), 18, 19, 20))
 
@@ -13,10 +13,12 @@ _CLASSES = {'negative': 70, 'positive': 51, 'surprise': 43}
 _SHORT = {'negative': 'ne', 'positive': 'po', 'surprise': 'sur'}
 
 
-def _rows(listed: Listed | None, frames: int) -> list[Row]:
+def _rows(listed: Listed | None, frames: int) -> list[SyntheticClip]:
     clips = listed or assign_subjects.titled(assign_subjects.dealt(_CLASSES, SUBJECTS), _titles)
     return [
-        Row(subject=subject, clip=clip, emotion=label, **times(100_000 + 1_117 * place, frames, place))
+        SyntheticClip(
+            subject=subject, clip=clip, emotion=label, **times(100_000 + 1_117 * place, frames, place)
+        )
         for place, (subject, clip, label) in enumerate(sorted(clips))
     ]
 
@@ -25,7 +27,7 @@ def _titles(subject: str, label: str) -> Iterator[str]:
     return (f'{subject}_{_SHORT[label]}_{number:02}' for number in itertools.count(1))
 
 
-def _frame(row: Row, number: int) -> str:
+def _frame(row: SyntheticClip, number: int) -> str:
     return f'HS/{row.subject}/micro/{row.emotion}/{row.clip}/image{number:06}.jpg'
 
 

@@ -197,7 +197,7 @@ def test_any_table_is_read_or_refused_by_name(tmp_path_factory, rows, noise):
 )
 def test_an_apex_that_is_chosen_is_always_valid(numbers, onset, number, offset, choices, row):
     clip = apex.with_span(clip_of(numbers, onset=onset, apex=number, offset=offset))
-    table = {('s01', 's01_ne_01'): apex.Row(*row, place='apex.csv, row 2')}
+    table = {('s01', 's01_ne_01'): apex.ApexRow(*row, place='apex.csv, row 2')}
     possible = [frame for frame in numbers if clip.onset < frame <= clip.offset]
     try:
         chosen, choice = apex.choose(clip, choices, table)

@@ -19,7 +19,7 @@ from data_prep.synthetic import action_units, assign_subjects, head, release, sh
 from data_prep.synthetic.film import Camera, Expression, Film
 from data_prep.synthetic.release import LAYOUTS, synthesize
 from data_prep.synthetic.render_clip import _rise_and_fall, render, stream
-from data_prep.synthetic.truth import Truth
+from data_prep.synthetic.truth import TrueMotion
 from dualatme_jax import schema
 from dualatme_jax.errors import InputError
 
@@ -254,7 +254,7 @@ def test_onset_and_offset_are_neutral_and_the_apex_is_strongest():
 def test_the_truth_of_a_frame_is_told_in_the_pixels_of_the_aligned_face():
     y, x = np.mgrid[:40, :50].astype(float)
     flow = np.dstack([0.01 * x + 1, 0.02 * y]).astype(np.float32)
-    known = Truth(flow=flow, expression=flow, head=x > 3, origin=np.array([10, 20]), step=2)
+    known = TrueMotion(flow=flow, expression=flow, head=x > 3, origin=np.array([10, 20]), step=2)
     turned = np.array([[0, 0.5, -5.0], [0.5, 0, 5.0]])  # x and y swapped, at half the size
     aligned, where = known.aligned(turned, 30)
     # Pixel (10, 15) of the face is (20, 30) of the frame, which is point (5, 5) of the grid.
