@@ -17,6 +17,7 @@ from ml_collections import ConfigDict
 
 from dualatme_jax import files
 from dualatme_jax.errors import InputError
+from dualatme_jax.kinds import shown
 from dualatme_jax.run import fields
 
 FOLDER = 'configs'
@@ -69,9 +70,7 @@ def load(argument: str) -> ConfigDict:
             f'the config {path}{_line(error, path)}: {type(error).__name__}: {error}'
             + ('' if of_argument else f'; expected {_EXPECTED}, as those of configs/')
         ) from error
-    raise InputError(
-        f'get_config() of the config {path} returns {fields.shown(config)}; expected a ConfigDict'
-    )
+    raise InputError(f'get_config() of the config {path} returns {shown(config)}; expected a ConfigDict')
 
 
 def find(name: str) -> pathlib.Path:

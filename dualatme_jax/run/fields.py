@@ -1,23 +1,17 @@
 """The fields of a config: their dotted names, what each may hold, and which one was meant by another name."""
 
-import dataclasses
 import difflib
-import math
-import struct
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ml_collections import ConfigDict
 
 from dualatme_jax import files, schema
 from dualatme_jax.errors import InputError
-
-FLOAT32_MAX, FLOAT32_LEAST = (2 - 2.0**-23) * 2.0**127, 2.0**-126  # without NumPy, since --help reads this
-INT32 = 2**31 - 1
+from dualatme_jax.kinds import FRACTION, SWITCH, TEXT, Kind, is_text, number, several, shown, whole
 
 MOST_GIB = 2**20
 
-_SHOWN = 80  # characters of a value in a message
 _NAMED = 3  # fields that a message suggests
 
 # What people call a field that has no word of that name.
@@ -29,65 +23,12 @@ _ALIASES = {
 }
 
 
-@dataclasses.dataclass(frozen=True)
-class Kind:
-    """What a field may hold.
-
-    Attributes:
-      expected: in words.
-      fits: whether a value, of whatever type, is one.
-    """
-
-    expected: str
-    fits: Callable[[Any], bool]
-
-
-def whole(low: int, high: int = INT32) -> Kind:
-    """Whole numbers; True and False are none."""
-    return Kind(
-        f'a whole number from {low} to {high}', lambda value: type(value) is int and low <= value <= high
-    )
-
-
-def number(low: float, high: float = math.inf, *, below: bool = False) -> Kind:
-    """Numbers that float32, in which all is computed, can hold; with `below` not `high` itself.
-
-    1e39 is infinite in float32, 1e-50 is 0, and 0.999999999 is 1.
-    """
-
-    def fits(value: Any) -> bool:
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            return False
-        if not low <= value <= high or not (value == 0 or FLOAT32_LEAST <= abs(value) <= FLOAT32_MAX):
-            return False  # so is NaN
-        return not below or struct.unpack('f', struct.pack('f', value))[0] < high
-
-    if below:
-        return Kind(f'a fraction in [{low}, {high}), also when rounded to float32', fits)
-    return Kind(f'{low} {f"to {high}" if high < math.inf else "or more"}, as float32 can hold it', fits)
-
-
-def several(kind: Kind) -> Kind:
-    """Tuples of values of one kind."""
-    return Kind(
-        f'a tuple of values, each {kind.expected}',
-        lambda value: type(value) is tuple and all(map(kind.fits, value)),
-    )
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and (value.isprintable() or not value)
-
-
 def _are_seeds(value: Any) -> bool:
     return _SEED_TUPLE.fits(value) and 0 < len(value) == len(set(value))
 
 
-SWITCH = Kind('True or False', lambda value: isinstance(value, bool))
-TEXT = Kind('text of printable characters', _is_text)
-PATH = Kind('a path, or no text', _is_text)
-SOME_PATH = Kind('a path', lambda value: _is_text(value) and bool(value))
-FRACTION = number(0, 1, below=True)
+PATH = Kind('a path, or no text', is_text)
+SOME_PATH = Kind('a path', lambda value: is_text(value) and bool(value))
 # jax.random.key takes 32 bits: a larger seed would be a smaller one's twin.
 _SEED_TUPLE = several(whole(0, 2**32 - 1))
 SEEDS = Kind('one or more different whole numbers from 0 to 2**32 - 1', _are_seeds)
@@ -181,12 +122,6 @@ def check_value(field: str, value: Any) -> None:
         raise InputError(f'config.{field} is {shown(value)}; expected {kind.expected}')
     if kind in (PATH, SOME_PATH):
         files.expanded(value, f'config.{field}')
-
-
-def shown(value: Any) -> str:
-    """A value as a message can hold it."""
-    text = repr(value)
-    return text if len(text) <= _SHOWN else f'{text[:_SHOWN]}...'
 
 
 def hint(name: Any, known: Iterable[str], prefix: str = '') -> str:

@@ -15,6 +15,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from dualatme_jax.errors import InputError
+from dualatme_jax.kinds import shown
 from dualatme_jax.run import fields
 
 # What a sweep may vary; the rest of a config says which trials there are and how they are run.
@@ -152,7 +153,7 @@ def _typed(field: str, value: Any, like: Any) -> Any:
         value = float(value)
     if type(value) is not type(like):
         raise InputError(
-            f'config.sweep has {fields.shown(value)} for {field}; '
+            f'config.sweep has {shown(value)} for {field}; '
             f'expected type {type(like).__name__}, such as {like!r}'
         )
     fields.check_value(field, value)
@@ -161,7 +162,7 @@ def _typed(field: str, value: Any, like: Any) -> Any:
 
 def _no_field(field: Any, own: Mapping[str, Any]) -> str:
     expected = f'expected a field of {", ".join(SECTIONS)}, or {", ".join(FIELDS)}'
-    named = f'config.sweep names {fields.shown(field)}'
+    named = f'config.sweep names {shown(field)}'
     if field in own or field in {name.partition('.')[0] for name in own}:
         return f'{named}, which cannot be swept; {expected}'
     hint = fields.hint(field, filter(_can_be_swept, own))

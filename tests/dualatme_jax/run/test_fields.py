@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from configs import cd
-from dualatme_jax import schema
+from dualatme_jax import kinds, schema
 from dualatme_jax.errors import InputError
 from dualatme_jax.run import fields
 
@@ -51,15 +51,15 @@ def test_a_name_stands_for_the_field_that_was_meant(name, expected):
 @pytest.mark.parametrize(
     ('kind', 'well', 'ill'),
     [
-        (fields.whole(1), [1, 2**31 - 1], [0, 2**31, 10**400, True, 1.0, '1', None, np.int32(1)]),
-        (fields.number(0), [0, 0.0, 1, 3.4e38, 1.2e-38], [-1e-9, 3.5e38, 1e39, 1e-39, 10**400, True, '1']),
-        (fields.number(0), [1e-30], [math.nan, math.inf, -math.inf, None, (1,)]),
-        (fields.FRACTION, [0, 0.5, 0.9999999], [1, 1.0, 0.99999999, -0.1, math.nan]),
-        (fields.number(0, 1), [0, 1, 1.0], [1.0000001, -1]),
+        (kinds.whole(1), [1, 2**31 - 1], [0, 2**31, 10**400, True, 1.0, '1', None, np.int32(1)]),
+        (kinds.number(0), [0, 0.0, 1, 3.4e38, 1.2e-38], [-1e-9, 3.5e38, 1e39, 1e-39, 10**400, True, '1']),
+        (kinds.number(0), [1e-30], [math.nan, math.inf, -math.inf, None, (1,)]),
+        (kinds.FRACTION, [0, 0.5, 0.9999999], [1, 1.0, 0.99999999, -0.1, math.nan]),
+        (kinds.number(0, 1), [0, 1, 1.0], [1.0000001, -1]),
         (fields.SEEDS, [(0,), (3, 1), (2**32 - 1,)], [(), (0, 0), (True,), (-1,), (2**32,), [0], 0, (0.0,)]),
-        (fields.TEXT, ['', 'E&M', 'ä'], ['\0', 'a\nb', '\x1b[2J', '\udcff', None, 1, b'a']),
-        (fields.several(fields.TEXT), [(), ('a',)], ['a', ['a'], (1,), ('\0',), None]),
-        (fields.SWITCH, [True, False], [0, 1, None, 'True']),
+        (kinds.TEXT, ['', 'E&M', 'ä'], ['\0', 'a\nb', '\x1b[2J', '\udcff', None, 1, b'a']),
+        (kinds.several(kinds.TEXT), [(), ('a',)], ['a', ['a'], (1,), ('\0',), None]),
+        (kinds.SWITCH, [True, False], [0, 1, None, 'True']),
     ],
 )
 def test_a_kind_takes_what_can_be_computed_with(kind, well, ill):
