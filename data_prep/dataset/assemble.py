@@ -17,6 +17,7 @@ from data_prep.face.aligned_clip import ApexRule
 from data_prep.face.alignment import LARGEST_FACE
 from data_prep.files import folders, images
 from data_prep.files.cache import Cache
+from data_prep.releases import synthetic_mark
 from data_prep.releases.clip import Problem, Survey
 from data_prep.views import View
 from data_prep.views.dry_run import DryRun
@@ -205,6 +206,7 @@ def _recipe(options: argparse.Namespace, found: Plan, work: pipeline.Work) -> di
     """What the metadata of every view says, as JSON values."""
     return {
         'release': options.release,
+        'synthetic': [name for name, survey in found.surveys.items() if synthetic_mark.of_survey(survey)],
         'sheets': {name: survey.sheet for name, survey in found.surveys.items()},
         'errata': [erratum.as_json() for survey in found.surveys.values() for erratum in survey.errata],
         'labels': options.labels,

@@ -40,6 +40,11 @@ class Images:
         """The frame numbers, ascending."""
         return sorted(self.paths)
 
+    @property
+    def place(self) -> pathlib.Path:
+        """The folder in which they lie."""
+        return next(iter(self.paths.values())).parent
+
     def read(self, numbers: Sequence[int]) -> Iterator[np.ndarray]:
         """Yields the frames of ascending `numbers`, [H, W, 3] uint8 each.
 
@@ -87,6 +92,11 @@ class Video:
     def numbers(self) -> list[int]:
         """The frame numbers, ascending."""
         return list(range(self.count))
+
+    @property
+    def place(self) -> pathlib.Path:
+        """The folder in which they lie."""
+        return self.path.parent
 
     def read(self, numbers: Sequence[int]) -> Iterator[np.ndarray]:
         """Yields the frames of ascending `numbers`, [H, W, 3] uint8 each.

@@ -23,6 +23,7 @@ from data_prep.face import regions
 from data_prep.face.landmarks import template
 from data_prep.files import cells, images, sheet
 from data_prep.pictures import flow_images
+from data_prep.releases import synthetic_mark
 from data_prep.releases.clip import Clip, Problem, Survey
 from data_prep.releases.protocols import Protocol
 from data_prep.views import flow as flow_view
@@ -157,6 +158,13 @@ def read(
         labels=found.labels,
         recipe={
             'release': 'images',
+            'synthetic': names.known_first(
+                [
+                    row.clip.database
+                    for row in found.sound
+                    if any(synthetic_mark.above(path.parent) for path in row.paths)
+                ]
+            ),
             'table': found.table.name,
             'apex': schema.UNKNOWN_TEXT,
             'exclusions': [],

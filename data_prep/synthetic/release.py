@@ -1,6 +1,6 @@
 """Writes synthetic releases to disk in the layouts of the real ones, with the truth beside.
 
-Beside what the real release holds, its folder `truth` holds
+Beside what the real release holds, it has the file `synthetic.json`, its mark, and its folder `truth` holds
 
     landmarks.csv           68 points of each clip's onset frame, in pixels, as `--landmarks` takes them
     apex.csv                subject, clip, onset, apex and offset
@@ -22,7 +22,7 @@ from data_prep import releases
 from data_prep.dataset import processes
 from data_prep.face import apex
 from data_prep.face.landmarks import file as landmark_file
-from data_prep.releases import protocols
+from data_prep.releases import protocols, synthetic_mark
 from data_prep.releases.clip import Clip
 from data_prep.synthetic import action_units, corruptions, sheets
 from data_prep.synthetic.layout import Layout, Listed, SyntheticClip
@@ -121,6 +121,7 @@ def synthesize(
         landmarks = list(progress(rendered, len(jobs)))
         _write_tables(folder, parts, landmarks, composite=release == COMPOSITE)
         for part in parts:
+            synthetic_mark.write(part.folder, database=part.layout.database, seed=seed, dirty=dirty)
             _write_sheets(part, stream(seed, part.layout.database, 'dirt') if dirty else None)
 
 

@@ -71,7 +71,7 @@ class Dataset:
     @property
     def synthetic(self) -> bool:
         """Whether the clips are rendered, so that no published score can stand beside theirs."""
-        return self.metadata.get('release') == schema.SYNTHETIC
+        return self.metadata.get('release') == schema.SYNTHETIC or bool(self.metadata.get('synthetic'))
 
     @property
     def regions(self) -> str:

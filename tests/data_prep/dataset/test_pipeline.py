@@ -93,6 +93,22 @@ def test_a_release_becomes_a_dataset_that_training_reads(samm, tmp_path, capsys)
     assert data.origin == 'samm; puzzled flow (EM): computed on puzzled frames'
 
 
+def test_a_dataset_of_a_synthetic_release_says_so(samm, own, tmp_path):
+    """And so does one of frames of it: a score on rendered faces has no published one beside it."""
+    only_frames = tmp_path / 'frames'
+    only_frames.mkdir()
+    for subject in ('006', '007'):
+        (only_frames / subject).symlink_to(samm / subject)
+    shutil.copy(samm / 'SAMM_Micro_FACS_Codes_v2.xlsx', only_frames)
+    shutil.copytree(samm / 'truth', only_frames / 'truth')
+    (own / 'synthetic.json').unlink()  # as a release of real faces has none
+    for source, databases in ((samm, ['samm']), (only_frames, ['samm']), (own, [])):
+        out = tmp_path / f'out {source.name}'
+        assert build(source, out) == 0
+        data = dataset.load(out, databases=('samm',))
+        assert (data.metadata['synthetic'], data.synthetic) == (databases, bool(databases))
+
+
 @pytest.mark.slow
 def test_the_flow_is_the_true_one(samm, tmp_path):
     """Mean endpoint error below 0.15 pixels at 224x224, all of it: alignment, flow, storing."""

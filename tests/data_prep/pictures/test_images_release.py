@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import shutil
 import struct
 
 import cv2
@@ -19,6 +20,7 @@ from configs import ststnet
 from data_prep import __main__ as command
 from data_prep.face import regions
 from data_prep.pictures import images
+from data_prep.releases import synthetic_mark
 from dualatme_jax import schema
 from dualatme_jax.data import dataset
 from dualatme_jax.errors import InputError
@@ -114,6 +116,21 @@ def test_flow_images_become_a_dataset(folder, capsys):
         np.testing.assert_array_equal(data.flow[place], picture(number))
         np.testing.assert_array_equal(data.flow_puzzled[place], regions.puzzle(picture(number), 'EM'))
     assert data.origin == 'images; puzzled flow (EM): cut from the flow image of the entire face'
+
+
+def test_images_below_a_synthetic_release_are_synthetic(folder, tmp_path_factory):
+    assert build(folder) == 0
+    assert not dataset.load(folder / 'out').synthetic
+    marked = tmp_path_factory.mktemp('synthetic')
+    synthetic_mark.write(marked, seed=0)
+    shutil.copytree(folder / 'pictures', marked / 'deep' / 'pictures')
+    rows = [
+        row.replace(',pictures/', f',{marked}/deep/pictures/') if 'my lab' in row else row for row in ROWS
+    ]
+    with_rows(folder, *rows)
+    assert build(folder, '--overwrite') == 0
+    data = dataset.load(folder / 'out')
+    assert (data.synthetic, data.metadata['synthetic']) == (True, ['my lab'])
 
 
 def test_the_template_may_stand_at_the_place_of_a_known_database(folder):
