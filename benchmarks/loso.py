@@ -161,8 +161,7 @@ def pytorch(work: Work, *, compiled: bool, channels_last: bool) -> dict[str, Any
 
     def prepare() -> Run:
         sequential = baseline.Baseline(
-            data.flow,
-            data.flow_puzzled,
+            data.inputs,
             data.label,
             classes=len(data.labels),
             options=options,

@@ -12,14 +12,15 @@ Axes: N clips, B clips of a batch, T held-out clips, K classes.
 """
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from ml_collections import ConfigDict
 
 from benchmarks import workload
+from dualatme_jax import schema
 from dualatme_jax.errors import InputError
-from dualatme_jax.training import encoding
+from dualatme_jax.training import prepare
 
 try:
     import torch
@@ -178,7 +179,7 @@ class Baseline:
     The device holds one network, whose layers draw new parameters for every fold.
 
     Args:
-      flow, flow_puzzled: [N, 28, 28, 3] uint8.
+      inputs: key -> [N, 28, 28, 3] uint8, the flow and for Dual-ATME the puzzled flow.
       labels: [N], 0..K-1.
       classes: K.
       options: of speed.
@@ -190,8 +191,7 @@ class Baseline:
 
     def __init__(
         self,
-        flow: np.ndarray,
-        flow_puzzled: np.ndarray,
+        inputs: Mapping[str, np.ndarray],
         labels: np.ndarray,
         *,
         classes: int,
@@ -201,9 +201,11 @@ class Baseline:
         _prepare(options)
         self._options, self._config = options, config
         two_branches = config.model.name == 'dual_atme'
-        encode = encoding.encoder(**config.input)
+        reads = (schema.FLOW, schema.FLOW_PUZZLED) if two_branches else (schema.FLOW,)
+        channels_first = {key: np.moveaxis(inputs[key], -1, 0) for key in reads}
+        flows = prepare.preparation(**config.input)(channels_first)
         self._clips = Clips(
-            tuple(_images(encode(x), options) for x in ((flow, flow_puzzled) if two_branches else (flow,))),
+            tuple(_images(flow, options) for flow in flows.values()),
             torch.as_tensor(labels, dtype=torch.int64, device=options.device),
         )
         network = build(config.model, classes)
@@ -306,6 +308,6 @@ def _prepare(options: Options) -> None:
 
 
 def _images(flow: np.ndarray, options: Options) -> torch.Tensor:
-    """Flows [N, H, W, C] as [N, C, H, W], on the device."""
-    images = torch.as_tensor(flow, device=options.device).permute(0, 3, 1, 2)
+    """Flows [C, N, H, W] as [N, C, H, W], on the device."""
+    images = torch.as_tensor(flow, device=options.device).permute(1, 0, 2, 3)
     return images.contiguous(memory_format=options.memory_format)

@@ -29,7 +29,7 @@ from rich.table import Table
 
 from benchmarks import machine, workload
 from dualatme_jax.errors import InputError
-from dualatme_jax.training import devices, encoding, memory, trials
+from dualatme_jax.training import devices, memory, trials
 from dualatme_jax.training.parallel import Parallel, stack
 from dualatme_jax.training.state import Clips
 
@@ -54,7 +54,7 @@ def side_by_side(number: int, steps: int, precision: str) -> tuple[int, Callable
     rows = workload.rows(dataset, number)
     rows += [rows[-1]] * (-number % len(parallel.devices))
     stacked = parallel.place_trials(stack([trials.device_trial(row, dataset) for row in rows]))
-    clips = parallel.place_clips(Clips.of(dataset, encoding.encoder(**workload.CONFIG.input)))
+    clips = parallel.place_clips(Clips.of(dataset))
 
     def start() -> Callable[[], Any]:
         states = parallel.init(stacked, clips)

@@ -43,8 +43,10 @@ def random_clips() -> Dataset:
     subject = np.sort(np.arange(clips) % subjects)
     database = np.array(schema.COMPOSITE)[subject * len(schema.COMPOSITE) // subjects]
     return Dataset(
-        flow=random.integers(0, 256, (clips, *schema.FLOW_SHAPE), np.uint8),
-        flow_puzzled=random.integers(0, 256, (clips, *schema.FLOW_SHAPE), np.uint8),
+        inputs={
+            key: random.integers(0, 256, (clips, *schema.FLOW_SHAPE), np.uint8)
+            for key in schema.VIEWS['flow']
+        },
         label=random.integers(0, len(schema.LABELS), clips).astype(np.int32),
         database=database,
         subject=np.array([f'{number:03d}' for number in subject]),
@@ -78,13 +80,12 @@ def rows(dataset: Dataset, number: int, settings: ConfigDict = CONFIG) -> list[M
 
 def engine(dataset: Dataset, settings: ConfigDict = CONFIG, **options) -> 'Engine':
     """The engine of a system's config; `options` are of `Engine`, such as the precision."""
-    from dualatme_jax.training import encoding
+    from dualatme_jax import models
     from dualatme_jax.training.engine import Engine
 
     return Engine(
         training(dataset, settings),
-        dataset,
+        dataset.of(models.system(settings.model.name).reads),
         batch_size=settings.training.batch_size,
-        encode=encoding.encoder(**settings.input),
         **options,
     )

@@ -27,8 +27,10 @@ def get_config(dataset: str = '') -> ConfigDict:
     config.data.allow_missing_class = False  # train folds whose training side lacks a class
 
     config.input = ConfigDict()
-    config.input.scale = 'signed'  # 'signed': flows to -1..1, 'unit': to 0..1, 'byte': as they are, 0..255
-    config.input.channels = ('u', 'v', 'strain')  # in the order in which the network reads them
+    # 'signed': bytes to -1..1, 'unit': to 0..1, 'byte': 0..255; 'stored': numbers of any type as they are.
+    config.input.scale = 'signed'
+    # In the order in which the network reads them, of inputs that have these; (): as they are stored.
+    config.input.channels = ('u', 'v', 'strain')
 
     config.model = ConfigDict()
     # 'dual_atme', 'ststnet', 'off_apexnet', 'dual_inception', 'rcn_a', 'rcn_s', 'rcn_w', 'rcn_c', 'rcn_f' or
@@ -46,6 +48,10 @@ def get_config(dataset: str = '') -> ConfigDict:
     config.loss.focal_alpha = 1.0  # of 'focal': a factor
     config.loss.class_weights = (0.2857, 0.1329, 0.1695)  # of the weighted cross-entropy, one a class
     config.loss.cosine_weight = 0.01  # the paper's lambda
+    config.loss.cosine_pair = (
+        'entire',
+        'puzzled',
+    )  # the features that it draws together, where there are both
 
     config.optimizer = ConfigDict()
     config.optimizer.name = 'adam'  # 'adam' or 'sgd'

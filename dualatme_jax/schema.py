@@ -55,6 +55,21 @@ APEX_CHOICE = 'apex_choice'  # where the apex comes from
 ACTION_UNITS = 'action_units'
 EMOTION = 'emotion'  # the release's own word, finer than the label
 
+# What is stored of a clip by each view, and the channels of each: the last axis, in this order.
+RGB, GREY = ('red', 'green', 'blue'), ('grey',)
+VIEWS = {
+    'flow': {FLOW: FLOW_CHANNELS, FLOW_PUZZLED: FLOW_CHANNELS},
+    'apex': {ONSET_FACE: RGB, APEX_FACE: RGB, ONSET_FACE_GREY: GREY, APEX_FACE_GREY: GREY},
+    'clip': {FACE_FRAMES: RGB, CROP_FRAMES: RGB},
+}
+CHANNELS = {key: channels for view in VIEWS.values() for key, channels in view.items()}
+
+
+def view_of(key: str) -> str | None:
+    """The view that stores an input; None of one of the user's own."""
+    return next((view for view, keys in VIEWS.items() if key in keys), None)
+
+
 # The release whose clips are rendered: nothing that was published belongs beside a score on it.
 SYNTHETIC = 'synthetic'
 

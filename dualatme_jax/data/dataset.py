@@ -4,7 +4,7 @@ import collections
 import dataclasses
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -14,10 +14,9 @@ from dualatme_jax.data.storage import INFO
 from dualatme_jax.errors import InputError, printable
 from dualatme_jax.machines import host_memory
 
-_FLOWS = (schema.FLOW, schema.FLOW_PUZZLED)
 _NAMES = (schema.DATABASE, schema.SUBJECT, schema.CLIP)
-# Of the flows, what is in memory when they are loaded (records and arrays) or trained on (as float32 too).
-_COPIES = 6
+# Of the inputs, what is in memory when they are loaded (records and arrays) or trained on.
+_COPIES = 3
 _SHOWN = 10  # faults of one kind that a message names
 _BUILD = (
     'Make one from raw releases by '
@@ -27,8 +26,7 @@ _BUILD = (
     'or a synthetic one by `python -m data_prep build --release synthetic --out {out}`'
 )
 _PICTURES = {'.png', '.jpg', '.jpeg', '.bmp'}
-# A build of several views writes a dataset a view, each in the folder of its name.
-_VIEW = 'flow'
+FLOWS = (schema.FLOW, schema.FLOW_PUZZLED)  # what Dual-ATME reads
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,8 +34,8 @@ class Dataset:
     """`N` clips, ordered by database (the schema's in its order, then others by name), subject and clip.
 
     Attributes:
-      flow: [N, H, W, 3] uint8, the entire face: u, v, strain.
-      flow_puzzled: [N, H, W, 3] uint8, the puzzled face.
+      inputs: key -> [N, *S, C] as they are stored: pictures and frames are uint8. `schema.CHANNELS` says what
+        the channels are.
       label: [N] int32, index into `labels`.
       database: [N] str, one of `schema.DATABASES` or a name of the user's own.
       subject: [N] str, unique within its database only.
@@ -46,8 +44,7 @@ class Dataset:
       metadata: the recipe by which the dataset was made, as `data_prep` wrote it.
     """
 
-    flow: np.ndarray
-    flow_puzzled: np.ndarray
+    inputs: Mapping[str, np.ndarray]
     label: np.ndarray
     database: np.ndarray
     subject: np.ndarray
@@ -60,13 +57,20 @@ class Dataset:
         """The number of clips, `N`."""
         return len(self.label)
 
+    def of(self, reads: Sequence[str]) -> 'Dataset':
+        """The same clips with some of their inputs."""
+        return dataclasses.replace(self, inputs={key: self.inputs[key] for key in reads})
+
     @property
     def origin(self) -> str:
         """What the input is, in words, to stand wherever a result is shown."""
-        release, made = (
-            self.metadata.get(key, schema.UNKNOWN_TEXT) for key in ('release', schema.FLOW_PUZZLED)
-        )
-        return printable(f'{release}; puzzled flow ({self.regions}): {made}')
+        parts = [self.metadata.get('release', schema.UNKNOWN_TEXT)]
+        if schema.FLOW_PUZZLED in self.inputs:
+            made = self.metadata.get(schema.FLOW_PUZZLED, schema.UNKNOWN_TEXT)
+            parts.append(f'puzzled flow ({self.regions}): {made}')
+        else:
+            parts.append(', '.join(self.inputs))
+        return printable('; '.join(parts))
 
     @property
     def synthetic(self) -> bool:
@@ -102,64 +106,88 @@ def difference(one: Dataset, other: Dataset) -> str | None:
     return None
 
 
-def load(path: str | os.PathLike, *, databases: Sequence[str] = ()) -> Dataset:
+def load(path: str | os.PathLike, *, reads: Sequence[str] = FLOWS, databases: Sequence[str] = ()) -> Dataset:
     """Loads the clips of some databases.
 
     Args:
       path: the dataset's folder, or one above it if that holds no other dataset but views of the same build.
+      reads: keys of the inputs; those of several views are put together clip by clip.
       databases: which to keep, each of which must have clips; none named: all.
 
     Raises:
-      InputError: no dataset there, one that is not whole or has other features, or a database without clips.
+      InputError: no dataset there, one that is not whole, without an input or with other features, views of
+        other clips, or a database without clips.
     """
-    folder = _find(files.expanded(path, 'the dataset'))
-    stored = storage.describe(folder, pictures=_FLOWS, texts=_NAMES)
+    path = files.expanded(path, 'the dataset')
+    stored = [
+        storage.describe(folder, inputs=own, texts=_NAMES) for folder, own in _find(path, reads).items()
+    ]
     _check_memory(stored)
-    storage.check_whole(stored)
+    for part in stored:
+        storage.check_whole(part)
+    first, *others = (_clips(part, databases) for part in stored)
+    for other, part in zip(others, stored[1:], strict=True):
+        if found := difference(first, other):
+            raise InputError(
+                f'{part.folder} and {stored[0].folder} are views of different clips: {found}. Build both at '
+                'once, by `python -m data_prep build --view ... --view ...`'
+            )
+        first = dataclasses.replace(
+            first, inputs={**first.inputs, **other.inputs}, metadata=other.metadata | first.metadata
+        )
+    return dataclasses.replace(first, inputs={key: first.inputs[key] for key in reads})
+
+
+def _clips(stored: storage.Stored, databases: Sequence[str]) -> Dataset:
+    """The clips of one view."""
     records = list(storage.records(stored))
-    _check_records(records, folder)
-    _check_databases(records, databases, folder)
+    _check_records(records, stored.folder)
+    _check_databases(records, databases, stored.folder)
     kept = sorted(
         (record for record in records if not databases or record[schema.DATABASE] in databases), key=_order
     )
-    column = {key: [record[key] for record in kept] for key in (*_FLOWS, schema.LABEL, *_NAMES)}
     return Dataset(
-        flow=np.stack(column[schema.FLOW]),
-        flow_puzzled=np.stack(column[schema.FLOW_PUZZLED]),
-        label=np.array(column[schema.LABEL], np.int32),
-        database=np.array(column[schema.DATABASE]),
-        subject=np.array(column[schema.SUBJECT]),
-        clip=np.array(column[schema.CLIP]),
+        inputs={key: np.stack([record[key] for record in kept]) for key in stored.inputs},
+        label=np.array([record[schema.LABEL] for record in kept], np.int32),
+        **{key: np.array([record[key] for record in kept]) for key in _NAMES},
         labels=stored.labels,
         metadata=stored.metadata,
     )
 
 
-def _find(path: pathlib.Path) -> pathlib.Path:
-    """Returns the folder that holds the dataset: `path`, or the only one up to two levels below it.
+def _find(path: pathlib.Path, reads: Sequence[str]) -> dict[pathlib.Path, list[str]]:
+    """Returns the folders that hold the inputs, each with its own: `path`, or some up to two levels below it.
 
-    Of the views of one build, this is the flow's.
+    A build of several views writes one dataset for each, in the folder of its name.
     """
     if not path.exists():
         raise InputError(f'no dataset at {path}. {_advice(path)}')
-    if (path / INFO).is_file():
-        return path
     # `NAME/VERSION` is how TFDS lays folders out. Hidden ones are builds that were cut off.
-    found = sorted(
-        info.parent
-        for pattern in (f'*/{INFO}', f'*/*/{INFO}')
-        for info in path.glob(pattern)
-        if not any(part.startswith('.') for part in info.relative_to(path).parts)
+    found = (
+        [path]
+        if (path / INFO).is_file()
+        else sorted(
+            info.parent
+            for pattern in (f'*/{INFO}', f'*/*/{INFO}')
+            for info in path.glob(pattern)
+            if not any(part.startswith('.') for part in info.relative_to(path).parts)
+        )
     )
     if not found:
         raise InputError(f'{path} holds no dataset (no {INFO} in it or below it). {_advice(path)}')
-    views = [folder for folder in found if folder.relative_to(path).parts[0] == _VIEW]
-    if len(views) == 1:
-        return views[0]
-    if len(found) > 1:
-        names = ', '.join(str(folder.relative_to(path)) for folder in found)
-        raise InputError(f'{path} holds {len(found)} datasets: {names}. Name one of them')
-    return found[0]
+    if len(found) == 1:
+        return {found[0]: [*reads]}
+    there = {folder: storage.keys(folder) for folder in found}
+    chosen: dict[pathlib.Path, list[str]] = {}
+    for key in reads:
+        holding = [folder for folder in found if key in there[folder]]
+        if not holding:
+            raise storage.lacking(path, [key], set().union(*there.values()))
+        if len(holding) > 1:
+            several = ', '.join(str(folder.relative_to(path)) for folder in holding)
+            raise InputError(f'{path} holds {len(holding)} datasets: {several}. Name one of them')
+        chosen.setdefault(holding[0], []).append(key)
+    return chosen
 
 
 def _advice(path: pathlib.Path) -> str:
@@ -177,12 +205,12 @@ def _advice(path: pathlib.Path) -> str:
     return f'{found} in a folder of its own. {build}. Then name data/NAME instead of it'
 
 
-def _check_memory(stored: storage.Stored) -> None:
+def _check_memory(stored: Sequence[storage.Stored]) -> None:
     """Raises InputError, before a clip is read, where the clips would not fit."""
-    needed, free = _COPIES * stored.picture_bytes, host_memory.free()
+    needed, free = _COPIES * sum(part.input_bytes for part in stored), host_memory.free()
     if needed > free:
         raise InputError(
-            f'the dataset {stored.folder} says that it holds {stored.size} clips, which take '
+            f'the dataset {stored[0].folder} says that it holds {stored[0].size} clips, which take '
             f'{needed / 2**30:.1f} GiB of memory to train on; {free / 2**30:.1f} GiB are free. '
             'If that is not what was built, build it again; else build it with a smaller --size'
         )

@@ -11,9 +11,10 @@ import json
 import math
 import pathlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow_datasets as tfds
 from google.protobuf import json_format
 from google.protobuf.message import Message
@@ -46,8 +47,10 @@ _KNOWN = {
 }
 
 _PNG = b'\x89PNG\r\n\x1a\n\0\0\0\rIHDR'
-_RGB = 2  # PNG's colour type
+_COLOURS = {3: 2, 1: 0}  # channels of a picture -> PNG's colour type
+_NUMBERS = ('uint8', 'int32', 'float32')  # types of inputs that are no pictures
 
+_PICTURE = 2**10  # bytes of a PNG besides its pixels
 _TEXTS = 2**16  # bytes of a record besides its pictures: more than its names can have
 _SHARD_BYTES = 2**20  # of a shard besides its records
 
@@ -58,7 +61,7 @@ class Stored:
 
     Attributes:
       folder: where it lies.
-      pictures: shapes of the pictures, uint8, by key.
+      inputs: by key, what a clip has of it.
       texts: keys of texts.
       labels: the classes; a class's number is its place.
       metadata: what `metadata.json` holds: no more than JSON can.
@@ -66,7 +69,7 @@ class Stored:
     """
 
     folder: pathlib.Path
-    pictures: dict[str, tuple[int, int, int]]
+    inputs: dict[str, 'Form']
     texts: tuple[str, ...]
     labels: tuple[str, ...]
     metadata: dict[str, Any]
@@ -80,20 +83,46 @@ class Stored:
     @property
     def record_bytes(self) -> int:
         """What a clip takes on the disk, at the most: a PNG may be a little larger than its pixels."""
-        return sum(map(math.prod, self.pictures.values())) * 11 // 10 + _TEXTS
+        pictures = sum(form.pictures for form in self.inputs.values())
+        return sum(form.bytes for form in self.inputs.values()) * 11 // 10 + pictures * _PICTURE + _TEXTS
 
     @property
-    def picture_bytes(self) -> int:
-        """What the pictures of all clips take in memory."""
-        return self.size * sum(map(math.prod, self.pictures.values()))
+    def input_bytes(self) -> int:
+        """What the inputs of all clips take in memory."""
+        return self.size * sum(form.bytes for form in self.inputs.values())
 
 
-def describe(folder: pathlib.Path, *, pictures: Sequence[str], texts: Sequence[str]) -> Stored:
+@dataclasses.dataclass(frozen=True)
+class Form:
+    """What a clip has of one input.
+
+    Attributes:
+      shape: [*S, C], height before width, time before both; or [D].
+      dtype: of its numbers.
+      pictures: how many PNGs it is stored as; 0: as numbers.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str
+    pictures: int
+
+    @property
+    def bytes(self) -> int:
+        """What it takes in memory."""
+        return math.prod(self.shape) * np.dtype(self.dtype).itemsize
+
+
+def keys(folder: pathlib.Path) -> set[str]:
+    """The keys of a dataset's features; raises InputError if its description is broken."""
+    return set(_features(folder))
+
+
+def describe(folder: pathlib.Path, *, inputs: Sequence[str], texts: Sequence[str]) -> Stored:
     """Reads the description of a dataset.
 
     Args:
       folder: where it lies.
-      pictures: keys that must be pictures, [H, W, 3] uint8.
+      inputs: keys of what networks read: pictures, as many pictures for each clip, or numbers.
       texts: keys that must be texts.
 
     Raises:
@@ -101,21 +130,17 @@ def describe(folder: pathlib.Path, *, pictures: Sequence[str], texts: Sequence[s
     """
     info = _message(folder, INFO, dataset_info_pb2.DatasetInfo(), ignore_unknown_fields=True)
     features = _features(folder)
-    missing = [key for key in (*pictures, schema.LABEL, *texts) if key not in features]
-    if missing:
-        raise InputError(
-            f'the dataset {folder} lacks {", ".join(missing)}; it has {", ".join(sorted(features))}. '
-            'Build it again, with --view flow'
-        )
-    shapes = {key: _picture_shape(features[key], key, folder) for key in pictures}
-    if len(set(shapes.values())) > 1:
-        raise _broken(folder, 'its pictures have different sizes')
+    if missing := [key for key in (*inputs, schema.LABEL, *texts) if key not in features]:
+        raise lacking(folder, missing, features)
+    forms = {key: _form(features[key], key, folder) for key in inputs}
+    if len({forms[key].shape for key in schema.VIEWS['flow'] if key in forms}) > 1:
+        raise _broken(folder, 'its flows have different sizes')
     for key in texts:
         if features[key].WhichOneof('content') != 'text':
             raise _broken(folder, f'{key} is no text')
     labels = _labels(features[schema.LABEL], folder)
     metadata = _metadata(folder)
-    return Stored(folder, shapes, tuple(texts), labels, metadata, _shards(info, folder))
+    return Stored(folder, forms, tuple(texts), labels, metadata, _shards(info, folder))
 
 
 def check_whole(stored: Stored) -> None:
@@ -138,22 +163,20 @@ def check_whole(stored: Stored) -> None:
 
 
 def records(stored: Stored) -> Iterator[dict[str, Any]]:
-    """Yields the clips as they are stored: pictures, texts as str, and the label's number.
+    """Yields the clips as they are stored: inputs as arrays, texts as str, and the label's number.
 
     Raises:
       InputError: files are damaged, or hold something else than `stored` says.
     """
     features = tfds.features.FeaturesDict(
         {
-            **{
-                key: tfds.features.Image(shape=of, encoding_format='png')
-                for key, of in stored.pictures.items()
-            },
+            **{key: _feature(form) for key, form in stored.inputs.items()},
             **dict.fromkeys(stored.texts, tfds.features.Text()),
             schema.LABEL: tfds.features.ClassLabel(names=stored.labels),
         }
     )
-    encoded = dict.fromkeys(stored.pictures, tfds.decode.SkipDecoding())
+    pictures = [key for key, form in stored.inputs.items() if form.pictures]
+    encoded = dict.fromkeys(pictures, tfds.decode.SkipDecoding())
     for path, count in stored.shards:
         try:
             serialized = shards.read(path, count, stored.record_bytes)
@@ -163,11 +186,11 @@ def records(stored: Stored) -> Iterator[dict[str, Any]]:
             try:
                 clip = features.deserialize_example_np(record, decoders=encoded)
                 clip |= {key: clip[key].decode() for key in stored.texts}
-                for key, shape in stored.pictures.items():
-                    _check_png(clip[key], shape)
-                    clip[key] = features[key].decode_example_np(clip[key])
-                    if clip[key].shape != shape:
-                        raise ValueError(f'{key} has the shape {clip[key].shape}')
+                for key in pictures:
+                    clip[key] = _decoded(clip[key], stored.inputs[key])
+                for key, form in stored.inputs.items():
+                    if clip[key].shape != form.shape or clip[key].dtype != form.dtype:
+                        raise ValueError(f'{key} is {clip[key].dtype} {clip[key].shape}')
                 if not 0 <= clip[schema.LABEL] < len(stored.labels):
                     raise ValueError(f'label {clip[schema.LABEL]} of {len(stored.labels)} classes')
             except Exception as error:  # a record of another form: TFDS and its decoders raise what they like
@@ -246,23 +269,56 @@ def _check_classes(feature: feature_pb2.Feature, folder: pathlib.Path) -> None:
         _check_classes(each, folder)
 
 
-def _picture_shape(feature: feature_pb2.Feature, key: str, folder: pathlib.Path) -> tuple[int, int, int]:
-    content = getattr(feature, feature.WhichOneof('content'))
-    described = feature.WhichOneof('content') in ('image', 'tensor')
-    shape = tuple(content.shape.dimensions) if described else ()
-    dtype = content.dtype if described else feature.WhichOneof('content')
-    fits = len(shape) == 3 and shape[2] == len(schema.FLOW_CHANNELS) and all(0 < n <= _LARGEST for n in shape)
-    if (
-        feature.WhichOneof('content') != 'image'
-        or dtype != 'uint8'
-        or content.encoding_format != 'png'
-        or not fits
-    ):
+def lacking(folder: pathlib.Path, missing: Sequence[str], there: Iterable[str]) -> InputError:
+    """The error of a dataset without some keys, which says how one with them is built."""
+    views = dict.fromkeys(schema.view_of(key) or 'flow' for key in missing)
+    options = ' '.join(f'--view {view}' for view in views)
+    return InputError(
+        f'the dataset {folder} lacks {", ".join(missing)}; it has {", ".join(sorted(there))}. '
+        f'Build it again, with `python -m data_prep build {options} ...`'
+    )
+
+
+def _form(feature: feature_pb2.Feature, key: str, folder: pathlib.Path) -> Form:
+    """What a feature of an input says of each clip."""
+    kind = feature.WhichOneof('content')
+    length = ()
+    if kind == 'sequence':
+        length, feature = (feature.sequence.length,), feature.sequence.feature
+        kind = feature.WhichOneof('content')
+    content = getattr(feature, kind)
+    shape = (*length, *content.shape.dimensions) if kind in ('image', 'tensor') else ()
+    dtype = content.dtype if shape else kind
+    picture = kind == 'image' and dtype == 'uint8' and content.encoding_format == 'png'
+    picture = picture and len(shape) == 3 + len(length) and shape[-1] in _COLOURS
+    numbers = kind == 'tensor' and not length and dtype in _NUMBERS
+    if not (picture or numbers) or not all(0 < edge <= _LARGEST for edge in shape):
         raise InputError(
-            f'{key} of the dataset {folder} is {dtype} {shape}; expected uint8 (height, width, 3) as PNG. '
-            f'Build it with --view flow --encoding minmax_uint8'
+            f'{key} of the dataset {folder} is {dtype} {shape}; expected uint8 (height, width, 3 or 1) as '
+            f'PNG, a fixed number of these, or numbers of a fixed shape. '
+            f'Build it with --view {schema.view_of(key) or "flow"}'
         )
-    return shape
+    return Form(shape, dtype, math.prod(length) if picture else 0)
+
+
+def _feature(form: Form) -> tfds.features.FeatureConnector:
+    if not form.pictures:
+        return tfds.features.Tensor(shape=form.shape, dtype=np.dtype(form.dtype))
+    picture = tfds.features.Image(shape=form.shape[-3:], encoding_format='png')
+    return picture if len(form.shape) == 3 else tfds.features.Sequence(picture, length=form.pictures)
+
+
+def _decoded(stored: Any, form: Form) -> np.ndarray:
+    """The pictures of a clip, from their PNGs."""
+    shape = form.shape[-3:]
+    feature = tfds.features.Image(shape=shape, encoding_format='png')
+    several = [stored] if len(form.shape) == 3 else list(stored)
+    if len(several) != form.pictures:
+        raise ValueError(f'{len(several)} pictures instead of {form.pictures}')
+    for content in several:
+        _check_png(content, shape)
+    decoded = np.stack([feature.decode_example_np(content) for content in several])
+    return decoded.reshape(form.shape)
 
 
 def _labels(feature: feature_pb2.Feature, folder: pathlib.Path) -> tuple[str, ...]:
@@ -323,9 +379,9 @@ def _shards(info: dataset_info_pb2.DatasetInfo, folder: pathlib.Path) -> tuple[t
 
 
 def _check_png(content: bytes, shape: tuple[int, int, int]) -> None:
-    """Raises ValueError unless a picture is said to be an RGB PNG of this shape: before it is unpacked."""
+    """Raises ValueError unless a picture is said to be a PNG of this shape: before it is unpacked."""
     width, height = (int.from_bytes(content[start : start + 4], 'big') for start in (16, 20))
-    if content[:16] != _PNG or tuple(content[24:26]) != (8, _RGB):
-        raise ValueError('a picture is no PNG of 8-bit RGB')
+    if content[:16] != _PNG or tuple(content[24:26]) != (8, _COLOURS[shape[2]]):
+        raise ValueError(f'a picture is no PNG of 8-bit {"RGB" if shape[2] == 3 else "grey"}')
     if (height, width) != shape[:2]:
         raise ValueError(f'a picture has {width}x{height} pixels instead of {shape[1]}x{shape[0]}')

@@ -27,9 +27,8 @@ SYSTEMS = {
 def build(name: str, **options) -> nn.Module:
     """The network called `name`, made from its own options (see its `build`).
 
-    Every network is called as `model.apply(variables, flow, flow_puzzled, mask=mask, train=bool)`
-    with flows [B, H, W, 3] and mask [B], and returns an `Output`. It has a field `dropout`, which may be
-    traced.
+    Every network is called as `model.apply(variables, inputs, mask=mask, train=bool)` with the inputs by key,
+    each [C, *S, B], and mask [B], and returns an `Output`. It has a field `dropout`, which may be traced.
 
     Raises:
       InputError: no such model, or a value that it cannot use.
@@ -46,21 +45,24 @@ def system(name: str) -> System:
     return SYSTEMS[name]
 
 
-def shapes(network: nn.Module, picture: Sequence[int]) -> dict[str, Any]:
-    """Shapes of the network's variables where it reads flows of this shape, (H, W, 3); nothing is computed.
+def shapes(network: nn.Module, inputs: Mapping[str, Sequence[int]]) -> dict[str, Any]:
+    """Shapes of the network's variables where it reads inputs of these shapes; nothing is computed.
+
+    Args:
+      network: as `build` makes it.
+      inputs: key -> (C, *S).
 
     Raises:
-      InputError: no layer can have such maps: the flows are too small for it, or not square.
+      InputError: no layer can have such maps: the pictures are too small for it, or not square, or others.
     """
-    flow = jax.ShapeDtypeStruct((1, *picture), 'float32')
+    given = {key: jax.ShapeDtypeStruct((*shape, 1), 'float32') for key, shape in inputs.items()}
     try:
         return jax.eval_shape(
-            lambda flow: network.init(jax.random.key(0), flow, flow, mask=np.ones(1), train=False), flow
+            lambda given: network.init(jax.random.key(0), given, mask=np.ones(1), train=False), given
         )
-    except TypeError as error:  # so JAX calls maps that do not fit
-        height, width = picture[:2]
+    except (TypeError, ValueError, IndexError) as error:  # so JAX and Flax call maps that do not fit
+        sizes = ', '.join(f'{key} of {"x".join(map(str, shape))}' for key, shape in inputs.items())
         raise InputError(
-            f'{type(network).__name__} cannot read flows of {width}x{height} pixels '
-            f'({str(error).splitlines()[0]}); build the dataset with another --size, such as 28, or train '
-            'another config.model.name'
+            f'{type(network).__name__} cannot read {sizes} (channels first; {str(error).splitlines()[0]}); '
+            'build the dataset with another --size, such as 28 for flows, or train another config.model.name'
         ) from error

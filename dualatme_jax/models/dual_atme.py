@@ -2,12 +2,13 @@
 
 Two branches of two Inception blocks, one on the optical flow of the entire face, one on that of the puzzled
 face (two hand-picked regions, stacked); CBAM attention; both maps fused by a dense layer of 1024.
-Input [B, 28, 28, 3] twice, channels u, v, strain, scaled to -1..1; output [B, classes].
+Input [3, 28, 28, B] twice, channels u, v, strain, scaled to -1..1; output [B, classes].
 
 The paper's figure and its published code differ in where the attention acts: see `VARIANTS`.
 """
 
 import dataclasses
+from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +22,7 @@ from dualatme_jax.models.layers.cbam import CBAM
 from dualatme_jax.models.layers.conv import Dense
 from dualatme_jax.models.layers.dropout import Dropout
 from dualatme_jax.models.layers.inception import InceptionBranch
-from dualatme_jax.models.layers.maps import examples_last, flat
+from dualatme_jax.models.layers.maps import flat
 from dualatme_jax.models.output import Output
 from dualatme_jax.models.system import System
 
@@ -67,18 +68,17 @@ class DualATME(nn.Module):
     initializer: str
 
     @nn.compact
-    def __call__(self, flow: jax.Array, flow_puzzled: jax.Array, *, mask: jax.Array, train: bool) -> Output:
+    def __call__(self, inputs: Mapping[str, jax.Array], *, mask: jax.Array, train: bool) -> Output:
         """Logits and features of a batch.
 
         Args:
-          flow: [B, 28, 28, 3], the entire face, -1..1.
-          flow_puzzled: [B, 28, 28, 3], the puzzled face, -1..1.
+          inputs: `flow`, the entire face, and `flow_puzzled`, [3, 28, 28, B] each, -1..1.
           mask: [B], 1 for examples, 0 for padding, which no statistic sees.
           train: batch statistics and dropout (rng `dropout`), or running statistics and none.
         """
-        inputs = {'entire': examples_last(flow), 'puzzled': examples_last(flow_puzzled)}
+        faces = {'entire': inputs['flow'], 'puzzled': inputs['flow_puzzled']}
         maps = {
-            name: InceptionBranch((6, 12), self.initializer, name=name)(inputs[name], mask=mask, train=train)
+            name: InceptionBranch((6, 12), self.initializer, name=name)(faces[name], mask=mask, train=train)
             for name in self.variant.branches
         }
         if self.variant.attention:
@@ -90,7 +90,7 @@ class DualATME(nn.Module):
         x = nn.relu(BatchNorm(name='fusion_norm')(x, mask=mask, train=train))
         x = Dropout(self.dropout)(x, train=train)
         logits = Dense(self.classes, self.initializer, name='classifier')(x)
-        return Output(logits.T, **{name: flat(x).T for name, x in maps.items()})
+        return Output(logits.T, {name: flat(x).T for name, x in maps.items()})
 
 
 def build(*, variant: str, classes: int, dropout: float, init: str) -> DualATME:

@@ -1,7 +1,7 @@
 """Dual-Inception (Zhou, Mao, Xue, IEEE FG 2019): Inception blocks on u and on v.
 
 Two branches of two Inception blocks, one on the horizontal flow and one on the vertical, and a dense layer of
-1024. Input [B, 28, 28, 3], of which it reads the first two channels, u and v, scaled to -1..1; output
+1024. Input [3, 28, 28, B], of which it reads the first two channels, u and v, scaled to -1..1; output
 [B, classes].
 
 Deviations: its blocks are those of Dual-ATME, which descends from it: every convolution is normalised, and
@@ -9,6 +9,8 @@ the 1x1 ones before the 3x3 and 5x5 ones have 6 channels in both blocks. The aut
 has no normalisation, 16 such channels in the second block, and gives each branch pictures of three channels.
 Parameters start as PyTorch's own layers do. As there, a ReLU follows the dense layer.
 """
+
+from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +21,7 @@ from dualatme_jax.models.figures import NOT_STATED, Figure, compared_by_dual_atm
 from dualatme_jax.models.layers import inception
 from dualatme_jax.models.layers.conv import Dense
 from dualatme_jax.models.layers.inception import InceptionBranch
-from dualatme_jax.models.layers.maps import examples_last, flat
+from dualatme_jax.models.layers.maps import flat
 from dualatme_jax.models.output import Output
 from dualatme_jax.models.system import System
 
@@ -42,10 +44,9 @@ class DualInception(nn.Module):
     initializer: str
 
     @nn.compact
-    def __call__(self, flow: jax.Array, flow_puzzled: jax.Array, *, mask: jax.Array, train: bool) -> Output:
-        """Logits of a batch; the puzzled face is not looked at. See `DualATME.__call__`."""
-        del flow_puzzled
-        channels = examples_last(flow)
+    def __call__(self, inputs: Mapping[str, jax.Array], *, mask: jax.Array, train: bool) -> Output:
+        """Logits of a batch; `inputs` has the flow. See `DualATME.__call__`."""
+        channels = inputs['flow']
         maps = [
             InceptionBranch((6, 16), self.initializer, name=name)(channels[k : k + 1], mask=mask, train=train)
             for k, name in enumerate(BRANCHES)

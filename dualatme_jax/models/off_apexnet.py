@@ -1,12 +1,14 @@
 """OFF-ApexNet (Gan, Liong, Yau, Huang, Tan, Signal Processing: Image Communication 74, 2019): u and v apart.
 
 Two streams of two convolutions, one on the horizontal flow and one on the vertical, and two dense layers of
-1024. Input [B, 28, 28, 3], of which it reads the first two channels, u and v, scaled to -1..1 (the paper does
+1024. Input [3, 28, 28, B], of which it reads the first two channels, u and v, scaled to -1..1 (the paper does
 not tell how); output [B, classes].
 
 Deviations: parameters start as PyTorch's own layers do, since the published code is not PyTorch's. There is
 no dropout, as in the paper's figure; later PyTorch versions by others have some.
 """
+
+from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +17,7 @@ from flax import linen as nn
 from dualatme_jax.models import options
 from dualatme_jax.models.figures import NOT_STATED, Figure
 from dualatme_jax.models.layers.conv import Conv, Dense
-from dualatme_jax.models.layers.maps import examples_last, flat
+from dualatme_jax.models.layers.maps import flat
 from dualatme_jax.models.layers.pooling import max_pool
 from dualatme_jax.models.output import Output
 from dualatme_jax.models.system import System
@@ -51,10 +53,10 @@ class OffApexNet(nn.Module):
     initializer: str
 
     @nn.compact
-    def __call__(self, flow: jax.Array, flow_puzzled: jax.Array, *, mask: jax.Array, train: bool) -> Output:
-        """Logits of a batch, see `DualATME.__call__`; of the arguments `flow` alone is looked at."""
-        del flow_puzzled, mask, train
-        channels = examples_last(flow)
+    def __call__(self, inputs: Mapping[str, jax.Array], *, mask: jax.Array, train: bool) -> Output:
+        """Logits of a batch; `inputs` has the flow. See `DualATME.__call__`."""
+        del mask, train
+        channels = inputs['flow']
         maps = [Stream(self.initializer, name=name)(channels[k : k + 1]) for k, name in enumerate(STREAMS)]
         x = flat(jnp.concatenate(maps))
         for number in (1, 2):

@@ -2,7 +2,7 @@
 
 A family of small networks on one flow image, put together from a few parts: a stem or three wide streams; a
 recurrent block or one of shortcuts, both of which apply one convolution several times; an attention without
-parameters of its own, made of the classifier's weights. Input [B, 28, 28, 3], channels u, v, strain, scaled
+parameters of its own, made of the classifier's weights. Input [3, 28, 28, B], channels u, v, strain, scaled
 to 0..1 as the published code does (configs/rcn_a.py); output [B, classes].
 
 Deviations from the published code (github.com/xiazhaoqiang/ParameterFreeRCNs-MicroExpressionRec, MeNets.py):
@@ -17,6 +17,7 @@ Axes: C channels, P edge of the last map, K classes.
 
 import dataclasses
 import functools
+from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
@@ -28,7 +29,7 @@ from dualatme_jax.models.layers import initializers
 from dualatme_jax.models.layers.batch_norm import BatchNorm
 from dualatme_jax.models.layers.conv import Conv
 from dualatme_jax.models.layers.dropout import Dropout
-from dualatme_jax.models.layers.maps import examples_last, flat, nearest
+from dualatme_jax.models.layers.maps import flat, nearest
 from dualatme_jax.models.layers.pooling import adaptive_average_pool, max_pool
 from dualatme_jax.models.layers.product import product
 from dualatme_jax.models.layers.unit import Unit
@@ -201,12 +202,11 @@ class RCN(nn.Module):
     edge: int = 5
 
     @nn.compact
-    def __call__(self, flow: jax.Array, flow_puzzled: jax.Array, *, mask: jax.Array, train: bool) -> Output:
-        """Logits of a batch; the puzzled face is not looked at. See `DualATME.__call__`."""
-        del flow_puzzled
+    def __call__(self, inputs: Mapping[str, jax.Array], *, mask: jax.Array, train: bool) -> Output:
+        """Logits of a batch; `inputs` has the flow. See `DualATME.__call__`."""
         where, rest = self.design.attention, (self.dropout, self.initializer)
         classifier = Classifier(self.classes, self.features, self.edge, self.initializer, name='classifier')
-        picture = examples_last(flow)
+        picture = inputs['flow']
         if self.design.streams:
             widths = {1: self.features // 2, 2: self.features // 4, 3: self.features // 4}
             streams = {

@@ -1,11 +1,13 @@
 """ResNet-18 (He, Zhang, Ren, Sun, CVPR 2016) on one flow image, a baseline of many papers of the field.
 
-Input [B, 28, 28, 3], channels u, v, strain, scaled to -1..1, enlarged to 224x224 within the network (variant
+Input [3, 28, 28, B], channels u, v, strain, scaled to -1..1, enlarged to 224x224 within the network (variant
 `paper`) or not, with a 3x3 stem and no pooling behind it (`small`, as for CIFAR); output [B, classes].
 
 Deviations: it starts at random and not from ImageNet's weights; with `init='kaiming'` the classifier starts
 as RCN's, normal of deviation 0.01, where torchvision leaves it at PyTorch's default. Enlarging is bilinear.
 """
+
+from collections.abc import Mapping
 
 import jax
 from flax import linen as nn
@@ -14,7 +16,7 @@ from dualatme_jax.models import options
 from dualatme_jax.models.figures import compared_by_dual_atme
 from dualatme_jax.models.layers.batch_norm import BatchNorm
 from dualatme_jax.models.layers.conv import Conv, Dense
-from dualatme_jax.models.layers.maps import bilinear, examples_last, flat
+from dualatme_jax.models.layers.maps import bilinear, flat
 from dualatme_jax.models.layers.pooling import adaptive_average_pool, max_pool
 from dualatme_jax.models.output import Output
 from dualatme_jax.models.system import System
@@ -78,10 +80,9 @@ class ResNet18(nn.Module):
     width: int = 64  # channels of the first stage; each further one has twice as many
 
     @nn.compact
-    def __call__(self, flow: jax.Array, flow_puzzled: jax.Array, *, mask: jax.Array, train: bool) -> Output:
-        """Logits of a batch; the puzzled face is not looked at. See `DualATME.__call__`."""
-        del flow_puzzled
-        x, paper = examples_last(flow), self.variant == 'paper'
+    def __call__(self, inputs: Mapping[str, jax.Array], *, mask: jax.Array, train: bool) -> Output:
+        """Logits of a batch; `inputs` has the flow. See `DualATME.__call__`."""
+        x, paper = inputs['flow'], self.variant == 'paper'
         size, stride = (7, 2) if paper else (3, 1)
         x = bilinear(x, ENLARGED) if paper else x
         how = {'stride': stride, 'padding': size // 2, 'use_bias': False}

@@ -1,12 +1,14 @@
 """STSTNet (Liong, Gan, See, Khor, Huang, IEEE FG 2019): three shallow streams on one flow image.
 
-Input [B, 28, 28, 3], by the published code as bytes 0..255 with channels strain, v, u: its pictures are read
+Input [3, 28, 28, B], by the published code as bytes 0..255 with channels strain, v, u: its pictures are read
 in the order blue, green, red (configs/ststnet.py has both). Output [B, classes].
 
 It follows the published PyTorch code, whose weights it takes: the normalisation stands behind the ReLU, which
 the paper does not tell. One deviation, of its training: the published program takes the files class by class,
 ours the dataset's order, by database and subject.
 """
+
+from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +19,7 @@ from dualatme_jax.models.figures import LAST_EPOCH, NO, Figure, compared_by_dual
 from dualatme_jax.models.layers.batch_norm import BatchNorm
 from dualatme_jax.models.layers.conv import Conv, Dense
 from dualatme_jax.models.layers.dropout import Dropout
-from dualatme_jax.models.layers.maps import examples_last, flat
+from dualatme_jax.models.layers.maps import flat
 from dualatme_jax.models.layers.pooling import average_pool, max_pool
 from dualatme_jax.models.output import Output
 from dualatme_jax.models.system import System
@@ -53,10 +55,9 @@ class STSTNet(nn.Module):
     initializer: str
 
     @nn.compact
-    def __call__(self, flow: jax.Array, flow_puzzled: jax.Array, *, mask: jax.Array, train: bool) -> Output:
-        """Logits of a batch; the puzzled face is not looked at. See `DualATME.__call__`."""
-        del flow_puzzled
-        x = examples_last(flow)
+    def __call__(self, inputs: Mapping[str, jax.Array], *, mask: jax.Array, train: bool) -> Output:
+        """Logits of a batch; `inputs` has the flow. See `DualATME.__call__`."""
+        x = inputs['flow']
         x = jnp.concatenate(
             [
                 Stream(features, self.dropout, self.initializer, name=name)(x, mask=mask, train=train)

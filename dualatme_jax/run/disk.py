@@ -23,9 +23,8 @@ CHECKPOINTS_AT_ONCE = KEPT + 1
 
 def state_of(training: Training, dataset: Dataset, row: Mapping[str, Any]) -> State:
     """Shapes and types of the state of one trial, a row of the table; nothing is computed."""
-    one = jax.ShapeDtypeStruct((*dataset.flow.shape[1:], 1), 'float32')
-    clips = Clips(one, one, jax.ShapeDtypeStruct((1,), 'int32'))
-    return jax.eval_shape(training.init, trials.device_trial(row, dataset, dataset.size), clips)
+    trial = trials.device_trial(row, dataset, dataset.size)
+    return jax.eval_shape(training.init, trial, Clips.shapes(dataset, 1))
 
 
 def size(tree: Any) -> int:

@@ -18,7 +18,7 @@ import pandas as pd
 from ml_collections import ConfigDict
 from rich.console import Console
 
-from dualatme_jax import files
+from dualatme_jax import files, models
 from dualatme_jax.data import dataset as dataset_lib
 from dualatme_jax.data.dataset import Dataset
 from dualatme_jax.errors import InputError, of_system
@@ -229,7 +229,11 @@ def load_datasets(swept: Sweep) -> list[Dataset]:
     """
     sources = {point.program: (point.config.data.path, point.config.data.regions) for point in swept.points}
     configs = {sources[point.program]: point.config.data for point in swept.points}
-    loaded = {source: load_dataset(data) for source, data in configs.items()}
+    reads = {point.program: models.system(point.config.model.name).reads for point in swept.points}
+    wanted: dict[tuple, dict[str, None]] = {}
+    for program, source in sources.items():
+        wanted.setdefault(source, {}).update(dict.fromkeys(reads[program]))
+    loaded = {source: load_dataset(data, tuple(wanted[source])) for source, data in configs.items()}
     first, *others = loaded
     for source in others:
         difference = dataset_lib.difference(loaded[first], loaded[source])
@@ -239,7 +243,7 @@ def load_datasets(swept: Sweep) -> list[Dataset]:
                 f'from {data_path(configs[first])}: '
                 f'{difference}; build both from the same release, or run them one by one'
             )
-    return [loaded[source] for source in sources.values()]
+    return [loaded[source].of(reads[program]) for program, source in sources.items()]
 
 
 def given(dataset: Dataset, swept: Sweep) -> Dataset:
@@ -259,8 +263,8 @@ def data_path(data: ConfigDict) -> pathlib.Path:
     return files.expanded(path, '--config.data.path').absolute()
 
 
-def load_dataset(data: ConfigDict) -> Dataset:
-    """The dataset of a config; the synthetic one is built on first use.
+def load_dataset(data: ConfigDict, reads: Sequence[str]) -> Dataset:
+    """The inputs `reads` of a config's dataset; the synthetic one is built on first use.
 
     Raises:
       InputError: it cannot be built or read, is not the synthetic one, or its puzzled face is made of other
@@ -271,7 +275,7 @@ def load_dataset(data: ConfigDict) -> Dataset:
         with processes.first_before_others():
             if not path.exists():
                 build_synthetic(path, data.regions)
-    dataset = dataset_lib.load(path, databases=tuple(data.databases))
+    dataset = dataset_lib.load(path, reads=reads, databases=tuple(data.databases))
     if data.build_synthetic and (found := dataset.metadata.get('release')) != 'synthetic':
         raise InputError(
             f'config.data.build_synthetic asks for the synthetic release, and {path} holds another dataset '
@@ -303,9 +307,14 @@ def build_synthetic(path: pathlib.Path, regions: str) -> None:
 def fingerprint(*datasets: Dataset) -> dict[str, Any]:
     """Tells this data from any other: a run is continued on the data it began with."""
     digest = hashlib.sha256()
-    for dataset in {id(dataset): dataset for dataset in datasets}.values():
-        for array in (dataset.flow, dataset.flow_puzzled, dataset.label):
-            digest.update(array.tobytes())
+    arrays = {
+        id(array): (key, array) for dataset in datasets for key, array in sorted(dataset.inputs.items())
+    }
+    for key, array in arrays.values():
+        digest.update(f'{key} {array.dtype} {array.shape}'.encode())
+        digest.update(array)
+    for dataset in {id(dataset.label): dataset for dataset in datasets}.values():
+        digest.update(dataset.label)
         for names in (dataset.database, dataset.subject, dataset.clip):
             digest.update('\n'.join(names).encode())
     return {'clips': datasets[0].size, 'sha256': digest.hexdigest()}

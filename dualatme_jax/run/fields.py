@@ -32,6 +32,10 @@ SOME_PATH = Kind('a path', lambda value: is_text(value) and bool(value))
 # jax.random.key takes 32 bits: a larger seed would be a smaller one's twin.
 _SEED_TUPLE = several(whole(0, 2**32 - 1))
 SEEDS = Kind('one or more different whole numbers from 0 to 2**32 - 1', _are_seeds)
+PAIR = Kind(
+    'a tuple of two names of features',
+    lambda value: type(value) is tuple and len(value) == 2 and all(map(_is_text, value)),
+)
 GRIDS = Kind('a tuple of grids', lambda value: type(value) is tuple)
 
 # Every field of a config, see `configs/cd.py`. Names (of a network, a loss, ...) are checked where they are
@@ -53,6 +57,7 @@ FIELDS = {
     'loss.focal_alpha': number(0),
     'loss.class_weights': several(number(0)),
     'loss.cosine_weight': number(0),
+    'loss.cosine_pair': PAIR,
     'optimizer.name': TEXT,
     'optimizer.learning_rate': number(0),
     'optimizer.momentum': number(0, 1),

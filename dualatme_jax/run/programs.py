@@ -11,7 +11,7 @@ from dualatme_jax.data.dataset import Dataset
 from dualatme_jax.errors import InputError
 from dualatme_jax.run import sweep as sweep_lib
 from dualatme_jax.run.sweep import Point, Sweep
-from dualatme_jax.training import devices, encoding, losses, optimizers, trials
+from dualatme_jax.training import devices, losses, optimizers, prepare, trials
 from dualatme_jax.training.engine import Engine
 from dualatme_jax.training.step import Training
 
@@ -26,8 +26,18 @@ def make_training(config: ConfigDict, labels: Sequence[str]) -> Training:
     return Training(
         model=lambda given: network.clone(dropout=given['dropout']),
         optimizer=optimizers.optimizer(config.optimizer.name),
+        prepare=prepare.preparation(**config.input),
+        pair=tuple(config.loss.cosine_pair),
         shuffled=config.training.shuffle,
-        name=repr((network, config.optimizer.name, config.training.shuffle)),
+        name=repr(
+            (
+                network,
+                config.optimizer.name,
+                config.input.to_dict(),
+                config.loss.cosine_pair,
+                config.training.shuffle,
+            )
+        ),
     )
 
 
@@ -85,22 +95,28 @@ def make_programs(swept: Sweep, datasets: Sequence[Dataset]) -> list[Program]:
     for point in swept.points:
         dataset = datasets[point.program]
         training = make_training(point.config, dataset.labels)
-        check_size(point.config, dataset)
+        check_inputs(point.config, dataset)
         prefix = f'program {point.program + 1} of {count}, {_difference(point, swept)}: ' if count > 1 else ''
         found.setdefault(point.program, Program(point.program, point.config, dataset, training, prefix))
     return list(found.values())
 
 
-def check_size(config: ConfigDict, dataset: Dataset) -> None:
-    """Raises InputError unless network and converted weights can read flows of the size in the dataset."""
-    size = dataset.flow.shape[1:]
-    if size == schema.FLOW_SHAPE:  # which all of them read
-        return
+def check_inputs(config: ConfigDict, dataset: Dataset) -> None:
+    """Raises InputError unless network and converted weights can read inputs as the dataset has them."""
+    prepare.check_stored(config.input.scale, dataset.inputs)
+    found = {key: (array.shape[-1], *array.shape[1:-1]) for key, array in dataset.inputs.items()}
+    usual = {key: (len(schema.FLOW_CHANNELS), *schema.FLOW_SHAPE[:2]) for key in schema.VIEWS['flow']}
+    if all(usual.get(key) == shape for key, shape in found.items()):
+        return  # which all systems of flows read
     network = models.build(classes=len(dataset.labels), **config.model)
-    if models.shapes(network, size) != models.shapes(network, schema.FLOW_SHAPE) and config.evaluate_only:
+    shapes = models.shapes(network, found)
+    if not config.evaluate_only or found.keys() - usual.keys():
+        return
+    if shapes != models.shapes(network, {key: usual[key] for key in found}):
+        height, width = dataset.inputs[next(iter(found))].shape[1:3]
         raise InputError(
             f'config.evaluate_only: converted weights are of networks that read flows of {schema.FLOW_SIZE}x'
-            f'{schema.FLOW_SIZE} pixels, and the dataset has {size[1]}x{size[0]}: the layers of '
+            f'{schema.FLOW_SIZE} pixels, and the dataset has {width}x{height}: the layers of '
             f'{config.model.name!r} would have other sizes. Build it with --size {schema.FLOW_SIZE}'
         )
 
@@ -123,7 +139,6 @@ def make_engine(program: Program, table: pd.DataFrame) -> Engine:
         program.dataset,
         batch_size=program.config.training.batch_size,
         held_out=trials.most_held_out(table, program.dataset),
-        encode=encoding.encoder(**program.config.input),
         devices=devices.choose(settings.devices, trials=len(table)),
         mapping=settings.mapping,
         dispatch=settings.dispatch,

@@ -5,13 +5,14 @@ import os
 import jax
 from ml_collections import ConfigDict
 
+from dualatme_jax import models
 from dualatme_jax.errors import InputError
 from dualatme_jax.models.layers import lowering
 from dualatme_jax.report import paper, scores
 from dualatme_jax.report.selection import BEST_ON_TEST, LAST, NESTED
 from dualatme_jax.run import fields, programs, sweep
 from dualatme_jax.run.sweep import Sweep
-from dualatme_jax.training import devices, encoding
+from dualatme_jax.training import devices, prepare
 
 
 def check(config: ConfigDict) -> Sweep:
@@ -30,8 +31,9 @@ def check(config: ConfigDict) -> Sweep:
         programs.hyperparameters(point.config, labels)
         if point.program not in programs_seen:
             programs_seen.add(point.program)
-            encoding.encoder(**point.config.input)
             programs.make_training(point.config, labels)
+            reads = models.system(point.config.model.name).reads
+            prepare.check(**point.config.input, reads=reads)
     check_selection(config, swept)
     check_evaluation(config, swept)
     paper.check(config.report.paper, swept.fields)

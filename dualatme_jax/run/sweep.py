@@ -102,7 +102,7 @@ def points(config: ConfigDict) -> Sweep:
 def is_column(field: str) -> bool:
     """Whether trials that differ in `field` share one compiled program; any other field splits them."""
     return field == 'model.dropout' or (
-        field.startswith(('loss.', 'optimizer.')) and field != 'optimizer.name'
+        field.startswith(('loss.', 'optimizer.')) and field not in ('optimizer.name', 'loss.cosine_pair')
     )
 
 

@@ -19,7 +19,6 @@ from dualatme_jax import schema
 from dualatme_jax.data.dataset import Dataset
 from dualatme_jax.errors import InputError
 from dualatme_jax.machines import processes
-from dualatme_jax.training import encoding
 from dualatme_jax.training import trials as trials_lib
 from dualatme_jax.training.checkpoint import Progress, WaveCheckpoints
 from dualatme_jax.training.parallel import Compilable, Parallel, on_host, stack
@@ -73,7 +72,6 @@ class Engine:
       dataset: the clips.
       batch_size: clips a step; an epoch's last batch has what is left, see `batches`.
       held_out: T, by default the most clips of one subject.
-      encode: from flows in bytes to what the network reads, see `encoding.encoder`.
       options: how trials share the devices, as `Parallel` takes them.
 
     Raises:
@@ -87,12 +85,11 @@ class Engine:
         *,
         batch_size: int,
         held_out: int | None = None,
-        encode: encoding.Encoder = encoding.PAPER,
         **options,
     ):
         self._dataset, self._held_out = dataset, held_out
         self.parallel = Parallel(training, batches(dataset, batch_size), **options)
-        self._clips = self.parallel.place_clips(Clips.of(dataset, encode))
+        self._clips = self.parallel.place_clips(Clips.of(dataset))
 
     def bytes_per_trial(self, rows: Sequence[Row]) -> int:
         """What each of some trials, side by side, takes of its device at the peak.

@@ -12,7 +12,7 @@ from dualatme_jax.errors import InputError
 Hyperparameters = Mapping[str, jax.Array]
 
 # The direction of a step, before weight decay and the learning rate. Hyperparameters may be traced.
-OPTIMIZERS: dict[str, Callable[[Hyperparameters], optax.GradientTransformation]] = {
+DIRECTIONS: dict[str, Callable[[Hyperparameters], optax.GradientTransformation]] = {
     'adam': lambda given: optax.scale_by_adam(b1=given['beta1'], b2=given['beta2']),
     'sgd': lambda given: optax.trace(decay=given['momentum']),
 }
@@ -24,16 +24,29 @@ UNREAD = {'adam': ('momentum',), 'sgd': ('beta1', 'beta2')}
 NO_STEPS = {'step_epochs': 1, 'step_factor': 1.0}
 
 
-def optimizer(name: str) -> Callable[[Hyperparameters], optax.GradientTransformation]:
-    """From a trial's hyperparameters to its optimizer; raises InputError if none is called `name`.
+def optimizer(name: str) -> Callable[[Hyperparameters, jax.Array | int], optax.GradientTransformation]:
+    """From a trial's hyperparameters and the number of an epoch, from 0, to the optimizer in that epoch.
 
-    `adam` has `beta1` and `beta2`, and PyTorch's (and Optax's) eps of 1e-8; `sgd` has `momentum`.
+    `adam` has `beta1` and `beta2`, and PyTorch's (and Optax's) eps of 1e-8; `sgd` has `momentum`. Weight
+    decay is decoupled from the gradient, as in AdamW (Loshchilov and Hutter, 2019, algorithm 2, with the
+    learning rate as the factor, as PyTorch has it): every parameter p also loses rate * weight_decay * p.
+
+    Raises:
+      InputError: none is called `name`.
     """
-    if name not in OPTIMIZERS:
+    if name not in DIRECTIONS:
         raise InputError(
-            f'unknown optimizer {name!r}: config.optimizer.name takes {", ".join(map(repr, OPTIMIZERS))}'
+            f'unknown optimizer {name!r}: config.optimizer.name takes {", ".join(map(repr, DIRECTIONS))}'
         )
-    return OPTIMIZERS[name]
+
+    def in_epoch(given: Hyperparameters, epoch: jax.Array | int) -> optax.GradientTransformation:
+        return optax.chain(
+            DIRECTIONS[name](given),
+            optax.add_decayed_weights(given['weight_decay']),
+            optax.scale(-rate(given, epoch)),
+        )
+
+    return in_epoch
 
 
 def hyperparameters(section: Mapping[str, Any]) -> dict[str, float]:
@@ -52,17 +65,7 @@ def hyperparameters(section: Mapping[str, Any]) -> dict[str, float]:
     return {name: section[name] for name in names} | steps
 
 
-def rate(hyperparameters: Hyperparameters, epoch: jax.Array) -> jax.Array:
+def rate(hyperparameters: Hyperparameters, epoch: jax.Array | int) -> jax.Array:
     """The learning rate in an epoch, from 0."""
     steps = jnp.floor(epoch / hyperparameters['step_epochs'])
     return hyperparameters['learning_rate'] * hyperparameters['step_factor'] ** steps
-
-
-def update(params: Any, direction: Any, hyperparameters: Hyperparameters, epoch: jax.Array) -> Any:
-    """Parameters after a step along an optimizer's direction.
-
-    Weight decay is decoupled from the gradient, as in AdamW (Loshchilov and Hutter, 2019, algorithm 2, with
-    the learning rate as the factor, as PyTorch has it): every parameter p also loses rate * weight_decay * p.
-    """
-    step, decay = rate(hyperparameters, epoch), hyperparameters['weight_decay']
-    return jax.tree.map(lambda p, d: p - step * (d + decay * p), params, direction)

@@ -1,14 +1,13 @@
-"""What one trial carries from step to step."""
+"""What one trial carries from step to step, and the clips that all of them read."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import struct
 
 from dualatme_jax.data.dataset import Dataset
-from dualatme_jax.training.encoding import Encoder
 
 
 @struct.dataclass
@@ -18,12 +17,12 @@ class State:
     Attributes:
       params: trainable parameters.
       batch_stats: running statistics of the normalisation layers.
-      moments: the optimizer's state.
+      opt_state: the optimizer's state.
     """
 
     params: Any
     batch_stats: Any
-    moments: Any
+    opt_state: Any
 
     @property
     def variables(self) -> dict[str, Any]:
@@ -36,24 +35,35 @@ class Clips:
     """The whole dataset on the device; every trial reads it, none copies it. N clips.
 
     They are the last axis, as examples are of the networks' maps: a batch is picked within short rows, and
-    not put together from afar.
+    not put together from afar. Bytes stay bytes: a step makes floats of its own batch, see `prepare`.
 
     Attributes:
-      flow, flow_puzzled: [H, W, 3, N] float32, as the network reads them, see `encoding`.
+      inputs: key -> [C, *S, N], of the type in which it is stored.
       label: [N] int32.
     """
 
-    flow: jax.Array
-    flow_puzzled: jax.Array
+    inputs: Mapping[str, jax.Array]
     label: jax.Array
 
     @classmethod
-    def of(cls, dataset: Dataset, encode: Encoder) -> 'Clips':
+    def of(cls, dataset: Dataset) -> 'Clips':
         """Those of a dataset, on the host."""
-        flows = (np.moveaxis(encode(flow), 0, -1) for flow in (dataset.flow, dataset.flow_puzzled))
-        return cls(*flows, dataset.label)
+        return cls({key: examples_last(array) for key, array in dataset.inputs.items()}, dataset.label)
 
-    def batch(self, index: jax.Array | slice) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """Flows and puzzled flows [B, H, W, 3], and labels [B], of some clips."""
-        flows = (jnp.moveaxis(flow[..., index], -1, 0) for flow in (self.flow, self.flow_puzzled))
-        return *flows, self.label[index]
+    @classmethod
+    def shapes(cls, dataset: Dataset, clips: int) -> 'Clips':
+        """Shapes and types of so many clips of a dataset."""
+        inputs = {
+            key: jax.ShapeDtypeStruct((*examples_last(array[:1]).shape[:-1], clips), array.dtype)
+            for key, array in dataset.inputs.items()
+        }
+        return cls(inputs, jax.ShapeDtypeStruct((clips,), dataset.label.dtype))
+
+    def batch(self, index: jax.Array | slice) -> tuple[dict[str, jax.Array], jax.Array]:
+        """Inputs, each [C, *S, B], and labels [B] of some clips."""
+        return {key: array[..., index] for key, array in self.inputs.items()}, self.label[index]
+
+
+def examples_last(stored: np.ndarray) -> np.ndarray:
+    """Clips [N, *S, C] as networks read them, [C, *S, N]; of one axis more alone, [N, D], as [D, N]."""
+    return np.ascontiguousarray(np.moveaxis(stored, (-1, 0), (0, -1)))

@@ -22,6 +22,7 @@ from flax import struct
 
 from dualatme_jax.data.dataset import Dataset
 from dualatme_jax.errors import InputError
+from dualatme_jax.training.streams import Stream
 
 # Columns of the table that say which trial a row is. Behind them come the swept fields, whose names have a
 # dot, and the hyperparameters, whose names have none.
@@ -29,10 +30,6 @@ from dualatme_jax.errors import InputError
 #   point: of the sweep. program: of the points that share one compiled program.
 #   inner: the part that an inner trial leaves out as well, of `parts`; 0: it leaves out its subject alone.
 IDENTITY = ('trial', 'fold', 'database', 'subject', 'seed', 'point', 'program', 'inner', 'parts')
-
-
-# The stream of randomness that inner trials take their keys from; `step` splits a key into those before it.
-INNER = 3
 
 
 @struct.dataclass
@@ -116,7 +113,7 @@ def device_trial(row: Mapping, dataset: Dataset, width: int | None = None) -> Tr
     padding = np.repeat(held_out[-1:], (width or most_clips(dataset)) - held_out.size)
     key = trial_key(row['seed'], row['database'], row['subject'])
     if row['inner']:
-        key = jax.random.fold_in(jax.random.fold_in(key, INNER), row['inner'])
+        key = jax.random.fold_in(jax.random.fold_in(key, Stream.INNER), row['inner'])
     names = [name for name in row if name not in IDENTITY and '.' not in name]
     return Trial(
         key=key,

@@ -1,12 +1,7 @@
-"""From pictures to maps, from maps to others, and from maps to features."""
+"""From maps to others, and from maps to features."""
 
 import jax
 import jax.numpy as jnp
-
-
-def examples_last(pictures: jax.Array) -> jax.Array:
-    """Pictures [B, H, W, C] as maps [C, H, W, B]."""
-    return pictures.transpose(3, 1, 2, 0)
 
 
 def flat(maps: jax.Array) -> jax.Array:

@@ -1,0 +1,101 @@
+"""What lies in the dataset, as the network reads it: scaled, with its channels in order, inside the step.
+
+Works on NumPy's arrays and on JAX's. Axes: C channels, *S space and time, B examples of a batch.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from dualatme_jax import schema
+from dualatme_jax.errors import InputError
+
+# From a batch as it is stored, by key, each [C, *S, B], to what the network reads: float32 of the same shape.
+Prepare = Callable[[Mapping[str, Any]], dict[str, Any]]
+
+
+def _divided(divisor: float) -> Callable[[Any], Any]:
+    """From whole numbers or halves below 256 to their quotients, rounded as a division rounds.
+
+    XLA divides by a constant as it multiplies by its inverse, which rounds twice. Here the product with the
+    inverse's first 12 bits has no rounding, so that the sum with the rest has the only one.
+    """
+    mantissa, exponent = math.frexp(1 / divisor)
+    first = math.ldexp(math.floor(mantissa * 2**12) / 2**12, exponent)
+    high, low = np.float32(first), np.float32(1 / divisor - first)
+    return lambda x: x * high + x * low
+
+
+_by_127_5, _by_255 = _divided(127.5), _divided(255)
+_BYTES = ('signed', 'unit', 'byte')
+
+# `signed`: bytes to -1..1, as Dual-ATME's paper has it. `unit`: to 0..1, PyTorch's ToTensor. `byte`: 0..255.
+# `stored`: whatever numbers there are.
+SCALES: dict[str, Callable[[Any], Any]] = {
+    'signed': lambda x: _by_127_5(x - np.float32(127.5)),
+    'unit': _by_255,
+    'byte': lambda x: x,
+    'stored': lambda x: x,
+}
+
+
+def check(*, scale: str, channels: Sequence[str], reads: Sequence[str]) -> None:
+    """Raises InputError for a scale that there is not, or channels that none of the inputs has.
+
+    Args:
+      scale: a key of `SCALES`.
+      channels: an order of channels; see `prepare`.
+      reads: keys of the inputs.
+    """
+    if scale not in SCALES:
+        raise InputError(f'unknown scale {scale!r}: config.input.scale takes {", ".join(map(repr, SCALES))}')
+    unknown = set(channels) - {name for own in schema.CHANNELS.values() for name in own}
+    for key in reads:
+        own = schema.CHANNELS.get(key, ())
+        given = [name for name in channels if name in own]
+        if unknown or (given and sorted(given) != sorted(own)):
+            raise InputError(
+                f'config.input.channels is {tuple(channels)}; expected {", ".join(map(repr, own))}, in any '
+                f'order, for {key}, or () for all inputs as they are stored'
+            )
+
+
+def check_stored(scale: str, inputs: Mapping[str, np.ndarray]) -> None:
+    """Raises InputError for inputs [N, *S, C] that the scale cannot be taken of."""
+    for key, array in inputs.items():
+        if scale in _BYTES and array.dtype != np.uint8:
+            raise InputError(
+                f'{key} of the dataset is {array.dtype} {array.shape[1:]}; expected uint8, which '
+                f'config.input.scale={scale!r} takes. Build it with --view flow --encoding minmax_uint8, or '
+                'read it as it is by --config.input.scale=stored'
+            )
+
+
+def preparation(*, scale: str, channels: Sequence[str]) -> Prepare:
+    """What scales inputs and orders their channels.
+
+    Args:
+      scale: a key of `SCALES`, of all inputs.
+      channels: the order in which the network reads them, of each input that has these; the others, such as
+        those of a face where the order is that of a flow, are read as they are stored. See `check`.
+    """
+
+    def prepare(inputs: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            key: SCALES[scale](_ordered(x, schema.CHANNELS.get(key, ()), channels).astype(np.float32))
+            for key, x in inputs.items()
+        }
+
+    return prepare
+
+
+def _ordered(x: Any, own: Sequence[str], channels: Sequence[str]) -> Any:
+    """`x` [C, ...] with its channels in another order."""
+    order = [own.index(name) for name in channels if name in own]
+    return x if order in ([], [*range(len(own))]) else x[np.array(order)]
+
+
+# Dual-ATME's.
+PAPER = preparation(scale='signed', channels=schema.FLOW_CHANNELS)
