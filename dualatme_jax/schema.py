@@ -60,7 +60,7 @@ RGB, GREY = ('red', 'green', 'blue'), ('grey',)
 VIEWS = {
     'flow': {FLOW: FLOW_CHANNELS, FLOW_PUZZLED: FLOW_CHANNELS},
     'apex': {ONSET_FACE: RGB, APEX_FACE: RGB, ONSET_FACE_GREY: GREY, APEX_FACE_GREY: GREY},
-    'clip': {FACE_FRAMES: RGB, CROP_FRAMES: RGB},
+    'frames': {FACE_FRAMES: RGB, CROP_FRAMES: RGB},
 }
 CHANNELS = {key: channels for view in VIEWS.values() for key, channels in view.items()}
 

@@ -17,8 +17,7 @@ CLIPS = [('casme2', 'sub01', 'a'), ('casme2', 'NA', 'b'), ('smic', 's1', 'c'), (
 METADATA = {'release': 'test', 'regions': {'pair': 'EM'}, 'flow_puzzled': 'cut'}
 _DATABASES, _SUBJECTS, _CLIPS = map(np.array, zip(*CLIPS, strict=True))
 DATASET = Dataset(
-    flow=np.zeros((4, *schema.FLOW_SHAPE), np.uint8),
-    flow_puzzled=np.zeros((4, *schema.FLOW_SHAPE), np.uint8),
+    inputs={key: np.zeros((4, *schema.FLOW_SHAPE), np.uint8) for key in schema.VIEWS['flow']},
     label=np.array([0, 1, 2, 0], np.int32),
     database=_DATABASES,
     subject=_SUBJECTS,

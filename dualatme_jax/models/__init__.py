@@ -1,6 +1,6 @@
 """The systems, one file each, whose records are listed here. `system` finds one by name."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax

@@ -34,7 +34,7 @@ _SEED_TUPLE = several(whole(0, 2**32 - 1))
 SEEDS = Kind('one or more different whole numbers from 0 to 2**32 - 1', _are_seeds)
 PAIR = Kind(
     'a tuple of two names of features',
-    lambda value: type(value) is tuple and len(value) == 2 and all(map(_is_text, value)),
+    lambda value: type(value) is tuple and len(value) == 2 and all(map(is_text, value)),
 )
 GRIDS = Kind('a tuple of grids', lambda value: type(value) is tuple)
 

@@ -31,7 +31,7 @@ class Training:
     Attributes:
       model: from hyperparameters, which may be traced, to the network.
       optimizer: from hyperparameters and the number of the epoch, which may be traced, to the optimizer.
-      prepare: from inputs as they are stored to what the network reads.
+      prepare: from inputs as they are stored to what the network reads; by default they are read so.
       pair: the two features whose cosine distance is part of the loss; networks without them have none.
       shuffled: whether every epoch has an order of its own; else it is the dataset's.
       name: equal in trainings that are the same, whatever their hyperparameters; empty where none is known.
@@ -39,7 +39,7 @@ class Training:
 
     model: Callable[[Mapping[str, jax.Array]], nn.Module]
     optimizer: Callable[[Mapping[str, jax.Array], jax.Array | int], optax.GradientTransformation]
-    prepare: Prepare
+    prepare: Prepare = dict
     pair: tuple[str, str] = ('entire', 'puzzled')
     shuffled: bool = True
     name: str = ''

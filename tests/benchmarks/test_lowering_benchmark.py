@@ -3,7 +3,6 @@
 import json
 
 import jax
-import numpy as np
 import pytest
 
 from benchmarks import lowering as benchmark
@@ -54,8 +53,7 @@ def test_every_convolution_of_the_network_is_measured(monkeypatch):
     original = lowering.convolve
     monkeypatch.setattr(lowering, 'convolve', record)
     network = models.build('dual_atme', variant='paper', classes=3, dropout=0.5, init='torch')
-    flow = np.zeros((1, *schema.FLOW_SHAPE), np.float32)
-    jax.eval_shape(lambda key: network.init(key, flow, flow, mask=np.ones(1), train=False), jax.random.key(0))
+    models.shapes(network, dict.fromkeys(schema.VIEWS['flow'], (3, 28, 28)))
     # Those of one tap differ in their channels alone: of each size, one stands for all.
     assert {each for each in seen if each.taps > 1} == {
         each for each in benchmark.CONVOLUTIONS if each.taps > 1

@@ -56,8 +56,8 @@ class Tiny(nn.Module):
     """Logits from the mean of the flows."""
 
     @nn.compact
-    def __call__(self, flow, flow_puzzled, *, mask, train):
-        return Output(nn.Dense(3)((flow + flow_puzzled).mean((1, 2))))
+    def __call__(self, inputs, *, mask, train):
+        return Output(nn.Dense(3)(sum(inputs.values()).mean((1, 2)).T))
 
 
 @pytest.mark.slow

@@ -33,10 +33,7 @@ def test_every_system_has_its_config():
 def test_pytorch_s_network_is_as_large_as_ours_and_drops_out_where_ours_does(name):
     config = workload.config(name)
     network = models.build(classes=5, **config.model)
-    one = np.ones((1, *schema.FLOW_SHAPE), np.float32)
-    shapes = jax.eval_shape(
-        lambda key: network.init(key, one, one, mask=np.ones(1), train=False), jax.random.key(0)
-    )
+    shapes = models.shapes(network, dict.fromkeys(schema.VIEWS['flow'], (3, 28, 28)))
     theirs = baseline.build(config.model, 5)
     expected = sum(leaf.size for leaf in jax.tree.leaves(shapes['params']))
     assert sum(parameter.numel() for parameter in theirs.parameters()) == expected

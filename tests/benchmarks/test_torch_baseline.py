@@ -9,6 +9,8 @@ import pytest
 
 torch = pytest.importorskip('torch')
 
+from inputs import of_network  # noqa: E402
+
 from benchmarks import pytorch as baseline  # noqa: E402
 from configs import cd  # noqa: E402
 from dualatme_jax import models, schema  # noqa: E402
@@ -31,7 +33,7 @@ def batch():
 def variables():
     """Ours, with every leaf drawn at random: a normalisation at its start would hide a mistake."""
     shapes = jax.eval_shape(
-        lambda key: network_of_ours().init(key, *batch()[:2], mask=np.ones(BATCH), train=False),
+        lambda key: network_of_ours().init(key, of_network(*batch()[:2]), mask=np.ones(BATCH), train=False),
         jax.random.key(0),
     )
     random = np.random.default_rng(1)
@@ -104,8 +106,7 @@ def apply_ours(params, *, train):
     flow, puzzled, _ = batch()
     return network_of_ours().apply(
         {'params': params, 'batch_stats': variables()['batch_stats']},
-        flow,
-        puzzled,
+        of_network(flow, puzzled),
         mask=np.ones(BATCH, np.float32),
         train=train,
         rngs={'dropout': jax.random.key(0)},  # of rate 0
@@ -123,8 +124,8 @@ def test_its_logits_and_features_are_ours(network):
     with torch.inference_mode():
         logits, entire, puzzled = network(*images())
     np.testing.assert_allclose(logits, expected.logits, rtol=1e-5, atol=1e-5)
-    for found, ours in ((entire, expected.entire), (puzzled, expected.puzzled)):
-        np.testing.assert_allclose(found, ours, rtol=1e-5, atol=1e-5)
+    for name, found in (('entire', entire), ('puzzled', puzzled)):
+        np.testing.assert_allclose(found, expected.features[name], rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.slow

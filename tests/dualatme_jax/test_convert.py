@@ -12,6 +12,7 @@ import jax
 import numpy as np
 import pandas as pd
 import pytest
+from inputs import of_network
 from published_tensors import bits, dual_atme_shapes, filled, rcn_shapes, ststnet_shapes
 from rich.console import Console
 
@@ -139,7 +140,9 @@ def test_the_converted_network_computes_the_same(capsys, torch, source, tmp_path
     flow = np.random.default_rng(0).uniform(-1, 1, (4, 28, 28, 3)).astype(np.float32)
     network = models.build('ststnet', variant='paper', classes=3, dropout=0.5, init='torch')
     logits = jax.jit(
-        jax.vmap(lambda variables: network.apply(variables, flow, flow, mask=np.ones(4), train=False).logits)
+        jax.vmap(
+            lambda variables: network.apply(variables, of_network(flow), mask=np.ones(4), train=False).logits
+        )
     )(found.variables)
     for seed in range(len(SUBJECTS)):
         with torch.no_grad():
@@ -182,7 +185,7 @@ def test_the_networks_of_a_run_predict_the_same_in_pytorch(
         network = ststnet(torch)
         network.load_state_dict(torch.load(tmp_path / 'out' / f'{subject}.pth', weights_only=True))
         rows = clips.subject == subject
-        flow = ((clips.flow[rows] / 255 - 0.5) / 0.5).astype(np.float32)
+        flow = ((clips.inputs['flow'][rows] / 255 - 0.5) / 0.5).astype(np.float32)
         with torch.no_grad():
             probabilities = network(torch.from_numpy(flow.transpose(0, 3, 1, 2).copy())).softmax(1)
         keys = zip(clips.database[rows], clips.subject[rows], clips.clip[rows], strict=True)

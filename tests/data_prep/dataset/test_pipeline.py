@@ -82,7 +82,7 @@ def test_a_release_becomes_a_dataset_that_training_reads(samm, tmp_path, capsys)
     data = dataset.load(tmp_path / 'out', databases=('samm',))
     assert data.size == 7  # of 9 clips, two of the class Other
     assert set(data.subject) == {'6', '7'}
-    assert data.flow.max() == 255
+    assert data.inputs['flow'].max() == 255
     made = data.metadata
     assert made['flow']['parameters']['PatchSize'] == 8
     assert made['landmarks']['samm']['name'] == 'file'
@@ -229,9 +229,9 @@ def test_the_puzzled_flow_may_be_cut(samm, tmp_path):
         assert build(samm, tmp_path / puzzled, '--puzzled', puzzled) == 0
     assert 'cut' in dataset.load(tmp_path / 'cut').origin
     computed, cut = dataset.load(tmp_path / 'computed'), dataset.load(tmp_path / 'cut')
-    np.testing.assert_array_equal(computed.flow, cut.flow)
+    np.testing.assert_array_equal(computed.inputs['flow'], cut.inputs['flow'])
     # They show the same motion, differently found; shuffled, they would not.
-    a, b = (data.flow_puzzled.reshape(7, -1).astype(float) for data in (computed, cut))
+    a, b = (data.inputs['flow_puzzled'].reshape(7, -1).astype(float) for data in (computed, cut))
     alike = np.corrcoef(a, b)[:7, 7:]
     assert (alike.argmax(1) == np.arange(7)).all()
     assert (np.diag(alike) < 1).all()

@@ -351,7 +351,7 @@ def test_the_public_release_is_complete(tmp_path):
         'samm': ([92, 26, 15], 28),
     }
     first = cv2.imread(str(next(REAL.rglob('sub01_EP02_01f*.png'))))[..., ::-1]
-    np.testing.assert_array_equal(data.flow[0], first)
+    np.testing.assert_array_equal(data.inputs['flow'][0], first)
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason=f'the public flow images are not at {REAL}')

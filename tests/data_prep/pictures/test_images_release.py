@@ -113,8 +113,10 @@ def test_flow_images_become_a_dataset(folder, capsys):
     assert list(data.subjects) == ['samm/006', 'another/p1', 'my lab/p1', 'my lab/p2']
     assert list(data.clip) == ['b c', 'a', 'a', 'a']
     for place, number in enumerate((1, 3, 0, 2)):
-        np.testing.assert_array_equal(data.flow[place], picture(number))
-        np.testing.assert_array_equal(data.flow_puzzled[place], regions.puzzle(picture(number), 'EM'))
+        np.testing.assert_array_equal(data.inputs['flow'][place], picture(number))
+        np.testing.assert_array_equal(
+            data.inputs['flow_puzzled'][place], regions.puzzle(picture(number), 'EM')
+        )
     assert data.origin == 'images; puzzled flow (EM): cut from the flow image of the entire face'
 
 
@@ -139,7 +141,7 @@ def test_the_template_may_stand_at_the_place_of_a_known_database(folder):
     for place, number, database in ((0, 1, 'samm'), (2, 0, None)):
         boxes = regions.template_boxes((56, 56), database)
         expected = regions.puzzle(picture(number), 'EM', boxes)
-        np.testing.assert_array_equal(data.flow_puzzled[place], expected)
+        np.testing.assert_array_equal(data.inputs['flow_puzzled'][place], expected)
     assert data.metadata['template']['my lab'] == 'common'
 
 
@@ -259,11 +261,11 @@ def test_images_of_several_sizes_are_scaled_on_demand(folder):
     assert check(folder, '--size', '48') == 0
     assert build(folder, '--size', '48') == 0
     data = dataset.load(folder / 'out')
-    assert data.flow.shape == (4, 48, 48, 3)
+    assert data.inputs['flow'].shape == (4, 48, 48, 3)
     np.testing.assert_array_equal(
-        data.flow[0], cv2.resize(picture(1), (48, 48), interpolation=cv2.INTER_AREA)
+        data.inputs['flow'][0], cv2.resize(picture(1), (48, 48), interpolation=cv2.INTER_AREA)
     )
-    np.testing.assert_array_equal(data.flow[2], cv2.resize(picture(0, 40, 30), (48, 48)))
+    np.testing.assert_array_equal(data.inputs['flow'][2], cv2.resize(picture(0, 40, 30), (48, 48)))
 
 
 def test_images_that_are_no_squares_or_too_small_to_cut(folder):
@@ -272,8 +274,8 @@ def test_images_that_are_no_squares_or_too_small_to_cut(folder):
     assert build(folder) == 2
     assert build(folder, '--regions', 'full') == 0
     data = dataset.load(folder / 'out')
-    assert data.flow.shape == (4, 20, 40, 3)
-    np.testing.assert_array_equal(data.flow, data.flow_puzzled)
+    assert data.inputs['flow'].shape == (4, 20, 40, 3)
+    np.testing.assert_array_equal(data.inputs['flow'], data.inputs['flow_puzzled'])
 
 
 @pytest.mark.parametrize('onset', [False, True])

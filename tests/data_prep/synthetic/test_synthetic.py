@@ -34,7 +34,7 @@ def test_it_has_the_shape_of_the_composite(data):
 
 def test_a_classifier_learns_it_but_not_by_heart(data):
     """A plain SVM between a constant guess and perfection, under LOSO."""
-    pixels = data.flow.reshape(data.size, -1) / 127.5 - 1
+    pixels = data.inputs['flow'].reshape(data.size, -1) / 127.5 - 1
     model = SVC(C=10, class_weight='balanced')
     predicted = cross_val_predict(model, pixels, data.label, groups=data.subjects, cv=LeaveOneGroupOut())
     assert 0.7 < f1_score(data.label, predicted, average='macro') < 0.97
@@ -44,7 +44,10 @@ def test_a_classifier_learns_it_but_not_by_heart(data):
 def test_it_is_what_it_was(data):
     """The README quotes scores on it. Subjects' mean grey levels: a pixel may round otherwise elsewhere."""
     subjects = np.unique(data.subjects)
-    found = [np.stack([data.flow, data.flow_puzzled])[:, data.subjects == each].mean() for each in subjects]
+    found = [
+        np.stack([data.inputs['flow'], data.inputs['flow_puzzled']])[:, data.subjects == each].mean()
+        for each in subjects
+    ]
     expected = [101.448, 96.197, 101.244, 102.226, 109.292, 99.94, 108.77, 109.481]
     expected += [100.642, 112.466, 99.638, 100.567]
     np.testing.assert_allclose(sorted(found), sorted(expected), atol=0.02)

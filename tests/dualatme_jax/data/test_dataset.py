@@ -75,9 +75,9 @@ def test_what_is_written_is_read_in_the_schemas_order(folder):
     assert list(data.clip) == ['z', 'a', 'a', 'b']
     for row, number in enumerate((2, 1, 3, 0)):
         expected = TINY.examples[number].views['flow']
-        np.testing.assert_array_equal(data.flow[row], expected[schema.FLOW])
-        np.testing.assert_array_equal(data.flow_puzzled[row], expected[schema.FLOW_PUZZLED])
-    assert data.flow.dtype == np.uint8
+        np.testing.assert_array_equal(data.inputs['flow'][row], expected[schema.FLOW])
+        np.testing.assert_array_equal(data.inputs['flow_puzzled'][row], expected[schema.FLOW_PUZZLED])
+    assert data.inputs['flow'].dtype == np.uint8
     assert data.label.dtype == np.int32
     np.testing.assert_array_equal(data.label, (2, 1, 0, 0))
     assert data.labels == schema.LABELS
@@ -96,7 +96,7 @@ def test_every_field_is_stored(folder):
 def test_the_order_does_not_depend_on_the_files(folder, tmp_path):
     writer.write(release(*reversed(TINY.examples)), tmp_path / 'other')
     once, again = dataset.load(folder, databases=TWO), dataset.load(tmp_path / 'other', databases=TWO[::-1])
-    np.testing.assert_array_equal(once.flow, again.flow)
+    np.testing.assert_array_equal(once.inputs['flow'], again.inputs['flow'])
     np.testing.assert_array_equal(once.subjects, again.subjects)
 
 
@@ -113,7 +113,8 @@ def test_one_database_of_several_and_all_if_none_is_named(folder):
     data = dataset.load(folder, databases=('samm',))
     assert set(data.database) == {'samm'}
     assert data.size == 2
-    np.testing.assert_array_equal(dataset.load(folder).flow, dataset.load(folder, databases=TWO).flow)
+    every, two = (dataset.load(folder, databases=names).inputs['flow'] for names in ((), TWO))
+    np.testing.assert_array_equal(every, two)
 
 
 def test_any_database_and_any_classes(five_class_dataset_dir):
@@ -121,7 +122,7 @@ def test_any_database_and_any_classes(five_class_dataset_dir):
     assert data.labels == ('happiness', 'surprise', 'disgust', 'repression', 'others')
     assert list(dict.fromkeys(data.database)) == ['casme3', '4dme']
     # The class is a band of four rows that is 60 brighter.
-    rows = data.flow.astype(float).mean((2, 3))[:, :20].reshape(-1, 5, 4).mean(2)
+    rows = data.inputs['flow'].astype(float).mean((2, 3))[:, :20].reshape(-1, 5, 4).mean(2)
     np.testing.assert_array_equal(rows.argmax(1), data.label)
 
 
@@ -219,7 +220,7 @@ def test_flow_of_another_size_is_read(tmp_path, shape):
     made = dataclasses.replace(release(clip), views={'flow': writer.ViewFormat(features=features, recipe={})})
     writer.write(made, tmp_path / 'other')
     data = dataset.load(tmp_path / 'other')
-    np.testing.assert_array_equal([data.flow[0], data.flow_puzzled[0]], flows)
+    np.testing.assert_array_equal([data.inputs['flow'][0], data.inputs['flow_puzzled'][0]], flows)
 
 
 def test_pictures_of_another_size_than_declared_are_refused_before_they_are_unpacked(folder):
@@ -291,7 +292,7 @@ def test_reading_does_without_opencv(folder):
     script = (
         'import sys; sys.modules["cv2"] = None\n'
         'from dualatme_jax.data import dataset\n'
-        'print(dataset.load(sys.argv[1], databases=("samm",)).flow.shape)'
+        'print(dataset.load(sys.argv[1], databases=("samm",)).inputs["flow"].shape)'
     )
     done = subprocess.run([sys.executable, '-c', script, folder], capture_output=True, text=True, check=True)
     assert done.stdout == '(2, 28, 28, 3)\n'

@@ -377,7 +377,7 @@ def test_any_damage_of_a_shard_is_found(pristine, data):
             found = dataset.load(pristine)
         except InputError:
             return
-        assert found.flow.tobytes() == expected.flow.tobytes()
+        assert found.inputs['flow'].tobytes() == expected.inputs['flow'].tobytes()
         assert dataset.difference(found, expected) is None
     finally:
         path.write_bytes(whole)

@@ -5,6 +5,7 @@ import functools
 import jax
 import numpy as np
 import pytest
+from inputs import of_network
 
 from dualatme_jax import models
 from dualatme_jax.errors import InputError
@@ -26,7 +27,8 @@ def network(variant):
     """Variables with every leaf away from zero, and the compiled evaluation of two small flows."""
     model = build(variant=variant)
     shapes = jax.eval_shape(
-        lambda key: model.init(key, *flows(0, 2, 4), mask=np.ones(2), train=False), jax.random.key(0)
+        lambda key: model.init(key, of_network(*flows(0, 2, 4)), mask=np.ones(2), train=False),
+        jax.random.key(0),
     )
     rng = np.random.default_rng(0)
     variables = jax.tree.map(lambda leaf: rng.uniform(0.1, 0.3, leaf.shape).astype(np.float32), shapes)
@@ -37,7 +39,7 @@ def network(variant):
 
     @jax.jit
     def evaluate(variables, flow, puzzled):
-        return model.apply(variables, flow, puzzled, mask=np.ones(2), train=False)
+        return model.apply(variables, of_network(flow, puzzled), mask=np.ones(2), train=False)
 
     return variables, evaluate
 
@@ -83,23 +85,21 @@ def test_sizes_of_the_published_network(variant):
     flow, puzzled = flows(0, 2, 28)
     output, variables = jax.eval_shape(
         lambda key: build(variant=variant).init_with_output(
-            {'params': key}, flow, puzzled, mask=np.ones(2), train=False
+            {'params': key}, of_network(flow, puzzled), mask=np.ones(2), train=False
         ),
         jax.random.key(0),
     )
     assert sum(leaf.size for leaf in jax.tree.leaves(variables['params'])) == PARAMETERS[variant]
     assert output.logits.shape == (2, 3)
-    for name in ('entire', 'puzzled'):
-        features = getattr(output, name)
-        assert (features is not None) == (name in BRANCHES[variant])
-        assert features is None or features.shape == (2, 2352)
+    assert output.features.keys() == BRANCHES[variant]
+    assert {features.shape for features in output.features.values()} == {(2, 2352)}
 
 
 @pytest.mark.parametrize('classes', [2, 7])
 def test_the_classifier_has_a_row_a_class(classes):
     output, variables = jax.eval_shape(
         lambda key: build(classes=classes).init_with_output(
-            {'params': key}, *flows(0, 2, 28), mask=np.ones(2), train=False
+            {'params': key}, of_network(*flows(0, 2, 28)), mask=np.ones(2), train=False
         ),
         jax.random.key(0),
     )
@@ -126,7 +126,7 @@ def test_one_attention_acts_where_the_variant_has_it(variant):
     before = evaluate(variables, flow, puzzled)
     after = evaluate(variables | {'params': variables['params'] | {'cbam': other}}, flow, puzzled)
     changed = {
-        name for name in BRANCHES[variant] if not np.array_equal(getattr(before, name), getattr(after, name))
+        name for name in BRANCHES[variant] if not np.array_equal(before.features[name], after.features[name])
     }
     assert changed == ATTENTION[variant]
 
@@ -152,8 +152,7 @@ def test_padding_changes_no_logits_in_training():
     def train(variables, flow, puzzled, mask):
         return model.apply(
             variables,
-            flow,
-            puzzled,
+            of_network(flow, puzzled),
             mask=mask,
             train=True,
             rngs={'dropout': jax.random.key(0)},  # of rate 0
@@ -178,8 +177,7 @@ def test_dropout_draws_from_its_key():
     def logits(variables, key):
         return model.apply(
             variables,
-            flow,
-            puzzled,
+            of_network(flow, puzzled),
             mask=np.ones(2),
             train=True,
             rngs={'dropout': key},

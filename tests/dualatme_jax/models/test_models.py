@@ -38,15 +38,22 @@ PARAMETERS = {
 }
 
 
+FLOWS = {key: np.zeros((3, 28, 28, 2), np.float32) for key in schema.VIEWS['flow']}
+
+
+def flows(height, width):
+    """Shapes of flows of this size."""
+    return dict.fromkeys(FLOWS, (3, height, width))
+
+
 def build(name, **options):
     return models.build(name, **{'variant': 'paper', 'classes': 3, 'dropout': 0.5, 'init': 'torch'} | options)
 
 
 def shapes(model):
     """Of output and variables."""
-    flow = np.zeros((2, *schema.FLOW_SHAPE), np.float32)
     return jax.eval_shape(
-        lambda key: model.init_with_output(key, flow, flow, mask=np.ones(2), train=False), jax.random.key(0)
+        lambda key: model.init_with_output(key, FLOWS, mask=np.ones(2), train=False), jax.random.key(0)
     )
 
 
@@ -85,13 +92,12 @@ def test_the_row_lists_the_variants_that_there_are(name):
 @pytest.mark.parametrize('name', models.SYSTEMS)
 def test_dropout_is_read_unless_the_row_says_so(name):
     """Whether any step of the traced network has the rate among its inputs."""
-    flow = np.zeros((2, *schema.FLOW_SHAPE), np.float32)
     _, variables = shapes(build(name))
 
     def train(variables, rate):
         network = build(name).clone(dropout=rate)
         rngs = {'dropout': jax.random.key(0)}
-        return network.apply(variables, flow, flow, mask=np.ones(2), train=True, mutable=True, rngs=rngs)
+        return network.apply(variables, FLOWS, mask=np.ones(2), train=True, mutable=True, rngs=rngs)
 
     jaxpr = jax.make_jaxpr(train)(variables, np.float32(0.5))
     rate = jaxpr.jaxpr.invars[-1]
@@ -102,7 +108,7 @@ def test_dropout_is_read_unless_the_row_says_so(name):
 @pytest.mark.parametrize('name', models.SYSTEMS)
 def test_the_similarity_term_needs_two_branches(name):
     output, _ = shapes(build(name))
-    both = output.entire is not None and output.puzzled is not None
+    both = {'entire', 'puzzled'} <= output.features.keys()
     assert both == ('cosine_weight' not in models.SYSTEMS[name].unread)
 
 
@@ -110,7 +116,7 @@ def test_the_similarity_term_needs_two_branches(name):
 def test_every_system_reads_flows_of_twice_the_size(name):
     usual, larger = (
         {'/'.join(path): leaf.shape for path, leaf in traverse_util.flatten_dict(shapes).items()}
-        for shapes in (models.shapes(build(name), (size, size, 3)) for size in (28, 56))
+        for shapes in (models.shapes(build(name), flows(size, size)) for size in (28, 56))
     )
     different = {path for path in usual if usual[path] != larger[path]}
     # Where the maps are not averaged to one size, the first dense layer has more inputs.
@@ -126,20 +132,21 @@ def test_every_system_reads_flows_of_twice_the_size(name):
 @pytest.mark.parametrize(
     ('name', 'size', 'message'),
     [
-        ('dual_atme', (3, 3), 'DualATME cannot read flows of 3x3 pixels'),
-        ('rcn_a', (7, 7), 'RCN cannot read flows of 7x7 pixels'),
-        ('rcn_c', (56, 28), 'RCN cannot read flows of 28x56 pixels'),
+        ('dual_atme', (3, 3), 'DualATME cannot read flow of 3x3x3, flow_puzzled of 3x3x3'),
+        ('rcn_a', (7, 7), 'RCN cannot read flow of 3x7x7'),
+        ('rcn_c', (56, 28), 'RCN cannot read flow of 3x56x28'),
     ],
 )
 def test_flows_of_a_size_that_no_layer_can_read_are_refused_by_name(name, size, message):
     with pytest.raises(InputError, match=f'{message}.*another --size'):
-        models.shapes(build(name), (*size, 3))
+        models.shapes(build(name), flows(*size))
 
 
 def of_size(size):
     flow = np.zeros((4, size, size, 3), np.uint8)
     names = np.array(list('abcd'))
-    return Dataset(flow, flow, np.arange(4, dtype=np.int32) % 3, names, names, names, schema.LABELS, {})
+    labels = np.arange(4, dtype=np.int32) % 3
+    return Dataset({'flow': flow}, labels, names, names, names, schema.LABELS, {})
 
 
 @pytest.mark.parametrize(('name', 'fits'), [('ststnet', False), ('rcn_w', True)])
@@ -147,12 +154,12 @@ def test_converted_weights_are_for_flows_of_28_pixels_where_layers_depend_on_it(
     config = cd.get_config()
     config.model.name, config.evaluate_only = name, 'weights'
     if fits:
-        programs.check_size(config, of_size(56))
+        programs.check_inputs(config, of_size(56))
     else:
         with pytest.raises(InputError, match=r'has 56x56: the layers of .ststnet. would have other sizes'):
-            programs.check_size(config, of_size(56))
+            programs.check_inputs(config, of_size(56))
     config.evaluate_only = ''
-    programs.check_size(config, of_size(56))
+    programs.check_inputs(config, of_size(56))
 
 
 @pytest.mark.parametrize('name', models.SYSTEMS)
@@ -191,14 +198,13 @@ def test_attention_that_is_the_same_at_all_places_is_finite():
 @pytest.mark.slow
 def test_under_bfloat16_what_is_trained_and_what_comes_out_stays_float32(name, monkeypatch):
     monkeypatch.setattr(jax, 'default_backend', lambda: 'gpu')  # a CPU keeps no maps in bfloat16
-    model, flow = build(name), np.zeros((2, *schema.FLOW_SHAPE), np.float32)
+    model = build(name)
     _, variables = shapes(model)
 
     def loss(params, statistics):
         output, updated = model.apply(
             {'params': params, **statistics},
-            flow,
-            flow,
+            FLOWS,
             mask=np.ones(2),
             train=True,
             mutable=['batch_stats'],

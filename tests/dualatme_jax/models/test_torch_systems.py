@@ -8,6 +8,8 @@ import pytest
 
 torch = pytest.importorskip('torch')
 
+from inputs import of_network  # noqa: E402
+
 from benchmarks import torch_systems as theirs  # noqa: E402
 from dualatme_jax import models, schema  # noqa: E402
 from dualatme_jax.weights import names  # noqa: E402
@@ -39,7 +41,8 @@ def ours(system):
     network = models.build(name, variant=variant, classes=3, dropout=0.0, init='torch')
     network = network.clone(**SYSTEMS[system][0])
     shapes = jax.eval_shape(
-        lambda key: network.init(key, *flows(), mask=np.ones(BATCH), train=False), jax.random.key(0)
+        lambda key: network.init(key, of_network(*flows()), mask=np.ones(BATCH), train=False),
+        jax.random.key(0),
     )
     random = np.random.default_rng(1)
 
@@ -100,7 +103,7 @@ def test_a_training_step_is_pytorch_s(system):
     def step(params):
         output, updated = network.apply(
             variables | {'params': params},
-            *padded,
+            of_network(*padded),
             mask=mask,
             train=True,
             rngs={'dropout': jax.random.key(0)},  # of rate 0
@@ -130,7 +133,7 @@ def test_a_training_step_is_pytorch_s(system):
 def test_evaluation_is_pytorch_s(system):
     network, variables = ours(system)
     found = jax.jit(functools.partial(network.apply, train=False))(
-        variables, *flows(), mask=np.ones(BATCH, np.float32)
+        variables, of_network(*flows()), mask=np.ones(BATCH, np.float32)
     )
     with torch.inference_mode():
         expected = with_our_weights(system, variables).eval()(*images())

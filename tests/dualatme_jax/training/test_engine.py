@@ -131,8 +131,7 @@ def test_the_left_out_subject_s_clips_change_nothing_in_training(dataset, config
     own = dataset.subject == rows[place]['subject']
     changed = dataclasses.replace(
         dataset,
-        flow=np.where(own[:, None, None, None], 255 - dataset.flow, dataset.flow),
-        flow_puzzled=np.where(own[:, None, None, None], 0, dataset.flow_puzzled),
+        inputs={key: np.where(own[:, None, None, None], 255 - x, x) for key, x in dataset.inputs.items()},
         label=np.where(own, 2 - dataset.label, dataset.label),
     )
     other = make_engine(config, changed)

@@ -17,7 +17,7 @@ from dualatme_jax.models.layers.batch_norm import BatchNorm
 from dualatme_jax.models.layers.conv import Conv, Dense
 from dualatme_jax.models.layers.dropout import Dropout
 from dualatme_jax.models.layers.lowering import LOWERINGS
-from dualatme_jax.models.layers.maps import examples_last, flat
+from dualatme_jax.models.layers.maps import flat
 from dualatme_jax.models.layers.pooling import max_pool
 from dualatme_jax.models.output import Output
 from dualatme_jax.training import devices, engine, optimizers, trials
@@ -45,9 +45,8 @@ class Small(nn.Module):
     """Convolution, normalisation, pooling, dropout, dense; on the entire face alone."""
 
     @nn.compact
-    def __call__(self, flow, flow_puzzled, *, mask, train):
-        del flow_puzzled
-        x = Conv(2, 3, 'torch')(examples_last(flow))
+    def __call__(self, inputs, *, mask, train):
+        x = Conv(2, 3, 'torch')(inputs['flow'])
         x = max_pool(nn.relu(BatchNorm()(x, mask=mask, train=train)), 2)
         x = Dropout(0.25)(flat(x), train=train)
         return Output(Dense(3, 'torch')(x).T)

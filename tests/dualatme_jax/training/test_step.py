@@ -32,9 +32,9 @@ class Dropped(nn.Module):
     """Logits that show nothing but which values were dropped."""
 
     @nn.compact
-    def __call__(self, flow, flow_puzzled, *, mask, train):
+    def __call__(self, inputs, *, mask, train):
         scale = self.param('scale', nn.initializers.ones, (3,))
-        values = Dropout(0.5)(jnp.broadcast_to(jnp.arange(1.0, 4.0), (len(flow), 3)), train=train)
+        values = Dropout(0.5)(jnp.broadcast_to(jnp.arange(1.0, 4.0), (len(mask), 3)), train=train)
         return Output(values * scale)
 
 
@@ -42,7 +42,7 @@ class Dropped(nn.Module):
 def losses():
     """The loss of a step by epoch and start; parameters, clips and labels are the same in all of them."""
     training = Training(model=lambda given: Dropped(), optimizer=optimizers.optimizer('sgd'))
-    clips = Clips(*jnp.zeros((2, 2, 2, 3, CLIPS)), jnp.zeros(CLIPS, int))
+    clips = Clips({'flow': jnp.zeros((3, 2, 2, CLIPS))}, jnp.zeros(CLIPS, int))
     trial = Trial(jax.random.key(3), np.ones(CLIPS, bool), np.zeros(1, np.int32), HYPERPARAMETERS)
     state = training.init(trial, clips)
     order = training.shuffle(trial, 0)
@@ -62,12 +62,12 @@ def test_every_step_of_every_epoch_drops_other_values(losses):
 def test_a_batch_wider_than_what_is_left_is_the_batch_of_what_is_left():
     class Network(nn.Module):
         @nn.compact
-        def __call__(self, flow, flow_puzzled, *, mask, train):
-            return Output(nn.Dense(3)(flow.reshape(len(flow), -1)))
+        def __call__(self, inputs, *, mask, train):
+            return Output(nn.Dense(3)(inputs['flow'].reshape(-1, len(mask)).T))
 
     training = Training(model=lambda given: Network(), optimizer=optimizers.optimizer('sgd'))
-    flows = jax.random.normal(jax.random.key(0), (2, 2, 2, 3, CLIPS))
-    clips = Clips(*flows, jnp.arange(CLIPS) % 3)
+    flow = jax.random.normal(jax.random.key(0), (3, 2, 2, CLIPS))
+    clips = Clips({'flow': flow}, jnp.arange(CLIPS) % 3)
     trial = Trial(jax.random.key(3), np.ones(CLIPS, bool), np.zeros(1, np.int32), HYPERPARAMETERS)
     state, order, start = training.init(trial, clips), training.shuffle(trial, 0), CLIPS - 3
     found, expected = (training.step(state, trial, clips, order, 0, start, width=width) for width in (8, 3))

@@ -29,9 +29,9 @@ class Small(nn.Module):
     """A dense layer."""
 
     @nn.compact
-    def __call__(self, flow, flow_puzzled, *, mask, train):
+    def __call__(self, inputs, *, mask, train):
         kernel = self.param('kernel', jax.nn.initializers.normal(1.0), (12, 3))
-        return Output(flow.reshape(len(flow), -1) @ kernel)
+        return Output(inputs['flow'].reshape(12, -1).T @ kernel)
 
 
 SMALL = Training(model=lambda given: Small(), optimizer=optimizers.optimizer('adam'), name='small')
@@ -54,7 +54,8 @@ def trained(training=SMALL, *, trials=TRIALS, **options):
     """The chances of some clips after two epochs of two trials."""
     stacked = parallel.Parallel(training, [(0, 8), (8, 4)], devices=jax.devices()[:2], **options)
     random = np.random.default_rng(0)
-    clips = Clips(*random.random((2, 2, 2, 3, CLIPS), np.float32), np.arange(CLIPS, dtype=np.int32) % 3)
+    flow = random.random((3, 2, 2, CLIPS), np.float32)
+    clips = Clips({'flow': flow}, np.arange(CLIPS, dtype=np.int32) % 3)
     clips = stacked.place_clips(clips)
     hyperparameters = {name: np.float32(value) for name, value in HYPERPARAMETERS.items()}
     rows = [

@@ -24,8 +24,7 @@ def make_dataset(clips, labels=schema.LABELS):
     database, subject, label = zip(*clips, strict=True)
     flow = np.zeros((len(clips), 1, 1, 3), np.uint8)
     return Dataset(
-        flow=flow,
-        flow_puzzled=flow,
+        inputs={'flow': flow},
         label=np.array(label, np.int32),
         database=np.array(database),
         subject=np.array(subject),
