@@ -154,8 +154,8 @@ def _has_hole(data: bytes) -> bool:
 
 
 def encode_png(image: np.ndarray) -> bytes:
-    """Encodes [H, W] grey, or [H, W, 3] with red first, uint8, as a PNG."""
-    if image.ndim == 3:
+    """Encodes [H, W] or [H, W, 1] grey, or [H, W, 3] with red first, uint8, as a PNG."""
+    if image.shape[2:] == (3,):
         image = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
     return cv2.imencode('.png', image)[1].tobytes()
 

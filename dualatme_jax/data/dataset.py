@@ -183,6 +183,8 @@ def _find(path: pathlib.Path, reads: Sequence[str]) -> dict[pathlib.Path, list[s
         holding = [folder for folder in found if key in there[folder]]
         if not holding:
             raise storage.lacking(path, [key], set().union(*there.values()))
+        by_name = [folder for folder in holding if folder.relative_to(path).parts[0] == schema.view_of(key)]
+        holding = by_name if len(by_name) == 1 else holding
         if len(holding) > 1:
             several = ', '.join(str(folder.relative_to(path)) for folder in holding)
             raise InputError(f'{path} holds {len(holding)} datasets: {several}. Name one of them')

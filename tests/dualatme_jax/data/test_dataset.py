@@ -12,10 +12,14 @@ import tensorflow_datasets as tfds
 
 from data_prep.dataset import writer
 from data_prep.dataset.example import Example
+from data_prep.files import images
 from data_prep.views import flow as flow_view
+from data_prep.views.apex import ApexView
+from data_prep.views.frames import FramesView
 from dualatme_jax import files, schema
 from dualatme_jax.data import dataset
 from dualatme_jax.errors import InputError
+from dualatme_jax.training import prepare
 
 KEYS = (('samm', '6', 'b'), ('casme2', 'sub02', 'a'), ('casme2', 'sub01', 'z'), ('samm', '6', 'a'))
 
@@ -238,8 +242,83 @@ def test_raw_flow_is_refused_with_what_to_build(tmp_path):
     flow = {key: np.zeros(schema.FLOW_SHAPE, np.float32) for key in (schema.FLOW, schema.FLOW_PUZZLED)}
     clip = dataclasses.replace(example(*KEYS[0]), views={'flow': flow})
     writer.write(dataclasses.replace(release(clip), views={'flow': raw}), tmp_path / 'raw')
+    data = dataset.load(tmp_path / 'raw')
+    assert data.inputs['flow'].dtype == np.float32
     with pytest.raises(InputError, match=r'is float32 \(28, 28, 3\); .*--encoding minmax_uint8'):
-        dataset.load(tmp_path / 'raw')
+        prepare.check_stored('signed', data.inputs)
+
+
+def faces(rng, size=20):
+    """Inputs of one clip by view, as `data_prep build` stores them."""
+    picture = lambda depth: rng.integers(0, 256, (size, size, depth), np.uint8)  # noqa: E731
+    return {
+        'flow': {key: rng.integers(0, 256, schema.FLOW_SHAPE, np.uint8) for key in schema.VIEWS['flow']},
+        'apex': {key: picture(len(schema.CHANNELS[key])) for key in schema.VIEWS['apex']},
+        'frames': {key: np.stack([picture(3) for _ in range(4)]) for key in schema.VIEWS['frames']}
+        | {schema.FRAME_NUMBERS: np.arange(3, 7, dtype=np.int32)},
+    }
+
+
+@pytest.fixture(scope='module')
+def views(tmp_path_factory):
+    """A build of three views of two clips, and what was stored."""
+    rng = np.random.default_rng(0)
+    stored = [faces(rng) for _ in KEYS[:2]]
+
+    def encoded(view):
+        return {key: [*map(images.encode_png, x)] if x.ndim == 4 else x for key, x in view.items()}
+
+    clips = [
+        dataclasses.replace(example(*key), views=views) for key, views in zip(KEYS, stored, strict=False)
+    ]
+    formats = {
+        'flow': writer.ViewFormat(features=flow_view.features(), recipe={}),
+        'apex': writer.ViewFormat(features=ApexView(face_size=20).features(), recipe={}),
+        'frames': writer.ViewFormat(features=FramesView(frames=4, size=20).features(), recipe={}),
+    }
+    folder = tmp_path_factory.mktemp('views') / 'build'
+    writer.write(dataclasses.replace(release(*clips), views=formats), folder)
+    return folder, stored
+
+
+def test_inputs_of_any_view_are_read_as_they_are_stored(views):
+    folder, stored = views
+    reads = ('apex_face_grey', 'flow', 'crop_frames', 'onset_face', 'frame_numbers')
+    data = dataset.load(folder, reads=reads)
+    assert tuple(data.inputs) == reads
+    assert {key: (x.shape, str(x.dtype)) for key, x in data.inputs.items()} == {
+        'apex_face_grey': ((2, 20, 20, 1), 'uint8'),
+        'flow': ((2, 28, 28, 3), 'uint8'),
+        'crop_frames': ((2, 4, 20, 20, 3), 'uint8'),
+        'onset_face': ((2, 20, 20, 3), 'uint8'),
+        'frame_numbers': ((2, 4), 'int32'),
+    }
+    place = {clip: row for row, clip in enumerate(data.clip)}
+    for key, clip in zip(KEYS, stored, strict=False):
+        own = {name: value for view in clip.values() for name, value in view.items()}
+        for name, array in data.inputs.items():
+            np.testing.assert_array_equal(array[place[key[2]]], own[name])
+
+
+def test_an_input_that_no_view_has_is_refused_with_the_view_to_build(views, tmp_path):
+    folder, _ = views
+    shutil.copytree(folder / 'flow', tmp_path / 'flow')
+    with pytest.raises(
+        InputError, match=r'lacks apex_face, face_frames; it has .* --view apex --view frames'
+    ):
+        dataset.load(tmp_path, reads=('flow', 'apex_face', 'face_frames'))
+    with pytest.raises(InputError, match='lacks histogram; it has'):
+        dataset.load(folder, reads=('flow', 'histogram'))
+
+
+def test_views_of_different_clips_are_refused(views, tmp_path):
+    folder, stored = views
+    shutil.copytree(folder / 'apex', tmp_path / 'build' / 'apex')
+    clip = dataclasses.replace(example(*KEYS[0]), views={'flow': stored[0]['flow']})
+    flows = {'flow': writer.ViewFormat(features=flow_view.features(), recipe={})}
+    writer.write(dataclasses.replace(release(clip), views=flows), tmp_path / 'build' / 'flow')
+    with pytest.raises(InputError, match=r'are views of different clips: .* is absent and not'):
+        dataset.load(tmp_path / 'build', reads=('apex_face', 'flow'))
 
 
 @pytest.mark.parametrize(

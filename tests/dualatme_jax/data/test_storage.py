@@ -347,7 +347,7 @@ def test_any_change_of_a_description_is_described_or_refused(pristine, changes):
             (pristine / name).write_text(json.dumps(value))
         try:
             stored = storage.describe(
-                pristine, pictures=(schema.FLOW, schema.FLOW_PUZZLED), texts=(schema.SUBJECT, schema.CLIP)
+                pristine, inputs=(schema.FLOW, schema.FLOW_PUZZLED), texts=(schema.SUBJECT, schema.CLIP)
             )
         except InputError:
             return

@@ -10,6 +10,7 @@ import pytest
 from configs import leaderboard
 from data_prep.face.regions import PAIRS
 from dualatme_jax import models
+from dualatme_jax.data.dataset import FLOWS
 from dualatme_jax.errors import InputError
 from dualatme_jax.report import paper
 from dualatme_jax.run import experiment, programs, sweep
@@ -140,7 +141,7 @@ def test_a_synthetic_dataset_is_built_with_its_regions(monkeypatch, tmp_path):
 
     monkeypatch.setattr(subprocess, 'run', run)
     with pytest.raises(InputError, match='could not be built in'):
-        experiment.load_dataset(data)
+        experiment.load_dataset(data, FLOWS)
     out = ['--out', str(tmp_path / 'FM')]
     assert commands[0][1:] == ['-m', 'data_prep', 'build', '--release', 'synthetic', *out, '--regions', 'FM']
 
@@ -149,14 +150,14 @@ def test_another_dataset_is_not_taken_for_the_synthetic_one(small_dataset_dir):
     data = importlib.import_module('configs.cd').get_config('synthetic').data
     data.path = str(small_dataset_dir)
     with pytest.raises(InputError, match=r'holds another dataset \(small\); to train on that one leave :syn'):
-        experiment.load_dataset(data)
+        experiment.load_dataset(data, FLOWS)
 
 
 def test_a_dataset_of_other_regions_is_refused(small_dataset_dir):
     data = importlib.import_module('configs.cd').get_config().data
     data.path, data.regions = str(small_dataset_dir), 'EN'
     with pytest.raises(InputError, match=r"data\.regions is 'EN', but .* made of 'unknown'.*--regions EN"):
-        experiment.load_dataset(data)
+        experiment.load_dataset(data, FLOWS)
 
 
 @pytest.mark.parametrize('argument', ['', 'synthetic'])
@@ -165,7 +166,7 @@ def test_paths_of_a_dataset_that_cannot_be_are_refused(argument, path):
     data = importlib.import_module('configs.cd').get_config(argument).data
     data.path = path
     with pytest.raises(InputError, match=r'config\.data\.path'):
-        experiment.load_dataset(data)
+        experiment.load_dataset(data, FLOWS)
 
 
 @pytest.mark.parametrize(
