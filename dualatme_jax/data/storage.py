@@ -176,7 +176,6 @@ def records(stored: Stored) -> Iterator[dict[str, Any]]:
         }
     )
     pictures = [key for key, form in stored.inputs.items() if form.pictures]
-    encoded = dict.fromkeys(pictures, tfds.decode.SkipDecoding())
     for path, count in stored.shards:
         try:
             serialized = shards.read(path, count, stored.record_bytes)
@@ -184,7 +183,7 @@ def records(stored: Stored) -> Iterator[dict[str, Any]]:
             raise _unreadable(stored.folder, f'{path.name}: {error}') from error
         for record in serialized:
             try:
-                clip = features.deserialize_example_np(record, decoders=encoded)
+                clip = features.deserialize_example_np(record)
                 clip |= {key: clip[key].decode() for key in stored.texts}
                 for key in pictures:
                     clip[key] = _decoded(clip[key], stored.inputs[key])
@@ -302,10 +301,11 @@ def _form(feature: feature_pb2.Feature, key: str, folder: pathlib.Path) -> Form:
 
 
 def _feature(form: Form) -> tfds.features.FeatureConnector:
+    """A feature that gives numbers, or PNGs as they are stored."""
     if not form.pictures:
         return tfds.features.Tensor(shape=form.shape, dtype=np.dtype(form.dtype))
-    picture = tfds.features.Image(shape=form.shape[-3:], encoding_format='png')
-    return picture if len(form.shape) == 3 else tfds.features.Sequence(picture, length=form.pictures)
+    png = tfds.features.Text()
+    return png if len(form.shape) == 3 else tfds.features.Sequence(png, length=form.pictures)
 
 
 def _decoded(stored: Any, form: Form) -> np.ndarray:
