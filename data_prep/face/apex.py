@@ -268,17 +268,15 @@ def _checked(apex: int, clip: Clip, place: str) -> int:
     return apex
 
 
+def _recognise(worksheet: workbook.Worksheet) -> sheet.Table:
+    if worksheet.rows and all(map(_is_frame, [*worksheet.rows[0], *[None] * 5][2:5])):
+        return sheet.by_position(worksheet, COLUMNS)
+    return sheet.by_columns(worksheet, _HEADERS, optional=(schema.DATABASE,))
+
+
 def _recognised(path: pathlib.Path) -> sheet.Table:
     """Returns the only worksheet of a file that has the columns, or has no header but such cells."""
-    found, refused = [], []
-    for worksheet in workbook.read(path):
-        if worksheet.rows and all(map(_is_frame, [*worksheet.rows[0], *[None] * 5][2:5])):
-            found.append(sheet.by_position(worksheet, COLUMNS))
-            continue
-        try:
-            found.append(sheet.by_columns(worksheet, _HEADERS, optional=(schema.DATABASE,)))
-        except InputError as error:
-            refused.append(str(error))
+    found, refused = sheet.recognised(workbook.read(path), _recognise)
     if len(found) != 1:
         reasons = ': ' + '; '.join(refused) if refused else ''
         raise InputError(

@@ -145,6 +145,19 @@ def choose(
     )
 
 
+def recognised(
+    worksheets: Sequence[Worksheet], recognise: Callable[[Worksheet], Table]
+) -> tuple[list[Table], list[str]]:
+    """Returns the tables that `recognise` makes of worksheets, and why it refuses the others (InputError)."""
+    tables, refused = [], []
+    for worksheet in worksheets:
+        try:
+            tables.append(recognise(worksheet))
+        except InputError as error:
+            refused.append(str(error))
+    return tables, refused
+
+
 def by_columns(
     worksheet: Worksheet, columns: Columns, *, optional: Collection[str] = (), by_option: bool = False
 ) -> Table:
@@ -257,12 +270,7 @@ def _recognised(
         except InputError as error:
             refused.append(str(error))
             continue
-        tables, reasons = [], []
-        for worksheet in worksheets:
-            try:
-                tables.append(recognise(worksheet))
-            except InputError as error:
-                reasons.append(str(error))
+        tables, reasons = recognised(worksheets, recognise)
         # A worksheet with nothing below its header is a form, not a second table.
         found += [table for table in tables if table.rows] or tables
         refused += [] if tables else reasons[:3] or [f'{path.name}: it has no worksheet']

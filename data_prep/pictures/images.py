@@ -7,6 +7,7 @@ the apex, and the one at the onset by the column `onset_path`. Its classes are t
 
 import collections
 import dataclasses
+import functools
 import os
 import pathlib
 from collections.abc import Iterator, Sequence
@@ -304,12 +305,10 @@ def _repeated(first: dict, place: str, key: tuple, paths: tuple[str, ...], label
 def _table(path: pathlib.Path) -> sheet.Table:
     """The worksheet with the columns; raises InputError if there is none."""
     columns = {name: (name,) for name in (*COLUMNS, ONSET_PATH)}
-    refusals = []
-    for worksheet in workbook.read(path):
-        try:
-            return sheet.by_columns(worksheet, columns, optional=(ONSET_PATH,))
-        except InputError as error:
-            refusals.append(str(error))
+    recognise = functools.partial(sheet.by_columns, columns=columns, optional=(ONSET_PATH,))
+    tables, refusals = sheet.recognised(workbook.read(path), recognise)
+    if tables:
+        return tables[0]
     found = '; '.join(refusals[:3]) or 'it is empty'
     raise InputError(f'--table {path}: expected a header with the columns {", ".join(COLUMNS)}: {found}')
 

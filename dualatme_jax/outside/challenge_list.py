@@ -1,14 +1,13 @@
 """The challenge's list of the rows of MEGC2019-CD: `database,subject,clip,label`, without a header."""
 
-import csv
 import dataclasses
-import io
 import pathlib
 from collections.abc import Iterable
 
 from dualatme_jax import schema
 from dualatme_jax.errors import InputError
 from dualatme_jax.files import read_bytes
+from dualatme_jax.outside import csv_file
 
 COLUMNS = ('database', 'subject', 'clip', 'label')
 _MOST_BYTES = 64 * 2**20  # of a list; the challenge's has 10,000
@@ -100,13 +99,12 @@ def _refuse_others(path: pathlib.Path, text: str) -> None:
 
 
 def _records(text: str, problems: list[str]) -> Iterable[tuple[int, list[str]]]:
-    reader = csv.reader(io.StringIO(text, newline=''))
     try:
-        for fields in reader:
+        for line, fields in csv_file.rows(text, 'list'):
             if any(field.strip() for field in fields):
-                yield reader.line_num, [field.strip() for field in fields]
-    except csv.Error as error:
-        problems.append(f'list, line {reader.line_num}: {error}; the rest was not read')
+                yield line, [field.strip() for field in fields]
+    except InputError as error:
+        problems.append(f'{error}; the rest was not read')
 
 
 def _row(line: int, fields: list[str]) -> ListedClip:
@@ -125,9 +123,4 @@ def _row(line: int, fields: list[str]) -> ListedClip:
 
 
 def _text(path: pathlib.Path) -> str:
-    try:
-        return read_bytes(path, limit=_MOST_BYTES, what='list').decode('utf-8-sig')
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f'the list {path} is not text in UTF-8 ({error}): save it as CSV in UTF-8'
-        ) from error
+    return csv_file.text(read_bytes(path, limit=_MOST_BYTES, what='list'), f'the list {path}')

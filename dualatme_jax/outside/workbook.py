@@ -5,7 +5,6 @@ They come from outside, and a few kilobytes of them can ask for gigabytes, so th
 their own: by openpyxl (.xlsx), or by pandas with calamine (.xls).
 """
 
-import csv
 import dataclasses
 import functools
 import io
@@ -18,7 +17,7 @@ from typing import Any
 
 from dualatme_jax.errors import InputError
 from dualatme_jax.files import read_bytes
-from dualatme_jax.outside import guarded
+from dualatme_jax.outside import csv_file, guarded
 
 # Of the largest sheets of the field, one has 860 rows; the longest of their files one of 5 MB.
 MOST_BYTES = 64 * 2**20  # of a file, and of all that an .xlsx holds when it is unpacked
@@ -162,21 +161,13 @@ def _damaged(error: BaseException) -> _DamagedError:
 
 
 def _csv(path: pathlib.Path, content: bytes) -> list[list[str]]:
-    try:
-        decoded = content.decode('utf-8-sig')
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f'the sheet {path} is neither a workbook of Excel nor text in UTF-8 ({error.reason}): '
-            'save it as .xlsx, or as CSV in UTF-8'
-        ) from error
+    decoded = csv_file.text(content, f'the sheet {path} is no workbook of Excel, and')
     delimiter = max(_DELIMITERS, key=decoded.count)
     rows: list[list[str]] = []
     try:
-        for row in csv.reader(io.StringIO(decoded, newline=''), delimiter=delimiter):
+        for _, row in csv_file.rows(decoded, path.name, delimiter=delimiter):
             rows.append(row)
             _check_size(path.name, len(rows), len(row))
-    except csv.Error as error:
-        raise InputError(f'{path.name}, row {len(rows) + 1}: not CSV ({error})') from error
     except _TooLargeError as error:
         raise InputError(f'the sheet {path} {error}: delete what is no table from it') from error
     return rows

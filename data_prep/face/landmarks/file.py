@@ -14,14 +14,16 @@ import numpy as np
 
 from data_prep import releases
 from data_prep.face.landmarks import ibug, points
-from data_prep.files import csv_file
 from data_prep.releases.clip import Clip
 from dualatme_jax import schema
 from dualatme_jax.errors import InputError
+from dualatme_jax.files import read_bytes
+from dualatme_jax.outside import csv_file
 
 _KEYS = (schema.DATABASE, schema.SUBJECT, schema.CLIP)
 _NUMBERS = tuple(f'{axis}{number}' for number in range(ibug.NUMBER) for axis in 'xy')
 COLUMNS = (*_KEYS, *_NUMBERS)
+_MOST_BYTES = 256 * 2**20  # landmarks of every frame of a release
 _LARGEST = 1e6  # pixels; a frame has less
 _HEADER = f'{",".join(COLUMNS[:5])},...,{",".join(COLUMNS[-2:])}'
 
@@ -69,7 +71,11 @@ class LandmarkFile:
 def _parse(path: pathlib.Path) -> dict[tuple[str, str, str], np.ndarray]:
     """Returns (database, subject, clip) -> [68, 2] float32."""
     landmarks, lines = {}, {}
-    rows = ((line, fields) for line, fields in csv_file.rows(path, 'landmark file') if any(fields))
+    text = csv_file.text(read_bytes(path, limit=_MOST_BYTES, what='landmark file'), str(path))
+    filled = (
+        (line, fields) for line, fields in csv_file.rows(text, str(path)) if any(map(str.strip, fields))
+    )
+    rows = ((line, [field.strip() for field in fields]) for line, fields in filled)
     header = next(rows, (1, []))[1]
     places = _places(header, path)
     for line, fields in rows:

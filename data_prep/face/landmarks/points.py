@@ -16,6 +16,7 @@ import numpy as np
 from data_prep.face.landmarks import ibug
 from dualatme_jax.errors import InputError
 from dualatme_jax.files import read_bytes
+from dualatme_jax.outside import csv_file
 
 OPENFACE = tuple(f'{axis}_{number}' for axis in 'xy' for number in range(ibug.NUMBER))
 
@@ -38,10 +39,7 @@ def read(path: pathlib.Path, place: int, count: int | None) -> np.ndarray:
       InputError: the file cannot be read or is of another form, or has no such frame, no face in it or
         several.
     """
-    try:
-        text = read_bytes(path, limit=_MOST_BYTES, what='landmark file').decode('utf-8-sig')
-    except UnicodeDecodeError as error:
-        raise InputError(f'{path} is not text in UTF-8 ({error})') from error
+    text = csv_file.text(read_bytes(path, limit=_MOST_BYTES, what='landmark file'), str(path))
     try:
         header = [name.strip() for name in text.partition('\n')[0].split(',')]
         if set(OPENFACE) <= set(header):
