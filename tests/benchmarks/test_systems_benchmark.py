@@ -16,7 +16,8 @@ from dualatme_jax.errors import InputError  # noqa: E402
 
 def clips(count=24):
     random = np.random.default_rng(0)
-    return *random.integers(0, 256, (2, count, *schema.FLOW_SHAPE), np.uint8), np.arange(count) % 3
+    flows = random.integers(0, 256, (2, count, *schema.FLOW_SHAPE), np.uint8)
+    return dict(zip(schema.VIEWS['flow'], flows, strict=True)), np.arange(count) % 3
 
 
 def make(config, *data):
@@ -72,7 +73,7 @@ def batches_of(name, count, monkeypatch):
 
 def test_ststnet_reads_bytes_from_strain_to_u_in_the_order_of_the_dataset(monkeypatch):
     (batch,) = batches_of('ststnet', 40, monkeypatch)
-    np.testing.assert_array_equal(batch, clips(40)[0][4:, ..., ::-1])
+    np.testing.assert_array_equal(batch, clips(40)[0]['flow'][4:, ..., ::-1])
 
 
 def test_rcn_reads_shuffled_batches_of_64_from_0_to_1(monkeypatch):

@@ -173,7 +173,7 @@ def clips_that_show_their_class(count=24):
     flow = random.integers(100, 156, (2, count, *schema.FLOW_SHAPE), np.uint8)
     for clip, label in enumerate(labels):
         flow[:, clip, 8 * label : 8 * (label + 1)] += 60
-    return *flow, labels
+    return dict(zip(schema.VIEWS['flow'], flow, strict=True)), labels
 
 
 def make(**options):
@@ -185,7 +185,7 @@ def test_training_learns():
     (probabilities,) = make().train([held_out], epochs=20)
     assert probabilities.shape == (6, 3)
     np.testing.assert_allclose(probabilities.sum(1), 1, rtol=1e-5)
-    assert (probabilities.argmax(1) == clips_that_show_their_class()[2][held_out]).all()
+    assert (probabilities.argmax(1) == clips_that_show_their_class()[1][held_out]).all()
 
 
 def test_a_fold_is_no_continuation_of_the_one_before():

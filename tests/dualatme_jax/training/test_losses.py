@@ -119,7 +119,7 @@ def test_a_batch_s_loss_is_the_mean_over_its_examples_weighted_as_pytorch_does(n
 
 @MASKS
 def test_the_branches_distance_is_added_lambda_times_and_never_class_weighted(mask):
-    output = Output(LOGITS, ENTIRE, PUZZLED)
+    output = Output(LOGITS, {'entire': ENTIRE, 'puzzled': PUZZLED})
     distance = paired_cosine_distances(ENTIRE, PUZZLED)[mask == 1].mean()
     added = [
         joint_loss('weighted_cross_entropy', output, mask, cosine_weight=weight)
@@ -129,17 +129,34 @@ def test_the_branches_distance_is_added_lambda_times_and_never_class_weighted(ma
     assert added == pytest.approx([distance, 0.01 * distance], rel=1e-3, abs=1e-6)
 
 
-@pytest.mark.parametrize('output', [Output(LOGITS, entire=ENTIRE), Output(LOGITS, puzzled=PUZZLED)])
+@pytest.mark.parametrize('output', [Output(LOGITS, {'entire': ENTIRE}), Output(LOGITS, {'puzzled': PUZZLED})])
 def test_one_branch_has_no_distance(output):
     both = [joint_loss('focal', output, np.ones(8), cosine_weight=weight) for weight in (0.0, 1e3)]
     assert both[0] == both[1]
+
+
+@MASKS
+def test_a_network_s_own_losses_are_added_by_example(mask):
+    own = {'penalty': np.arange(8.0), 'other': np.ones(8)}
+    plain, more = (joint_loss('focal', Output(LOGITS, losses=each), mask) for each in ({}, own))
+    assert more - plain == pytest.approx(np.arange(8)[mask == 1].mean() + 1, rel=1e-4)
+
+
+def test_the_training_names_the_pair_that_is_drawn_together():
+    trial = types.SimpleNamespace(hyperparameters=hyperparameters('focal', cosine_weight=1.0))
+    output = Output(LOGITS, {'onset': ENTIRE, 'apex': PUZZLED, 'entire': ENTIRE})
+    usual, other = (
+        Training(model=None, optimizer=None, **pair).joint_loss(output, LABELS, np.ones(8, np.float32), trial)
+        for pair in ({}, {'pair': ('onset', 'apex')})
+    )
+    assert other - usual == pytest.approx(paired_cosine_distances(ENTIRE, PUZZLED).mean(), rel=1e-4)
 
 
 def test_examples_that_are_padding_have_no_gradient():
     def loss(output):
         return joint_loss('weighted_cross_entropy', output, PADDED, cosine_weight=1.0)
 
-    gradient = jax.jit(jax.grad(loss))(Output(LOGITS, ENTIRE, PUZZLED))
+    gradient = jax.jit(jax.grad(loss))(Output(LOGITS, {'entire': ENTIRE, 'puzzled': PUZZLED}))
     for leaf in jax.tree.leaves(gradient):
         np.testing.assert_array_equal(np.any(leaf != 0, axis=-1), PADDED == 1)
 

@@ -15,7 +15,7 @@ from dualatme_jax.models.layers import pooling
 from dualatme_jax.models.layers.batch_norm import BatchNorm
 from dualatme_jax.models.layers.cbam import CBAM
 from dualatme_jax.models.layers.conv import Conv, Dense
-from dualatme_jax.models.layers.maps import examples_last, flat
+from dualatme_jax.models.layers.maps import flat
 from dualatme_jax.models.layers.unit import Unit
 
 
@@ -34,7 +34,7 @@ def assert_close(found, expected, tolerance=1e-5):
 
 def test_features_are_in_the_order_channel_row_column():
     pictures = normal(0, 2, 3, 4, 5)
-    maps = examples_last(pictures)
+    maps = pictures.transpose(3, 1, 2, 0)
     assert maps.shape == (5, 3, 4, 2)
     np.testing.assert_array_equal(flat(maps).T, pictures.transpose(0, 3, 1, 2).reshape(2, -1))
 
