@@ -65,6 +65,16 @@ VIEWS = {
 CHANNELS = {key: channels for view in VIEWS.values() for key, channels in view.items()}
 
 
+# Height and width of pictures, behind the number of frames, as `data_prep build` makes them if no option says
+# otherwise; published networks read them so.
+USUAL_SIZES = {'flow': FLOW_SHAPE[:2], 'apex': (224, 224), 'frames': (30, 128, 128)}
+
+
+def usual_shape(key: str) -> tuple[int, ...]:
+    """[C, *S] of an input as networks read it, by the usual size of its view."""
+    return (len(CHANNELS[key]), *USUAL_SIZES[view_of(key)])
+
+
 def view_of(key: str) -> str | None:
     """The view that stores an input; None of one of the user's own."""
     return next((view for view, keys in VIEWS.items() if key in keys), None)

@@ -105,7 +105,7 @@ def check_inputs(config: ConfigDict, dataset: Dataset) -> None:
     """Raises InputError unless network and converted weights can read inputs as the dataset has them."""
     prepare.check_stored(config.input.scale, dataset.inputs)
     found = {key: (array.shape[-1], *array.shape[1:-1]) for key, array in dataset.inputs.items()}
-    usual = {key: (len(schema.FLOW_CHANNELS), *schema.FLOW_SHAPE[:2]) for key in schema.VIEWS['flow']}
+    usual = {key: schema.usual_shape(key) for key in schema.VIEWS['flow']}
     if all(usual.get(key) == shape for key, shape in found.items()):
         return  # which all systems of flows read
     network = models.build(classes=len(dataset.labels), **config.model)

@@ -75,8 +75,9 @@ def tensors(model: str, variant: str, classes: int) -> dict[str, Tensor]:
       InputError: no such model, or it has no such variant.
     """
     network = models.build(model, variant=variant, classes=classes, dropout=0.0, init='torch')
+    usual = {key: schema.usual_shape(key) for key in models.system(model).reads}
     found = {}
-    for path, leaf in traverse_util.flatten_dict(models.shapes(network, schema.FLOW_SHAPE)).items():
+    for path, leaf in traverse_util.flatten_dict(models.shapes(network, usual)).items():
         shape = tuple(leaf.shape[axis] for axis in _axes(path, leaf.ndim))
         found[_name(model, path)] = Tensor(path, shape)
         if path[-1] == 'var':

@@ -79,7 +79,7 @@ def test_ststnet_reads_bytes_from_strain_to_u_in_the_order_of_the_dataset(monkey
 def test_rcn_reads_shuffled_batches_of_64_from_0_to_1(monkeypatch):
     found = batches_of('rcn_a', 80, monkeypatch)
     assert [len(batch) for batch in found] == [64, 12]
-    expected = clips(80)[0][4:] / np.float32(255)
+    expected = clips(80)[0]['flow'][4:] / np.float32(255)
     found = np.concatenate(found)
     assert not np.allclose(found, expected)
     np.testing.assert_allclose(np.sort(found, axis=0), np.sort(expected, axis=0), rtol=1e-6)
