@@ -256,12 +256,12 @@ def _add_work(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         '--cache',
         metavar='DIR',
-        help='where dear results are kept (default: .cache beside --out; of check: nowhere)',
+        help='where results that took long are kept (default: .cache beside --out; of check: nowhere)',
     )
 
 
 def _add_workers(parser) -> None:
-    parser.add_argument('--workers', type=int, metavar='N', help='processes (default: one a core)')
+    parser.add_argument('--workers', type=int, metavar='N', help='processes (default: one per core)')
 
 
 def _add_views(parser: argparse.ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""What `check` tells: for people as tables, for programs as JSON."""
+"""What `check` says: for people as tables, for programs as JSON."""
 
 import collections
 import re

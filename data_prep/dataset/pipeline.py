@@ -27,7 +27,7 @@ class Work:
       sources: database -> where its landmarks come from.
       rules: database -> where its apexes come from.
       views: what is made of each clip.
-      cache: what keeps results that were dear to compute.
+      cache: what keeps results that took long to compute.
       overlays: a folder for pictures of each face with its landmarks and regions, or None.
       pair: the regions that must be on each face; these pictures show the puzzled face of them.
     """
@@ -63,7 +63,7 @@ class Work:
             clip=settled.clip,
             onset=settled.onset,
             apex=settled.apex,
-            offset=clip.offset,  # not that of the frames at hand, where the release tells none
+            offset=clip.offset,  # not that of the frames there are, where the release gives none
             apex_choice=aligned.apex_choice,
             action_units=settled.action_units,
             emotion=settled.emotion,

@@ -134,11 +134,11 @@ def make(
         problems += unknown
         problems += _name_problems(own)
         no_apex, other_apex = _apexes(own, rules[database])
-        told = {each.key for each in (*no_apex, *other_apex)}  # with what is taken instead
+        said = {each.key for each in (*no_apex, *other_apex)}  # with what is taken instead
         notes += [
             note
             for note in survey.notes
-            if note.key not in dropped and not (note.kind == NO_APEX and note.key in told)
+            if note.key not in dropped and not (note.kind == NO_APEX and note.key in said)
         ]
         problems += no_apex
         notes += other_apex
@@ -231,11 +231,11 @@ def _apexes(items: Sequence[tuple[Clip, str]], rule: ApexRule) -> tuple[list[Pro
 
 
 def _with_supposed_frames(clip: Clip) -> Clip:
-    """Returns a clip that lacks frames, of which its reader has told, as if it had those of its sheet."""
+    """Returns a clip that lacks frames, as its reader has said, as if it had those of its sheet."""
     if clip.frames:
         return clip
-    told = {clip.onset, clip.apex, clip.offset} - {schema.UNKNOWN_FRAME} or {0, 1}
-    return dataclasses.replace(clip, frames=Images(dict.fromkeys(told)))
+    given = {clip.onset, clip.apex, clip.offset} - {schema.UNKNOWN_FRAME} or {0, 1}
+    return dataclasses.replace(clip, frames=Images(dict.fromkeys(given)))
 
 
 def _differences(items: Sequence[tuple[Clip, str]], databases: Set[str], path: pathlib.Path) -> list[Problem]:

@@ -1,4 +1,4 @@
-"""A clip made ready for the views: its face found and aligned once, its apex settled, its frames at hand.
+"""A clip made ready for the views: its face is found and aligned once, its apex settled.
 
 `S` is the height and width of the aligned face in pixels; colours are in OpenCV's order, blue first.
 """
@@ -91,11 +91,11 @@ class AlignedClip:
         return {'size': size, 'matrix': np.asarray(self.alignment(size).matrix, float).tolist()}
 
     def pair_digest(self) -> list[str]:
-        """What tells the onset and the apex frame from any other."""
+        """What distinguishes the onset and the apex frame from any other."""
         return [self._digest(self.clip.onset), self._digest(self.clip.apex)]
 
     def span_digest(self) -> list[str]:
-        """What tells the frames from onset to offset from any other."""
+        """What distinguishes the frames from onset to offset from any other."""
         return [self._digest(number) for number in self.span_numbers]
 
     def pair(self, size: int) -> tuple[np.ndarray, np.ndarray]:

@@ -39,7 +39,7 @@ _BLUR = 1 / 64  # of the face's size: standard deviation of the blur that takes 
 
 @dataclasses.dataclass(frozen=True)
 class ApexRow:
-    """A clip's row in a table of apexes; frames that it does not tell are `schema.UNKNOWN_FRAME`.
+    """A clip's row in a table of apexes; frames that it does not give are `schema.UNKNOWN_FRAME`.
 
     Attributes:
       onset: frame number, as apex and offset.
@@ -112,7 +112,7 @@ def check_choices(choices: Sequence[str], *, has_table: bool) -> None:
 
 
 def with_span(clip: Clip) -> Clip:
-    """Returns the clip with onset and offset: its first and last frame, where the clip does not tell.
+    """Returns the clip with onset and offset: its first and last frame, where the clip does not give them.
 
     Its frames end where it surely does, so this is a span to work on, and no annotation of the release.
 
@@ -228,7 +228,7 @@ def _of_table(clip: Clip, table: ApexTable) -> int:
         raise InputError(f'{row.place}: the apex {row.apex} lies after the offset {row.offset}')
     if row.onset in (schema.UNKNOWN_FRAME, clip.onset):
         return _checked(row.apex, clip, row.place)
-    # The table may count frames otherwise than the release; of a clip of another length it tells nothing.
+    # The table may count frames otherwise than the release; of a clip of another length it says nothing.
     length = row.offset - row.onset
     if row.offset != schema.UNKNOWN_FRAME and length != clip.offset - clip.onset:
         raise InputError(

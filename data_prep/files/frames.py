@@ -62,7 +62,7 @@ class Images:
                 raise InputError(f'{path}: {error}') from error
 
     def digest(self, number: int) -> str:
-        """Returns what tells the content of a frame from any other.
+        """Returns what distinguishes the content of a frame from any other.
 
         Raises:
           InputError: no such frame, or a file that cannot be read.
@@ -117,7 +117,7 @@ class Video:
                 yield frame
 
     def digest(self, number: int) -> str:
-        """Returns what tells the content of a frame from any other.
+        """Returns what distinguishes the content of a frame from any other.
 
         Raises:
           InputError: a file that cannot be read.

@@ -36,7 +36,7 @@ _JPEG = b'\xff\xd8'
 _JPEG_SCAN, _JPEG_END = b'\xff\xda', b'\xff\xd9'
 _TRAILER = 1024  # bytes that some cameras and editors write after the end of a JPEG
 
-# How libjpeg begins to tell of damage; it then goes on with whatever it makes of the rest.
+# How libjpeg begins a report of damage; it then goes on with whatever it makes of the rest.
 _COMPLAINTS = (b'Corrupt JPEG data', b'Premature end of JPEG', b'Inconsistent progression')
 _PADDING = re.compile(rb'Corrupt JPEG data: (\d+) extraneous bytes before marker 0xd9')
 # The usual Huffman table of luminance (ISO/IEC 10918-1, table K.5), by the number of codes of each length.
@@ -58,7 +58,7 @@ def decode(data: bytes) -> np.ndarray:
     """Decodes an image file of one of the `KINDS`.
 
     A JPEG is refused if its code contradicts itself. It has no checksum, so that damage which leaves a valid
-    code cannot be told: most changes of a single byte, and about one in fifty of longer holes. PNG has
+    code cannot be detected: most changes of a single byte, and about one in fifty of longer holes. PNG has
     checksums.
 
     Returns:
@@ -73,7 +73,7 @@ def decode(data: bytes) -> np.ndarray:
     if data.startswith(PNG):
         png_header(data)
     image = _decode_jpeg(data) if data.startswith(_JPEG) else _imdecode(data)
-    if image.dtype != np.uint8:  # which of its bits are used is not told: dividing by 256 may leave it black
+    if image.dtype != np.uint8:  # which of its bits are used is unknown: dividing by 256 may leave it black
         raise InputError(
             f'an image of {8 * image.itemsize} bits a channel, expected 8: convert the frames, '
             'all by the same factor'
@@ -125,10 +125,10 @@ def _decode_jpeg(data: bytes) -> np.ndarray:
     with stderr.caught() as file:
         image = _imdecode(data)
         file.seek(0)
-        told = file.read()
-    complaint = next((line for line in told.splitlines() if line.startswith(_COMPLAINTS)), None)
-    if told and not complaint:  # of other libraries or threads
-        os.write(2, told)
+        written = file.read()
+    complaint = next((line for line in written.splitlines() if line.startswith(_COMPLAINTS)), None)
+    if written and not complaint:  # of other libraries or threads
+        os.write(2, written)
     if complaint and not _is_padding(complaint, data):
         raise InputError(f'a damaged JPEG ({complaint.decode(errors="replace")})')
     return image

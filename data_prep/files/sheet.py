@@ -1,7 +1,7 @@
 """Label sheets: workbooks and CSV files, in which a table is found by the names of its columns.
 
 Every release has its sheet in several versions: with titles above the header, blank columns, other spellings
-of a header. Every message tells the row as Excel counts it, from 1.
+of a header. Every message names the row as Excel counts it, from 1.
 """
 
 import collections
@@ -24,7 +24,7 @@ Columns = Mapping[str, Sequence[str]]
 
 HEADER_ROWS = 40  # the header stands in one of the first so many rows
 
-_UNNAMED = 50  # more sheets are not looked into where none has a name that tells
+_UNNAMED = 50  # more sheets are not looked into where no name says which
 _SHOWN = 10  # of the sheets that are not the right one
 _HEADERS = 30  # that a message names: a table of landmarks has more than 130
 
@@ -121,7 +121,7 @@ def choose(
       InputError: there is none, or more than one.
     """
     if chosen is not None:
-        open_regular(chosen, f'file of {flag}').close()  # what it is instead is told by name
+        open_regular(chosen, f'file of {flag}').close()  # the message names what it is instead
         candidates = [[chosen]]
     else:
         pattern = re.compile(re.escape(official).replace(r'\*', '.*'), re.IGNORECASE)

@@ -233,7 +233,7 @@ def _by_stem(source: pathlib.Path) -> tuple[dict[str, pathlib.Path], list[str]]:
 
 
 def _refuse_folds(groups: Mapping[str, Sequence[pathlib.Path]], source: pathlib.Path) -> None:
-    """Raises InputError for folders of one fold each, in which every image lies once a fold."""
+    """Raises InputError for folders of one fold each, in which every image lies once in each fold."""
     copies = [path for paths in groups.values() if len(paths) > 1 for path in paths]
     folds = {path.parent.parent for path in copies if _FOLD.search(path.parent.parent.name)}
     if len(folds) > 1:

@@ -89,7 +89,7 @@ def _recognise(worksheet: Worksheet) -> Table:
     fitting = [cell for cell in types if _is_expression(cell)]
     if 2 * len(fitting) <= len(types) or not fitting:
         name = f'{worksheet.path.name}, worksheet {worksheet.name}' if worksheet.name else worksheet.path.name
-        raise InputError(f'{name}: column H does not tell micro- from macro-expressions')
+        raise InputError(f'{name}: column H does not say which rows are micro-expressions')
     return sheets.by_position(worksheet, FIELDS)
 
 
@@ -111,7 +111,7 @@ def _expressions(table: Table, findings: Findings) -> Iterator[Row]:
 
 
 def _naming_rules(table: Table, findings: Findings) -> tuple[Mapping[int, str], Mapping[str, str]]:
-    """Returns participant -> subject, and video -> its number, from the sheet's own workbook if it tells."""
+    """Returns participant -> subject, and video -> its number, where its workbook has them."""
     rules = {sheets.normalise(worksheet.name): worksheet.rows for worksheet in workbook.read(table.path)}
     participants, videos = {}, {}
     for line in rules.get('namingrule1', ()):

@@ -16,7 +16,7 @@ class Clip:
       database: one of `schema.DATABASES`.
       subject: unique within its database, as the challenge's list writes it where it has the database.
       clip: unique within its subject.
-      onset: frame number as the release counts, `schema.UNKNOWN_FRAME` where the release does not tell; so
+      onset: frame number as the release counts, `schema.UNKNOWN_FRAME` where the release does not give it; so
         are apex and offset.
       frames: the clip's frames by number; None where none were found (a problem says so).
       action_units: as the release writes them, such as `4+R12`.
@@ -133,7 +133,7 @@ class Survey:
       excluded: rows that are never clips, such as the macro-expressions of CAS(ME)^2.
       problems: what keeps clips from being used as they are annotated.
       notes: what is odd but keeps nothing from being used.
-      errata: the known errors of the sheet that were corrected; a note tells each.
+      errata: the known errors of the sheet that were corrected; a note names each.
     """
 
     database: str

@@ -1,7 +1,7 @@
 """Real-life trial data (Perez-Rosas et al., ICMI 2015): videos of people who lie or tell the truth.
 
 A clip is `Clips/Deceptive/trial_lie_001.mp4` or `Clips/Truthful/trial_truth_001.mp4`. The release does not
-tell who speaks, though several clips show the same person: the user gives a table of speakers, or says that
+say who speaks, though several clips show the same person: the user gives a table of speakers, or says that
 clips may be split without it. `Annotation/All_Gestures_Deceptive and Truthful.csv` repeats each clip's class.
 """
 
@@ -47,7 +47,7 @@ def survey(
     """
     if split_by_clip == (speakers is not None):
         raise InputError(
-            'the release does not tell who speaks, and clips of one person on both sides of a split leak '
+            'the release does not say who speaks, and clips of one person on both sides of a split leak '
             'identity: give a table with the columns clip and speaker by --speakers, or, knowing this, take '
             'every clip for a subject by --split-by-clip; not both'
         )
@@ -71,7 +71,7 @@ def survey(
         sources.setdefault(clip.key, []).append(path)
         if clip.subject == schema.UNKNOWN_TEXT:
             findings.problem(
-                clip.row, f'{speakers} does not tell who speaks: add the row {name},SPEAKER', clip
+                clip.row, f'{speakers} does not say who speaks: add the row {name},SPEAKER', clip
             )
     clips = find_frames.add_frames(list(clips.values()), sources, tree, findings, example=EXAMPLE, whole=True)
     variant = _check_classes(tree, sheet, clips, findings)

@@ -66,7 +66,7 @@ def choose_form(
 
 
 def form(folder: Folder) -> str:
-    """The form of a folder's frames: by its files, `reg_...` if aligned, or by the next name that tells."""
+    """The form of a folder's frames: by its files, `reg_...` if aligned, or by the next name that says so."""
     if folder.image.lower().startswith('reg_'):
         return 'cropped'
     telling = [part for part in folder.parts if 'crop' in part or 'raw' in part or 'selected' in part]

@@ -1,7 +1,7 @@
 """MMEW (Ben et al., IEEE TPAMI 2022): clips of micro-expressions by emotion; the sheet came later.
 
 A clip lies in `Micro_Expression/anger/S13-07-001`, its files are `1.jpg` and so on. Without the sheet the
-folders tell subject and emotion, and onset and offset are the first and the last frame.
+folders name subject and emotion, and onset and offset are the first and the last frame.
 """
 
 import pathlib
@@ -80,7 +80,7 @@ def _without_sheet(tree: Tree, findings: Findings) -> Survey:
                 database=DATABASE,
                 subject=f'S{int(match[1]):02}',
                 clip=folder.path.name,
-                emotion=words[0] if words else folder.parent,  # a name that is none shall be told
+                emotion=words[0] if words else folder.parent,  # a problem will name what is none
                 row=tree.show(folder.path),
             )
             clips.setdefault(clip.key, clip)

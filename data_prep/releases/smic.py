@@ -1,4 +1,4 @@
-"""SMIC-HS (Li et al., FG 2013): no sheet; the folders tell subject, class and clip.
+"""SMIC-HS (Li et al., FG 2013): no sheet; the folders name subject, class and clip.
 
 A clip lies in `HS/s01/micro/negative/s01_ne_01` (some copies write `s1_ne_01`) and holds the frames from
 onset to offset, `image559740.bmp`, or `reg_image559740.bmp` where they are aligned faces. There is no apex.

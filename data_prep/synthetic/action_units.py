@@ -45,7 +45,7 @@ COMBINATIONS = {
     'surprise': (('1', '2'), ('1', '2', '5'), ('1', '2', '25'), ('5', '26'), ('25', '26'), ('2',)),
 }
 
-# The combinations that show the finer emotions that some databases tell, and the two kinds of speakers.
+# The combinations that show the finer emotions that some databases name, and the two kinds of speakers.
 EMOTIONS = COMBINATIONS | {
     'happiness': COMBINATIONS['positive'],
     'disgust': (('4', '9'), ('9', '10'), ('4', '7', '9')),

@@ -69,7 +69,7 @@ class Film:
       person: who is filmed.
       texture: of the person's head, from `head.texture`.
       expressions: what the face does.
-      apex: the frame, counted from 0, up to which motion is told and by which drifts are measured.
+      apex: the frame, counted from 0, up to which motion is known and by which drifts are measured.
       still: whether head and light keep still, so that nothing but the expression moves.
     """
 

@@ -18,7 +18,7 @@ class SyntheticClip:
       clip: as `Clip` has it.
       emotion: the release's own word.
       onset: frame number, as apex and offset.
-      folder: the part of a frame's path that the sheet tells, where clips share folders.
+      folder: the part of a frame's path that the sheet names, where clips share folders.
       units: action unit -> share of the clip's intensity.
     """
 
@@ -74,7 +74,7 @@ class Layout:
       camera: how it was filmed.
       rows: (what must be in it or None, frames a clip) -> the rows of the complete release.
       frame: (row, frame number) -> the file in the release.
-      sheets: rows -> its tables, the annotation first; none where folders tell all.
+      sheets: rows -> its tables, the annotation first; none where folders say all.
       video: whether the clips are videos; `frame` then names the video, whatever the number.
       frames: how many frames a clip has whatever is asked for, or None.
     """

@@ -104,7 +104,7 @@ def synthesize(
       frames_per_clip: frames from onset to offset; videos have their own number.
       rows: a list as the challenge's, from which database, subject, clip and label are taken; by default they
         are made up, with the challenge's numbers of clips and subjects. What it leaves out is always made up.
-      workers: how many processes render, one a processor by default; the files do not depend on it.
+      workers: how many processes render, one per processor by default; the files do not depend on it.
       progress: wraps an iterable that yields as each clip is done, given their number.
 
     Raises:
@@ -133,7 +133,7 @@ def _check(release: str, seed: int, subjects: int | None, frames: int) -> None:
     if subjects is not None and subjects < 1:
         raise InputError(f'--subjects {subjects}: expected 1 or more')
     if frames < 3:
-        raise InputError(f'{frames} frames a clip: expected 3 or more, onset, apex and offset')
+        raise InputError(f'{frames} frames per clip: expected 3 or more, onset, apex and offset')
 
 
 def _read_list(path: pathlib.Path, release: str) -> dict[str, Listed]:

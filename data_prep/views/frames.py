@@ -41,7 +41,7 @@ class FramesView:
       frames: `T`.
       size: `S`, in pixels.
       crop: a key of `CROPS`. `action_units` needs the annotation of the clip that is tested: a score with it
-        tells nothing about unannotated faces.
+        says nothing about unannotated faces.
       pair: the regions of the crop `regions`.
     """
 

@@ -79,7 +79,7 @@ def _version() -> str:
 
 @functools.cache
 def _model():
-    """Loads detector and model, once a process."""
+    """Loads detector and model, once per process."""
     import dlib
 
     return dlib.get_frontal_face_detector(), dlib.shape_predictor(str(_weights()))

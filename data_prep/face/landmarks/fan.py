@@ -94,7 +94,7 @@ def _version(package: str) -> str | None:
 
 @functools.cache
 def _model():
-    """Loads the networks, once a process."""
+    """Loads the networks, once per process."""
     import face_alignment
 
     try:

@@ -106,8 +106,8 @@ def _places(header: Sequence[str], path: pathlib.Path) -> dict[str, int]:
         return {key: names.index(key) for key in _KEYS} | dict(found)
     pairs = zip(header, COLUMNS, strict=False)
     wrong = [f'{found!r} instead of {name!r}' for found, name in pairs if found != name]
-    told = wrong[0] if wrong else f'{len(header)} columns'
-    raise InputError(f'{path}, row 1: found {told}, expected {len(COLUMNS)} columns: {_HEADER}')
+    fault = wrong[0] if wrong else f'{len(header)} columns'
+    raise InputError(f'{path}, row 1: found {fault}, expected {len(COLUMNS)} columns: {_HEADER}')
 
 
 def _points(fields: Sequence[str], place: str) -> np.ndarray:

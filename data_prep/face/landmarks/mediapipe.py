@@ -90,7 +90,7 @@ class MediaPipe:
 
 @functools.cache
 def _model():
-    """Loads the networks, once a process."""
+    """Loads the networks, once per process."""
     from mediapipe.python.solutions import face_mesh
 
     # Two faces are enough to see that there are too many.

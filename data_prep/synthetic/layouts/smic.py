@@ -1,4 +1,4 @@
-"""SMIC-HS (Li et al., FG 2013): no sheet; a folder a clip, with the frames from its onset to its offset."""
+"""SMIC-HS (Li et al., FG 2013): no sheet; one folder per clip, with its frames from onset to offset."""
 
 import itertools
 from collections.abc import Iterator

@@ -376,7 +376,7 @@ def test_deception_with_faults(trials):
         file.write('trial_lie_002,Ann\ntrial_lie_002,Cyd\ntrial_lie_099,Dan\n,Eve\n')
     survey = releases.survey('deception', trials, speakers=trials / 'speakers.csv')
     assert said(
-        survey, 'trial_truth_002.mp4', 'does not tell who speaks', key=_key('unknown', 'trial_truth_002')
+        survey, 'trial_truth_002.mp4', 'does not say who speaks', key=_key('unknown', 'trial_truth_002')
     )
     assert said(survey, 'not a video', key=_key('unknown', 'trial_truth_002'))
     assert said(survey, 'row 4', "'truthful'", key=_key('Ann', 'trial_lie_002'))
