@@ -48,10 +48,23 @@ def get_config(dataset: str = '') -> ConfigDict:
     config.loss.focal_alpha = 1.0  # of 'focal': a factor
     config.loss.class_weights = (0.2857, 0.1329, 0.1695)  # of the weighted cross-entropy, one a class
     config.loss.cosine_weight = 0.01  # the paper's lambda
-    config.loss.cosine_pair = (
-        'entire',
-        'puzzled',
-    )  # the features that it draws together, where there are both
+    config.loss.cosine_pair = ('entire', 'puzzled')  # the features that it draws together
+    config.loss.label_smoothing = 0.0  # part of the target that is spread over all classes
+    config.loss.mixup = 0.0  # a of Beta(a, a), by which two clips of a batch are mixed; 0: none are
+    # Weight of a class: (mean count / its count) ** class_balance, in the fold's training clips; 0: 1, and 1:
+    # scikit-learn's 'balanced'.
+    config.loss.class_balance = 0.0
+
+    # What changes clips at random in training, see docs/augmentation.md. Strengths of 0 change nothing, as in
+    # the paper; all of them can be swept.
+    config.augment = ConfigDict()
+    config.augment.mirror = 0.0  # probability that a clip is mirrored, left for right; u changes its sign
+    config.augment.shift = 0.0  # at most, along each axis, as a fraction of the edge
+    config.augment.rotation = 0.0  # degrees at most
+    config.augment.scale = 0.0  # larger or smaller at most, as a fraction
+    config.augment.erase = 0.0  # edge of a rectangle that takes the picture's mean, as a fraction of the edge
+    config.augment.noise = 0.0  # standard deviation, as a fraction of the range of values
+    config.augment.strength = 0.0  # stronger or weaker motion at most, as a fraction; of flows
 
     config.optimizer = ConfigDict()
     config.optimizer.name = 'adam'  # 'adam' or 'sgd'
@@ -73,6 +86,7 @@ def get_config(dataset: str = '') -> ConfigDict:
     config.training.epochs = 60  # the weights of the last one are kept
     config.training.batch_size = 128  # clips
     config.training.shuffle = True  # a new order every epoch; else that of the dataset
+    config.training.balanced = False  # every epoch draws clips, each class with the same chance
 
     config.seeds = (0,)  # every left-out subject is trained once with each
 

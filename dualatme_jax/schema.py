@@ -65,6 +65,9 @@ VIEWS = {
 CHANNELS = {key: channels for view in VIEWS.values() for key, channels in view.items()}
 
 
+# Channels that change their sign where a face is mirrored, left for right.
+MIRRORED = ('u',)
+
 # Height and width of pictures, behind the number of frames, as `data_prep build` makes them if no option says
 # otherwise; published networks read them so.
 USUAL_SIZES = {'flow': FLOW_SHAPE[:2], 'apex': (224, 224), 'frames': (30, 128, 128)}

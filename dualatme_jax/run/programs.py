@@ -11,22 +11,33 @@ from dualatme_jax.data.dataset import Dataset
 from dualatme_jax.errors import InputError
 from dualatme_jax.run import sweep as sweep_lib
 from dualatme_jax.run.sweep import Point, Sweep
-from dualatme_jax.training import devices, losses, optimizers, prepare, trials
+from dualatme_jax.training import augment, devices, losses, optimizers, prepare, trials
 from dualatme_jax.training.engine import Engine
 from dualatme_jax.training.step import Training
 
 
-def make_training(config: ConfigDict, labels: Sequence[str]) -> Training:
-    """What all trials of one program have in common; `labels` are the classes.
+def make_training(config: ConfigDict, labels: Sequence[str], others: Sequence[ConfigDict] = ()) -> Training:
+    """What all trials of one program have in common.
+
+    Args:
+      config: of one of its points.
+      labels: the classes.
+      others: the configs of its other points, which differ in hyperparameters only.
 
     Raises:
       InputError: a name or a number that cannot be.
     """
     network = models.build(classes=len(labels), **config.model)
+    every = (config, *others)
+    changes = frozenset(name for name in augment.NAMES if any(each.augment[name] for each in every))
+    active = frozenset(name for name in losses.OPTIONS if any(each.loss[name] for each in every))
     return Training(
         model=lambda given: network.clone(dropout=given['dropout']),
         optimizer=optimizers.optimizer(config.optimizer.name),
         prepare=prepare.preparation(**config.input),
+        augment=augment.augmentation(changes, **config.input) if changes else None,
+        active=active,
+        balanced=config.training.balanced,
         pair=tuple(config.loss.cosine_pair),
         shuffled=config.training.shuffle,
         name=repr(
@@ -36,6 +47,8 @@ def make_training(config: ConfigDict, labels: Sequence[str]) -> Training:
                 config.input.to_dict(),
                 config.loss.cosine_pair,
                 config.training.shuffle,
+                config.training.balanced,
+                sorted(changes | active),
             )
         ),
     )
@@ -50,6 +63,7 @@ def hyperparameters(config: ConfigDict, labels: Sequence[str]) -> dict[str, floa
     return {
         **optimizers.hyperparameters(config.optimizer),
         **losses.hyperparameters(config.loss, labels),
+        **{augment.column(name): config.augment[name] for name in augment.NAMES},
         'dropout': config.model.dropout,
     }
 
@@ -94,10 +108,15 @@ def make_programs(swept: Sweep, datasets: Sequence[Dataset]) -> list[Program]:
     count = len({point.program for point in swept.points})
     for point in swept.points:
         dataset = datasets[point.program]
-        training = make_training(point.config, dataset.labels)
+        if point.program in found:
+            continue
+        configs = [other.config for other in swept.points if other.program == point.program]
+        training = make_training(point.config, dataset.labels, configs)
         check_inputs(point.config, dataset)
+        changes = {name for name in augment.NAMES if any(each.augment[name] for each in configs)}
+        augment.check(changes, dataset.inputs)
         prefix = f'program {point.program + 1} of {count}, {_difference(point, swept)}: ' if count > 1 else ''
-        found.setdefault(point.program, Program(point.program, point.config, dataset, training, prefix))
+        found[point.program] = Program(point.program, point.config, dataset, training, prefix)
     return list(found.values())
 
 

@@ -19,7 +19,7 @@ from dualatme_jax.kinds import shown
 from dualatme_jax.run import fields
 
 # What a sweep may vary; the rest of a config says which trials there are and how they are run.
-SECTIONS = ('input', 'model', 'loss', 'optimizer', 'training')
+SECTIONS = ('input', 'model', 'augment', 'loss', 'optimizer', 'training')
 FIELDS = ('data.path', 'data.regions')
 
 # More take minutes to plan, and each trains every left-out subject.
@@ -102,7 +102,8 @@ def points(config: ConfigDict) -> Sweep:
 def is_column(field: str) -> bool:
     """Whether trials that differ in `field` share one compiled program; any other field splits them."""
     return field == 'model.dropout' or (
-        field.startswith(('loss.', 'optimizer.')) and field not in ('optimizer.name', 'loss.cosine_pair')
+        field.startswith(('augment.', 'loss.', 'optimizer.'))
+        and field not in ('optimizer.name', 'loss.cosine_pair')
     )
 
 

@@ -38,6 +38,7 @@ _MOST_CONFIG = 64 * 2**20  # bytes of a config.json: more than any sweep has
 # trained, how often it is saved) may change between a run and its continuation; `dataset` and `weights` are
 # the fingerprints of the data and of weights that are evaluated, `draws` is that of `training.step`.
 DECISIVE = (
+    'augment',
     'dataset',
     'draws',
     'engine.precision',

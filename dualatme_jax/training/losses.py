@@ -3,6 +3,7 @@
 Axes: B examples, K classes, D features.
 """
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,6 +12,9 @@ import jax
 import jax.numpy as jnp
 
 from dualatme_jax.errors import InputError
+
+# Numbers of a config's loss that are 0 in every published system; no code is compiled for those that are 0.
+OPTIONS = ('label_smoothing', 'mixup', 'class_balance')
 
 NAMES = ('focal', 'cross_entropy', 'weighted_cross_entropy')
 
@@ -44,7 +48,12 @@ def cosine_distance(a: jax.Array, b: jax.Array) -> jax.Array:
 
 
 def classification(
-    logits: jax.Array, labels: jax.Array, hyperparameters: Mapping[str, jax.Array]
+    logits: jax.Array,
+    labels: jax.Array,
+    hyperparameters: Mapping[str, jax.Array],
+    *,
+    counts: jax.Array | None = None,
+    smoothed: bool = False,
 ) -> tuple[jax.Array, jax.Array]:
     """Values [B] and weights [B] of every loss by name: the batch's loss is their weighted mean.
 
@@ -54,10 +63,25 @@ def classification(
       logits: [B, K].
       labels: [B], integers in 0..K-1.
       hyperparameters: of the trial, with those of `hyperparameters`; they may be traced.
+      counts: [K], the trial's training clips of each class, where `class_balance` weighs classes by them:
+        by (their mean / counts) ** class_balance.
+      smoothed: whether `label_smoothing`, a part s of the target, is spread over all classes (Szegedy et al.,
+        2016, section 7): (1 - s) times the right class's loss, and s times the mean of all classes'.
     """
-    gamma, alpha = hyperparameters['focal_gamma'], hyperparameters['focal_alpha']
-    weights = [hyperparameters[f'class_weight_{k}'] for k in range(logits.shape[-1])]
-    return focal(logits, labels, gamma=gamma, alpha=alpha), jnp.stack(weights)[labels]
+    classes = logits.shape[-1]
+    focal_of = functools.partial(
+        focal, logits, gamma=hyperparameters['focal_gamma'], alpha=hyperparameters['focal_alpha']
+    )
+    weights = jnp.stack([hyperparameters[f'class_weight_{k}'] for k in range(classes)])
+    if counts is not None:
+        rarity = counts.sum() / (classes * jnp.maximum(counts, 1))
+        weights = weights * rarity ** hyperparameters['class_balance']
+    values = focal_of(labels)
+    if smoothed:
+        every = jnp.stack([focal_of(jnp.full_like(labels, k)) for k in range(classes)])
+        share = hyperparameters['label_smoothing']
+        values = (1 - share) * values + share * every.mean(0)
+    return values, weights[labels]
 
 
 def hyperparameters(loss: Mapping[str, Any], labels: Sequence[str]) -> dict[str, float]:
@@ -67,7 +91,8 @@ def hyperparameters(loss: Mapping[str, Any], labels: Sequence[str]) -> dict[str,
     other than 1.
 
     Args:
-      loss: the section of the config: `name`, `focal_gamma`, `focal_alpha`, `class_weights`, `cosine_weight`.
+      loss: the section of the config: `name`, `focal_gamma`, `focal_alpha`, `class_weights`, `cosine_weight`,
+        and `OPTIONS`.
       labels: the classes.
 
     Raises:
@@ -96,5 +121,6 @@ def hyperparameters(loss: Mapping[str, Any], labels: Sequence[str]) -> dict[str,
         'cosine_weight': loss['cosine_weight'],
         'focal_gamma': gamma,
         'focal_alpha': alpha,
+        **{name: loss[name] for name in OPTIONS},
         **{f'class_weight_{k}': float(weight) for k, weight in enumerate(weights)},
     }

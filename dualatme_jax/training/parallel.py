@@ -106,7 +106,7 @@ class Parallel:
         quick = {'compiler_options': {'xla_backend_optimization_level': 1}} if on_cpu else {}
         self._init = over_trials('init', training.init, (0, None), **quick)
         self._predict = over_trials('predict', training.predict, (0, 0, None))
-        self._shuffle = over_trials('shuffle', training.shuffle, (0, None))
+        self._shuffle = over_trials('shuffle', training.shuffle, (0, None, None))
         self._steps = {
             width: over_trials(
                 f'step {width}', _step(training, width), (0, 0, None, 0, None, None), donate=(0,)
@@ -181,7 +181,7 @@ class Parallel:
         number = self._number(epoch)
         if self._whole_epochs:
             return self._epochs(batches or len(self._batches))(states, trials, clips, number)
-        order = self._shuffle(trials, number)
+        order = self._shuffle(trials, clips, number)
         total = 0.0
         for start, width in self._batches[:batches]:
             states, loss = self._steps[width](states, trials, clips, order, number, self._number(start))
@@ -214,7 +214,7 @@ class Parallel:
         yield Compilable('fresh networks', self._init, (trials, clips))
         yield from self._steps_of(trials, clips, self.batches_of(trials))
         if not self._whole_epochs:
-            yield Compilable('the order of clips', self._shuffle, (trials, self._number(0)))
+            yield Compilable('the order of clips', self._shuffle, (trials, clips, self._number(0)))
         yield Compilable('predictions', self._predict, (self.shapes(trials, clips), trials, clips))
 
     def _steps_of(self, trials: Trial, clips: Clips, batches: int) -> Iterator[Compilable]:
@@ -223,7 +223,7 @@ class Parallel:
         if self._whole_epochs:
             yield Compilable('an epoch', self._epochs(batches), (states, trials, clips, number))
             return
-        order = self._shapes(self._shuffle, trials, number)  # in another place it is another program
+        order = self._shapes(self._shuffle, trials, clips, number)  # in another place it is another program
         for width in sorted({width for _, width in self._batches[:batches]}, reverse=True):
             given = (states, trials, clips, order, number, number)
             yield Compilable(f'a step of {width} clips', self._steps[width], given)
@@ -257,7 +257,7 @@ def _epoch(training: Training, batches: Sequence[tuple[int, int]]) -> Callable:
     """From state, trial, clips and number of an epoch to the state after it and the mean loss."""
 
     def epoch(state: State, trial: Trial, clips: Clips, number: jax.Array) -> tuple[State, jax.Array]:
-        order = training.shuffle(trial, number)
+        order = training.shuffle(trial, clips, number)
         total = 0.0
         for width in dict.fromkeys(width for _, width in batches):
             starts = jnp.array([start for start, w in batches if w == width], jnp.int32)

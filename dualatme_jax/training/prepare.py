@@ -41,6 +41,10 @@ SCALES: dict[str, Callable[[Any], Any]] = {
 }
 
 
+# The least and the largest value; `stored` has none.
+RANGES = {'signed': (-1.0, 1.0), 'unit': (0.0, 1.0), 'byte': (0.0, 255.0), 'stored': (0.0, 0.0)}
+
+
 def check(*, scale: str, channels: Sequence[str], reads: Sequence[str]) -> None:
     """Raises InputError for a scale that there is not, or channels that none of the inputs has.
 
@@ -84,17 +88,22 @@ def preparation(*, scale: str, channels: Sequence[str]) -> Prepare:
 
     def prepare(inputs: Mapping[str, Any]) -> dict[str, Any]:
         return {
-            key: SCALES[scale](_ordered(x, schema.CHANNELS.get(key, ()), channels).astype(np.float32))
-            for key, x in inputs.items()
+            key: SCALES[scale](_ordered(x, key, channels).astype(np.float32)) for key, x in inputs.items()
         }
 
     return prepare
 
 
-def _ordered(x: Any, own: Sequence[str], channels: Sequence[str]) -> Any:
+def ordered_names(key: str, channels: Sequence[str]) -> tuple[str, ...]:
+    """The channels of an input in the order in which the network reads them; none where none is known."""
+    own = schema.CHANNELS.get(key, ())
+    return tuple(name for name in channels if name in own) or own
+
+
+def _ordered(x: Any, key: str, channels: Sequence[str]) -> Any:
     """`x` [C, ...] with its channels in another order."""
-    order = [own.index(name) for name in channels if name in own]
-    return x if order in ([], [*range(len(own))]) else x[np.array(order)]
+    own, names = schema.CHANNELS.get(key, ()), ordered_names(key, channels)
+    return x if names == own else x[np.array([own.index(name) for name in names])]
 
 
 # Dual-ATME's.

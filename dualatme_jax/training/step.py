@@ -14,6 +14,7 @@ from flax import linen as nn
 
 from dualatme_jax.models.output import Output
 from dualatme_jax.training import losses
+from dualatme_jax.training.augment import Augment
 from dualatme_jax.training.prepare import Prepare
 from dualatme_jax.training.state import Clips, State
 from dualatme_jax.training.streams import Stream
@@ -32,6 +33,9 @@ class Training:
       model: from hyperparameters, which may be traced, to the network.
       optimizer: from hyperparameters and the number of the epoch, which may be traced, to the optimizer.
       prepare: from inputs as they are stored to what the network reads; by default they are read so.
+      augment: changes what the network reads in training, at random; None: nothing does.
+      active: those of `losses.OPTIONS` that are above 0 in some trial.
+      balanced: whether every epoch draws its clips anew, so that each class is as frequent.
       pair: the two features whose cosine distance is part of the loss; networks without them have none.
       shuffled: whether every epoch has an order of its own; else it is the dataset's.
       name: equal in trainings that are the same, whatever their hyperparameters; empty where none is known.
@@ -40,6 +44,9 @@ class Training:
     model: Callable[[Mapping[str, jax.Array]], nn.Module]
     optimizer: Callable[[Mapping[str, jax.Array], jax.Array | int], optax.GradientTransformation]
     prepare: Prepare = dict
+    augment: Augment | None = None
+    active: frozenset[str] = frozenset()
+    balanced: bool = False
     pair: tuple[str, str] = ('entire', 'puzzled')
     shuffled: bool = True
     name: str = ''
@@ -53,8 +60,16 @@ class Training:
         params, batch_stats = variables['params'], variables.get('batch_stats', {})
         return State(params, batch_stats, self.optimizer(trial.hyperparameters, 0).init(params))
 
-    def shuffle(self, trial: Trial, epoch: jax.Array) -> jax.Array:
-        """[N]: the training clips in the order of this epoch, then the held-out ones, which no step takes."""
+    def shuffle(self, trial: Trial, clips: Clips, epoch: jax.Array) -> jax.Array:
+        """[N]: the training clips in the order of this epoch, then others, which no step takes.
+
+        Balanced they are drawn, and drawn again, so that each class has the same chance.
+        """
+        if self.balanced:
+            key = jax.random.fold_in(jax.random.fold_in(trial.key, Stream.SAMPLE), epoch)
+            chances = trial.train / self._counts(trial, clips)[clips.label]
+            number = len(chances)
+            return jax.random.choice(key, number, (number,), p=chances / chances.sum())
         if not self.shuffled:
             return jnp.argsort(~trial.train)  # stable
         key = jax.random.fold_in(jax.random.fold_in(trial.key, Stream.SHUFFLE), epoch)
@@ -85,7 +100,16 @@ class Training:
         index = jnp.where(mask > 0, order.at[places].get(mode='clip'), order[0])
         inputs, labels = clips.batch(index)
         inputs = self.prepare(inputs)
-        key = jax.random.fold_in(jax.random.fold_in(trial.key, Stream.DROPOUT), epoch)
+        if self.augment:
+            inputs = self.augment(inputs, trial.hyperparameters, _key(trial, Stream.AUGMENT, epoch, start))
+        counts = self._counts(trial, clips) if 'class_balance' in self.active else None
+        mixed = None
+        if 'mixup' in self.active:
+            share = _share(_key(trial, Stream.MIXUP, epoch, start), trial.hyperparameters['mixup'])
+            # A batch is in random order, so the next one is any other.
+            partner = (jnp.arange(width) + 1) % jnp.maximum(mask.sum().astype(int), 1)
+            inputs = {name: share * x + (1 - share) * x[..., partner] for name, x in inputs.items()}
+            mixed = share, labels[partner]
 
         model = self.model(trial.hyperparameters)
 
@@ -96,9 +120,10 @@ class Training:
                 mask=mask,
                 train=True,
                 mutable=['batch_stats'],
-                rngs={'dropout': jax.random.fold_in(key, start)},
+                rngs={'dropout': _key(trial, Stream.DROPOUT, epoch, start)},
             )
-            return self.joint_loss(output, labels, mask, trial), updated.get('batch_stats', {})
+            loss = self.joint_loss(output, labels, mask, trial, counts=counts, mixed=mixed)
+            return loss, updated.get('batch_stats', {})
 
         (loss, batch_stats), gradients = jax.value_and_grad(loss_fn, has_aux=True)(state.params)
         optimizer = self.optimizer(trial.hyperparameters, epoch)
@@ -108,14 +133,37 @@ class Training:
         new = jax.tree.map(lambda a, b: jnp.where(some, a, b), new, state)
         return new, loss * mask.sum()
 
-    def joint_loss(self, output: Output, labels: jax.Array, mask: jax.Array, trial: Trial) -> jax.Array:
+    def joint_loss(
+        self,
+        output: Output,
+        labels: jax.Array,
+        mask: jax.Array,
+        trial: Trial,
+        *,
+        counts: jax.Array | None = None,
+        mixed: tuple[jax.Array, jax.Array] | None = None,
+    ) -> jax.Array:
         """The classification loss, `cosine_weight` (lambda) times the pair's mean cosine distance, and more.
 
         Without the pair, as of a network with one branch, there is no second term; what comes behind are the
-        losses that the network itself returns.
+        losses that the network itself returns. Of a batch that is `mixed` the first term is the loss of both
+        labels, in the shares in which the clips are (Zhang et al., mixup, 2018).
         """
-        values, weights = losses.classification(output.logits, labels, trial.hyperparameters)
-        loss = _mean(values, weights * mask)
+
+        def classification(labels: jax.Array) -> jax.Array:
+            values, weights = losses.classification(
+                output.logits,
+                labels,
+                trial.hyperparameters,
+                counts=None if counts is None else counts[: output.logits.shape[-1]],
+                smoothed='label_smoothing' in self.active,
+            )
+            return _mean(values, weights * mask)
+
+        loss = classification(labels)
+        if mixed is not None:
+            share, others = mixed
+            loss = share * loss + (1 - share) * classification(others)
         if set(self.pair) <= output.features.keys():
             distance = losses.cosine_distance(*(output.features[name] for name in self.pair))
             loss += trial.hyperparameters['cosine_weight'] * _mean(distance, mask)
@@ -130,6 +178,22 @@ class Training:
         model = self.model(trial.hyperparameters)
         output = model.apply(state.variables, self.prepare(inputs), mask=mask, train=False)
         return jax.nn.softmax(output.logits)
+
+    @staticmethod
+    def _counts(trial: Trial, clips: Clips) -> jax.Array:
+        """[N]: of each class, how many clips the trial trains on; there are fewer classes than clips."""
+        return jnp.zeros(len(clips.label)).at[clips.label].add(trial.train)
+
+
+def _key(trial: Trial, stream: Stream, epoch: jax.Array, start: jax.Array) -> jax.Array:
+    """The random key of a step."""
+    return jax.random.fold_in(jax.random.fold_in(jax.random.fold_in(trial.key, stream), epoch), start)
+
+
+def _share(key: jax.Array, strength: jax.Array) -> jax.Array:
+    """A draw of Beta(strength, strength); 1, nothing of another clip, where the strength is 0."""
+    drawn = jax.random.beta(key, *[jnp.maximum(strength, 1e-3)] * 2)
+    return jnp.where(strength > 0, drawn, 1.0)
 
 
 def _mean(values: jax.Array, weights: jax.Array) -> jax.Array:

@@ -12,3 +12,4 @@ class Stream(enum.IntEnum):
     INNER = 3  # of inner trials, whose keys are split again
     AUGMENT = 4
     SAMPLE = 5
+    MIXUP = 6

@@ -3,10 +3,12 @@
 import types
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 from sklearn.metrics.pairwise import paired_cosine_distances
+from sklearn.utils.class_weight import compute_class_weight
 
 from configs import cd
 from dualatme_jax import schema
@@ -212,3 +214,36 @@ def test_the_weighted_loss_alone_needs_a_weight_a_class(weights):
     assert hyperparameters('focal', class_weights=weights)['class_weight_2'] == 1
     with pytest.raises(InputError, match=r'one above 0, .* for each of negative, positive, surprise'):
         hyperparameters('weighted_cross_entropy', class_weights=weights)
+
+
+@pytest.mark.parametrize('share', [0.0, 0.1, 0.5])
+def test_label_smoothing_is_optax_s(share):
+    numbers = hyperparameters('cross_entropy', label_smoothing=share)
+    values, _ = losses.classification(LOGITS, LABELS, numbers, smoothed=True)
+    targets = optax.smooth_labels(np.eye(3, dtype=np.float32)[LABELS], share)
+    np.testing.assert_allclose(values, optax.softmax_cross_entropy(LOGITS, targets), rtol=1e-4)
+
+
+@pytest.mark.parametrize(('power', 'expected'), [(0.0, 'none'), (1.0, 'balanced')])
+def test_class_balance_weighs_as_scikit_learn_does(power, expected):
+    labels = np.repeat([0, 1, 2], [20, 5, 7])
+    numbers = hyperparameters('focal', class_balance=power)
+    _, weights = losses.classification(LOGITS, LABELS, numbers, counts=np.bincount(labels).astype(np.float32))
+    balanced = compute_class_weight('balanced', classes=np.arange(3), y=labels)
+    np.testing.assert_allclose(weights, balanced[LABELS] if expected == 'balanced' else 1, rtol=1e-5)
+
+
+def test_a_class_without_clips_has_a_finite_weight():
+    numbers = hyperparameters('focal', class_balance=1.0)
+    _, weights = losses.classification(LOGITS, LABELS, numbers, counts=np.float32([9, 0, 3]))
+    assert np.isfinite(weights).all()
+
+
+def test_mixed_clips_have_the_losses_of_both_labels_in_their_shares():
+    trial = types.SimpleNamespace(hyperparameters=hyperparameters('focal'))
+    training, mask = Training(model=None, optimizer=None), np.ones(8, np.float32)
+    others = np.roll(LABELS, 1)
+    output = Output(jnp.asarray(LOGITS))
+    found = training.joint_loss(output, LABELS, mask, trial, mixed=(0.3, others))
+    one, two = (training.joint_loss(output, labels, mask, trial) for labels in (LABELS, others))
+    assert found == pytest.approx(0.3 * one + 0.7 * two, rel=1e-5)

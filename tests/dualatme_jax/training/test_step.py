@@ -45,7 +45,7 @@ def losses():
     clips = Clips({'flow': jnp.zeros((3, 2, 2, CLIPS))}, jnp.zeros(CLIPS, int))
     trial = Trial(jax.random.key(3), np.ones(CLIPS, bool), np.zeros(1, np.int32), HYPERPARAMETERS)
     state = training.init(trial, clips)
-    order = training.shuffle(trial, 0)
+    order = training.shuffle(trial, clips, 0)
 
     @jax.jit
     def loss(epoch, start):
@@ -69,6 +69,6 @@ def test_a_batch_wider_than_what_is_left_is_the_batch_of_what_is_left():
     flow = jax.random.normal(jax.random.key(0), (3, 2, 2, CLIPS))
     clips = Clips({'flow': flow}, jnp.arange(CLIPS) % 3)
     trial = Trial(jax.random.key(3), np.ones(CLIPS, bool), np.zeros(1, np.int32), HYPERPARAMETERS)
-    state, order, start = training.init(trial, clips), training.shuffle(trial, 0), CLIPS - 3
+    state, order, start = training.init(trial, clips), training.shuffle(trial, clips, 0), CLIPS - 3
     found, expected = (training.step(state, trial, clips, order, 0, start, width=width) for width in (8, 3))
     jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6), found, expected)

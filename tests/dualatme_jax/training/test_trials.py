@@ -14,6 +14,7 @@ from dualatme_jax.data.dataset import Dataset
 from dualatme_jax.errors import InputError
 from dualatme_jax.machines import host_memory
 from dualatme_jax.training import engine, memory, trials
+from dualatme_jax.training.state import Clips
 from dualatme_jax.training.step import Training
 
 HYPERPARAMETERS = {'learning_rate': 1e-3, 'focal_gamma': 2.0}
@@ -302,22 +303,39 @@ def test_an_epoch_s_order_begins_with_exactly_the_training_clips():
     dataset = many_clips()
     for row in rows(dataset):
         trial = trials.device_trial(row, dataset)
-        order = np.asarray(shuffle(trial, 0))
+        order = np.asarray(shuffle(trial, Clips.of(dataset), 0))
         assert sorted(order) == list(range(40))
         assert sorted(order[:32]) == np.flatnonzero(trial.train).tolist()
 
 
+def test_balanced_epochs_draw_each_class_as_often():
+    """5000 draws of one clip in eight: each class is a third of them, within five deviations."""
+    dataset = make_dataset([('smic', str(k % 40), min(k % 8, 2)) for k in range(5000)])
+    row = rows(dataset)[0]
+    trial, clips = trials.device_trial(row, dataset), Clips.of(dataset)
+    balanced = Training(model=None, optimizer=None, balanced=True)
+    first, second = (np.asarray(balanced.shuffle(trial, clips, epoch)) for epoch in (0, 1))
+    assert trial.train[first].all()
+    np.testing.assert_allclose(
+        np.bincount(dataset.label[first]) / 5000, 1 / 3, atol=5 * (2 / 9 / 5000) ** 0.5
+    )
+    assert (first != second).mean() > 0.9
+
+
 def test_the_order_differs_by_epoch_and_seed_and_is_the_same_again():
     dataset = many_clips()
+    clips = Clips.of(dataset)
     orders = {
-        (row['seed'], epoch): tuple(np.asarray(shuffle(trials.device_trial(row, dataset), epoch)).tolist())
+        (row['seed'], epoch): tuple(
+            np.asarray(shuffle(trials.device_trial(row, dataset), clips, epoch)).tolist()
+        )
         for row in rows(dataset, seeds=(0, 1))
         if row['subject'] == '2'
         for epoch in range(3)
     }
     assert len(set(orders.values())) == len(orders) == 6
     row = next(row for row in rows(dataset, seeds=(1,)) if row['subject'] == '2')
-    again = RECIPE.shuffle(trials.device_trial(row, dataset), np.int32(2))
+    again = RECIPE.shuffle(trials.device_trial(row, dataset), Clips.of(dataset), np.int32(2))
     assert tuple(np.asarray(again).tolist()) == orders[1, 2]
 
 
@@ -326,7 +344,7 @@ def test_without_shuffling_the_order_is_the_dataset_s_in_every_epoch():
     for row in rows(dataset):
         trial = trials.device_trial(row, dataset)
         for epoch in (0, 1):
-            order = np.asarray(in_order.shuffle(trial, epoch))
+            order = np.asarray(in_order.shuffle(trial, Clips.of(dataset), epoch))
             np.testing.assert_array_equal(order[:32], np.flatnonzero(trial.train))
             np.testing.assert_array_equal(order[32:], np.flatnonzero(~np.asarray(trial.train)))
 

@@ -1,0 +1,186 @@
+"""Augmentation: in training, the batch of a step is changed at random before the network reads it.
+
+The strengths are hyperparameters, `augment_NAME`, which may be traced; 0 changes nothing. All inputs of a
+clip are mirrored, moved, turned, scaled and erased alike. Axes: C channels, *S space (behind time, if there
+is any), B examples; H and W are the last two of *S.
+"""
+
+import zlib
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dualatme_jax import schema
+from dualatme_jax.errors import InputError
+from dualatme_jax.training import prepare
+
+Inputs = Mapping[str, jax.Array]  # as `prepare` makes them, each [C, *S, B]
+Hyperparameters = Mapping[str, jax.Array]
+
+# From inputs, hyperparameters and a random key to other inputs.
+Augment = Callable[[Inputs, Hyperparameters, jax.Array], dict[str, jax.Array]]
+
+# What there is, with the meaning of its strength. The place of a name is the number of its random stream.
+STRENGTHS = {
+    'mirror': 'probability that a clip is mirrored, left for right; u changes its sign',
+    'shift': 'the furthest that it is moved along each axis, as a fraction of the edge',
+    'rotation': 'the most that it is turned, in degrees; flow vectors keep their components',
+    'scale': 'the most that it is enlarged or made smaller, as a fraction',
+    'erase': 'edge of a rectangle that is filled with the mean of the picture, as a fraction of the edge',
+    'noise': 'standard deviation of what is added to every value, as a fraction of the range of values',
+    'strength': 'the most that its motion is made stronger or weaker, as a fraction: u, v and strain',
+}
+NAMES = tuple(STRENGTHS)
+_MOVES = ('shift', 'rotation', 'scale')
+
+
+def column(name: str) -> str:
+    """The hyperparameter that holds the strength."""
+    return f'augment_{name}'
+
+
+def check(active: Collection[str], inputs: Mapping[str, np.ndarray]) -> None:
+    """Raises InputError for inputs [N, *S, C] of a dataset that cannot be augmented so.
+
+    Args:
+      active: names of `STRENGTHS` that are above 0 somewhere.
+      inputs: by key.
+    """
+    for name in sorted(active):
+        for key, array in inputs.items():
+            own = schema.CHANNELS.get(key, ())
+            if name != 'noise' and array.ndim < 4:
+                reason = f'it is no picture but {array.shape[1:]}'
+            elif name == 'mirror' and not own:
+                reason = 'what its channels mean, and whether one changes its sign, is not known'
+            elif name == 'strength' and not set(own) & set(schema.FLOW_CHANNELS):
+                reason = f'it shows no motion: its channels are {", ".join(own) or "not known"}'
+            else:
+                continue
+            raise InputError(
+                f'config.augment.{name} is above 0, and {key} cannot be changed so: {reason}; '
+                f'expected --config.augment.{name}=0'
+            )
+
+
+def augmentation(active: Collection[str], *, scale: str, channels: Sequence[str]) -> Augment:
+    """What changes inputs at random.
+
+    Args:
+      active: names of `STRENGTHS`; of the others no code is compiled.
+      scale: of the prepared inputs, a key of `prepare.SCALES`.
+      channels: their order, as `prepare.preparation` takes it.
+    """
+    low, high = prepare.RANGES[scale]
+
+    def augment(inputs: Inputs, given: Hyperparameters, key: jax.Array) -> dict[str, jax.Array]:
+        batch = next(iter(inputs.values())).shape[-1]
+        keys = {name: jax.random.fold_in(key, NAMES.index(name)) for name in active}
+        strengths = {name: given[column(name)] for name in active}
+        found = {}
+        for name, x in inputs.items():
+            own = prepare.ordered_names(name, channels)
+            if 'strength' in active:
+                factor = 1 + strengths['strength'] * _spread(keys['strength'], batch)
+                x = _stronger(x, factor, own, low)
+            if active & {*_MOVES}:
+                x = _moved(x, _transform(keys, strengths, batch, x.shape[-3:-1]))
+            if 'mirror' in active:
+                chosen = jax.random.uniform(keys['mirror'], (batch,)) < strengths['mirror']
+                x = jnp.where(chosen, _mirrored(x, own, low + high), x)
+            if 'erase' in active:
+                x = _erased(x, strengths['erase'], keys['erase'])
+            if 'noise' in active:
+                drawn = jax.random.normal(_of(keys['noise'], name), x.shape[::-1]).T
+                x = x + strengths['noise'] * (high - low or 1) * drawn
+            found[name] = x
+        return found
+
+    active = frozenset(active)
+    return augment
+
+
+def _of(key: jax.Array, name: str) -> jax.Array:
+    """A key of its own for an input."""
+    return jax.random.fold_in(key, zlib.crc32(name.encode()))
+
+
+def _spread(key: jax.Array, *shape: int) -> jax.Array:
+    """Uniform in -1..1; the first of a longer axis are those of a shorter one."""
+    return jax.random.uniform(key, shape, minval=-1)
+
+
+def _space(x: jax.Array) -> tuple[int, int]:
+    return x.ndim - 3, x.ndim - 2  # H and W of [C, *S, B]
+
+
+def _mirrored(x: jax.Array, channels: Sequence[str], total: float) -> jax.Array:
+    """Left for right. `total` is a value and its negative together: -1..1 have 0, 0..255 have 255.
+
+    Scaled to the range by clip, as `data_prep` stores it, a flow of the other sign is the range's other end.
+    """
+    signed = np.array([name in schema.MIRRORED for name in channels] or [False] * len(x))
+    x = jnp.flip(x, _space(x)[1])
+    return jnp.where(signed.reshape(-1, *[1] * (x.ndim - 1)), total - x, x) if signed.any() else x
+
+
+def _stronger(x: jax.Array, factor: jax.Array, channels: Sequence[str], low: float) -> jax.Array:
+    """u and v around their mean over the picture, strain from its lowest value, times a factor [B]."""
+    mean = x.mean(_space(x), keepdims=True)
+    around = {'u': mean, 'v': mean, 'strain': jnp.full_like(mean, low)}
+    parts = [
+        around[name][k] + factor * (x[k] - around[name][k]) if name in around else x[k]
+        for k, name in enumerate(channels)
+    ]
+    return jnp.stack(parts)
+
+
+def _transform(
+    keys: Mapping[str, jax.Array], strengths: Hyperparameters, batch: int, edges: tuple[int, int]
+) -> tuple[jax.Array, jax.Array]:
+    """Which place each one is taken from: rows and columns [H, W, B], in pixels."""
+    zero, one = jnp.zeros(batch), jnp.ones(batch)
+    moved = [zero, zero]
+    if 'shift' in strengths:
+        drawn = _spread(keys['shift'], batch, 2)
+        moved = [strengths['shift'] * edge * drawn[:, k] for k, edge in enumerate(edges)]
+    angle = zero
+    if 'rotation' in strengths:
+        angle = jnp.deg2rad(strengths['rotation']) * _spread(keys['rotation'], batch)
+    size = one + strengths['scale'] * _spread(keys['scale'], batch) if 'scale' in strengths else one
+    rows, columns = (jnp.arange(edge) - (edge - 1) / 2 for edge in edges)
+    rows, columns = rows[:, None, None], columns[None, :, None]
+    cosine, sine = jnp.cos(angle) / size, jnp.sin(angle) / size
+    return (
+        cosine * rows - sine * columns - moved[0] + (edges[0] - 1) / 2,
+        sine * rows + cosine * columns - moved[1] + (edges[1] - 1) / 2,
+    )
+
+
+def _moved(x: jax.Array, places: tuple[jax.Array, jax.Array]) -> jax.Array:
+    """The values at `places`, between pixels in proportion; beyond the border the outermost pixel's."""
+    examples = jnp.arange(x.shape[-1])
+    edges = x.shape[-3:-1]
+    rows, columns = (jnp.clip(place, 0, edge - 1) for place, edge in zip(places, edges, strict=True))
+    low = [jnp.floor(place).astype(jnp.int32) for place in (rows, columns)]
+    high = [jnp.minimum(place + 1, edge - 1) for place, edge in zip(low, edges, strict=True)]
+    down, right = rows - low[0], columns - low[1]
+
+    def at(row, column):
+        return x[..., row, column, examples]
+
+    above = at(low[0], low[1]) * (1 - right) + at(low[0], high[1]) * right
+    below = at(high[0], low[1]) * (1 - right) + at(high[0], high[1]) * right
+    return above * (1 - down) + below * down
+
+
+def _erased(x: jax.Array, edge: jax.Array, key: jax.Array) -> jax.Array:
+    """A rectangle of `edge` times the picture's edges, anywhere, filled with the mean of each channel."""
+    centre = jax.random.uniform(key, (x.shape[-1], 2))
+    inside = [
+        jnp.abs((jnp.arange(size)[:, None] + 0.5) / size - centre[:, k]) < edge / 2
+        for k, size in enumerate(x.shape[-3:-1])
+    ]
+    return jnp.where(inside[0][:, None] & inside[1][None], x.mean(_space(x), keepdims=True), x)
