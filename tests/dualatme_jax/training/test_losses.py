@@ -246,4 +246,4 @@ def test_mixed_clips_have_the_losses_of_both_labels_in_their_shares():
     output = Output(jnp.asarray(LOGITS))
     found = training.joint_loss(output, LABELS, mask, trial, mixed=(0.3, others))
     one, two = (training.joint_loss(output, labels, mask, trial) for labels in (LABELS, others))
-    assert found == pytest.approx(0.3 * one + 0.7 * two, rel=1e-5)
+    assert float(found) == pytest.approx(float(0.3 * one + 0.7 * two), rel=1e-5)
