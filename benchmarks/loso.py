@@ -132,7 +132,7 @@ def ours(work: Work) -> dict[str, Any]:
 
         def run(epochs: int) -> None:
             for first in range(0, len(rows), size):
-                engine.train_wave(rows[first : first + size], size=size, epochs=epochs)
+                engine.fit_predict(rows[first : first + size], size=size, epochs=epochs)
 
         return run
 

@@ -94,7 +94,7 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
     ends = []
 
     def train(epochs: int) -> None:
-        engine.train_wave(
+        engine.fit_predict(
             rows,
             size=len(rows),
             epochs=epochs,

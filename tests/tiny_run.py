@@ -11,7 +11,7 @@ from dualatme_jax.data.dataset import Dataset
 from dualatme_jax.run import collect
 from dualatme_jax.run.kept import Kept
 from dualatme_jax.run.trial_table import TrialTable
-from dualatme_jax.training.engine import Wave
+from dualatme_jax.training.wave import Wave
 
 CLIPS = [('casme2', 'sub01', 'a'), ('casme2', 'NA', 'b'), ('smic', 's1', 'c'), ('samm', '006', 'd e')]
 METADATA = {'release': 'test', 'regions': {'pair': 'EM'}, 'flow_puzzled': 'cut'}

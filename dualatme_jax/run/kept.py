@@ -14,7 +14,7 @@ from dualatme_jax.machines import processes
 from dualatme_jax.report import predictions
 from dualatme_jax.run import workdir
 from dualatme_jax.training.checkpoint import load_weights, save_weights
-from dualatme_jax.training.engine import Wave
+from dualatme_jax.training.wave import Wave
 
 
 class Kept:

@@ -157,6 +157,7 @@ def make_engine(program: Program, table: pd.DataFrame) -> Engine:
         program.training,
         program.dataset,
         batch_size=program.config.training.batch_size,
+        epochs=program.config.training.epochs,
         held_out=trials.most_held_out(table, program.dataset),
         devices=devices.choose(settings.devices, trials=len(table)),
         mapping=settings.mapping,

@@ -9,7 +9,7 @@ import pandas as pd
 from dualatme_jax.errors import InputError
 from dualatme_jax.files import read_bytes, replacing, sha256
 from dualatme_jax.machines import processes
-from dualatme_jax.training.engine import Wave
+from dualatme_jax.training.wave import Wave
 
 PENDING, DONE, FAILED = 'pending', 'done', 'failed'
 UNPLANNED = -1

@@ -313,10 +313,9 @@ def train_waves(
                 memory.explained(size),
                 listening(number - first, reporter, kept.folder, name) as on_epoch,
             ):
-                wave = engine.train_wave(
+                wave = engine.fit_predict(
                     rows.to_dict('records'),
                     size=size,
-                    epochs=epochs,
                     checkpoints=checkpoints,
                     every=program.config.checkpoint.every,
                     on_epoch=on_epoch,

@@ -1,10 +1,9 @@
-"""The engine: a table of trials in, predictions out, wave by wave.
+"""The engine, the learner of networks: rows of the table of trials in, a wave of predictions out.
 
 A wave is as many trials as memory takes, trained side by side. It is the unit of checkpoint and resume.
 Axes: F trials of a wave, T held-out clips, K classes, E epochs.
 """
 
-import dataclasses
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -13,9 +12,7 @@ from typing import Any
 
 import jax
 import numpy as np
-import pandas as pd
 
-from dualatme_jax import schema
 from dualatme_jax.data.dataset import Dataset
 from dualatme_jax.errors import InputError
 from dualatme_jax.machines import processes
@@ -24,8 +21,7 @@ from dualatme_jax.training.checkpoint import Progress, WaveCheckpoints
 from dualatme_jax.training.parallel import Compilable, Parallel, on_host, stack
 from dualatme_jax.training.state import Clips, State
 from dualatme_jax.training.step import Training
-
-Row = Mapping[str, Any]  # of the table of trials
+from dualatme_jax.training.wave import Row, Wave, failed_epochs, predictions_of
 
 # Examples: maps whose last axis is a multiple of it are read and written in whole vectors; of others XLA
 # copies the factors of products on a GPU, to pad them.
@@ -38,32 +34,6 @@ OnEpoch = Callable[[int, np.ndarray], None]
 OnCompiling = Callable[[Sequence[str], Mapping[str, float]], None]
 
 
-@dataclasses.dataclass(frozen=True)
-class Wave:
-    """A wave that has been trained, or evaluated.
-
-    Attributes:
-      predictions: a row a held-out clip and kept epoch of each trial that did not fail, as
-        `report.predictions` has them, with the further column `epoch`, from 1.
-      losses: [E, F], joint loss, averaged over each epoch's clips.
-      failed_epoch: [F], the first epoch (from 1) whose loss was not finite, 0 where none was.
-      seconds: of training, or of evaluation, of all processes that worked on it.
-      states: of the trained networks, on the devices, [F or more, ...].
-    """
-
-    predictions: pd.DataFrame
-    losses: np.ndarray
-    failed_epoch: np.ndarray
-    seconds: float
-    states: State
-
-    @property
-    def variables(self) -> dict[str, Any]:
-        """What the trained networks predict with, `params` and `batch_stats`, [F, ...] in NumPy."""
-        own = self.losses.shape[1]
-        return jax.tree.map(lambda x: x[:own], on_host(self.states.variables))
-
-
 class Engine:
     """A training on a dataset, which lies on the device once for all trials.
 
@@ -71,6 +41,7 @@ class Engine:
       training: the training of one trial.
       dataset: the clips.
       batch_size: clips a step; an epoch's last batch has what is left, see `batches`.
+      epochs: how many are trained where `fit_predict` is not given another number.
       held_out: T, by default the most clips of one subject.
       options: how trials share the devices, as `Parallel` takes them.
 
@@ -84,10 +55,11 @@ class Engine:
         dataset: Dataset,
         *,
         batch_size: int,
+        epochs: int = 1,
         held_out: int | None = None,
         **options,
     ):
-        self._dataset, self._held_out = dataset, held_out
+        self._dataset, self._epochs, self._held_out = dataset, epochs, held_out
         self.parallel = Parallel(training, batches(dataset, batch_size), **options)
         self._clips = self.parallel.place_clips(Clips.of(dataset))
 
@@ -109,7 +81,7 @@ class Engine:
         on_compiling: OnCompiling,
         when_traced: Callable[[], None] = lambda: None,
     ) -> None:
-        """Compiles side by side all that a wave of `size` of these trials calls, see `train_wave`.
+        """Compiles side by side all that a wave of `size` of these trials calls, see `fit_predict`.
 
         Args:
           rows: of the table of trials, the first of the wave.
@@ -146,12 +118,12 @@ class Engine:
         """Shapes, types and places of the networks of some trials in training."""
         return self.parallel.shapes(self._stack(rows), self._clips)
 
-    def train_wave(
+    def fit_predict(
         self,
         rows: Sequence[Row],
         *,
-        size: int,
-        epochs: int,
+        size: int | None = None,
+        epochs: int | None = None,
         checkpoints: WaveCheckpoints | None = None,
         every: int = 1,
         on_epoch: OnEpoch = lambda done, losses: None,
@@ -161,16 +133,16 @@ class Engine:
 
         Args:
           rows: the wave's rows of the table of trials, F of them.
-          size: F or more; a shorter wave is filled up with its last trial again, so that all waves share one
+          size: F, or more: a shorter wave is filled up with its last trial again, so that all waves share one
             compiled program and all devices have equally many. What fills is dropped.
-          epochs: how many to train.
+          epochs: how many to train, if not the engine's own.
           checkpoints: of this wave; None: nothing is saved, and it starts from the beginning.
           every: epochs between checkpoints.
           on_epoch: told after each epoch.
           predict_every: epochs from one whose predictions are kept to the next; the last one's always are.
         """
-        own = len(rows)
-        trials = self._stack([*rows, *[rows[-1]] * (size - own)])
+        own, epochs = len(rows), epochs or self._epochs
+        trials = self._stack([*rows, *[rows[-1]] * ((size or own) - own)])
         saved = checkpoints.restore(self.parallel.shapes(trials, self._clips)) if checkpoints else None
         if saved is None:
             with processes.failing_together():
@@ -201,7 +173,7 @@ class Engine:
             if not failed[place]
         ]
         return Wave(
-            predictions=_predictions(well, self._dataset),
+            predictions=predictions_of(well, self._dataset),
             losses=losses,
             failed_epoch=failed,
             seconds=time.monotonic() - began,
@@ -214,7 +186,7 @@ class Engine:
         Args:
           rows: of the table of trials, F of them.
           variables: `params` and `batch_stats` of their networks, each leaf [F, ...].
-          size: F or more, to which they are filled up, see `train_wave`.
+          size: F or more, to which they are filled up, see `fit_predict`.
 
         Returns:
           A wave without losses, which are NaN; its predictions have the epoch 0.
@@ -228,7 +200,7 @@ class Engine:
         failed = failed_epochs(np.zeros((1, own)), chances)
         well = [(row, 0, part) for row, part, bad in zip(rows, chances, failed, strict=True) if not bad]
         return Wave(
-            predictions=_predictions(well, self._dataset),
+            predictions=predictions_of(well, self._dataset),
             losses=np.full((1, own), np.nan),
             failed_epoch=failed,
             seconds=time.monotonic() - began,
@@ -267,32 +239,3 @@ def batches(dataset: Dataset, batch_size: int) -> list[tuple[int, int]]:
     most = dataset.size - int(trials_lib.clips_by_subject(dataset).min())
     starts = range(0, most, batch_size)
     return [(start, min(batch_size, -(-(most - start) // ALIGNED) * ALIGNED)) for start in starts]
-
-
-def failed_epochs(losses: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """[F]: first epoch (from 1) of a loss [E, F] that is not finite; E if only predictions are not; or 0."""
-    bad = ~np.isfinite(losses)
-    bad[-1] |= ~np.isfinite(probabilities).all((1, 2))
-    return np.where(bad.any(0), bad.argmax(0) + 1, 0)
-
-
-def _predictions(trained: Sequence[tuple[Row, int, np.ndarray]], dataset: Dataset) -> pd.DataFrame:
-    """A row a held-out clip, from rows of the table of trials, epochs and probabilities [T, K]."""
-    names = [f'{schema.PROBABILITY}{label}' for label in dataset.labels]
-    tables = [pd.DataFrame(columns=[*schema.PREDICTION_COLUMNS, schema.EPOCH, *names])]
-    for row, epoch, probability in trained:
-        index = trials_lib.held_out_clips(row, dataset)
-        probability = probability[: index.size]
-        columns = {
-            'trial': row['trial'],
-            'seed': row['seed'],
-            schema.DATABASE: dataset.database[index],
-            schema.SUBJECT: dataset.subject[index],
-            schema.CLIP: dataset.clip[index],
-            schema.LABEL: dataset.label[index],
-            'prediction': probability.argmax(-1),
-            schema.EPOCH: epoch,
-        }
-        columns |= dict(zip(names, probability.T, strict=True))
-        tables.append(pd.DataFrame(columns))
-    return pd.concat(tables[1:] or tables, ignore_index=True)

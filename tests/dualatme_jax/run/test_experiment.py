@@ -162,15 +162,15 @@ def test_a_failed_trial_fails_its_seed_and_point_alone(small_dataset_dir, tmp_pa
 @pytest.mark.slow
 def test_a_wave_that_is_too_large_is_halved_and_told(small_dataset_dir, tmp_path, monkeypatch):
     sizes = []
-    train_wave = Engine.train_wave
+    fit_predict = Engine.fit_predict
 
     def tight(self, rows, *, size, **options):
         sizes.append(size)
         if size > 8:
             raise jax.errors.JaxRuntimeError('RESOURCE_EXHAUSTED: Out of memory allocating 1 bytes.')
-        return train_wave(self, rows, size=size, **options)
+        return fit_predict(self, rows, size=size, **options)
 
-    monkeypatch.setattr(Engine, 'train_wave', tight)
+    monkeypatch.setattr(Engine, 'fit_predict', tight)
     monkeypatch.setattr(Engine, 'bytes_per_trial', lambda self, rows: 1000)
     monkeypatch.setattr(Engine, 'compile', lambda *arguments: None)
     config = small(small_dataset_dir, **{'seeds': (0, 1), 'engine.max_trials': 16})
@@ -209,7 +209,7 @@ def test_one_trial_that_is_too_large_is_an_error(small_dataset_dir, tmp_path, mo
     def none(self, rows, **options):
         raise jax.errors.JaxRuntimeError('RESOURCE_EXHAUSTED: Out of memory')
 
-    monkeypatch.setattr(Engine, 'train_wave', none)
+    monkeypatch.setattr(Engine, 'fit_predict', none)
     monkeypatch.setattr(Engine, 'compile', lambda *arguments: None)
     with pytest.raises(InputError, match='ran out of memory with 1 trials side by side'):
         run(small(small_dataset_dir), tmp_path)
@@ -246,7 +246,7 @@ def test_a_run_that_is_no_leaderboard_ends_with_its_error(small_dataset_dir, tmp
     def broken(self, rows, **options):
         raise ValueError('shapes do not fit')
 
-    monkeypatch.setattr(Engine, 'train_wave', broken)
+    monkeypatch.setattr(Engine, 'fit_predict', broken)
     with pytest.raises(ValueError, match='shapes do not fit'):
         run(small(small_dataset_dir), tmp_path)
 

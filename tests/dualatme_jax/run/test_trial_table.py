@@ -10,7 +10,7 @@ import pytest
 from dualatme_jax.errors import InputError
 from dualatme_jax.files import replacing
 from dualatme_jax.run.trial_table import TrialTable
-from dualatme_jax.training.engine import Wave
+from dualatme_jax.training.wave import Wave
 
 # Subjects that all look like numbers and are none, and floats that need all their digits.
 TRIALS = pd.DataFrame(

@@ -52,7 +52,7 @@ def rows(dataset, config):
 
 
 def train(trainer, rows, folder, *, size=None, on_epoch=lambda done, losses: None, identity=None, every=2):
-    return trainer.train_wave(
+    return trainer.fit_predict(
         rows,
         size=size or len(rows),
         epochs=EPOCHS,

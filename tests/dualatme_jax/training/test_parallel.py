@@ -69,7 +69,7 @@ def train(dataset, tmp_path_factory):
     def call(rows, number=4, *, epochs=EPOCHS, resume=False, **options):
         trainer = machine(dataset, number, **options)
         name = f'resumed{len(rows)}' if resume else f'{number}{options}{len(rows)}'
-        return trainer.train_wave(
+        return trainer.fit_predict(
             rows,
             size=len(rows),
             epochs=epochs,

@@ -13,7 +13,7 @@ from dualatme_jax import schema
 from dualatme_jax.data.dataset import Dataset
 from dualatme_jax.errors import InputError
 from dualatme_jax.machines import host_memory
-from dualatme_jax.training import engine, memory, trials
+from dualatme_jax.training import engine, memory, trials, wave
 from dualatme_jax.training.state import Clips
 from dualatme_jax.training.step import Training
 
@@ -438,7 +438,7 @@ def test_a_trial_failed_in_its_first_epoch_that_is_not_finite():
     losses = np.array([[1, nan, 1, 1, 1], [1, 1, inf, 1, 1], [1, nan, nan, 1, nan]])
     probabilities = np.full((5, 2, 3), 1 / 3)
     probabilities[[1, 3], 1, 2] = nan
-    assert engine.failed_epochs(losses, probabilities).tolist() == [0, 1, 2, 3, 3]
+    assert wave.failed_epochs(losses, probabilities).tolist() == [0, 1, 2, 3, 3]
 
 
 @pytest.mark.parametrize(
