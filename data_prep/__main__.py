@@ -280,7 +280,7 @@ def _add_views(parser: argparse.ArgumentParser) -> None:
 _OWN = {
     'flow_images': {'source', 'list', 'regions', 'template'},
     'images': {'source', 'table', 'regions', 'template', 'size', 'view', 'on_error'},
-    'synthetic': {'regions', 'flow', 'seed'},
+    'synthetic': {'regions', 'flow', 'seed', 'view'},
 }
 _COMMON = {'run', 'parser', 'release', 'out', 'overwrite', 'json'}
 
@@ -295,6 +295,8 @@ def _refuse_options(options: argparse.Namespace) -> None:
         if name not in _COMMON and value != options.parser.get_default(name)
     }
     if own := _OWN.get(options.release):
+        if options.release == 'synthetic':
+            own = own.union(*(views.heeded(view) for view in options.view if view != 'flow'))
         surplus = given - own
         if options.view != ['flow']:
             surplus |= given & {'regions', 'template'}  # of what is cut from a flow
@@ -343,9 +345,16 @@ def _build(options: argparse.Namespace) -> int:
 
 
 def _synthetic(options: argparse.Namespace, skipped: list[str]):
+    from data_prep.dataset import assemble
     from data_prep.synthetic import embedded
 
-    return embedded.render(options.seed or 0, pair=options.regions, algorithm=options.flow or 'tvl1')
+    return embedded.render(
+        options.seed or 0,
+        pair=options.regions,
+        algorithm=options.flow or 'tvl1',
+        show=[view for view in assemble.make_views(options) if view.name != 'flow'],
+        flow='flow' in options.view,
+    )
 
 
 def _flow_images(options: argparse.Namespace, skipped: list[str]):

@@ -3,6 +3,8 @@
 `data_prep` writes it, `dualatme_jax.data.dataset` reads it, and the reports speak its words.
 """
 
+from collections.abc import Iterable
+
 # The databases, in the order in which tables show them.
 DATABASE_TITLES = {
     'casme2': 'CASME II',
@@ -81,6 +83,12 @@ def usual_shape(key: str) -> tuple[int, ...]:
 def view_of(key: str) -> str | None:
     """The view that stores an input; None of one of the user's own."""
     return next((view for view, keys in VIEWS.items() if key in keys), None)
+
+
+def views_of(keys: Iterable[str]) -> list[str]:
+    """The views that store some inputs."""
+    wanted = {view_of(key) for key in keys}
+    return [view for view in VIEWS if view in wanted]
 
 
 # The release whose clips are rendered: nothing that was published belongs beside a score on it.

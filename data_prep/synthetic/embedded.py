@@ -1,9 +1,10 @@
 """A synthetic release: rendered grey faces, moved by action units, whose flow OpenCV computes.
 
-It needs no files: two frames of an aligned face are drawn for each clip, in memory, as the clip is read.
+It needs no files: the frames of an aligned face are drawn for each clip, in memory, as the clip is read; two
+of them, or as many as the view `frames` shows.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -11,9 +12,10 @@ import numpy as np
 from data_prep.dataset.example import Example
 from data_prep.dataset.writer import Contents, ViewFormat
 from data_prep.face import regions
+from data_prep.files import images
 from data_prep.synthetic import action_units, camera_noise, face
+from data_prep.views import View, optical_flow
 from data_prep.views import flow as flow_view
-from data_prep.views import optical_flow
 from dualatme_jax import schema
 from dualatme_jax.errors import InputError
 
@@ -34,7 +36,14 @@ CLIPS = ((5, 1, 0), (4, 2, 2), (4, 2, 1), (3, 2, 2))
 _FLOW_SETTINGS = {'tvl1': {'Epsilon': 0.05}}
 
 
-def render(seed: int = 0, *, pair: str = 'EM', algorithm: str = 'tvl1') -> Contents:
+def render(
+    seed: int = 0,
+    *,
+    pair: str = 'EM',
+    algorithm: str = 'tvl1',
+    show: Sequence[View] = (),
+    flow: bool = True,
+) -> Contents:
     """Returns the synthetic release; its clips are rendered as they are read.
 
     Args:
@@ -42,6 +51,8 @@ def render(seed: int = 0, *, pair: str = 'EM', algorithm: str = 'tvl1') -> Conte
         drawn from the seed, its subject and its place, so that no clip depends on another.
       pair: which regions make the puzzled frames, one of `regions.PAIRS`.
       algorithm: how the flow is computed, one of `optical_flow.ALGORITHMS`.
+      show: the views `apex` and `frames`, with their options, if they are asked for.
+      flow: whether the view `flow` is.
 
     Raises:
       InputError: an unknown pair or algorithm, a negative seed, or an OpenCV without its contributed modules.
@@ -70,22 +81,28 @@ def render(seed: int = 0, *, pair: str = 'EM', algorithm: str = 'tvl1') -> Conte
                 'distraction': action_units.DISTRACTION,
             },
         },
-        views={
-            'flow': ViewFormat(
-                features=flow_view.features(),
-                recipe={
-                    'regions': regions.recipe(pair),
-                    'flow_puzzled': flow_view.PUZZLED['computed'],
-                    'flow': optical_flow.recipe(solver) | {'strain': 'symmetric', 'encoding': 'minmax_uint8'},
-                },
-            )
-        },
-        examples=_examples(seed, pair, solver),
+        views=({'flow': _flow_format(pair, solver)} if flow else {})
+        | {view.name: ViewFormat(features=view.features(), recipe=view.recipe()) for view in show},
+        examples=_examples(seed, pair, solver, show, flow=flow),
         size=len(schema.COMPOSITE) * sum(map(sum, CLIPS)),
     )
 
 
-def _examples(seed: int, pair: str, solver: cv2.DenseOpticalFlow) -> Iterator[Example]:
+def _flow_format(pair: str, solver: cv2.DenseOpticalFlow) -> ViewFormat:
+    return ViewFormat(
+        features=flow_view.features(),
+        recipe={
+            'regions': regions.recipe(pair),
+            'flow_puzzled': flow_view.PUZZLED['computed'],
+            'flow': optical_flow.recipe(solver) | {'strain': 'symmetric', 'encoding': 'minmax_uint8'},
+        },
+    )
+
+
+def _examples(
+    seed: int, pair: str, solver: cv2.DenseOpticalFlow, show: Sequence[View], *, flow: bool
+) -> Iterator[Example]:
+    number = max([2, *(view.frames for view in show if view.span)])
     for place, database in enumerate(schema.COMPOSITE):
         for subject, counts in enumerate(CLIPS):
             neutral = _face(_stream(seed, place, subject, 0))
@@ -93,25 +110,16 @@ def _examples(seed: int, pair: str, solver: cv2.DenseOpticalFlow) -> Iterator[Ex
             for clip, label in enumerate(labels):
                 random = _stream(seed, place, subject, 1 + clip)  # 0 is the face: NumPy pads keys by zeros
                 units = action_units.choose(random, action_units.COMBINATIONS[label])
-                onset, apex = _frames(random, neutral, units)
+                film = _film(random, neutral, units, number)
                 yield Example(
-                    views={
-                        'flow': {
-                            schema.FLOW: optical_flow.flow_image(optical_flow.compute(solver, onset, apex)),
-                            schema.FLOW_PUZZLED: optical_flow.flow_image(
-                                optical_flow.compute(
-                                    solver, regions.puzzle(onset, pair), regions.puzzle(apex, pair)
-                                )
-                            ),
-                        }
-                    },
+                    views=({'flow': _flows(solver, film[0], film[-1], pair)} if flow else {})
+                    | {view.name: SHOWN[view.name](view, film, pair) for view in show},
                     label=label,
                     database=database,
                     subject=f'sub{subject + 1:02}',
                     clip=f'clip{clip + 1:02}',
-                    # Two frames are rendered, and none after the apex.
                     onset=0,
-                    apex=1,
+                    apex=number - 1,  # no frame is rendered after it
                     apex_choice='rendered',
                     action_units='+'.join(sorted(units, key=int)),
                 )
@@ -121,26 +129,76 @@ def _stream(*key: int) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64(key))
 
 
-def _frames(
-    random: np.random.Generator, neutral: np.ndarray, units: Mapping[str, float]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the onset and the apex frame, [`FRAME_SIZE`, `FRAME_SIZE`] uint8 each."""
+def _flows(solver: cv2.DenseOpticalFlow, onset: np.ndarray, apex: np.ndarray, pair: str) -> dict:
+    pairs = {
+        schema.FLOW: (onset, apex),
+        schema.FLOW_PUZZLED: (regions.puzzle(onset, pair), regions.puzzle(apex, pair)),
+    }
+    return {
+        key: optical_flow.flow_image(optical_flow.compute(solver, *frames)) for key, frames in pairs.items()
+    }
+
+
+def _faces(view: View, film: Sequence[np.ndarray], pair: str) -> dict:
+    """The view `apex`."""
+    del pair
+    found = {}
+    for frame, grey, colour in (
+        (film[0], schema.ONSET_FACE_GREY, schema.ONSET_FACE),
+        (film[-1], schema.APEX_FACE_GREY, schema.APEX_FACE),
+    ):
+        found[grey] = _resized(frame, view.face_size)[..., None]
+        found[colour] = np.repeat(found[grey], 3, axis=-1)
+    return found
+
+
+def _sequence(view: View, film: Sequence[np.ndarray], pair: str) -> dict:
+    """The view `frames`."""
+    faces = [np.repeat(_resized(frame, view.size)[..., None], 3, axis=-1) for frame in film]
+    return {
+        schema.FACE_FRAMES: [images.encode_png(each) for each in faces],
+        schema.CROP_FRAMES: [images.encode_png(regions.puzzle(each, pair)) for each in faces],
+        schema.FRAME_NUMBERS: np.arange(len(film), dtype=np.int32),
+    }
+
+
+SHOWN = {'apex': _faces, 'frames': _sequence}
+
+
+def _resized(frame: np.ndarray, size: int) -> np.ndarray:
+    shrinks = size < FRAME_SIZE
+    return cv2.resize(frame, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+
+
+def _film(
+    random: np.random.Generator, neutral: np.ndarray, units: Mapping[str, float], number: int
+) -> list[np.ndarray]:
+    """Returns so many frames from onset to apex, [`FRAME_SIZE`, `FRAME_SIZE`] uint8 each."""
     motion = _expression(random, units) + _head(random)
     y, x = _pixels()
-    # The apex shows at p what the onset shows at p - motion(p): for motions of a pixel, smooth over many,
-    # this is the forward motion up to a small fraction of a pixel.
-    warped = cv2.remap(
-        neutral.astype(np.float32),
-        (x - motion[..., 0]).astype(np.float32),
-        (y - motion[..., 1]).astype(np.float32),
-        interpolation=cv2.INTER_CUBIC,
-        borderMode=cv2.BORDER_REFLECT,
-    )
+
+    def warped(part: float) -> np.ndarray:
+        # The apex shows at p what the onset shows at p - motion(p): for motions of a pixel, smooth over many,
+        # this is the forward motion up to a small fraction of a pixel.
+        return cv2.remap(
+            neutral.astype(np.float32),
+            (x - part * motion[..., 0]).astype(np.float32),
+            (y - part * motion[..., 1]).astype(np.float32),
+            interpolation=cv2.INTER_CUBIC,
+            borderMode=cv2.BORDER_REFLECT,
+        )
+
     onset = camera_noise.noisy(random, neutral, SENSOR_NOISE)
     light = camera_noise.illumination(
         random.normal(0, 0.015, size=3), x / FRAME_SIZE - 0.5, y / FRAME_SIZE - 0.5
     )
-    return onset, camera_noise.noisy(random, warped * light, SENSOR_NOISE)
+    apex = camera_noise.noisy(random, warped(1.0) * light, SENSOR_NOISE)
+    # Drawn last, so that onset and apex are the same however many there are between them.
+    between = [
+        camera_noise.noisy(random, warped(part) * (1 + part * (light - 1)), SENSOR_NOISE)
+        for part in np.linspace(0, 1, number)[1:-1]
+    ]
+    return [onset, *between, apex]
 
 
 def _expression(random: np.random.Generator, units: Mapping[str, float]) -> np.ndarray:

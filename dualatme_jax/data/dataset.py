@@ -128,9 +128,10 @@ def load(path: str | os.PathLike, *, reads: Sequence[str] = FLOWS, databases: Se
     first, *others = (_clips(part, databases) for part in stored)
     for other, part in zip(others, stored[1:], strict=True):
         if found := difference(first, other):
+            views = ' '.join(schema.views_of(reads))
             raise InputError(
                 f'{part.folder} and {stored[0].folder} are views of different clips: {found}. Build both at '
-                'once, by `python -m data_prep build --view ... --view ...`'
+                f'once, by `python -m data_prep build --view {views} ...`'
             )
         first = dataclasses.replace(
             first, inputs={**first.inputs, **other.inputs}, metadata=other.metadata | first.metadata

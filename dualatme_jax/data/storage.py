@@ -270,11 +270,11 @@ def _check_classes(feature: feature_pb2.Feature, folder: pathlib.Path) -> None:
 
 def lacking(folder: pathlib.Path, missing: Sequence[str], there: Iterable[str]) -> InputError:
     """The error of a dataset without some keys, which says how one with them is built."""
-    views = dict.fromkeys(schema.view_of(key) or 'flow' for key in missing)
-    options = ' '.join(f'--view {view}' for view in views)
+    views = schema.views_of(missing)
+    advice = f', with `python -m data_prep build --view {" ".join(views)} ...`' if views else ''
     return InputError(
         f'the dataset {folder} lacks {", ".join(missing)}; it has {", ".join(sorted(there))}. '
-        f'Build it again, with `python -m data_prep build {options} ...`'
+        f'Build it again{advice}'
     )
 
 

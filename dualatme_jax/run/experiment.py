@@ -18,7 +18,7 @@ import pandas as pd
 from ml_collections import ConfigDict
 from rich.console import Console
 
-from dualatme_jax import files, models
+from dualatme_jax import files, models, schema
 from dualatme_jax.data import dataset as dataset_lib
 from dualatme_jax.data.dataset import Dataset
 from dualatme_jax.errors import InputError, of_system
@@ -272,9 +272,12 @@ def load_dataset(data: ConfigDict, reads: Sequence[str]) -> Dataset:
     """
     path = data_path(data)
     if data.build_synthetic:
+        views = schema.views_of(reads)
+        if views != ['flow']:  # which lies alone, where it always did
+            path = path.with_name('-'.join([path.name, *views]))
         with processes.first_before_others():
             if not path.exists():
-                build_synthetic(path, data.regions)
+                build_synthetic(path, data.regions, views)
     dataset = dataset_lib.load(path, reads=reads, databases=tuple(data.databases))
     if data.build_synthetic and (found := dataset.metadata.get('release')) != 'synthetic':
         raise InputError(
@@ -295,10 +298,11 @@ def check_regions(dataset: Dataset, data: ConfigDict, name: str) -> None:
         )
 
 
-def build_synthetic(path: pathlib.Path, regions: str) -> None:
-    """Builds the synthetic release; raises InputError if that fails."""
+def build_synthetic(path: pathlib.Path, regions: str, views: Sequence[str]) -> None:
+    """Builds some views of the synthetic release; raises InputError if that fails."""
     # In a process of its own: training does not import OpenCV, nor building JAX.
     command = [sys.executable, '-m', 'data_prep', 'build', '--release', 'synthetic', '--out', str(path)]
+    command += ['--view', *views] if views != ['flow'] else []
     command += ['--regions', regions] if regions else []
     if subprocess.run(command, check=False).returncode:
         raise InputError(f'the synthetic release could not be built in {path}: see the message above')

@@ -114,3 +114,59 @@ def test_a_source_makes_no_sense_here(tmp_path, capsys):
     arguments = ['build', '--release', 'synthetic', '--source', 'x', '--out', str(tmp_path / 'out')]
     assert command.main(arguments) == 2
     assert '--source' in capsys.readouterr().err
+
+
+BUILD = ['build', '--release', 'synthetic']
+
+
+def test_views_of_pictures_show_the_same_clips_and_leave_the_flow_as_it_was(data, tmp_path):
+    arguments = [
+        'build',
+        '--release',
+        'synthetic',
+        '--view',
+        'flow',
+        'apex',
+        'frames',
+        '--out',
+        str(tmp_path),
+    ]
+    assert command.main([*arguments, '--face-size', '56', '--frame-count', '4', '--frame-size', '28']) == 0
+    reads = (
+        'flow',
+        'flow_puzzled',
+        'onset_face_grey',
+        'apex_face',
+        'face_frames',
+        'crop_frames',
+        'frame_numbers',
+    )
+    found = dataset.load(tmp_path, reads=reads)
+    assert found.synthetic
+    for key in data.inputs:
+        np.testing.assert_array_equal(found.inputs[key], data.inputs[key])
+    onset, apex = (found.inputs[key].astype(int) for key in ('onset_face_grey', 'apex_face'))
+    assert onset.shape == (84, 56, 56, 1)
+    assert apex.shape == (84, 56, 56, 3)
+    assert (apex[..., :1] != onset).mean((1, 2, 3)).min() > 0.1
+    frames = found.inputs['face_frames'].astype(int)
+    assert frames.shape == (84, 4, 28, 28, 3)
+    moved = np.abs(frames - frames[:, :1]).mean((0, 2, 3, 4))
+    assert moved[0] == 0 < moved[1] < moved[2] < moved[3]  # from the onset to the apex
+    assert (found.inputs['frame_numbers'] == np.arange(4)).all()
+
+
+def test_options_of_views_that_are_not_built_are_refused(capsys):
+    arguments = [
+        'build',
+        '--release',
+        'synthetic',
+        '--view',
+        'apex',
+        '--frame-count',
+        '4',
+        '--out',
+        'nowhere',
+    ]
+    assert command.main(arguments) == 2
+    assert '--frame-count: not an option of --release synthetic' in capsys.readouterr().err
