@@ -9,21 +9,22 @@ from sklearn import metrics
 from configs import cd
 from dualatme_jax.run import experiment
 
+SHORT = {
+    'model.variant': 'hars',
+    'training.epochs': 2,
+    'training.batch_size': 11,
+    'report.resamples': 20,
+    'checkpoint.keep_weights': False,
+    'engine.devices': 1,
+    'engine.max_trials': 8,  # runs of one variant share their compiled programs
+}
+
 
 def small(dataset_dir, **fields):
     """A config that trains in seconds: one branch, two epochs, eight subjects."""
     config = cd.get_config()
     config.data.path = str(dataset_dir)
-    short = {
-        'model.variant': 'hars',
-        'training.epochs': 2,
-        'training.batch_size': 11,
-        'report.resamples': 20,
-        'checkpoint.keep_weights': False,
-        'engine.devices': 1,
-        'engine.max_trials': 8,  # runs of one variant share their compiled programs
-    }
-    config.update_from_flattened_dict(short | fields)
+    config.update_from_flattened_dict(SHORT | fields)
     return config
 
 

@@ -70,7 +70,7 @@ def run(
         console.print(line, soft_wrap=True)
     if not_kept := devices.keep_programs(config.engine.cache):
         console.print(not_kept, soft_wrap=True)
-    datasets = load_datasets(swept) if dataset is None else [given(dataset, swept)]
+    datasets = load_datasets(swept) if dataset is None else given(dataset, swept)
     labels = datasets[0].labels
     table = trials.table(
         datasets[0],
@@ -229,7 +229,7 @@ def load_datasets(swept: Sweep) -> list[Dataset]:
     """
     sources = {point.program: (point.config.data.path, point.config.data.regions) for point in swept.points}
     configs = {sources[point.program]: point.config.data for point in swept.points}
-    reads = {point.program: models.system(point.config.model.name).reads for point in swept.points}
+    reads = reads_of(swept)
     wanted: dict[tuple, dict[str, None]] = {}
     for program, source in sources.items():
         wanted.setdefault(source, {}).update(dict.fromkeys(reads[program]))
@@ -246,15 +246,31 @@ def load_datasets(swept: Sweep) -> list[Dataset]:
     return [loaded[source].of(reads[program]) for program, source in sources.items()]
 
 
-def given(dataset: Dataset, swept: Sweep) -> Dataset:
-    """The clips that a caller has in memory; raises InputError where the points of a sweep need others."""
+def reads_of(swept: Sweep) -> dict[int, tuple[str, ...]]:
+    """The keys of the inputs that the system of each program reads."""
+    return {point.program: models.system(point.config.model.name).reads for point in swept.points}
+
+
+def given(dataset: Dataset, swept: Sweep) -> list[Dataset]:
+    """The dataset of each program, by number, of clips that a caller has in memory.
+
+    Raises:
+      InputError: the points of a sweep need others, or a system reads an input that they lack.
+    """
     if swept_data := [field for field in swept.fields if field.startswith('data.')]:
         raise InputError(
             f'config.sweep varies {", ".join(swept_data)}, and the clips were given: give none, and those '
             'that the config names are loaded'
         )
     check_regions(dataset, swept.reference.config.data, 'given')
-    return dataset
+    reads = reads_of(swept)
+    wanted = dict.fromkeys(key for own in reads.values() for key in own)
+    if lacking := [key for key in wanted if key not in dataset.inputs]:
+        raise InputError(
+            f'a system of this run reads {", ".join(map(repr, lacking))}, and the clips that were given have '
+            f'{", ".join(map(repr, dataset.inputs))}; load them with reads={tuple(wanted)!r}'
+        )
+    return [dataset.of(own) for own in reads.values()]
 
 
 def data_path(data: ConfigDict) -> pathlib.Path:

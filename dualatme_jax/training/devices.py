@@ -1,5 +1,6 @@
 """Which devices train, how exactly they multiply, and where their programs are kept."""
 
+import contextlib
 import os
 import pathlib
 import tempfile
@@ -19,13 +20,15 @@ DISPATCHES = ('auto', 'epoch', 'step')
 
 
 def one_a_core() -> None:
-    """Lets the CPU pass as one device a core; to be called before JAX is used.
+    """Lets a CPU count as one device per core; to be called before JAX is used, or it does nothing.
 
     Trials need not wait for each other then: on 2 cores a step takes a fifth less than with both cores on one
     device. `JAX_NUM_CPU_DEVICES`, or XLA's own flag, comes first.
     """
-    told = 'JAX_NUM_CPU_DEVICES' in os.environ or 'device_count' in os.environ.get('XLA_FLAGS', '')
-    if not told:
+    chosen = 'JAX_NUM_CPU_DEVICES' in os.environ or 'device_count' in os.environ.get('XLA_FLAGS', '')
+    if chosen or jax.config.jax_num_cpu_devices > 0:
+        return
+    with contextlib.suppress(RuntimeError):  # JAX is in use, with the devices that it has
         jax.config.update('jax_num_cpu_devices', len(os.sched_getaffinity(0)))
 
 
