@@ -82,6 +82,14 @@ def get_config(dataset: str = '') -> ConfigDict:
     # networks are scored, each on the subject that it has not seen, and nothing is trained.
     config.evaluate_only = ''
 
+    # Start from weights: the workdir of a run that kept its own, a folder that `dualatme_jax.convert` wrote,
+    # or one file (.pth, .pt, .safetensors). What fits by name and shape is copied, for each fold from
+    # the network that has not seen its subject, if there is one. '': fresh networks.
+    config.init_from = ''
+    # Parameters that are not trained, by patterns such as 'params/entire/*' ('*' takes slashes too). A frozen
+    # normalisation runs by its running statistics, which stay.
+    config.freeze = ()
+
     config.training = ConfigDict()
     config.training.epochs = 60  # the weights of the last one are kept
     config.training.batch_size = 128  # clips

@@ -26,6 +26,7 @@ def write(
     *,
     origin: str,
     systems: Mapping[str, System] = models.SYSTEMS,
+    notice: str = '',
 ) -> None:
     """Writes what `leaderboard.compare` returned as leaderboard.csv, leaderboard.md and leaderboard.png.
 
@@ -36,20 +37,21 @@ def write(
       folder: where the files go.
       origin: what the input is, in words, see `Dataset.origin`.
       systems: as `leaderboard.compare` had them.
+      notice: stands below the heading, such as that the scores leak.
     """
     folder = pathlib.Path(folder)
     with replacing(folder / CSV) as temporary:
         frame.astype(dict.fromkeys(COUNTS, 'Int64')).to_csv(temporary, index=False, lineterminator='\n')
     with replacing(folder / MARKDOWN) as temporary:
-        temporary.write_text(_markdown(frame, origin, systems), encoding='utf-8', newline='\n')
+        temporary.write_text(_markdown(frame, origin, systems, notice), encoding='utf-8', newline='\n')
     if (frame['status'] == SCORED).any():
-        leaderboard_plot.draw(frame, folder / PLOT, title=_title(frame))
+        leaderboard_plot.draw(frame, folder / PLOT, title=_title(frame, notice))
 
 
-def rich_table(frame: pd.DataFrame) -> Table:
+def rich_table(frame: pd.DataFrame, *, notice: str = '') -> Table:
     """The leaderboard for a terminal of 80 columns; Acc and single databases stand in the files only."""
     notes = [*_notes(frame), *_failures(frame)]
-    view = tables.plain(_title(frame), '\n' + '\n'.join(notes))
+    view = tables.plain(_title(frame, notice), '\n' + '\n'.join(notes))
     view.add_column('system\nepochs', overflow='fold', max_width=14)
     heads = ['UF1', 'UAR', 'LEAKS\nbest\nepoch', 'published\nselects', 'UF1 - ref.', 'p\nHolm']
     synthetic = frame['synthetic'].any()
@@ -105,14 +107,15 @@ def _epochs(row: Mapping) -> str:
     return f'{row["epochs"]:.0f} of {row["paper_epochs"]:.0f}'
 
 
-def _title(frame: pd.DataFrame) -> str:
-    """The heading, and below it what was shortened."""
+def _title(frame: pd.DataFrame, notice: str) -> str:
+    """The heading, and below it the notice and what was shortened."""
+    heading = '\n'.join(filter(None, ['Leaderboard', notice]))
     told = frame['shortened'].iloc[0]
     if not told:
-        return 'Leaderboard'
+        return heading
     scored = frame[frame['status'] == SCORED].to_dict('records')
     epochs = ', '.join(f'{row["title"]} {_epochs(row)}' for row in scored if ' of ' in _epochs(row))
-    return f'Leaderboard\nSHORTENED RUN: {told}{f"; epochs: {epochs}" if epochs else ""}'
+    return f'{heading}\nSHORTENED RUN: {told}{f"; epochs: {epochs}" if epochs else ""}'
 
 
 def _notes(frame: pd.DataFrame) -> Iterator[str]:
@@ -166,8 +169,8 @@ def _failures(frame: pd.DataFrame) -> list[str]:
     ]
 
 
-def _markdown(frame: pd.DataFrame, origin: str, systems: Mapping[str, System]) -> str:
-    title, _, warning = _title(frame).partition('\n')
+def _markdown(frame: pd.DataFrame, origin: str, systems: Mapping[str, System], notice: str) -> str:
+    title, *warnings = _title(frame, notice).split('\n')
     single, synthetic = databases(frame), frame['synthetic'].any()
     heads = [
         'System',
@@ -202,7 +205,7 @@ def _markdown(frame: pd.DataFrame, origin: str, systems: Mapping[str, System]) -
             ]
         )
     parts = [f'# {title}']
-    parts += [f'**{warning}**'] if warning else []
+    parts += [f'**{warning}**' for warning in warnings]
     parts += [tables.markdown(heads, rows).rstrip('\n')]
     parts += [_listed([*_notes(frame), f'Input: {origin}.'])]
     if _failures(frame):

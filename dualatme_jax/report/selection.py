@@ -82,12 +82,15 @@ def choose(inner: pd.DataFrame, fields: Sequence[str], metric: str = 'uf1') -> p
     return pd.concat(chosen, ignore_index=True)
 
 
-def beside(selected: Mapping[str, pd.DataFrame], *, resamples: int = 1000) -> dict[str, dict]:
+def beside(
+    selected: Mapping[str, pd.DataFrame], *, resamples: int = 1000, leaks: bool = False
+) -> dict[str, dict]:
     """The scores of several selections from one training.
 
     Args:
       selected: name of the selection -> predictions of one point; `last` is among them.
       resamples: draws of the bootstrap over subjects.
+      leaks: whether all of them do, whatever the selection.
 
     Returns:
       name -> `leaks`, `scores` as results.json has them, and `gap`, by which its mean UF1 is above that of
@@ -97,7 +100,7 @@ def beside(selected: Mapping[str, pd.DataFrame], *, resamples: int = 1000) -> di
     honest = found[LAST][schema.FULL]['uf1']['mean']
     return {
         name: {
-            'leaks': name == 'best_on_test',
+            'leaks': leaks or name == BEST_ON_TEST,
             'scores': own,
             'gap': own[schema.FULL]['uf1']['mean'] - honest,
         }
@@ -105,12 +108,12 @@ def beside(selected: Mapping[str, pd.DataFrame], *, resamples: int = 1000) -> di
     }
 
 
-def rich_table(rows: Mapping[str, Mapping]) -> Table:
-    """What `beside` returned, all clips together, for a terminal of 80 columns."""
+def rich_table(rows: Mapping[str, Mapping], *, notice: str = '') -> Table:
+    """What `beside` returned, all clips together, for a terminal of 80 columns; `notice` stands above it."""
     view = tables.plain(
-        'Selections of the epoch, from the same training',
-        '\nLEAKS: of each left-out subject the epoch with the best accuracy on that very subject; no result. '
-        'Pooled over subjects the score mostly rises by it, and need not.',
+        '\n'.join(filter(None, ['Selections of the epoch, from the same training', notice])),
+        f'\n{BEST_ON_TEST} LEAKS: of each left-out subject the epoch with the best accuracy on that very '
+        'subject; no result. Pooled over subjects the score mostly rises by it, and need not.',
     )
     view.add_column('')
     for head in (*tables.HEADINGS.values(), 'UF1 - last'):

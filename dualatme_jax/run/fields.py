@@ -78,6 +78,8 @@ FIELDS = {
     'optimizer.step_epochs': whole(1),
     'optimizer.step_factor': number(0, 1),
     'evaluate_only': PATH,
+    'init_from': PATH,
+    'freeze': several(TEXT),
     'training.epochs': whole(1),
     'training.batch_size': whole(1),
     'training.shuffle': SWITCH,

@@ -33,6 +33,7 @@ from dualatme_jax.run import config_file, smoke
 from dualatme_jax.run import sweep as sweep_lib
 from dualatme_jax.run import workdir as workdir_lib
 from dualatme_jax.run.collect import Collected
+from dualatme_jax.run.init_from import Beginning
 from dualatme_jax.run.sweep import Sweep
 from dualatme_jax.run.trial_table import TrialTable
 
@@ -100,6 +101,7 @@ def report(
     swept: Sweep,
     collected: Collected,
     failures: Mapping[int, str] | None = None,
+    begin: Beginning | None = None,
 ) -> Report:
     """Scores the predictions, and makes the tables.
 
@@ -109,10 +111,11 @@ def report(
       swept: the points.
       collected: the predictions.
       failures: of a leaderboard, why programs could not be trained.
+      begin: the weights that the run started from, if any.
     """
     config, failed = swept.reference.config, trial_table.failed
-    notice = smoke.notice(config)
-    origin = '; '.join(filter(None, [notice, dataset.origin]))
+    notice = '\n'.join(filter(None, [smoke.notice(config), begin.notice if begin else '']))
+    origin = '; '.join(filter(None, [*notice.splitlines(), dataset.origin]))
     columns = ['trial', 'database', 'subject', 'seed', 'failed_epoch']
     if swept.fields:
         columns += ['inner', *swept.fields]
@@ -124,6 +127,8 @@ def report(
         'seconds': trial_table.seconds,
         'dataset': dataset.metadata,
         'labels': list(dataset.labels),
+        'started_from': begin.record() if begin else None,
+        'frozen': list(config.freeze),
         'scores': None,
         'per_seed': [],
     }
@@ -136,14 +141,14 @@ def report(
         kept = collected.tables.get(workdir_lib.EPOCH_PREDICTIONS)
         inner = collected.tables.get(workdir_lib.INNER_PREDICTIONS)
         if swept.fields and not config.report.leaderboard:
-            report_sweep(made, table, swept)
+            report_sweep(made, table, swept, notice)
             if config.report.paper:
                 report_paper(made, table, config.report.paper, origin, synthetic=dataset.synthetic)
         selected, how, title = select(made, table, kept, inner, trial_table, swept)
         if len(selected):
             result |= scores.score_run(selected, resamples=config.report.resamples)
             if not config.report.leaderboard:
-                head = '\n'.join(filter(None, [notice, heading(selected, swept, dataset), title]))
+                head = '\n'.join(filter(None, [notice, heading(selected, swept, dataset, begin), title]))
                 made.shown += ['', tables.scores_table(selected, result, selection=how, title=head)]
             above = '\n'.join(filter(None, [notice, title]))
             made.writers.append(functools.partial(draw_confusion, selected, dataset.labels, above))
@@ -151,7 +156,17 @@ def report(
                 report_challenge_logs(made, selected, dataset.labels)
     if config.report.leaderboard:
         why = reasons(trial_table, swept, failures or {})
-        report_leaderboard(made, kept, inner, why, trial_table, swept, origin, synthetic=dataset.synthetic)
+        report_leaderboard(
+            made,
+            kept,
+            inner,
+            why,
+            trial_table,
+            swept,
+            origin,
+            notice=begin.notice if begin else '',
+            synthetic=dataset.synthetic,
+        )
     return made
 
 
@@ -166,8 +181,8 @@ def draw_confusion(selected: pd.DataFrame, labels: Sequence[str], notice: str, f
     plots.confusion_matrices(selected, labels, folder / workdir_lib.CONFUSION, notice=notice)
 
 
-def heading(selected: pd.DataFrame, swept: Sweep, dataset: Dataset) -> str:
-    """What begins the table of a result: system, epochs and seeds, and the data; two lines."""
+def heading(selected: pd.DataFrame, swept: Sweep, dataset: Dataset, begin: Beginning | None = None) -> str:
+    """What begins the table of a result: system, epochs and seeds, the data, and what it started from."""
     config = swept.reference.config
     chosen = swept.fields if config.selection.name == NESTED else ()
     system = models.system(config.model.name).title
@@ -182,7 +197,10 @@ def heading(selected: pd.DataFrame, swept: Sweep, dataset: Dataset) -> str:
     seeds = sorted(selected['seed'].unique())
     told = ', '.join(map(str, seeds[:MOST_TOLD])) + (', ...' if len(seeds) > MOST_TOLD else '')
     number = f'{len(seeds)} seeds ({told})' if len(seeds) > 1 else f'seed {told}'
-    return f'{system}: {epochs}, {number}\nInput: {dataset.origin}'
+    lines = [f'{system}: {epochs}, {number}', f'Input: {dataset.origin}']
+    lines += [begin.heading] if begin else []
+    lines += [f'Frozen: {", ".join(config.freeze)}'] if config.freeze else []
+    return '\n'.join(lines)
 
 
 def select(
@@ -224,10 +242,11 @@ def select(
     if kept is not None:
         ways[BEST_ON_TEST] = selection.best_on_test(kept[kept['trial'].isin(of_reference)])
         if len(ways[LAST]):
-            found = selection.beside(ways, resamples=config.report.resamples)
+            leaks = bool(made.results['started_from'] and made.results['started_from']['leaks'])
+            found = selection.beside(ways, resamples=config.report.resamples, leaks=leaks)
             made.results['selections'] = found
             if not config.report.leaderboard:  # which shows the like of all systems
-                made.shown.append(selection.rich_table(found))
+                made.shown.append(selection.rich_table(found, notice=made.results['notice']))
     name = config.selection.name
     return ways[name], words[name], title
 
@@ -273,6 +292,7 @@ def report_leaderboard(
     swept: Sweep,
     origin: str,
     *,
+    notice: str,
     synthetic: bool,
 ) -> None:
     """Adds all systems side by side."""
@@ -305,8 +325,10 @@ def report_leaderboard(
         paper_epochs={name: found.training.epochs for name, found in own.items() if found},
     )
     made.results['leaderboard'] = records(frame)
-    made.shown.append(leaderboard_view.rich_table(frame))
-    made.writers.append(functools.partial(leaderboard_view.write, frame, origin=origin, systems=known))
+    made.shown.append(leaderboard_view.rich_table(frame, notice=notice))
+    made.writers.append(
+        functools.partial(leaderboard_view.write, frame, origin=origin, systems=known, notice=notice)
+    )
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
@@ -326,11 +348,10 @@ def failure(row: Mapping[str, Any], fields: Sequence[str]) -> str:
     )
 
 
-def report_sweep(made: Report, table: pd.DataFrame, swept: Sweep) -> None:
+def report_sweep(made: Report, table: pd.DataFrame, swept: Sweep, notice: str) -> None:
     """Adds every point beside the reference."""
     config = swept.reference.config
     frame = sweep_report.compare(table, swept.reference.values, resamples=config.report.resamples)
-    notice = smoke.notice(config)
     made.results['sweep'] = records(frame)
     made.shown.append(sweep_report.rich_table(frame, notice=notice))
     made.writers.append(functools.partial(sweep_report.write, frame, notice=notice))

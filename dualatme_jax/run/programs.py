@@ -1,7 +1,8 @@
 """From a config to programs: what trials have in common, and which trials share it."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 from ml_collections import ConfigDict
@@ -13,6 +14,7 @@ from dualatme_jax.run import sweep as sweep_lib
 from dualatme_jax.run.sweep import Point, Sweep
 from dualatme_jax.training import augment, devices, losses, optimizers, prepare, trials
 from dualatme_jax.training.engine import Engine
+from dualatme_jax.training.start import Start
 from dualatme_jax.training.step import Training
 
 
@@ -92,6 +94,7 @@ class Program:
       config: of one of its points; they differ in hyperparameters only.
       dataset: the clips.
       training: of each of its trials.
+      start: from some of its trials to what their networks begin with; None: they are fresh.
       prefix: of lines on the console: how this program differs from others; empty if there is one.
     """
 
@@ -100,6 +103,7 @@ class Program:
     dataset: Dataset
     training: Training
     prefix: str
+    start: Callable[[Sequence[Mapping[str, Any]]], Start] | None = None
 
 
 def make_programs(swept: Sweep, datasets: Sequence[Dataset]) -> list[Program]:

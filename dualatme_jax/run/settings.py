@@ -68,6 +68,8 @@ def check_evaluation(config: ConfigDict, swept: Sweep) -> None:
         return
     trained = {
         'config.smoke': config.smoke,
+        'config.init_from': bool(config.init_from),
+        'config.freeze': bool(config.freeze),
         'config.sweep': len(swept.points) > 1,
         'config.seeds': len(config.seeds) > 1,
         'config.selection.name': config.selection.name != LAST,

@@ -36,7 +36,7 @@ def networks(
       InputError: no such run, another model, several seeds or points and none named, or a fold that is not
         trained or diverged.
     """
-    table, config = _read(workdir)
+    table, config = read(workdir)
     chosen = _one(table[table['inner'] == 0], 'seed', seed, workdir, '--seed')
     chosen = _one(chosen, 'point', point, workdir, '--point')
     variant = _variant(workdir, chosen, config, model, '--model')
@@ -59,7 +59,7 @@ def as_folds(
       InputError: as `networks` does; or flows were read otherwise, or the classes were others.
     """
     option = '--config.seeds, and a point by `python -m dualatme_jax.convert --to-torch --point`'
-    table, config = _read(workdir)
+    table, config = read(workdir)
     chosen = _one(table[table['inner'] == 0], 'seed', seed, workdir, option)
     chosen = _one(chosen, 'point', None, workdir, option)
     variant = _variant(workdir, chosen, config, model, '--config.model.name')
@@ -151,7 +151,8 @@ def _weights(folder: pathlib.Path, model: str, variant: str) -> dict[str, Any]:
     return variables
 
 
-def _read(workdir: pathlib.Path) -> tuple[pd.DataFrame, dict[str, Any]]:
+def read(workdir: pathlib.Path) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """The table of trials of a run, and its config; raises InputError if it is none."""
     try:
         words = dict.fromkeys(('database', 'subject', 'status'), str)
         content = files.read_bytes(workdir / workdir_lib.TRIALS, limit=_MOST_BYTES, what='table of trials')
@@ -164,7 +165,7 @@ def _read(workdir: pathlib.Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(
             f'{workdir} is neither the workdir of a run nor a folder that convert wrote ({error}); '
-            'expected one of them as --source of --to-torch'
+            'expected one of them'
         ) from error
     trial_table.check_sum(workdir / workdir_lib.TRIALS)
     return table, config

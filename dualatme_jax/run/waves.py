@@ -1,6 +1,7 @@
 """Trains what of a run is not trained yet: program by program, wave by wave, kept as it ends."""
 
 import contextlib
+import functools
 import gc
 import importlib
 import pathlib
@@ -320,6 +321,7 @@ def train_waves(
                     every=program.config.checkpoint.every,
                     on_epoch=on_epoch,
                     predict_every=program.config.selection.every,
+                    start=program.start and functools.partial(program.start, rows.to_dict('records')),
                 )
             kept.keep(number, wave, weights=program.config.checkpoint.keep_weights)
             # Only now is the wave over: a process that dies before this line continues from the checkpoint.

@@ -35,19 +35,22 @@ _LOCK = '.lock'
 _MOST_CONFIG = 64 * 2**20  # bytes of a config.json: more than any sweep has
 
 # Sections, and a field, that decide what is trained. The others (where the data lies, on which devices it is
-# trained, how often it is saved) may change between a run and its continuation; `dataset` and `weights` are
-# the fingerprints of the data and of weights that are evaluated, `draws` is that of `training.step`.
+# trained, how often it is saved) may change between a run and its continuation; `dataset`, `weights`
+# and `start` have the fingerprints of the data, and of weights that are evaluated or started from; `draws` is
+# that of `training.step`.
 DECISIVE = (
     'augment',
     'dataset',
     'draws',
     'engine.precision',
+    'freeze',
     'input',
     'loss',
     'model',
     'optimizer',
     'seeds',
     'selection',
+    'start.sha256',
     'sweep',
     'training',
     'weights',

@@ -19,6 +19,7 @@ from dualatme_jax.machines import processes
 from dualatme_jax.training import trials as trials_lib
 from dualatme_jax.training.checkpoint import Progress, WaveCheckpoints
 from dualatme_jax.training.parallel import Compilable, Parallel, on_host, stack
+from dualatme_jax.training.start import Start
 from dualatme_jax.training.state import Clips, State
 from dualatme_jax.training.step import Training
 from dualatme_jax.training.wave import Row, Wave, failed_epochs, predictions_of
@@ -128,6 +129,7 @@ class Engine:
         every: int = 1,
         on_epoch: OnEpoch = lambda done, losses: None,
         predict_every: int = 0,
+        start: Callable[[], Start] | None = None,
     ) -> Wave:
         """Trains the trials of one wave side by side, from its latest checkpoint if there is one.
 
@@ -140,6 +142,7 @@ class Engine:
           every: epochs between checkpoints.
           on_epoch: told after each epoch.
           predict_every: epochs from one whose predictions are kept to the next; the last one's always are.
+          start: makes what the networks begin with, of F trials; not called where there is a checkpoint.
         """
         own, epochs = len(rows), epochs or self._epochs
         trials = self._stack([*rows, *[rows[-1]] * ((size or own) - own)])
@@ -147,6 +150,9 @@ class Engine:
         if saved is None:
             with processes.failing_together():
                 states = jax.block_until_ready(self.parallel.init(trials, self._clips))
+                if start:
+                    filled = trials.train.shape[0]
+                    states = self.parallel.started(states, start().filled(filled))
             saved = Progress(0, states, np.zeros((0, own)), {}, 0.0)
         done, states, losses, kept = saved.epochs, saved.states, saved.losses, saved.kept
         began = time.monotonic() - saved.seconds

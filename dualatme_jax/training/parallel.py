@@ -21,6 +21,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from dualatme_jax.models.layers import lowering as lowerings
 from dualatme_jax.training import devices as devices_lib
 from dualatme_jax.training import traced
+from dualatme_jax.training.start import Start
 from dualatme_jax.training.state import Clips, State
 from dualatme_jax.training.step import Training
 from dualatme_jax.training.trials import Trial
@@ -157,6 +158,23 @@ class Parallel:
     def init(self, trials: Trial, clips: Clips) -> State:
         """Fresh networks."""
         return self._init(trials, clips)
+
+    def started(self, states: State, start: Start) -> State:
+        """Fresh networks with the leaves of `start` in place of their own.
+
+        Each leaf of a trial is made where it goes to, one leaf at a time: what trials share is on the host
+        once. The state of the optimizer is that of fresh networks, which does not depend on their weights.
+        """
+
+        def leaf_of(path: tuple, drawn: jax.Array) -> jax.Array:
+            given = start.leaves.get(tuple(key.key for key in path))
+            if given is None:
+                return drawn
+            return jax.make_array_from_callback(
+                drawn.shape, self._by_trial, lambda part: given[start.places[part[0]]]
+            )
+
+        return states.replace(**jax.tree_util.tree_map_with_path(leaf_of, states.variables))
 
     def shapes(self, trials: Trial, clips: Clips) -> State:
         """Shapes, types and places of the states."""

@@ -7,7 +7,7 @@ import hashlib
 import io
 import json
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -203,7 +203,7 @@ def match(subjects: Sequence[str], people: Sequence[tuple[str, str]]) -> list[in
     folds = collections.defaultdict(list)
     problems = []
     for place, subject in enumerate(subjects):
-        found = [person for person in people if _is_called(person, subject)]
+        found = called(people, subject)
         if not found:
             problems.append(f'{subject!r} is nobody in the dataset')
         elif len(found) > 1:
@@ -223,6 +223,11 @@ def match(subjects: Sequence[str], people: Sequence[tuple[str, str]]) -> list[in
             f"the weights' subjects are not those of the dataset, which must be the same:\n{listing}"
         )
     return [folds[person][0] for person in people]
+
+
+def called(people: Iterable[tuple[str, str]], subject: str) -> list[tuple[str, str]]:
+    """The people that a fold's subject may be, by its name; see `match`."""
+    return [person for person in people if _is_called(person, subject)]
 
 
 def _is_called(person: tuple[str, str], name: str) -> bool:

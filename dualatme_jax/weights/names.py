@@ -172,6 +172,33 @@ def from_torch(model: str, variant: str, classes: int, state_dict: StateDict) ->
     return {'batch_stats': {}} | traverse_util.unflatten_dict(leaves)
 
 
+def leaves_in(model: str, state_dict: StateDict) -> dict[Path, np.ndarray]:
+    """What of a state_dict may be leaves of a model, whatever its variant, classes and sizes.
+
+    Returns:
+      The leaves by their paths, without counters; a tensor that is none by its name, or has other axes, stays
+      under that name.
+    """
+    system = models.system(model)
+    known: dict[str, Tensor] = {}
+    for variant in system.variants:
+        known |= tensors(model, variant, len(schema.LABELS))
+    found = {}
+    for name, tensor in state_dict.items():
+        expected = known.get(name)
+        if expected is None:
+            found[(name,)] = tensor
+            continue
+        axes = len(expected.shape)
+        if set(tensor.shape[axes:]) == {1}:  # a convolution of 1x1 in place of a dense layer
+            tensor = tensor.reshape(tensor.shape[:axes])
+        if tensor.ndim != axes:
+            found[(name,)] = tensor
+        elif expected.path[0] != COUNTERS:
+            found[expected.path] = tensor.transpose(np.argsort(_axes(expected.path, axes)))
+    return found
+
+
 def read(model: str, variant: str, state_dict: StateDict) -> dict[str, np.ndarray]:
     """A state_dict without the layers that the published code declares and no forward pass reads."""
     layers = left_out(model, variant)

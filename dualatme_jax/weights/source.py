@@ -43,8 +43,7 @@ def read_folds(
         raise InputError(f'unknown variant {variant!r}: {model} has {", ".join(map(repr, system.variants))}')
     subjects, notes = _subjects(source, model)
     paths = list(subjects.values())
-    layers = (*system.torch_names.values(), *system.torch_unread)
-    reader = Reader(paths, {layer.partition('.')[0] for layer in layers}, scratch)
+    reader = Reader(paths, _first_parts(model), scratch)
     done = collections.defaultdict(list)
     variables = None
     for place, path in enumerate(paths):
@@ -70,6 +69,21 @@ def read_folds(
             stacked[place] = leaf
     notes += [f'{_of(given, len(paths))}: {note}' for note, given in done.items()]
     return Folds(model, variant, classes, tuple(subjects), variables), notes
+
+
+def read_file(path: pathlib.Path, model: str, scratch: pathlib.Path) -> dict[str, np.ndarray]:
+    """The tensors of one file by PyTorch's names; see `read_folds`, but nothing has to fit.
+
+    Raises:
+      InputError: it cannot be read, or is no file of weights.
+    """
+    return Reader([path], _first_parts(model), scratch)[0].tensors
+
+
+def _first_parts(model: str) -> set[str]:
+    """The first parts of the names of a model's tensors, which no wrapper has put there."""
+    system = models.system(model)
+    return {layer.partition('.')[0] for layer in (*system.torch_names.values(), *system.torch_unread)}
 
 
 def _subjects(source: pathlib.Path, model: str) -> tuple[dict[str, pathlib.Path], list[str]]:
