@@ -41,6 +41,7 @@ def make_training(config: ConfigDict, labels: Sequence[str], others: Sequence[Co
         active=active,
         balanced=config.training.balanced,
         pair=tuple(config.loss.cosine_pair),
+        frozen=tuple(config.freeze),
         shuffled=config.training.shuffle,
         name=repr(
             (
@@ -51,6 +52,7 @@ def make_training(config: ConfigDict, labels: Sequence[str], others: Sequence[Co
                 config.training.shuffle,
                 config.training.balanced,
                 sorted(changes | active),
+                config.freeze,
             )
         ),
     )

@@ -13,7 +13,7 @@ import optax
 from flax import linen as nn
 
 from dualatme_jax.models.output import Output
-from dualatme_jax.training import losses
+from dualatme_jax.training import freeze, losses
 from dualatme_jax.training.augment import Augment
 from dualatme_jax.training.prepare import Prepare
 from dualatme_jax.training.state import Clips, State
@@ -37,6 +37,7 @@ class Training:
       active: those of `losses.OPTIONS` that are above 0 in some trial.
       balanced: whether every epoch draws its clips anew, so that each class is as frequent.
       pair: the two features whose cosine distance is part of the loss; networks without them have none.
+      frozen: patterns of the parameters that are not trained, see `freeze`.
       shuffled: whether every epoch has an order of its own; else it is the dataset's.
       name: equal in trainings that are the same, whatever their hyperparameters; empty where none is known.
     """
@@ -48,6 +49,7 @@ class Training:
     active: frozenset[str] = frozenset()
     balanced: bool = False
     pair: tuple[str, str] = ('entire', 'puzzled')
+    frozen: tuple[str, ...] = ()
     shuffled: bool = True
     name: str = ''
 
@@ -58,7 +60,8 @@ class Training:
             jax.random.fold_in(trial.key, Stream.INIT), self.prepare(inputs), mask=jnp.ones(1), train=False
         )
         params, batch_stats = variables['params'], variables.get('batch_stats', {})
-        return State(params, batch_stats, self.optimizer(trial.hyperparameters, 0).init(params))
+        trained, _ = freeze.split(params, self.frozen)
+        return State(params, batch_stats, self.optimizer(trial.hyperparameters, 0).init(trained))
 
     def shuffle(self, trial: Trial, clips: Clips, epoch: jax.Array) -> jax.Array:
         """[N]: the training clips in the order of this epoch, then others, which no step takes.
@@ -112,23 +115,28 @@ class Training:
             mixed = share, labels[partner]
 
         model = self.model(trial.hyperparameters)
+        trained, frozen = freeze.split(state.params, self.frozen)
+        layers = freeze.normalisations(state.variables, self.frozen)
 
-        def loss_fn(params):
-            output, updated = model.apply(
-                {'params': params, 'batch_stats': state.batch_stats},
-                inputs,
-                mask=mask,
-                train=True,
-                mutable=['batch_stats'],
-                rngs={'dropout': _key(trial, Stream.DROPOUT, epoch, start)},
-            )
+        def loss_fn(trained):
+            with freeze.as_in_evaluation(layers):
+                output, updated = model.apply(
+                    {'params': freeze.joined(trained, frozen), 'batch_stats': state.batch_stats},
+                    inputs,
+                    mask=mask,
+                    train=True,
+                    mutable=['batch_stats'],
+                    rngs={'dropout': _key(trial, Stream.DROPOUT, epoch, start)},
+                )
             loss = self.joint_loss(output, labels, mask, trial, counts=counts, mixed=mixed)
             return loss, updated.get('batch_stats', {})
 
-        (loss, batch_stats), gradients = jax.value_and_grad(loss_fn, has_aux=True)(state.params)
+        (loss, batch_stats), gradients = jax.value_and_grad(loss_fn, has_aux=True)(trained)
         optimizer = self.optimizer(trial.hyperparameters, epoch)
-        updates, opt_state = optimizer.update(gradients, state.opt_state, state.params)
-        new = State(optax.apply_updates(state.params, updates), batch_stats, opt_state)
+        updates, opt_state = optimizer.update(gradients, state.opt_state, trained)
+        params = freeze.joined(optax.apply_updates(trained, updates), frozen)
+        batch_stats = freeze.keeping(batch_stats, state.batch_stats, layers)
+        new = State(params, batch_stats, opt_state)
         some = mask.sum() > 0
         new = jax.tree.map(lambda a, b: jnp.where(some, a, b), new, state)
         return new, loss * mask.sum()
