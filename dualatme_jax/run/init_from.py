@@ -164,7 +164,7 @@ class Beginning:
             'kind': self.source.kind,
             'sha256': self.source.sha256,
             'origin': self.source.origin or None,
-            'subjects': by_database(self.source.people),
+            'subjects': by_database(frozenset().union(*map(self.source.seen, self.places.values()))),
             'all_subjects_known': self.source.all_known,
             'leaks': by_database(self.leaks),
         }

@@ -235,6 +235,17 @@ def test_a_run_that_was_not_shortened_says_nothing_of_it(tmp_path):
     assert set(frame['shortened']) == {''}
 
 
+def test_a_leak_of_the_whole_run_stands_below_the_heading(tmp_path):
+    frame = leaderboard.compare({'ststnet': kept(0.6)}, {}, resamples=5, shortened='one epoch')
+    leaderboard_view.write(frame, tmp_path, origin='flow', notice='LEAKS: all of them')
+    lines = (tmp_path / 'leaderboard.md').read_text(encoding='utf-8').split('\n\n')
+    assert lines[:2] == ['# Leaderboard', '**LEAKS: all of them**']
+    assert lines[2].startswith('**SHORTENED RUN: one epoch')
+    console = Console(width=80, file=io.StringIO())
+    console.print(leaderboard_view.rich_table(frame, notice='LEAKS: all of them'))
+    assert 'LEAKS: all of them' in console.file.getvalue()
+
+
 def test_one_seed_one_database_and_one_system_have_what_they_can(tmp_path):
     frame = leaderboard.compare({'mine': kept(0.6, seeds=(4,), databases=('smic',))}, {}, resamples=5)
     assert frame['uf1_sd'].isna()[0]

@@ -1,8 +1,11 @@
+import io
+
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.console import Console
 from sklearn import metrics
 
 from dualatme_jax.errors import InputError
@@ -221,3 +224,15 @@ def test_tables_that_lack_predictions_or_repeat_them_are_refused(spoil, message)
 
 def test_kept_epochs():
     assert selection.kept_epochs(SMALL[::-1]) == [2, 4, 5]
+
+
+def test_selections_of_a_run_that_leaks_are_all_marked():
+    table = kept(clips(), (1, 2))
+    ways = {'last': selection.last(table), 'best_on_test': selection.best_on_test(table)}
+    assert [row['leaks'] for row in selection.beside(ways, resamples=5).values()] == [False, True]
+    rows = selection.beside(ways, resamples=5, leaks=True)
+    assert [row['leaks'] for row in rows.values()] == [True, True]
+    console = Console(width=80, file=io.StringIO())
+    console.print(selection.rich_table(rows, notice='LEAKS: by the weights'))
+    for words in ('LEAKS: by the weights', 'last, LEAKS', 'best_on_test, LEAKS'):
+        assert words in console.file.getvalue()
