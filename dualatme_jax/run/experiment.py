@@ -1,8 +1,6 @@
 """One run, from config to report. Read top to bottom."""
 
 import contextlib
-import dataclasses
-import functools
 import gc
 import hashlib
 import json
@@ -26,16 +24,15 @@ from dualatme_jax.data.dataset import Dataset
 from dualatme_jax.errors import InputError, of_system
 from dualatme_jax.machines import processes
 from dualatme_jax.report.selection import NESTED
-from dualatme_jax.run import collect, disk, init_from, settings, smoke, waves
+from dualatme_jax.run import collect, init_from, settings, smoke, waves
 from dualatme_jax.run import sweep as sweep_lib
 from dualatme_jax.run import workdir as workdir_lib
 from dualatme_jax.run.finished import Run
-from dualatme_jax.run.init_from import Beginning
 from dualatme_jax.run.kept import Kept
 from dualatme_jax.run.programs import Program, hyperparameters, make_programs, without_difference
 from dualatme_jax.run.sweep import Sweep
 from dualatme_jax.run.trial_table import TrialTable
-from dualatme_jax.training import devices, freeze, start, trials
+from dualatme_jax.training import devices, trials
 from dualatme_jax.training.step import DRAWS
 from dualatme_jax.weights import folds
 
@@ -97,7 +94,7 @@ def run(
     check_rows(table, swept, datasets[0].size)
     identity = json.loads(config.to_json()) | {'dataset': fingerprint(*datasets), 'draws': DRAWS}
     identity[init_from.TRAINED_ON] = init_from.trained_on(datasets[0])
-    programs, begin = prepared(config, programs, table)
+    programs, begin = init_from.prepared(config, programs, table)
     if begin:
         identity[init_from.START] = begin.about()
         for line in begin.lines:
@@ -140,31 +137,6 @@ def run(
 def there(folder: pathlib.Path | None, *names: str) -> list[bool]:
     """Whether each of some files is in the folder, if there is one; the first process says it for all."""
     return processes.agreed([folder is not None and (folder / name).exists() for name in names])
-
-
-def prepared(
-    config: ConfigDict, programs: Sequence[Program], table: pd.DataFrame
-) -> tuple[list[Program], Beginning | None]:
-    """The programs with the weights that their networks start from, if the config names any.
-
-    Raises:
-      InputError: the weights cannot be used, or a pattern of `config.freeze` matches nothing.
-    """
-    if not (config.init_from or config.freeze):
-        return list(programs), None
-    networks = {}
-    for program in programs:
-        row = table[table['program'] == program.number].iloc[0].to_dict()
-        networks[program.number] = disk.state_of(program.training, program.dataset, row).variables
-        freeze.check(config.freeze, networks[program.number]['params'], prefix=program.prefix)
-    if not config.init_from:
-        return list(programs), None
-    shapes = {number: start.flat(variables) for number, variables in networks.items()}
-    begin = init_from.beginning(config.init_from, programs, shapes, table)
-    return [
-        dataclasses.replace(program, start=functools.partial(begin.of_wave, program.number))
-        for program in programs
-    ], begin
 
 
 def as_used(config: ConfigDict, console: Console) -> ConfigDict:

@@ -5,6 +5,7 @@ inner trials begin with the same. Whom the networks have seen is followed back o
 """
 
 import dataclasses
+import functools
 import hashlib
 import json
 import pathlib
@@ -15,14 +16,15 @@ from typing import Any
 import jax
 import numpy as np
 import pandas as pd
+from ml_collections import ConfigDict
 
 from dualatme_jax import files, schema
 from dualatme_jax.data.dataset import Dataset
 from dualatme_jax.errors import InputError
-from dualatme_jax.run import trained, trial_table
+from dualatme_jax.run import disk, trained, trial_table
 from dualatme_jax.run import workdir as workdir_lib
 from dualatme_jax.run.programs import Program
-from dualatme_jax.training import start, trials
+from dualatme_jax.training import freeze, start, trials
 from dualatme_jax.training.checkpoint import load_weights, weights_shapes
 from dualatme_jax.training.start import Fit, Path, Start
 from dualatme_jax.weights import folds, names, source
@@ -182,6 +184,31 @@ class Beginning:
             for number, fit in self.fits.items()
         ]
         return self.about() | {'programs': programs}
+
+
+def prepared(
+    config: ConfigDict, programs: Sequence[Program], table: pd.DataFrame
+) -> tuple[list[Program], Beginning | None]:
+    """The programs with the weights that their networks start from, if the config names any.
+
+    Raises:
+      InputError: the weights cannot be used, or a pattern of `config.freeze` matches nothing.
+    """
+    if not (config.init_from or config.freeze):
+        return list(programs), None
+    networks = {}
+    for program in programs:
+        row = table[table['program'] == program.number].iloc[0].to_dict()
+        networks[program.number] = disk.state_of(program.training, program.dataset, row).variables
+        freeze.check(config.freeze, networks[program.number]['params'], prefix=program.prefix)
+    if not config.init_from:
+        return list(programs), None
+    shapes = {number: start.flat(variables) for number, variables in networks.items()}
+    begin = beginning(config.init_from, programs, shapes, table)
+    return [
+        dataclasses.replace(program, start=functools.partial(begin.of_wave, program.number))
+        for program in programs
+    ], begin
 
 
 def beginning(

@@ -14,6 +14,7 @@ from dualatme_jax import models
 from dualatme_jax.errors import InputError
 from dualatme_jax.models.layers.batch_norm import BatchNorm
 from dualatme_jax.models.output import Output
+from dualatme_jax.models.system import System
 from dualatme_jax.run import experiment
 from dualatme_jax.training import start
 from dualatme_jax.training.checkpoint import load_weights
@@ -35,8 +36,8 @@ class Tiny(nn.Module):
 
 @pytest.fixture(autouse=True)
 def tiny(monkeypatch):
-    system = models.System(lambda variant, classes, dropout, init: Tiny(classes, dropout), {})
-    monkeypatch.setattr(models, 'MODELS', models.MODELS | {'tiny': system})
+    tiny = System('tiny', 'Tiny', lambda variant, classes, dropout, init: Tiny(classes, dropout))
+    monkeypatch.setattr(models, 'SYSTEMS', models.SYSTEMS | {'tiny': tiny})
 
 
 def run(dataset_dir, folder, **fields):
@@ -44,9 +45,10 @@ def run(dataset_dir, folder, **fields):
     config = cd.get_config()
     config.data.path, config.data.databases, config.model.name = str(dataset_dir), (), 'tiny'
     config.loss.name, config.training.epochs, config.report.resamples = 'cross_entropy', 2, 20
+    config.engine.devices, config.engine.max_trials = 1, 8
     config.update_from_flattened_dict(fields)
     console = Console(file=io.StringIO(), width=400)
-    assert experiment.run(config, folder, console)
+    assert experiment.run(config, folder, console).complete
     waves = sorted((folder / 'waves').glob('wave_*'))
     found = [start.flat(load_weights(wave / 'weights')) for wave in waves]
     weights = {path: np.concatenate([leaves[path] for leaves in found]) for path in found[0]}
