@@ -178,8 +178,15 @@ def leaves_in(model: str, state_dict: StateDict) -> dict[Path, np.ndarray]:
     Returns:
       The leaves by their paths, without counters; a tensor that is none by its name, or has other axes, stays
       under that name.
+
+    Raises:
+      InputError: the model has no names in PyTorch.
     """
     system = models.system(model)
+    if not system.torch_names:
+        raise InputError(
+            f'{model!r} has no names in PyTorch (TORCH_NAMES of its file), by which a file of weights is read'
+        )
     known: dict[str, Tensor] = {}
     for variant in system.variants:
         known |= tensors(model, variant, len(schema.LABELS))

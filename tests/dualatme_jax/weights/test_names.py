@@ -1,8 +1,13 @@
 """What a state_dict holds of a network that it need not fit as a whole."""
 
+import dataclasses
+
 import numpy as np
+import pytest
 from published_tensors import dual_atme_shapes, filled
 
+from dualatme_jax import models
+from dualatme_jax.errors import InputError
 from dualatme_jax.training import start
 from dualatme_jax.weights import names
 
@@ -28,6 +33,13 @@ def test_leaves_of_other_sizes_keep_their_layout_and_others_their_names():
     )
     assert found.keys() == {('params', 'classifier', 'kernel'), ('conv1.weight',), ('conv9.bias',)}
     np.testing.assert_array_equal(found['params', 'classifier', 'kernel'], np.arange(10.0).reshape(5, 2).T)
+
+
+def test_a_system_without_names_in_pytorch_is_refused(monkeypatch):
+    nameless = dataclasses.replace(models.SYSTEMS['ststnet'], torch_names={})
+    monkeypatch.setattr(models, 'SYSTEMS', {'nameless': nameless})
+    with pytest.raises(InputError, match="'nameless' has no names in PyTorch"):
+        names.leaves_in('nameless', {})
 
 
 def test_a_convolution_of_1x1_is_a_dense_layer():
