@@ -270,9 +270,11 @@ class Baseline:
 
 def build(model: ConfigDict, classes: int) -> nn.Module:
     """The network that the section `model` of a config names."""
+    # Layers start as PyTorch has them, whatever `init` is.
+    given = {option: value for option, value in model.items() if option not in ('name', 'init')}
     if model.name == 'dual_atme':
-        return DualATME(classes, model.dropout)
-    return torch_systems.build(model.name, variant=model.variant, classes=classes, dropout=model.dropout)
+        return DualATME(classes, **given)
+    return torch_systems.build(model.name, classes=classes, **given)
 
 
 def make_optimizer(parameters: Iterable[nn.Parameter], settings: ConfigDict) -> torch.optim.Optimizer:

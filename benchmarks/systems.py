@@ -53,7 +53,7 @@ def trials_per_minute(seconds_per_fold_epoch: float, epochs: int) -> float:
 
 def title(name: str) -> str:
     """A system in the table, with its variant where that is not the paper's."""
-    variant = workload.config(name).model.variant
+    variant = workload.config(name).model.get('variant', 'paper')
     return name if variant == 'paper' else f'{name} ({variant})'
 
 

@@ -13,8 +13,8 @@ from torch import nn
 from torch.nn import functional
 
 
-def build(name: str, *, variant: str, classes: int, dropout: float) -> nn.Module:
-    """The system of one flow called `name`; the options are those of `dualatme_jax.models.build`."""
+def build(name: str, *, classes: int, variant: str = 'paper', dropout: float = 0.5) -> nn.Module:
+    """The system of one flow called `name`; the options are those of ours."""
     match name:
         case 'ststnet':
             return STSTNet(classes, dropout)

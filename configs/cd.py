@@ -34,13 +34,10 @@ def get_config(dataset: str = '') -> ConfigDict:
 
     config.model = ConfigDict()
     # 'dual_atme', 'ststnet', 'off_apexnet', 'dual_inception', 'rcn_a', 'rcn_s', 'rcn_w', 'rcn_c', 'rcn_f' or
-    # 'resnet18': the configs of these names have their papers' settings.
+    # 'resnet18': the configs of these names have their papers' settings. Or a module of your own, such as
+    # my_package.my_system, see docs/systems.md. Beside the name may stand options of that system, such as
+    # config.model.variant = 'code', or on the command line --config.model.dropout=0.3; --fields lists them.
     config.model.name = 'dual_atme'
-    # 'paper'; of Dual-ATME 'code' (one CBAM on both branches), or one branch: 'hars', 'hars+attention',
-    # 'aars'; of ResNet-18 'small' (28x28 as it is); of RCN-f 'code' (its second stream twice, no third).
-    config.model.variant = 'paper'
-    config.model.dropout = 0.5  # of networks that have some
-    config.model.init = 'torch'  # 'torch': PyTorch's defaults, 'lecun' or 'kaiming'
 
     config.loss = ConfigDict()
     config.loss.name = 'focal'  # 'focal', 'cross_entropy' or 'weighted_cross_entropy'
@@ -142,4 +139,6 @@ def get_config(dataset: str = '') -> ConfigDict:
     # Programs are kept here for the next run; '': nowhere. JAX_COMPILATION_CACHE_DIR comes first.
     config.engine.cache = '~/.cache/dualatme_jax'
 
-    return config.lock()
+    config.lock()
+    config.model.unlock()  # for options of the system
+    return config

@@ -69,6 +69,6 @@ def point(name: str, *, quick: bool, small: bool) -> dict[str, Any]:
         f'{section}.{field}': value
         for section in SECTIONS
         for field, value in own[section].items()
-        if value != home[section][field]
+        if value != home[section].get(field)
     }
     return {'model.name': own.model.name} | differing

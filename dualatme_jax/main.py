@@ -25,7 +25,11 @@ from dualatme_jax.run import config_file, fields, sweep
 KEPT = 'What was computed up to the last checkpoint is kept; when this is mended, the same command goes on'
 
 CONFIG = config_flags.DEFINE_config_file(
-    'config', None, 'A file of configs/; with `:synthetic` behind it, on the embedded synthetic release.'
+    'config',
+    None,
+    'A file of configs/; with `:synthetic` behind it, on the embedded synthetic release.',
+    lock_config=False,  # `config_file.Parser` does, but for the options of a system, which may be new
+    accept_new_attributes=True,
 )
 WORKDIR = flags.DEFINE_string(
     'workdir',
@@ -56,6 +60,9 @@ def main(argv: list[str]) -> None:
     if FIELDS.value:
         try:
             print(printable(config_file.described(config_name(), config)), flush=True)
+        except InputError as error:
+            print(f'error: {printable(str(error))}', file=sys.stderr)
+            sys.exit(2)
         except BrokenPipeError:  # of `| head`, which has read enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)

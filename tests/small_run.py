@@ -24,7 +24,8 @@ def small(dataset_dir, **fields):
     """A config that trains in seconds: one branch, two epochs, eight subjects."""
     config = cd.get_config()
     config.data.path = str(dataset_dir)
-    config.update_from_flattened_dict(SHORT | fields)
+    own = {'model.variant'} if 'model.name' in fields else set()  # Dual-ATME's
+    config.update_from_flattened_dict({field: SHORT[field] for field in SHORT.keys() - own} | fields)
     return config
 
 

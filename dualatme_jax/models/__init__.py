@@ -1,5 +1,7 @@
 """The systems, one file each, whose records are listed here. `system` finds one by name."""
 
+import importlib
+import traceback
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,6 +10,7 @@ import numpy as np
 from flax import linen as nn
 
 from dualatme_jax.errors import InputError
+from dualatme_jax.kinds import shown
 from dualatme_jax.models import dual_atme, dual_inception, off_apexnet, rcn, resnet18, ststnet
 from dualatme_jax.models.system import System
 
@@ -24,25 +27,79 @@ SYSTEMS = {
 }
 
 
+# Files of what runs an import, in a traceback.
+_IMPORTERS = (importlib.__file__, '<frozen importlib._bootstrap>', '<frozen importlib._bootstrap_external>')
+
+
 def build(name: str, **options) -> nn.Module:
-    """The network called `name`, made from its own options (see its `build`).
+    """The network called `name`, made from its own options (see its `build`) and the number of classes.
 
     Every network is called as `model.apply(variables, inputs, mask=mask, train=bool)` with the inputs by key,
-    each [C, *S, B], and mask [B], and returns an `Output`. It has a field `dropout`, which may be traced.
+    each [C, *S, B], and mask [B], and returns an `Output`.
 
     Raises:
-      InputError: no such model, or a value that it cannot use.
+      InputError: no such system, or a value that it cannot use.
     """
-    return system(name).build(**options)
+    found = system(name)
+    network = found.build(**options)
+    if lacking := [option for option in found.traced if not hasattr(network, option)]:
+        raise InputError(
+            f'{name}: the network that build returns has no field {lacking[0]!r}, which its record lists as '
+            'traced'
+        )
+    return network
 
 
 def system(name: str) -> System:
-    """The record of the system called `name`; raises InputError if there is none."""
-    if name not in SYSTEMS:
+    """The record of the system called `name`: of `SYSTEMS`, or `SYSTEM` of the module of that name.
+
+    A module of one's own has a dot in its name, such as `my_package.my_system`.
+
+    Raises:
+      InputError: there is none; of a module that fails on import it has the traceback.
+    """
+    if name in SYSTEMS:
+        return SYSTEMS[name]
+    if '.' in name and all(part.isidentifier() for part in name.split('.')):
+        return _imported(name)
+    raise InputError(
+        f'unknown model {name!r}: config.model.name takes {", ".join(map(repr, sorted(SYSTEMS)))}, or a '
+        'module of your own that holds a SYSTEM, such as my_package.my_system'
+    )
+
+
+def _imported(name: str) -> System:
+    """The record that a module holds."""
+    asked = f'config.model.name is {name!r}'
+    try:
+        module = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f'{name}.'.startswith(f'{error.name}.'):
+            raise _broken(asked, error) from error
         raise InputError(
-            f'unknown model {name!r}: config.model.name takes {", ".join(map(repr, sorted(SYSTEMS)))}'
-        )
-    return SYSTEMS[name]
+            f'{asked}, and there is no module {error.name!r}; expected one that can be imported from the '
+            'current folder or from a folder of PYTHONPATH'
+        ) from error
+    except (Exception, SystemExit) as error:
+        raise _broken(asked, error) from error
+    found = getattr(module, 'SYSTEM', None)
+    if not isinstance(found, System):
+        what = f'SYSTEM is {shown(found)}' if hasattr(module, 'SYSTEM') else 'there is no SYSTEM'
+        raise InputError(f'{asked}, and in {name} {what}; expected SYSTEM = System(...), see docs/systems.md')
+    if found.name != name:
+        raise InputError(f'{asked}, and its SYSTEM is called {found.name!r}; expected name=__name__')
+    return found
+
+
+def _broken(asked: str, error: BaseException) -> InputError:
+    """What an import raised, with the part of its traceback that lies in the module."""
+    if isinstance(error, InputError):  # of its record
+        return InputError(f'{asked}: {error}')
+    own = error.__traceback__
+    while own and own.tb_frame.f_code.co_filename in (__file__, *_IMPORTERS):
+        own = own.tb_next
+    told = ''.join(traceback.format_exception(type(error), error, own)).rstrip()
+    return InputError(f'{asked}, and that module fails on import:\n{told}')
 
 
 def shapes(network: nn.Module, inputs: Mapping[str, Sequence[int]]) -> dict[str, Any]:

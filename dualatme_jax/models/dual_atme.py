@@ -16,7 +16,7 @@ from flax import linen as nn
 
 from dualatme_jax.models import options
 from dualatme_jax.models.figures import LAST_EPOCH, NO, Figure
-from dualatme_jax.models.layers import inception
+from dualatme_jax.models.layers import inception, initializers
 from dualatme_jax.models.layers.batch_norm import BatchNorm
 from dualatme_jax.models.layers.cbam import CBAM
 from dualatme_jax.models.layers.conv import Dense
@@ -93,16 +93,21 @@ class DualATME(nn.Module):
         return Output(logits.T, {name: flat(x).T for name, x in maps.items()})
 
 
-def build(*, variant: str, classes: int, dropout: float, init: str) -> DualATME:
+def build(*, classes: int, variant: str = 'paper', dropout: float = 0.5, init: str = 'torch') -> DualATME:
     """The network from names and numbers.
 
     Args:
-      variant: a key of `VARIANTS`.
       classes: number of classes.
+      variant: 'paper'; 'code' (one CBAM on both branches); or one branch: 'hars', 'hars+attention', 'aars'.
       dropout: fraction dropped before the classifier, in [0, 1).
-      init: `torch` (the paper's), or another of `initializers.INITIALIZERS`.
+      init: how parameters start: 'torch', as PyTorch's layers do (the paper's), 'lecun' or 'kaiming'.
+
+    Raises:
+      InputError: no such variant, fraction or initialisation.
     """
-    options.check('Dual-ATME', variants=VARIANTS, variant=variant, dropout=dropout, init=init)
+    options.check_variant('Dual-ATME', variant, VARIANTS)
+    options.check_dropout(dropout)
+    initializers.check(init)
     return DualATME(VARIANTS[variant], classes, dropout, init)
 
 
@@ -112,6 +117,8 @@ SYSTEM = System(
     build=build,
     reads=('flow', 'flow_puzzled'),
     config='configs/cd.py',
+    traced=('dropout',),
+    features=('entire', 'puzzled'),
     torch_names=TORCH_NAMES,
     variants=tuple(VARIANTS),
     figures=(Figure(0.679, 0.680, 'Zhou et al., Dual-ATME, Entropy 25(3):460, 2023', NO, LAST_EPOCH),),

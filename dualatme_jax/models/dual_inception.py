@@ -16,9 +16,8 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from dualatme_jax.models import options
 from dualatme_jax.models.figures import NOT_STATED, Figure, compared_by_dual_atme
-from dualatme_jax.models.layers import inception
+from dualatme_jax.models.layers import inception, initializers
 from dualatme_jax.models.layers.conv import Dense
 from dualatme_jax.models.layers.inception import InceptionBranch
 from dualatme_jax.models.layers.maps import flat
@@ -37,10 +36,9 @@ TORCH_NAMES = {
 
 
 class DualInception(nn.Module):
-    """The network. It has no dropout: the field is there as every network's, and never read."""
+    """The network. It has no dropout."""
 
     classes: int
-    dropout: float | jax.Array
     initializer: str
 
     @nn.compact
@@ -55,10 +53,15 @@ class DualInception(nn.Module):
         return Output(Dense(self.classes, self.initializer, name='classifier')(x).T)
 
 
-def build(*, variant: str, classes: int, dropout: float, init: str) -> DualInception:
-    """The network, of which there is the variant `paper` alone; see `dual_atme.build`."""
-    options.check('Dual-Inception', variants=('paper',), variant=variant, dropout=dropout, init=init)
-    return DualInception(classes, dropout, init)
+def build(*, classes: int, init: str = 'torch') -> DualInception:
+    """The network; see `dual_atme.build`.
+
+    Args:
+      classes: number of classes.
+      init: how parameters start: 'torch', as PyTorch's layers do, 'lecun' or 'kaiming'.
+    """
+    initializers.check(init)
+    return DualInception(classes, init)
 
 
 SYSTEM = System(
@@ -67,7 +70,6 @@ SYSTEM = System(
     build=build,
     config='configs/dual_inception.py',
     torch_names=TORCH_NAMES,
-    unread=('cosine_weight', 'dropout'),
     figures=(
         Figure(
             0.7322,

@@ -14,8 +14,8 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from dualatme_jax.models import options
 from dualatme_jax.models.figures import NOT_STATED, Figure
+from dualatme_jax.models.layers import initializers
 from dualatme_jax.models.layers.conv import Conv, Dense
 from dualatme_jax.models.layers.maps import flat
 from dualatme_jax.models.layers.pooling import max_pool
@@ -46,10 +46,9 @@ class Stream(nn.Module):
 
 
 class OffApexNet(nn.Module):
-    """The network. It has no dropout: the field is there as every network's, and never read."""
+    """The network. It has no dropout."""
 
     classes: int
-    dropout: float | jax.Array
     initializer: str
 
     @nn.compact
@@ -64,10 +63,15 @@ class OffApexNet(nn.Module):
         return Output(Dense(self.classes, self.initializer, name='classifier')(x).T)
 
 
-def build(*, variant: str, classes: int, dropout: float, init: str) -> OffApexNet:
-    """The network, of which there is the variant `paper` alone; see `dual_atme.build`."""
-    options.check('OFF-ApexNet', variants=('paper',), variant=variant, dropout=dropout, init=init)
-    return OffApexNet(classes, dropout, init)
+def build(*, classes: int, init: str = 'torch') -> OffApexNet:
+    """The network; see `dual_atme.build`.
+
+    Args:
+      classes: number of classes.
+      init: how parameters start: 'torch', as PyTorch's layers do, 'lecun' or 'kaiming'.
+    """
+    initializers.check(init)
+    return OffApexNet(classes, init)
 
 
 SYSTEM = System(
@@ -76,7 +80,6 @@ SYSTEM = System(
     build=build,
     config='configs/off_apexnet.py',
     torch_names=TORCH_NAMES,
-    unread=('cosine_weight', 'dropout'),
     figures=(
         Figure(
             0.7196,

@@ -234,9 +234,21 @@ class RCN(nn.Module):
         return Output(classifier(flat(x)).T)
 
 
-def build(name: str, *, variant: str, classes: int, dropout: float, init: str) -> RCN:
-    """The network `name` of `DESIGNS` in one of its variants; see `dual_atme.build`."""
-    options.check(name, variants=DESIGNS[name], variant=variant, dropout=dropout, init=init)
+def build(
+    name: str, *, classes: int, variant: str = 'paper', dropout: float = 0.5, init: str = 'torch'
+) -> RCN:
+    """The network `name` of `DESIGNS`; see `dual_atme.build`.
+
+    Args:
+      name: of the network.
+      classes: number of classes.
+      variant: 'paper'; of RCN-f also 'code' (its second stream twice, no third).
+      dropout: fraction dropped behind each pooling or stream, in [0, 1).
+      init: how parameters start: 'torch', as PyTorch's layers do, 'lecun' or 'kaiming'.
+    """
+    options.check_variant(name, variant, DESIGNS[name])
+    options.check_dropout(dropout)
+    initializers.check(init)
     return RCN(DESIGNS[name][variant], classes, dropout, init)
 
 
@@ -269,7 +281,7 @@ SYSTEMS = tuple(
         torch_names=TORCH_NAMES,
         torch_unread=TORCH_UNREAD.get(name, ()),
         variants=tuple(DESIGNS[name]),
-        unread=('cosine_weight',),
+        traced=('dropout',),
         figures=figures,
     )
     for name, (title, figures) in _PUBLISHED.items()

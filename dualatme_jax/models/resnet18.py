@@ -14,6 +14,7 @@ from flax import linen as nn
 
 from dualatme_jax.models import options
 from dualatme_jax.models.figures import compared_by_dual_atme
+from dualatme_jax.models.layers import initializers
 from dualatme_jax.models.layers.batch_norm import BatchNorm
 from dualatme_jax.models.layers.conv import Conv, Dense
 from dualatme_jax.models.layers.maps import bilinear, flat
@@ -71,11 +72,10 @@ class Residual(nn.Module):
 
 
 class ResNet18(nn.Module):
-    """The network. It has no dropout: the field is there as every network's, and never read."""
+    """The network. It has no dropout."""
 
     variant: str
     classes: int
-    dropout: float | jax.Array
     initializer: str
     width: int = 64  # channels of the first stage; each further one has twice as many
 
@@ -102,10 +102,17 @@ class ResNet18(nn.Module):
         return Output(Dense(self.classes, self.initializer, name='classifier')(x).T)
 
 
-def build(*, variant: str, classes: int, dropout: float, init: str) -> ResNet18:
-    """The network in a variant of `VARIANTS`; see `dual_atme.build`."""
-    options.check('ResNet-18', variants=VARIANTS, variant=variant, dropout=dropout, init=init)
-    return ResNet18(variant, classes, dropout, init)
+def build(*, classes: int, variant: str = 'paper', init: str = 'torch') -> ResNet18:
+    """The network; see `dual_atme.build`.
+
+    Args:
+      classes: number of classes.
+      variant: 'paper' (pictures enlarged to 224x224) or 'small' (28x28 as it is, a quarter of the work).
+      init: how parameters start: 'torch', as PyTorch's layers do, 'lecun' or 'kaiming'.
+    """
+    options.check_variant('ResNet-18', variant, VARIANTS)
+    initializers.check(init)
+    return ResNet18(variant, classes, init)
 
 
 SYSTEM = System(
@@ -115,7 +122,6 @@ SYSTEM = System(
     config='configs/resnet18.py',
     torch_names=TORCH_NAMES,
     variants=VARIANTS,
-    unread=('cosine_weight', 'dropout'),
     figures=(
         compared_by_dual_atme(0.586, 0.575, '; its row equals that of LBP-TOP, so one of the two is a slip'),
     ),

@@ -16,6 +16,7 @@ from flax import linen as nn
 
 from dualatme_jax.models import options
 from dualatme_jax.models.figures import LAST_EPOCH, NO, Figure, compared_by_dual_atme
+from dualatme_jax.models.layers import initializers
 from dualatme_jax.models.layers.batch_norm import BatchNorm
 from dualatme_jax.models.layers.conv import Conv, Dense
 from dualatme_jax.models.layers.dropout import Dropout
@@ -67,9 +68,16 @@ class STSTNet(nn.Module):
         return Output(Dense(self.classes, self.initializer, name='classifier')(flat(average_pool(x, 2))).T)
 
 
-def build(*, variant: str, classes: int, dropout: float, init: str) -> STSTNet:
-    """The network, of which there is the variant `paper` alone; see `dual_atme.build`."""
-    options.check('STSTNet', variants=('paper',), variant=variant, dropout=dropout, init=init)
+def build(*, classes: int, dropout: float = 0.5, init: str = 'torch') -> STSTNet:
+    """The network; see `dual_atme.build`.
+
+    Args:
+      classes: number of classes.
+      dropout: fraction dropped at the end of each stream, in [0, 1).
+      init: how parameters start: 'torch', as PyTorch's layers do, 'lecun' or 'kaiming'.
+    """
+    options.check_dropout(dropout)
+    initializers.check(init)
     return STSTNet(classes, dropout, init)
 
 
@@ -78,8 +86,8 @@ SYSTEM = System(
     title='STSTNet',
     build=build,
     config='configs/ststnet.py',
+    traced=('dropout',),
     torch_names=TORCH_NAMES,
-    unread=('cosine_weight',),
     figures=(
         Figure(
             0.7353,

@@ -1,11 +1,16 @@
-"""The record of a system: its network, what it reads, its names in PyTorch, what its paper reports."""
+"""The record of a system: its network and options, what it reads, its names in PyTorch, published scores."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from flax import linen as nn
 
+from dualatme_jax.errors import InputError
+from dualatme_jax.models import options
 from dualatme_jax.models.figures import Figure
+from dualatme_jax.models.options import Option
 
 
 @dataclasses.dataclass(frozen=True)
@@ -13,19 +18,22 @@ class System:
     """One system of the field, or of your own: everything that the package knows of it.
 
     Attributes:
-      name: as `config.model.name` has it.
+      name: as `config.model.name` has it; of a module of your own `__name__`.
       title: its name in tables.
-      build: makes the network from `classes` and the system's options; see docs/systems.md.
+      build: makes the network, a Flax module, from keywords: `classes`, how many there are, and its options,
+        each with a default. Raises InputError for values that cannot be.
       reads: keys of the inputs that the network reads.
       config: the file with the settings of its paper, seen from the checkout; empty: none.
+      traced: options that are numbers which may differ from trial to trial within one compiled program: the
+        network has a field of that name, which may be traced. Any other option makes another program.
+      features: names of the features that the network returns, in some variant.
       torch_names: from the path of each layer that has parameters to the name of the same layer in the
         published PyTorch code, or in a sensible one where none is published. Of all variants: a network has
         some of them. Empty: its weights have no other form.
       torch_unread: layers that the published PyTorch code declares, and that no forward pass of some variant
         reads; named as in `torch_names`.
-      variants: what `build` takes for `variant`. Where there is a `code`, that is what the published PyTorch
-        code computes, else it is the first.
-      unread: the hyperparameters that no variant reads.
+      variants: what `build` takes for the option `variant`, if it has one. Where there is a `code`, that is
+        what the published PyTorch code computes, else it is the first.
       figures: its published scores, the authors' own first.
     """
 
@@ -34,13 +42,34 @@ class System:
     build: Callable[..., nn.Module]
     reads: tuple[str, ...] = ('flow',)
     config: str = ''
+    traced: tuple[str, ...] = ()
+    features: tuple[str, ...] = ()
     torch_names: Mapping[str, str] = dataclasses.field(default_factory=dict)
     torch_unread: tuple[str, ...] = ()
     variants: tuple[str, ...] = ('paper',)
-    unread: tuple[str, ...] = ()
     figures: tuple[Figure, ...] = ()
+
+    def __post_init__(self):
+        known = self.options  # which says what cannot be of `build`
+        for name in self.traced:
+            if name not in known or not isinstance(known[name].default, float):
+                raise InputError(f'traced names {name!r}; expected an option of build that is a float')
+
+    @functools.cached_property
+    def options(self) -> dict[str, Option]:
+        """What `build` takes besides `classes`, by name."""
+        return options.of(self.build)
 
     @property
     def published(self) -> str:
         """The variant that the published PyTorch code computes."""
         return 'code' if 'code' in self.variants else self.variants[0]
+
+    def variant_of(self, section: Mapping[str, Any]) -> str:
+        """The variant that a config's section `model` has, which may have none where there is but one."""
+        return section.get('variant', self.variants[0])
+
+    def of_variant(self, variant: str, classes: int) -> nn.Module:
+        """The network of a variant with its other options as `build` has them."""
+        given = {'variant': variant} if 'variant' in self.options else {}
+        return self.build(classes=classes, **given)

@@ -10,7 +10,7 @@ import sys
 import textwrap
 import tokenize
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from absl import flags
 from ml_collections import ConfigDict
@@ -43,7 +43,14 @@ class Parser(flags.ArgumentParser):
         for other in sys.argv[1:]:
             if found := re.match(rf'--?(?:no)?{self.name}\.([^=]*)', other):
                 _check_field(found[1], config, f'--{self.name}.')
-        return config.lock()
+        return opened(config.lock())
+
+
+def opened(config: ConfigDict) -> ConfigDict:
+    """The locked config, whose section `model` takes options that it does not list: its system knows them."""
+    if isinstance(config.get(fields.MODEL), ConfigDict):
+        config.model.unlock()
+    return config
 
 
 def load(argument: str) -> ConfigDict:
@@ -124,11 +131,19 @@ def described(argument: str, config: ConfigDict) -> str:
     Args:
       argument: as `load` takes it.
       config: that was loaded by it, perhaps with other values.
+
+    Raises:
+      InputError: no such system, or options that it does not have.
     """
     path = find(argument.partition(':')[0])
     said = {field: text for source in _lineage(path) for field, text in comments(source).items()}
+    from dualatme_jax import models  # takes seconds, which --help need not wait for
+    from dualatme_jax.run import model_section
+
+    options = models.system(config.model.name).options
+    said |= {f'{fields.MODEL}.{name}': option.about for name, option in options.items()}
     lines = []
-    for field, value in fields.flat(config).items():
+    for field, value in fields.flat(model_section.completed(config)).items():
         lines.append(f'config.{field} = {value!r}')
         lines += textwrap.wrap(said.get(field, ''), _WIDTH, initial_indent='    ', subsequent_indent='    ')
     return '\n'.join(lines)
@@ -166,12 +181,23 @@ def _line(error: BaseException, path: pathlib.Path) -> str:
 
 def _check_field(name: str, config: ConfigDict, prefix: str) -> None:
     known = list(fields.flat(config))
-    if name in known:
+    if name in known or fields.is_option(name):  # of options the system knows, when all is loaded
         return
+    known += [f'{fields.MODEL}.{option}' for option in _options(config)]
     hint = fields.hint(name, known, prefix)
     if within := [field for field in known if field.startswith(f'{name}.')]:
         raise InputError(f'{prefix}{name} is a section, not a field{hint}; it has {", ".join(within)}')
     raise InputError(f'{prefix}{name}: the config has no such field{hint or "; list them by --fields"}')
+
+
+def _options(config: ConfigDict) -> Iterable[str]:
+    """The options of the config's system, for a hint; none if there is no such system."""
+    from dualatme_jax import models  # takes seconds, and ends in an error
+
+    try:
+        return models.system(config.model.name).options
+    except (AttributeError, InputError):
+        return ()
 
 
 def _make_importable(path: pathlib.Path) -> None:

@@ -24,7 +24,7 @@ from dualatme_jax.data.dataset import Dataset
 from dualatme_jax.errors import InputError, of_system
 from dualatme_jax.machines import processes
 from dualatme_jax.report.selection import NESTED
-from dualatme_jax.run import collect, init_from, settings, smoke, waves
+from dualatme_jax.run import collect, init_from, model_section, settings, smoke, waves
 from dualatme_jax.run import sweep as sweep_lib
 from dualatme_jax.run import workdir as workdir_lib
 from dualatme_jax.run.finished import Run
@@ -76,7 +76,7 @@ def run(
         datasets[0],
         seeds=config.seeds,
         points=[
-            {'program': point.program} | point.values | hyperparameters(point.config, labels)
+            {'program': point.program} | point.cells | hyperparameters(point.config, labels)
             for point in swept.points
         ],
         parts=config.selection.parts if config.selection.name == NESTED else 0,
@@ -92,13 +92,16 @@ def run(
             soft_wrap=True,
         )
     check_rows(table, swept, datasets[0].size)
-    identity = json.loads(config.to_json()) | {'dataset': fingerprint(*datasets), 'draws': DRAWS}
+    identity = json.loads(swept.config.to_json()) | {'dataset': fingerprint(*datasets), 'draws': DRAWS}
     identity[init_from.TRAINED_ON] = init_from.trained_on(datasets[0])
     programs, begin = init_from.prepared(config, programs, table)
     if begin:
         identity[init_from.START] = begin.about()
         for line in begin.lines:
             console.print(line, soft_wrap=True)
+    if 'model.name' in swept.fields:  # the points' systems, each with its own options
+        sections = [point.config.model.to_dict() for point in swept.points]
+        identity['models'] = [own for place, own in enumerate(sections) if own not in sections[:place]]
     if dataset is not None:
         identity['data'] |= {'path': None, 'build_synthetic': False, 'databases': None}
     if config.evaluate_only:
@@ -153,16 +156,15 @@ def as_converted(config: ConfigDict, console: Console) -> ConfigDict:
     if not folds.is_one(folder):  # which is an error later, after those of the config
         return config
     model, variant, _ = folds.about(folder)
-    if config.model.name != model or config.model.variant == variant:
+    section = model_section.complete(config.model)
+    if section['name'] != model or section.get('variant', variant) == variant:
         return config
     console.print(
         f'{folder} holds the variant {variant!r} of {model!r}: that is config.model.variant now, and not '
-        f'{config.model.variant!r}',
+        f'{section["variant"]!r}',
         soft_wrap=True,
     )
-    own = config.copy_and_resolve_references()
-    own.model.variant = variant
-    return own
+    return model_section.with_section(config, section | {'variant': variant})
 
 
 def train(

@@ -12,6 +12,8 @@ from dualatme_jax.kinds import FRACTION, SWITCH, TEXT, Kind, is_text, number, se
 
 MOST_GIB = 2**20
 
+MODEL = 'model'
+
 _NAMED = 3  # fields that a message suggests
 
 # What people call a field that has no word of that name.
@@ -38,8 +40,8 @@ PAIR = Kind(
 )
 GRIDS = Kind('a tuple of grids', lambda value: type(value) is tuple)
 
-# Every field of a config, see `configs/cd.py`. Names (of a network, a loss, ...) are checked where they are
-# looked up.
+# Every field of a config, see `configs/cd.py`, but the options of its system, which are in the section MODEL
+# too. Names (of a system, a loss, ...) are checked where they are looked up.
 FIELDS = {
     'data.path': SOME_PATH,
     'data.build_synthetic': SWITCH,
@@ -49,9 +51,6 @@ FIELDS = {
     'input.scale': TEXT,
     'input.channels': several(TEXT),
     'model.name': TEXT,
-    'model.variant': TEXT,
-    'model.dropout': FRACTION,
-    'model.init': TEXT,
     'loss.name': TEXT,
     'loss.focal_gamma': number(0),
     'loss.focal_alpha': number(0),
@@ -126,11 +125,18 @@ def check(config: ConfigDict) -> None:
             '`config = cd.get_config()`, as the other files there do'
         )
     for field, value in found.items():
+        if is_option(field):
+            continue  # see `model_section`
         if field not in FIELDS:
             raise InputError(
                 f'the config has config.{field}, and there is no such field{hint(field, FIELDS, "config.")}'
             )
         check_value(field, value)
+
+
+def is_option(field: str) -> bool:
+    """Whether a field is one of the options of a system."""
+    return field.startswith(f'{MODEL}.') and field != f'{MODEL}.name'
 
 
 def check_value(field: str, value: Any) -> None:

@@ -185,8 +185,9 @@ def heading(selected: pd.DataFrame, swept: Sweep, dataset: Dataset, begin: Begin
     """What begins the table of a result: system, epochs and seeds, the data, and what it started from."""
     config = swept.reference.config
     chosen = swept.fields if config.selection.name == NESTED else ()
-    system = models.system(config.model.name).title
-    system += f', variant {config.model.variant}' if config.model.variant != 'paper' else ''
+    record = models.system(config.model.name)
+    variant = record.variant_of(config.model)
+    system = f'{record.title}, variant {variant}' if variant != 'paper' else record.title
     epochs = f'{config.training.epochs} epoch{"s" if config.training.epochs > 1 else ""}'
     if {'model.name', 'model.variant'} & set(chosen):
         system = 'the systems that were chosen'
@@ -351,7 +352,7 @@ def failure(row: Mapping[str, Any], fields: Sequence[str]) -> str:
 def report_sweep(made: Report, table: pd.DataFrame, swept: Sweep, notice: str) -> None:
     """Adds every point beside the reference."""
     config = swept.reference.config
-    frame = sweep_report.compare(table, swept.reference.values, resamples=config.report.resamples)
+    frame = sweep_report.compare(table, swept.reference.cells, resamples=config.report.resamples)
     made.results['sweep'] = records(frame)
     made.shown.append(sweep_report.rich_table(frame, notice=notice))
     made.writers.append(functools.partial(sweep_report.write, frame, notice=notice))

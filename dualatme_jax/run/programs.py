@@ -10,8 +10,10 @@ from ml_collections import ConfigDict
 from dualatme_jax import models, schema
 from dualatme_jax.data.dataset import Dataset
 from dualatme_jax.errors import InputError
+from dualatme_jax.run import model_section
 from dualatme_jax.run import sweep as sweep_lib
 from dualatme_jax.run.sweep import Point, Sweep
+from dualatme_jax.run.trial_table import OUTCOME
 from dualatme_jax.training import augment, devices, losses, optimizers, prepare, trials
 from dualatme_jax.training.engine import Engine
 from dualatme_jax.training.start import Start
@@ -29,12 +31,15 @@ def make_training(config: ConfigDict, labels: Sequence[str], others: Sequence[Co
     Raises:
       InputError: a name or a number that cannot be.
     """
+    system = models.system(config.model.name)
     network = models.build(classes=len(labels), **config.model)
     every = (config, *others)
     changes = frozenset(name for name in augment.NAMES if any(each.augment[name] for each in every))
     active = frozenset(name for name in losses.OPTIONS if any(each.loss[name] for each in every))
+    # What the code of a module of one's own depends on is not known.
+    known = system is models.SYSTEMS.get(system.name)
     return Training(
-        model=lambda given: network.clone(dropout=given['dropout']),
+        model=lambda given: network.clone(**{name: given[name] for name in system.traced}),
         optimizer=optimizers.optimizer(config.optimizer.name),
         prepare=prepare.preparation(**config.input),
         augment=augment.augmentation(changes, **config.input) if changes else None,
@@ -54,7 +59,9 @@ def make_training(config: ConfigDict, labels: Sequence[str], others: Sequence[Co
                 sorted(changes | active),
                 config.freeze,
             )
-        ),
+        )
+        if known
+        else '',
     )
 
 
@@ -62,14 +69,23 @@ def hyperparameters(config: ConfigDict, labels: Sequence[str]) -> dict[str, floa
     """The numbers that may differ from trial to trial within one compiled program.
 
     Raises:
-      InputError: a name that does not exist, or class weights that do not fit `labels`.
+      InputError: a name that does not exist or that two of them have, or class weights that do not fit
+        `labels`.
     """
-    return {
+    found = {
         **optimizers.hyperparameters(config.optimizer),
         **losses.hyperparameters(config.loss, labels),
         **{augment.column(name): config.augment[name] for name in augment.NAMES},
-        'dropout': config.model.dropout,
     }
+    section = model_section.complete(config.model)
+    for name in models.system(config.model.name).traced:
+        if name in found or name in (*trials.IDENTITY, *OUTCOME):
+            raise InputError(
+                f'the traced option {name!r} of {config.model.name!r} is called as another column of '
+                'trials.csv is; expected another name'
+            )
+        found[name] = section[name]
+    return found
 
 
 def without_difference(swept: Sweep, labels: Sequence[str]) -> list[tuple[Point, Point]]:
@@ -78,9 +94,10 @@ def without_difference(swept: Sweep, labels: Sequence[str]) -> list[tuple[Point,
     found = []
     for point in swept.points:
         numbers = hyperparameters(point.config, labels)
-        network = models.system(point.config.model.name)
-        for name in (*optimizers.UNREAD[point.config.optimizer.name], *network.unread):
+        for name in optimizers.UNREAD[point.config.optimizer.name]:
             del numbers[name]
+        if not {*point.config.loss.cosine_pair} <= {*models.system(point.config.model.name).features}:
+            del numbers['cosine_weight']
         same = first.setdefault((point.program, *sorted(numbers.items())), point)
         if same is not point:
             found.append((point, same))
@@ -151,7 +168,7 @@ def _difference(point: Point, swept: Sweep) -> str:
     fixed = {
         field: value
         for field, value in point.values.items()
-        if not sweep_lib.is_column(field) and value != swept.reference.values[field]
+        if not sweep_lib.is_column(field, point.config.model.name) and value != swept.reference.values[field]
     }
     return sweep_lib.named(fixed) or 'the reference'
 

@@ -24,13 +24,15 @@ def check(config: ConfigDict) -> Sweep:
     """
     fields.check(config)
     swept = sweep.points(config)
-    programs_seen = set()
+    seen = set()
     for point in swept.points:
         # The classes are the dataset's; as many as there are weights of them will do here.
         labels = [f'class {number}' for number in range(len(point.config.loss.class_weights))]
         programs.hyperparameters(point.config, labels)
-        if point.program not in programs_seen:
-            programs_seen.add(point.program)
+        # An option may be a number that no other program is made for, and that its `build` refuses.
+        program = (point.program, *point.config.model.values())
+        if program not in seen:
+            seen.add(program)
             programs.make_training(point.config, labels)
             reads = models.system(point.config.model.name).reads
             prepare.check(**point.config.input, reads=reads)

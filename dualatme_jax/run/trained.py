@@ -92,8 +92,9 @@ def _variant(
     if len(bad):
         listing = ', '.join(f'{row.database}/{row.subject} ({row.status})' for row in bad.itertuples())
         raise InputError(f'{workdir}: some folds have no weights that can be used: {listing}')
-    variant = _trained_with(chosen, config, 'model', 'variant')
-    if variant not in models.system(model).variants:
+    system = models.system(model)
+    variant = _trained_with(chosen, config, 'model', 'variant') or system.variants[0]
+    if variant not in system.variants:
         raise InputError(f'{workdir}: {model!r} has no variant {variant!r}, which this run trained')
     return variant
 
@@ -161,7 +162,7 @@ def read(workdir: pathlib.Path) -> tuple[pd.DataFrame, dict[str, Any]]:
         table[numbers] = table[numbers].astype(int)
         table[list(words)]
         config = json.loads(files.read_bytes(workdir / workdir_lib.CONFIG, limit=_MOST_BYTES, what='config'))
-        config['model']['name'], config['model']['variant'], config.get('input', {}).items()
+        config['model']['name'], config['model'].items(), config.get('input', {}).items()
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(
             f'{workdir} is neither the workdir of a run nor a folder that convert wrote ({error}); '

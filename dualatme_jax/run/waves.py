@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from rich.console import Console
 
-from dualatme_jax import files
+from dualatme_jax import files, models
 from dualatme_jax.machines import processes
 from dualatme_jax.run import disk, trained
 from dualatme_jax.run import workdir as workdir_lib
@@ -153,7 +153,11 @@ def given_weights(program: Program, rows: pd.DataFrame) -> tuple[folds.Folds, li
         found = folds.load(given)
     people = list(zip(rows['database'], rows['subject'], strict=True))
     return found, folds.places(
-        found, people, model=model.name, variant=model.variant, classes=len(program.dataset.labels)
+        found,
+        people,
+        model=model.name,
+        variant=models.system(model.name).variant_of(model),
+        classes=len(program.dataset.labels),
     )
 
 

@@ -47,6 +47,7 @@ DECISIVE = (
     'input',
     'loss',
     'model',
+    'models',
     'optimizer',
     'seeds',
     'selection',

@@ -74,7 +74,7 @@ def tensors(model: str, variant: str, classes: int) -> dict[str, Tensor]:
     Raises:
       InputError: no such model, or it has no such variant.
     """
-    network = models.build(model, variant=variant, classes=classes, dropout=0.0, init='torch')
+    network = models.system(model).of_variant(variant, classes)
     usual = {key: schema.usual_shape(key) for key in models.system(model).reads}
     found = {}
     for path, leaf in traverse_util.flatten_dict(models.shapes(network, usual)).items():

@@ -12,6 +12,7 @@ from benchmarks import loso, systems, workload  # noqa: E402
 from benchmarks import pytorch as baseline  # noqa: E402
 from dualatme_jax import models, schema  # noqa: E402
 from dualatme_jax.errors import InputError  # noqa: E402
+from dualatme_jax.run import model_section  # noqa: E402
 
 
 def clips(count=24):
@@ -33,13 +34,14 @@ def test_every_system_has_its_config():
 @pytest.mark.parametrize('name', workload.SYSTEMS)
 def test_pytorch_s_network_is_as_large_as_ours_and_drops_out_where_ours_does(name):
     config = workload.config(name)
-    network = models.build(classes=5, **config.model)
+    model = model_section.complete(config.model)
+    network = models.build(classes=5, **model)
     shapes = models.shapes(network, dict.fromkeys(schema.VIEWS['flow'], (3, 28, 28)))
     theirs = baseline.build(config.model, 5)
     expected = sum(leaf.size for leaf in jax.tree.leaves(shapes['params']))
     assert sum(parameter.numel() for parameter in theirs.parameters()) == expected
     rates = {layer.p for layer in theirs.modules() if isinstance(layer, torch.nn.Dropout)}
-    assert rates == (set() if 'dropout' in models.system(name).unread else {config.model.dropout})
+    assert rates == ({model['dropout']} if 'dropout' in model else set())
 
 
 @pytest.mark.parametrize('name', workload.SYSTEMS)

@@ -138,7 +138,7 @@ def test_the_converted_network_computes_the_same(capsys, torch, source, tmp_path
     assert (found.model, found.variant, found.classes, found.subjects) == ('ststnet', 'paper', 3, SUBJECTS)
 
     flow = np.random.default_rng(0).uniform(-1, 1, (4, 28, 28, 3)).astype(np.float32)
-    network = models.build('ststnet', variant='paper', classes=3, dropout=0.5, init='torch')
+    network = models.build('ststnet', classes=3)
     logits = jax.jit(
         jax.vmap(
             lambda variables: network.apply(variables, of_network(flow), mask=np.ones(4), train=False).logits

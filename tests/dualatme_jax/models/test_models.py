@@ -10,7 +10,7 @@ from dualatme_jax import models, schema
 from dualatme_jax.data.dataset import Dataset
 from dualatme_jax.errors import InputError
 from dualatme_jax.models import rcn
-from dualatme_jax.run import programs, sweep
+from dualatme_jax.run import model_section, programs, sweep
 
 # Parameters of each system and variant, by hand from its paper. A k x k convolution from c to o channels with
 # bias has k*k*c*o + o, a normalisation 2*o, a dense layer i*o + o.
@@ -47,7 +47,7 @@ def flows(height, width):
 
 
 def build(name, **options):
-    return models.build(name, **{'variant': 'paper', 'classes': 3, 'dropout': 0.5, 'init': 'torch'} | options)
+    return models.build(name, **{'classes': 3} | options)
 
 
 def shapes(model):
@@ -60,10 +60,11 @@ def shapes(model):
 @pytest.mark.parametrize(('name', 'variant'), PARAMETERS)
 @pytest.mark.slow
 def test_parameters_are_those_counted_by_hand(name, variant):
-    output, variables = shapes(build(name, variant=variant))
+    given = {'variant': variant} if 'variant' in models.SYSTEMS[name].options else {}
+    output, variables = shapes(build(name, **given))
     assert sum(leaf.size for leaf in jax.tree.leaves(variables['params'])) == PARAMETERS[name, variant]
     assert output.logits.shape == (2, 3)
-    assert shapes(build(name, variant=variant, classes=7))[0].logits.shape == (2, 7)
+    assert shapes(build(name, **given, classes=7))[0].logits.shape == (2, 7)
 
 
 def test_every_system_is_counted():
@@ -79,8 +80,8 @@ def test_every_layer_has_one_name_in_pytorch(name):
     assert len(set(names.values())) == len(names)
 
 
-@pytest.mark.parametrize('name', models.SYSTEMS)
-def test_the_row_lists_the_variants_that_there_are(name):
+@pytest.mark.parametrize('name', [name for name, row in models.SYSTEMS.items() if 'variant' in row.options])
+def test_the_record_lists_the_variants_that_there_are(name):
     row = models.SYSTEMS[name]
     with pytest.raises(InputError) as error:
         build(name, variant='none')
@@ -89,8 +90,8 @@ def test_the_row_lists_the_variants_that_there_are(name):
         build(name, variant=variant)
 
 
-@pytest.mark.parametrize('name', models.SYSTEMS)
-def test_dropout_is_read_unless_the_row_says_so(name):
+@pytest.mark.parametrize('name', [name for name, row in models.SYSTEMS.items() if row.traced])
+def test_a_traced_rate_of_dropout_is_read(name):
     """Whether any step of the traced network has the rate among its inputs."""
     _, variables = shapes(build(name))
 
@@ -101,15 +102,15 @@ def test_dropout_is_read_unless_the_row_says_so(name):
 
     jaxpr = jax.make_jaxpr(train)(variables, np.float32(0.5))
     rate = jaxpr.jaxpr.invars[-1]
-    read = any(rate in equation.invars for equation in jaxpr.jaxpr.eqns)
-    assert read == ('dropout' not in models.SYSTEMS[name].unread)
+    assert models.SYSTEMS[name].traced == ('dropout',)
+    assert any(rate in equation.invars for equation in jaxpr.jaxpr.eqns)
 
 
 @pytest.mark.parametrize('name', models.SYSTEMS)
 def test_the_similarity_term_needs_two_branches(name):
     output, _ = shapes(build(name))
     both = {'entire', 'puzzled'} <= output.features.keys()
-    assert both == ('cosine_weight' not in models.SYSTEMS[name].unread)
+    assert both == (models.SYSTEMS[name].features == ('entire', 'puzzled'))
 
 
 @pytest.mark.parametrize('name', models.SYSTEMS)
@@ -172,11 +173,13 @@ def test_converted_weights_are_for_flows_of_28_pixels_where_layers_depend_on_it(
     ],
 )
 def test_what_cannot_be_built_is_refused(name, options, message):
+    if not options.keys() <= models.SYSTEMS[name].options.keys():
+        message = f'{name!r} has no such option; it has .*init'
     with pytest.raises(InputError, match=message):
-        build(name, **options)
+        models.build(classes=3, **model_section.complete({'name': name} | options))
 
 
-@pytest.mark.parametrize(('name', 'same'), [('ststnet', 2), ('off_apexnet', 3), ('dual_atme', 0)])
+@pytest.mark.parametrize(('name', 'same'), [('ststnet', 2), ('rcn_a', 2), ('dual_atme', 0)])
 def test_points_that_differ_in_what_a_network_does_not_read_are_told(name, same):
     config = cd.get_config()
     config.model.name = name

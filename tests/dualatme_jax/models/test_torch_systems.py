@@ -38,8 +38,9 @@ SYSTEMS = {
 def ours(system):
     """Our network, without dropout, and variables of which none is at its start."""
     name, variant = system
-    network = models.build(name, variant=variant, classes=3, dropout=0.0, init='torch')
-    network = network.clone(**SYSTEMS[system][0])
+    row = models.SYSTEMS[name]
+    network = row.of_variant(variant, classes=3)
+    network = network.clone(**dict.fromkeys(row.traced, 0.0), **SYSTEMS[system][0])
     shapes = jax.eval_shape(
         lambda key: network.init(key, of_network(*flows()), mask=np.ones(BATCH), train=False),
         jax.random.key(0),

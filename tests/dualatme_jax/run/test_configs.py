@@ -13,7 +13,7 @@ from dualatme_jax import models
 from dualatme_jax.data.dataset import FLOWS
 from dualatme_jax.errors import InputError
 from dualatme_jax.report import paper
-from dualatme_jax.run import experiment, programs, sweep
+from dualatme_jax.run import experiment, model_section, programs, sweep
 from dualatme_jax.schema import COMPOSITE, FLOW_CHANNELS, LABELS
 
 TABLES = ('modules', 'regions', 'lambda', 'loss')
@@ -41,6 +41,7 @@ def test_a_config_is_locked_and_can_be_used(module):
     with pytest.raises((AttributeError, KeyError)):
         config.training.epoch = 3
     assert config.data.databases == DATABASES_OF[module.__name__.split('.')[1]]
+    config = model_section.completed(config)
     programs.make_training(config, LABELS)
     name = module.__name__.split('.')[1]
     numbers = programs.hyperparameters(config, LABELS)
@@ -52,13 +53,18 @@ def test_a_config_is_locked_and_can_be_used(module):
 def test_a_system_is_trained_as_its_paper_has_it(name):
     config = importlib.import_module(f'configs.{name}').get_config()
     optimizer, training = config.optimizer, config.training
-    assert (config.model.name, config.model.variant, config.loss.name) == (name, 'paper', 'cross_entropy')
+    model = model_section.complete(config.model)
+    assert (model['name'], model.get('variant', 'paper'), config.loss.name) == (
+        name,
+        'paper',
+        'cross_entropy',
+    )
     assert (
         optimizer.name,
         optimizer.learning_rate,
         training.epochs,
         training.batch_size,
-        config.model.init,
+        model['init'],
         config.input.scale,
     ) == SYSTEMS[name]
     assert (optimizer.momentum, optimizer.schedule) == (0.9, 'constant')
@@ -70,7 +76,8 @@ def test_a_system_is_trained_as_its_paper_has_it(name):
 def test_every_system_has_a_config(name):
     config = importlib.import_module(f'configs.{name}').get_config()
     assert config.model.name == name
-    programs.make_training(config, LABELS)
+    assert models.SYSTEMS[name].config == f'configs/{name}.py'
+    programs.make_training(model_section.completed(config), LABELS)
 
 
 @pytest.mark.parametrize('module', SYNTHETIC, indirect=True)
@@ -100,7 +107,12 @@ def test_the_defaults_are_the_papers():
     assert (config.loss.name, config.loss.focal_gamma, config.loss.focal_alpha) == ('focal', 2, 1)
     assert config.loss.cosine_weight == 0.01
     assert config.loss.class_weights == (0.2857, 0.1329, 0.1695)
-    assert (config.model.variant, config.model.dropout, config.model.init) == ('paper', 0.5, 'torch')
+    assert model_section.complete(config.model) == {
+        'name': 'dual_atme',
+        'variant': 'paper',
+        'dropout': 0.5,
+        'init': 'torch',
+    }
 
 
 @pytest.mark.parametrize('name', TABLES)
@@ -117,7 +129,7 @@ def test_a_table_of_the_paper_is_swept_row_by_row(name, dataset):
     # The reference is the paper's best run, which all its tables share, and configs/cd.py is.
     own = tuple(swept.reference.values[field] for field in table.fields)
     assert {values: cells for _, values, cells in table.rows}[own] == paper.BEST
-    cd = importlib.import_module('configs.cd').get_config(dataset).to_dict()
+    cd = model_section.completed(importlib.import_module('configs.cd').get_config(dataset)).to_dict()
     found = swept.reference.config.to_dict()
     differing = {section for section in cd if cd[section] != found[section]}
     assert differing == {'sweep', 'report'} | ({'data'} if name == 'regions' else set())
@@ -187,8 +199,10 @@ def test_the_leaderboard_trains_every_system_by_its_own_config_or_says_what_is_s
     for name, found in points.items():
         stem = 'cd' if name == 'dual_atme' else name
         own = importlib.import_module(f'configs.{stem}').get_config()
+        own = model_section.completed(own)
         with own.unlocked():
-            own.model.variant = variant if name == 'resnet18' else own.model.variant
+            if name == 'resnet18':
+                own.model.variant = variant
             own.training.epochs = leaderboard.QUICK[stem] if argument == 'quick' else own.training.epochs
         for section in leaderboard.SECTIONS:
             assert found[section] == own[section], (name, section)

@@ -18,7 +18,7 @@ from dualatme_jax.weights import folds, names
 
 @pytest.mark.slow
 def test_weights_from_elsewhere_score_each_subject_by_its_own_network(small_dataset_dir, tmp_path):
-    fields = {'model.name': 'ststnet', 'model.variant': 'paper', 'checkpoint.keep_weights': True}
+    fields = {'model.name': 'ststnet', 'checkpoint.keep_weights': True}
     config = small(small_dataset_dir, **fields)
     _, trained, _ = run(config, tmp_path / 'trained')
     expected = pd.read_csv(tmp_path / 'trained' / 'predictions.csv')

@@ -36,7 +36,6 @@ def test_every_field_of_the_home_config_has_a_kind_that_its_value_fits():
         ('epoch', ['training.epochs']),
         ('train.epochs', ['training.epochs']),
         ('seed', ['seeds']),
-        ('dropuot', ['model.dropout']),
         ('model.nam', ['model.name']),
         ('gpus', ['engine.devices']),
         ('qqq', []),

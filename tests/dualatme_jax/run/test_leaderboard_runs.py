@@ -7,8 +7,8 @@ from small_run import run, small, uf1
 from dualatme_jax.run.progress import Reporter
 
 BOARD = (
-    {'model.name': 'off_apexnet', 'model.variant': 'paper', 'training.epochs': 3},
-    {'model.name': 'ststnet', 'model.variant': 'paper', 'training.epochs': 4},
+    {'model.name': 'off_apexnet', 'training.epochs': 3},
+    {'model.name': 'ststnet', 'training.epochs': 4},
 )
 
 

@@ -53,7 +53,8 @@ WILD = st.one_of(
     st.just({}),
     st.permutations(('u', 'v', 'strain')).map(tuple),
 )
-FIELD = st.sampled_from(sorted(fields.FIELDS.keys() - {'sweep'}))
+OPTIONS = {f'model.{name}' for system in SYSTEMS.values() for name in system.options}
+FIELD = st.sampled_from(sorted((fields.FIELDS.keys() | OPTIONS) - {'sweep'}))
 AXES = st.dictionaries(st.one_of(FIELD, SCALARS), WILD, max_size=3)
 SWEEPS = st.one_of(WILD, st.lists(AXES, max_size=3).map(tuple))
 
@@ -80,7 +81,7 @@ def test_a_config_is_accepted_or_refused_and_never_raises_anything_else(values, 
     for point in swept.points:
         numbers = programs.hyperparameters(point.config, ('a', 'b', 'c')) if well_weighted(point) else {}
         assert np.isfinite(np.array([*numbers.values()], np.float32)).all()
-        assert np.float32(point.config.model.dropout) < 1
+        assert np.float32(point.config.model.get('dropout', 0)) < 1
 
 
 def well_weighted(point):
