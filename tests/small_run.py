@@ -9,8 +9,9 @@ from sklearn import metrics
 from configs import cd
 from dualatme_jax.run import experiment
 
+VARIANT = 'model.variant'
 SHORT = {
-    'model.variant': 'hars',
+    VARIANT: 'hars',
     'training.epochs': 2,
     'training.batch_size': 11,
     'report.resamples': 20,
@@ -24,9 +25,15 @@ def small(dataset_dir, **fields):
     """A config that trains in seconds: one branch, two epochs, eight subjects."""
     config = cd.get_config()
     config.data.path = str(dataset_dir)
-    own = {'model.variant'} if 'model.name' in fields else set()  # Dual-ATME's
-    config.update_from_flattened_dict({field: SHORT[field] for field in SHORT.keys() - own} | fields)
+    config.update_from_flattened_dict(short(fields))
     return config
+
+
+def short(fields):
+    """Fields, and those that make a run short; of a system that they name its own variant."""
+    return {
+        name: value for name, value in SHORT.items() if 'model.name' not in fields or name != VARIANT
+    } | fields
 
 
 def run(config, folder):

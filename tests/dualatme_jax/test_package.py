@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from conftest import write_clips
 from rich.console import Console
-from small_run import SHORT, small
+from small_run import short, small
 
 import dualatme_jax as dj
 from dualatme_jax import schema
@@ -25,7 +25,6 @@ ROOT = pathlib.Path(__file__).parents[2]
 # Two waves of four networks that compile fast.
 FIELDS = {
     'model.name': 'ststnet',
-    'model.variant': 'paper',
     'training.batch_size': 24,
     'engine.max_trials': 4,
     'checkpoint.every': 1,
@@ -53,7 +52,7 @@ def run(small_dataset_dir, tmp_path_factory):
 
 @pytest.mark.slow
 def test_its_numbers_are_those_of_the_command(run, small_dataset_dir, tmp_path):
-    flags = SHORT | FIELDS | {'data.path': str(small_dataset_dir)}
+    flags = short(FIELDS) | {'data.path': str(small_dataset_dir)}
     command = [sys.executable, '-m', 'dualatme_jax.main', '--config=configs/cd.py', f'--workdir={tmp_path}']
     command += [f'--config.{field}={value}' for field, value in flags.items()]
     same = os.environ | {'JAX_NUM_CPU_DEVICES': '4'}  # as this process has, whose programs it finds

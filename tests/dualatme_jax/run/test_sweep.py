@@ -130,7 +130,7 @@ def test_a_flag_is_a_sweep(monkeypatch):
         ({'cosine_weight': 1}, 'no such field; .* did you mean loss.cosine_weight'),
         (
             {'qqq': 1},
-            'no such field; expected a field of input, model, augment, loss, optimizer, training, or data.path',
+            'expected a field of input, model, augment, loss, optimizer, training, or data.path',
         ),
         ({3: 1}, 'names 3, and there is no such field'),
         ({'seeds': (0, 1)}, "'seeds', which cannot be swept; expected a field of input"),
