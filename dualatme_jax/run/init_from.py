@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from ml_collections import ConfigDict
 
-from dualatme_jax import files, schema
+from dualatme_jax import files, models, schema
 from dualatme_jax.data.dataset import Dataset
 from dualatme_jax.errors import InputError
 from dualatme_jax.run import disk, trained, trial_table
@@ -242,9 +242,10 @@ def _fit(found: Source, program: Program, network: Mapping[Path, Any]) -> Fit:
     fit = start.fit(network, found.leaves)
     if not fit.copied:
         model = program.config.model
+        variant = models.system(model.name).variant_of(model)
         raise InputError(
             f'{program.prefix}nothing in {found.path} fits the network {model.name!r}, variant '
-            f'{model.variant!r}.\n  the weights have {_some(fit.unused)}\n  the network has '
+            f'{variant!r}.\n  the weights have {_some(fit.unused)}\n  the network has '
             f'{_some(fit.fresh)}\nGive weights of this system as {OPTION}, or train another '
             'config.model.name'
         )
@@ -271,15 +272,15 @@ def read(path: pathlib.Path, people: Iterable[Person], programs: Sequence[Progra
 
 def _of_file(path: pathlib.Path, programs: Sequence[Program]) -> Source:
     """One file of PyTorch, with the names that the system of the config has there."""
-    models = sorted({program.config.model.name for program in programs})
-    if len(models) > 1:
+    systems = sorted({program.config.model.name for program in programs})
+    if len(systems) > 1:
         raise InputError(
             f'{OPTION} {path}: a file names its layers as one system does, and the run has '
-            f'{", ".join(models)}; run them one by one'
+            f'{", ".join(systems)}; run them one by one'
         )
     with tempfile.TemporaryDirectory() as scratch:
-        tensors = source.read_file(path, models[0], pathlib.Path(scratch))
-    leaves = names.leaves_in(models[0], tensors)
+        tensors = source.read_file(path, systems[0], pathlib.Path(scratch))
+    leaves = names.leaves_in(systems[0], tensors)
     return Source(
         kind=FILE,
         path=path,
