@@ -2,6 +2,7 @@
 
 import io
 import json
+import pathlib
 
 import pandas as pd
 import pytest
@@ -11,7 +12,9 @@ from rich.console import Console
 from configs import cd
 from dualatme_jax.errors import InputError
 from dualatme_jax.report import plots
-from dualatme_jax.run import finish, sweep
+from dualatme_jax.run import finish, init_from, sweep
+from dualatme_jax.run.init_from import Beginning, Network, Source
+from dualatme_jax.training.start import Fit
 
 SINGLE = sweep.points(cd.get_config())
 
@@ -27,10 +30,10 @@ def report(trial_table, folder):
     return json.loads((folder / 'results.json').read_text()), console.file.getvalue()
 
 
-def reported(trial_table, swept, folder):
+def reported(trial_table, swept, folder, begin=None, **options):
     """The report of a run that `tiny_run.trained` has left, written."""
-    found, _ = tiny_run.collected(trial_table, swept, folder)
-    made = finish.report(trial_table, tiny_run.DATASET, swept, found)
+    found, _ = tiny_run.collected(trial_table, swept, folder, **options)
+    made = finish.report(trial_table, tiny_run.DATASET, swept, found, begin=begin)
     made.write(folder)
     return made
 
@@ -79,6 +82,55 @@ def test_the_picture_of_a_sweep_names_its_point(tmp_path, monkeypatch):
     reported(trial_table, swept, tmp_path)
     assert told == ['loss.cosine_weight = 0.01']
     assert not (tmp_path / 'paper.md').exists(), 'no table of the paper was asked for'
+
+
+def words(made):
+    """What a report shows, however its tables break lines."""
+    console = Console(file=io.StringIO(), width=80, markup=False)
+    made.show(console)
+    return ' '.join(console.file.getvalue().split())
+
+
+def began(*leaks):
+    """What a run began with whose left-out subjects `leaks` the weights had seen."""
+    seen = frozenset(leaks)
+    source = Source(
+        init_from.RUN, pathlib.Path('before'), 'ab' * 32, 'somewhere', seen, True, (Network(),), {}, None
+    )
+    fit = Fit((), ('params/a/kernel [2], in the weights: none',), (), (3, 30), (2, 28))
+    return Beginning(source, {0: fit}, {(0, 0): 0}, tuple(leaks))
+
+
+def test_scores_of_a_run_whose_weights_had_seen_a_left_out_subject_are_marked_everywhere(
+    tmp_path, monkeypatch
+):
+    config = SWEPT.copy_and_resolve_references()
+    config.selection.every = 1
+    swept, told = sweep.points(config), []
+    monkeypatch.setattr(plots, 'confusion_matrices', lambda *_, notice: told.append(notice))
+    trial_table = tiny_run.trained(tmp_path, swept, epochs=2)
+    begin = began(('samm', '006'))
+    made = reported(trial_table, swept, tmp_path, begin)
+    notice = 'LEAKS: the weights that it started from had seen 1 of the left-out subjects: samm/006'
+    assert words(made).count(notice) == 3  # of the sweep, of the selections, of the result
+    results = json.loads((tmp_path / 'results.json').read_text())
+    assert results['notice'] == notice
+    assert results['started_from']['leaks'] == {'samm': ['006']}
+    assert results['started_from']['programs'][0]['numbers'] == {'copied': 28, 'all': 30}
+    assert all(row['leaks'] for row in results['selections'].values())
+    assert notice in (tmp_path / 'sweep.md').read_text()
+    assert notice in told[0]
+    assert not list(tmp_path.glob('challenge_log*'))
+
+
+def test_scores_of_a_run_whose_weights_had_seen_others_are_not_marked(tmp_path):
+    trial_table = trained(tmp_path, failed=set())
+    made = reported(trial_table, SINGLE, tmp_path, began())
+    assert 'LEAKS' not in words(made)
+    assert 'Started from before: run on somewhere; 28 of 30 parameters copied' in words(made)
+    results = json.loads((tmp_path / 'results.json').read_text())
+    assert results['notice'] == ''
+    assert results['started_from']['leaks'] == {}
 
 
 @pytest.mark.parametrize('name', ['results.json', 'sweep.md', 'confusion.png'])
