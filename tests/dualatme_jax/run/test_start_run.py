@@ -24,7 +24,6 @@ class Tiny(nn.Module):
     """A normalised dense layer on the rows of a flow, and the classifier."""
 
     classes: int
-    dropout: float
 
     @nn.compact
     def __call__(self, inputs, *, mask, train):
@@ -34,9 +33,13 @@ class Tiny(nn.Module):
         return Output(nn.Dense(self.classes, name='classifier')(x.T))
 
 
+def build(*, classes):
+    return Tiny(classes)
+
+
 @pytest.fixture(autouse=True)
 def tiny(monkeypatch):
-    tiny = System('tiny', 'Tiny', lambda variant, classes, dropout, init: Tiny(classes, dropout))
+    tiny = System('tiny', 'Tiny', build)
     monkeypatch.setattr(models, 'SYSTEMS', models.SYSTEMS | {'tiny': tiny})
 
 
