@@ -1,0 +1,1 @@
+"""Systems of nobody's, each one file, as a user would add one."""
