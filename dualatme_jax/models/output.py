@@ -13,7 +13,8 @@ class Output:
     Attributes:
       logits: [B, K].
       features: name -> [B, D]; a loss may compare two of them.
-      step_logits: [B, steps, K] of a network that predicts at each step of time, else None.
+      step_logits: [B, steps, K] of a network that predicts at each step of time, which is trained at all of
+        them; else None.
       losses: name -> [B], what the network adds to the loss of each example, weighted as it wants.
     """
 

@@ -154,18 +154,25 @@ class Training:
         """The classification loss, `cosine_weight` (lambda) times the pair's mean cosine distance, and more.
 
         Without the pair, as of a network with one branch, there is no second term; what comes behind are the
-        losses that the network itself returns. Of a batch that is `mixed` the first term is the loss of both
-        labels, in the shares in which the clips are (Zhang et al., mixup, 2018).
+        losses that the network itself returns. Of a network that predicts at each step of time the first term
+        is the mean over its steps. Of a batch that is `mixed` it is the loss of both labels, in the shares in
+        which the clips are (Zhang et al., mixup, 2018).
         """
 
         def classification(labels: jax.Array) -> jax.Array:
-            values, weights = losses.classification(
-                output.logits,
-                labels,
-                trial.hyperparameters,
-                counts=None if counts is None else counts[: output.logits.shape[-1]],
-                smoothed='label_smoothing' in self.active,
-            )
+            def at_step(logits: jax.Array) -> tuple[jax.Array, jax.Array]:
+                return losses.classification(
+                    logits,
+                    labels,
+                    trial.hyperparameters,
+                    counts=None if counts is None else counts[: logits.shape[-1]],
+                    smoothed='label_smoothing' in self.active,
+                )
+
+            if output.step_logits is None:
+                values, weights = at_step(output.logits)
+            else:
+                values, weights = (x.mean(1) for x in jax.vmap(at_step, 1, 1)(output.step_logits))
             return _mean(values, weights * mask)
 
         loss = classification(labels)

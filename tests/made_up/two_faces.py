@@ -35,6 +35,4 @@ def build(*, classes: int, width: int = 2) -> TwoFaces:
     return TwoFaces(classes, width)
 
 
-SYSTEM = System(
-    name='made_up.two_faces', title='Two Faces', build=build, reads=('onset_face', 'apex_face')
-)
+SYSTEM = System(name='made_up.two_faces', title='Two Faces', build=build, reads=('onset_face', 'apex_face'))

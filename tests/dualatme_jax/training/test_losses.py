@@ -144,6 +144,14 @@ def test_a_network_s_own_losses_are_added_by_example(mask):
     assert more - plain == pytest.approx(np.arange(8)[mask == 1].mean() + 1, rel=1e-4)
 
 
+@MASKS
+def test_steps_of_time_are_trained_alike_and_logits_are_for_predictions(mask):
+    steps = np.stack([LOGITS, -LOGITS, 2 * LOGITS], axis=1)
+    found = joint_loss('weighted_cross_entropy', Output(LOGITS, step_logits=steps), mask)
+    alone = [joint_loss('weighted_cross_entropy', Output(steps[:, k]), mask) for k in range(3)]
+    assert found == pytest.approx(np.mean(alone), rel=1e-5)
+
+
 def test_the_training_names_the_pair_that_is_drawn_together():
     trial = types.SimpleNamespace(hyperparameters=hyperparameters('focal', cosine_weight=1.0))
     output = Output(LOGITS, {'onset': ENTIRE, 'apex': PUZZLED, 'entire': ENTIRE})
