@@ -64,10 +64,8 @@ def of(build: Callable) -> dict[str, Option]:
         if name == CLASSES:
             continue
         if name == 'name' or parameter.default is parameter.empty:
-            what = 'is the name of a system' if name == 'name' else 'has no default'
-            raise InputError(
-                f'the option {name} of build {what}; expected one with a default, such as width=8'
-            )
+            fault = 'is what a system is called by' if name == 'name' else 'has no default'
+            raise InputError(f'the option {name} of build {fault}; expected one such as width: int = 8')
         found[name] = _option(parameter, about.get(name, ''))
     return found
 

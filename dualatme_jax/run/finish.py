@@ -15,6 +15,7 @@ from dualatme_jax import models, schema
 from dualatme_jax.data.dataset import Dataset
 from dualatme_jax.errors import InputError
 from dualatme_jax.files import replacing
+from dualatme_jax.models.system import System
 from dualatme_jax.report import (
     challenge_log,
     leaderboard,
@@ -278,10 +279,26 @@ def reasons(trial_table: TrialTable, swept: Sweep, failures: Mapping[int, str]) 
 def systems(swept: Sweep) -> dict[str, sweep_lib.Point]:
     """The points of a leaderboard by the names of their networks, with what tells namesakes apart."""
     names = [point.config.model.name for point in swept.points]
-    return {
-        name if names.count(name) == 1 else f'{name}, {sweep_lib.named(point.values)}': point
-        for name, point in zip(names, swept.points, strict=True)
-    }
+
+    def told_apart(name: str, point: sweep_lib.Point) -> str:
+        others = {field: value for field, value in point.values.items() if field != 'model.name'}
+        return name if names.count(name) == 1 else f'{name}, {sweep_lib.named(others)}'
+
+    return {told_apart(name, point): point for name, point in zip(names, swept.points, strict=True)}
+
+
+def known_systems(swept: Sweep) -> dict[str, System]:
+    """The records of a leaderboard's systems by the names that `systems` has; namesakes are in no paper."""
+    found = {}
+    for name, point in systems(swept).items():
+        record = models.system(point.config.model.name)
+        differs = name.removeprefix(record.name)
+        found[name] = (
+            dataclasses.replace(record, title=f'{record.title}{differs}', config='', figures=())
+            if differs
+            else record
+        )
+    return found
 
 
 def report_leaderboard(
@@ -298,11 +315,7 @@ def report_leaderboard(
 ) -> None:
     """Adds all systems side by side."""
     config = swept.reference.config
-    known = {
-        name: models.system(name)
-        for name, point in systems(swept).items()
-        if name == point.config.model.name  # two points of one system are in no paper
-    }
+    known = known_systems(swept)
     own = {name: config_file.of_system(record.config) for name, record in known.items()}
 
     def by_system(table: pd.DataFrame | None) -> dict[str, pd.DataFrame]:
