@@ -20,7 +20,7 @@ from ml_collections import ConfigDict, config_flags
 from dualatme_jax import files
 from dualatme_jax.errors import InputError, of_system, printable
 from dualatme_jax.machines import versions
-from dualatme_jax.run import config_file, fields, sweep
+from dualatme_jax.run import config_file, fields
 
 KEPT = 'What was computed up to the last checkpoint is kept; when this is mended, the same command goes on'
 
@@ -165,7 +165,7 @@ def reason(error: BaseException) -> str:
         return f'{error}; see --help'
     field = named[1]
     given = [argument for argument in sys.argv if argument.startswith(f'--config.{field}')]
-    example = sweep.EXAMPLE if field == 'sweep' else repr(fields.flat(CONFIG.value)[field])
+    example = fields.GRID_EXAMPLE if field == 'sweep' else repr(fields.flat(CONFIG.value)[field])
     return f'{given[-1]}: expected {fields.FIELDS[field].expected}, such as {example}'
 
 

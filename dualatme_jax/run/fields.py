@@ -38,6 +38,7 @@ PAIR = Kind(
     'a tuple of two names of features',
     lambda value: type(value) is tuple and len(value) == 2 and all(map(is_text, value)),
 )
+GRID_EXAMPLE = '''--config.sweep="[{'loss.cosine_weight': (0, 0.001, 0.01)}]"'''
 GRIDS = Kind('a tuple of grids', lambda value: type(value) is tuple)
 
 # Every field of a config, see `configs/cd.py`, but the options of its system, which are in the section MODEL

@@ -99,8 +99,8 @@ def check_selection(config: ConfigDict, swept: Sweep) -> None:
     if config.selection.name == NESTED and len(swept.points) < 2 and not several:
         raise InputError(
             f'config.selection.name is {NESTED!r} and there is one point to choose from; '
-            f'expected a sweep of two or more, such as {sweep.EXAMPLE}, or several kept epochs, such as '
-            '--config.selection.every=1'
+            f'expected a sweep of two or more, such as {fields.GRID_EXAMPLE}, or several kept epochs, '
+            'such as --config.selection.every=1'
         )
     if config.report.leaderboard and (not every or config.selection.name == BEST_ON_TEST):
         raise InputError(

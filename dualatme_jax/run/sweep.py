@@ -30,8 +30,6 @@ FIELDS = ('data.path', 'data.regions')
 # More take minutes to plan, and each trains every left-out subject.
 MOST_POINTS = 20_000
 
-EXAMPLE = '''--config.sweep="[{'loss.cosine_weight': (0, 0.001, 0.01)}]"'''
-
 
 @dataclasses.dataclass(frozen=True)
 class Point:
@@ -165,12 +163,12 @@ def _grids(sweep: Any) -> list[Mapping]:
         if isinstance(grid, str):
             raise InputError(
                 f'config.sweep holds the name {grid!r} where a grid belongs: '
-                f'put brackets around the mapping, as in {EXAMPLE}'
+                f'put brackets around the mapping, as in {fields.GRID_EXAMPLE}'
             )
         if not isinstance(grid, Mapping) or not grid:
             raise InputError(
                 f'grid {number} of config.sweep is {grid!r}; expected a mapping from fields to values, '
-                f'such as {EXAMPLE}; () is no sweep'
+                f'such as {fields.GRID_EXAMPLE}; () is no sweep'
             )
     return grids
 

@@ -251,6 +251,17 @@ def test_without_a_config_they_are_listed(flag):
     assert 'error: --config is missing; expected a file of your own, or one of\n  configs/' in process.stderr
 
 
+def test_flags_are_read_and_configs_loaded_without_jax():
+    configs = '", "'.join(path.stem for path in (ROOT / 'configs').glob('*.py'))
+    program = (
+        'import sys; from dualatme_jax.main import config_file\n'
+        f'for name in ["{configs}"]: config_file.Parser("config").parse(f"configs/{{name}}.py")\n'
+        'print(sorted({"jax", "flax", "pandas", "matplotlib"} & set(sys.modules)))'
+    )
+    printed = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True, check=True)
+    assert printed.stdout == '[]\n'
+
+
 def test_the_fields_are_listed_with_the_values_that_are_set():
     process = run('--config=configs/ststnet.py', '--config.training.epochs=7', '--fields')
     assert process.returncode == 0

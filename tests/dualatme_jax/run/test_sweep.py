@@ -11,7 +11,7 @@ from ml_collections import config_flags
 
 from configs import cd
 from dualatme_jax.errors import InputError
-from dualatme_jax.run import sweep
+from dualatme_jax.run import fields, sweep
 
 VALUES = {
     'loss.cosine_weight': st.sampled_from([0.0, 0.01, 0.1]),
@@ -110,7 +110,7 @@ def test_a_field_of_one_value_is_set_and_does_not_vary():
 
 def test_a_flag_is_a_sweep(monkeypatch):
     text = "[{'loss.cosine_weight': (0, 0.001, 0.01)}]"
-    assert text in sweep.EXAMPLE
+    assert text in fields.GRID_EXAMPLE
     command = ['program', f'--config={Path(cd.__file__)}', f'--config.sweep={text}']
     monkeypatch.setattr('sys.argv', command)  # where ml_collections looks for fields
     values = flags.FlagValues()
