@@ -24,7 +24,7 @@ from dualatme_jax.data.dataset import Dataset
 from dualatme_jax.errors import InputError, of_system
 from dualatme_jax.machines import processes
 from dualatme_jax.report.selection import NESTED
-from dualatme_jax.run import collect, init_from, model_section, settings, smoke, waves
+from dualatme_jax.run import collect, init_from, model_section, settings, smoke, sources, waves
 from dualatme_jax.run import sweep as sweep_lib
 from dualatme_jax.run import workdir as workdir_lib
 from dualatme_jax.run.finished import Run
@@ -93,10 +93,10 @@ def run(
         )
     check_rows(table, swept, datasets[0].size)
     identity = json.loads(swept.config.to_json()) | {'dataset': fingerprint(*datasets), 'draws': DRAWS}
-    identity[init_from.TRAINED_ON] = init_from.trained_on(datasets[0])
+    identity[sources.TRAINED_ON] = sources.trained_on(datasets[0])
     programs, begin = init_from.prepared(config, programs, table)
     if begin:
-        identity[init_from.START] = begin.about()
+        identity[sources.START] = begin.about()
         for line in begin.lines:
             console.print(line, soft_wrap=True)
     if 'model.name' in swept.fields:  # the points' systems, each with its own options

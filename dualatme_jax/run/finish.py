@@ -116,7 +116,8 @@ def report(
     """
     config, failed = swept.reference.config, trial_table.failed
     notice = '\n'.join(filter(None, [smoke.notice(config), begin.notice if begin else '']))
-    origin = '; '.join(filter(None, [*notice.splitlines(), dataset.origin]))
+    began = begin.heading if begin else ''
+    origin = '; '.join(filter(None, [*notice.splitlines(), dataset.origin, began]))
     columns = ['trial', 'database', 'subject', 'seed', 'failed_epoch']
     if swept.fields:
         columns += ['inner', *swept.fields]

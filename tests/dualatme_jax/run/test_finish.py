@@ -12,8 +12,9 @@ from rich.console import Console
 from configs import cd
 from dualatme_jax.errors import InputError
 from dualatme_jax.report import plots
-from dualatme_jax.run import finish, init_from, sweep
-from dualatme_jax.run.init_from import Beginning, Network, Source
+from dualatme_jax.run import finish, sources, sweep
+from dualatme_jax.run.init_from import Beginning
+from dualatme_jax.run.sources import Source, SourceNetwork
 from dualatme_jax.training.start import Fit
 
 SINGLE = sweep.points(cd.get_config())
@@ -95,7 +96,7 @@ def began(*leaks):
     """What a run began with whose left-out subjects `leaks` the weights had seen."""
     seen = frozenset(leaks)
     source = Source(
-        init_from.RUN, pathlib.Path('before'), 'ab' * 32, 'somewhere', seen, True, (Network(),), {}, None
+        sources.RUN, pathlib.Path('before'), 'ab' * 32, 'somewhere', seen, True, (SourceNetwork(),), {}, None
     )
     fit = Fit((), ('params/a/kernel [2], in the weights: none',), (), (3, 30), (2, 28))
     return Beginning(source, {0: fit}, {(0, 0): 0}, tuple(leaks))

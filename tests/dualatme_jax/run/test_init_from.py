@@ -16,7 +16,7 @@ from dualatme_jax import files, schema
 from dualatme_jax.data import dataset as dataset_lib
 from dualatme_jax.errors import InputError
 from dualatme_jax.outside import guarded
-from dualatme_jax.run import disk, init_from, programs, sweep
+from dualatme_jax.run import disk, init_from, programs, sources, sweep
 from dualatme_jax.training import start, trials
 from dualatme_jax.training.checkpoint import save_weights
 from dualatme_jax.weights import folds, names
@@ -107,7 +107,7 @@ def numbers(found, program, rows):
 
 
 def trained_on(people, **more):
-    return {'trained_on': {'origin': 'there', 'subjects': init_from.by_database(people)}} | more
+    return {'trained_on': {'origin': 'there', 'subjects': sources.by_database(people)}} | more
 
 
 def test_each_fold_begins_with_the_network_that_left_its_subject_out(
@@ -164,7 +164,7 @@ def test_left_out_people_whom_the_network_of_their_fold_has_seen_leak(
     assert found.notice.startswith('LEAKS: ')
     assert '2 of the left-out subjects: ' + '/'.join(min(people[:2])) in found.notice
     assert found.lines[-1].strip() == found.notice
-    assert found.record()['leaks'] == init_from.by_database(people[:2])
+    assert found.record()['leaks'] == sources.by_database(people[:2])
     # The same names in another database are others; SAMM's with and without leading zeros are not.
     databases = {'casme2': 'smic', 'smic': 'samm', 'samm': 'casme2'}
     elsewhere = [(databases[database], subject) for database, subject in people[:2]]
@@ -181,8 +181,8 @@ def test_whom_the_weights_before_had_seen_leaks_too(tmp_path, program, network, 
         trained = [(0, [who]) for who in people]
         return leave_run(tmp_path / name, network, trained, **trained_on(people, start=before))
 
-    seen = init_from.by_database(people[:1])
-    clean = run('clean', subjects=init_from.by_database(people), leaks={}, all_subjects_known=True)
+    seen = sources.by_database(people[:1])
+    clean = run('clean', subjects=sources.by_database(people), leaks={}, all_subjects_known=True)
     assert begin(clean, program, network, dataset).leaks == ()
     leaking = run('leaking', subjects=seen, leaks=seen, all_subjects_known=True)
     assert begin(leaking, program, network, dataset).leaks == tuple(people[:1])
