@@ -32,6 +32,11 @@ def get_config(dataset: str = '') -> ConfigDict:
     # In the order in which the network reads them, of inputs that have these; (): as they are stored.
     config.input.channels = ('u', 'v', 'strain')
 
+    # Of systems with a frozen stage, such as a feature extractor; see docs/systems.md.
+    config.stage = ConfigDict()
+    config.stage.weights = ''  # the file of its weights, if it has some: .safetensors, .pth, ...
+    config.stage.batch_size = 32  # clips that it computes at a time
+
     config.model = ConfigDict()
     # 'dual_atme', 'ststnet', 'off_apexnet', 'dual_inception', 'rcn_a', 'rcn_s', 'rcn_w', 'rcn_c', 'rcn_f' or
     # 'resnet18': the configs of these names have their papers' settings. Or a module of your own, such as

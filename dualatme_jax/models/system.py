@@ -11,6 +11,7 @@ from dualatme_jax.errors import InputError
 from dualatme_jax.models import options
 from dualatme_jax.models.figures import Figure
 from dualatme_jax.models.options import Option
+from dualatme_jax.models.stage import Stage
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,6 +24,7 @@ class System:
       build: makes the network, a Flax module, from keywords: `classes`, how many there are, and its options,
         each with a default. Raises InputError for values that cannot be.
       reads: keys of the inputs that the network reads.
+      stage: computes some of them of each clip, once, before training; None: all are in the dataset.
       config: the file with the settings of its paper, seen from the checkout; empty: none.
       traced: options that are numbers which may differ from trial to trial within one compiled program: the
         network has a field of that name, which may be traced. Any other option makes another program.
@@ -41,6 +43,7 @@ class System:
     title: str
     build: Callable[..., nn.Module]
     reads: tuple[str, ...] = ('flow',)
+    stage: Stage | None = None
     config: str = ''
     traced: tuple[str, ...] = ()
     features: tuple[str, ...] = ()
@@ -59,6 +62,17 @@ class System:
     def options(self) -> dict[str, Option]:
         """What `build` takes besides `classes`, by name."""
         return options.of(self.build)
+
+    @property
+    def stored(self) -> tuple[str, ...]:
+        """Keys that the dataset must have: what the stage reads, and the network without it."""
+        first = self.stage.reads if self.stage else ()
+        return tuple(dict.fromkeys([*first, *(key for key in self.reads if key not in self.made)]))
+
+    @property
+    def made(self) -> tuple[str, ...]:
+        """Keys of the inputs that the stage makes."""
+        return self.stage.gives if self.stage else ()
 
     @property
     def published(self) -> str:

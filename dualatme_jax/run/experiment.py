@@ -24,7 +24,7 @@ from dualatme_jax.data.dataset import Dataset
 from dualatme_jax.errors import InputError, of_system
 from dualatme_jax.machines import processes
 from dualatme_jax.report.selection import NESTED
-from dualatme_jax.run import collect, init_from, model_section, settings, smoke, sources, waves
+from dualatme_jax.run import collect, init_from, model_section, settings, smoke, sources, stages, waves
 from dualatme_jax.run import sweep as sweep_lib
 from dualatme_jax.run import workdir as workdir_lib
 from dualatme_jax.run.finished import Run
@@ -71,7 +71,7 @@ def run(
     if not_kept := devices.keep_programs(config.engine.cache):
         console.print(not_kept, soft_wrap=True)
     datasets = load_datasets(swept) if dataset is None else given(dataset, swept)
-    labels = datasets[0].labels
+    data, labels = fingerprint(*datasets), datasets[0].labels
     table = trials.table(
         datasets[0],
         seeds=config.seeds,
@@ -84,6 +84,7 @@ def run(
     )
     if config.smoke:
         table = smoke.few(table)
+    datasets, staged = stages.applied(swept, datasets, console)
     programs = make_programs(swept, datasets)
     for point, same in without_difference(swept, labels):
         console.print(
@@ -92,7 +93,8 @@ def run(
             soft_wrap=True,
         )
     check_rows(table, swept, datasets[0].size)
-    identity = json.loads(swept.config.to_json()) | {'dataset': fingerprint(*datasets), 'draws': DRAWS}
+    identity = json.loads(swept.config.to_json()) | {'dataset': data, 'draws': DRAWS}
+    identity |= {'stages': staged} if staged else {}
     identity[sources.TRAINED_ON] = sources.trained_on(datasets[0])
     programs, begin = init_from.prepared(config, programs, table)
     if begin:
@@ -255,8 +257,8 @@ def load_datasets(swept: Sweep) -> list[Dataset]:
 
 
 def reads_of(swept: Sweep) -> dict[int, tuple[str, ...]]:
-    """The keys of the inputs that the system of each program reads."""
-    return {point.program: models.system(point.config.model.name).reads for point in swept.points}
+    """The keys of the dataset that the system of each program reads, or its stage."""
+    return {point.program: models.system(point.config.model.name).stored for point in swept.points}
 
 
 def given(dataset: Dataset, swept: Sweep) -> list[Dataset]:

@@ -51,6 +51,8 @@ FIELDS = {
     'data.allow_missing_class': SWITCH,
     'input.scale': TEXT,
     'input.channels': several(TEXT),
+    'stage.weights': PATH,
+    'stage.batch_size': whole(1),
     'model.name': TEXT,
     'loss.name': TEXT,
     'loss.focal_gamma': number(0),

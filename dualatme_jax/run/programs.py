@@ -41,7 +41,7 @@ def make_training(config: ConfigDict, labels: Sequence[str], others: Sequence[Co
     return Training(
         model=lambda given: network.clone(**{name: given[name] for name in system.traced}),
         optimizer=optimizers.optimizer(config.optimizer.name),
-        prepare=prepare.preparation(**config.input),
+        prepare=prepare.preparation(**config.input, made=system.made),
         augment=augment.augmentation(changes, **config.input) if changes else None,
         active=active,
         balanced=config.training.balanced,
@@ -53,6 +53,7 @@ def make_training(config: ConfigDict, labels: Sequence[str], others: Sequence[Co
                 network,
                 config.optimizer.name,
                 config.input.to_dict(),
+                system.made,
                 config.loss.cosine_pair,
                 config.training.shuffle,
                 config.training.balanced,
@@ -145,7 +146,7 @@ def make_programs(swept: Sweep, datasets: Sequence[Dataset]) -> list[Program]:
 
 def check_inputs(config: ConfigDict, dataset: Dataset) -> None:
     """Raises InputError unless network and converted weights can read inputs as the dataset has them."""
-    prepare.check_stored(config.input.scale, dataset.inputs)
+    prepare.check_stored(config.input.scale, dataset.inputs, models.system(config.model.name).made)
     found = {key: (array.shape[-1], *array.shape[1:-1]) for key, array in dataset.inputs.items()}
     usual = {key: schema.usual_shape(key) for key in schema.VIEWS['flow']}
     if all(usual.get(key) == shape for key, shape in found.items()):

@@ -103,3 +103,32 @@ def compiling(console: Console) -> Iterator[Callable[[Sequence[str], Mapping[str
     if slow:
         each = ', '.join(f'{name} {seconds:.0f} s' for name, seconds in slow.items())
         console.print(f'compiled in {time.monotonic() - began:.0f} s: {each}', soft_wrap=True)
+
+
+@contextlib.contextmanager
+def counting(console: Console, what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Yields what is called with how many more of `total` are done, and shows how many are.
+
+    That is a bar on a terminal; elsewhere a line after 10 s, 20 s, 40 s and so on.
+    """
+    began, due, done = time.monotonic(), 10, 0
+    bar = rich.progress.Progress(
+        *rich.progress.Progress.get_default_columns(),
+        rich.progress.MofNCompleteColumn(),
+        console=console,
+        disable=not console.is_terminal,
+    )
+
+    def more(count: int) -> None:
+        nonlocal due, done
+        done += count
+        bar.advance(task, count)
+        passed = time.monotonic() - began
+        if not console.is_terminal and passed > due:
+            while due < passed:
+                due *= 2
+            console.print(f'{what}: {done} of {total}, {passed:.0f} s', soft_wrap=True)
+
+    with bar:
+        task = bar.add_task(what, total=total)
+        yield more

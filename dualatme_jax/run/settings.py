@@ -10,7 +10,7 @@ from dualatme_jax.errors import InputError
 from dualatme_jax.models.layers import lowering
 from dualatme_jax.report import paper, scores
 from dualatme_jax.report.selection import BEST_ON_TEST, LAST, NESTED
-from dualatme_jax.run import fields, programs, sweep
+from dualatme_jax.run import fields, programs, stages, sweep
 from dualatme_jax.run.sweep import Sweep
 from dualatme_jax.training import devices, prepare
 
@@ -34,8 +34,10 @@ def check(config: ConfigDict) -> Sweep:
         if program not in seen:
             seen.add(program)
             programs.make_training(point.config, labels)
-            reads = models.system(point.config.model.name).reads
-            prepare.check(**point.config.input, reads=reads)
+            system = models.system(point.config.model.name)
+            prepare.check(**point.config.input, reads=system.reads)
+            if system.stage:
+                stages.weights_file(system.stage, point.config.stage)
     check_selection(config, swept)
     check_evaluation(config, swept)
     paper.check(config.report.paper, swept.fields)

@@ -51,6 +51,7 @@ DECISIVE = (
     'optimizer',
     'seeds',
     'selection',
+    'stages',
     'start.sha256',
     'sweep',
     'training',

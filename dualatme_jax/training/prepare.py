@@ -66,10 +66,16 @@ def check(*, scale: str, channels: Sequence[str], reads: Sequence[str]) -> None:
             )
 
 
-def check_stored(scale: str, inputs: Mapping[str, np.ndarray]) -> None:
-    """Raises InputError for inputs [N, *S, C] that the scale cannot be taken of."""
+def check_stored(scale: str, inputs: Mapping[str, np.ndarray], made: Sequence[str] = ()) -> None:
+    """Raises InputError for inputs [N, *S, C] that the scale cannot be taken of.
+
+    Args:
+      scale: a key of `SCALES`.
+      inputs: by key.
+      made: keys of those that a frozen stage makes, see `preparation`.
+    """
     for key, array in inputs.items():
-        if scale in _BYTES and array.dtype != np.uint8:
+        if scale in _BYTES and array.dtype != np.uint8 and key not in made:
             raise InputError(
                 f'{key} of the dataset is {array.dtype} {array.shape[1:]}; expected uint8, which '
                 f'config.input.scale={scale!r} takes. Build it with --view flow --encoding minmax_uint8, or '
@@ -77,19 +83,22 @@ def check_stored(scale: str, inputs: Mapping[str, np.ndarray]) -> None:
             )
 
 
-def preparation(*, scale: str, channels: Sequence[str]) -> Prepare:
+def preparation(*, scale: str, channels: Sequence[str], made: Sequence[str] = ()) -> Prepare:
     """What scales inputs and orders their channels.
 
     Args:
       scale: a key of `SCALES`, of all inputs.
       channels: the order in which the network reads them, of each input that has these; the others, such as
         those of a face where the order is that of a flow, are read as they are stored. See `check`.
+      made: keys of inputs that a frozen stage makes: those of them that are no bytes have no scale.
     """
 
+    def scaled(key: str, x: Any) -> Any:
+        own = 'stored' if key in made and x.dtype != np.uint8 else scale
+        return SCALES[own](_ordered(x, key, channels).astype(np.float32))
+
     def prepare(inputs: Mapping[str, Any]) -> dict[str, Any]:
-        return {
-            key: SCALES[scale](_ordered(x, key, channels).astype(np.float32)) for key, x in inputs.items()
-        }
+        return {key: scaled(key, x) for key, x in inputs.items()}
 
     return prepare
 

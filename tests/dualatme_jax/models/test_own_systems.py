@@ -39,7 +39,7 @@ def folder(tmp_path, monkeypatch):
 @pytest.fixture
 def own(folder):
     """The guide's system, in a file of one's own."""
-    [code] = re.findall(r'```python\n(.*?)```', GUIDE.read_text(), re.DOTALL)
+    [code] = re.findall(r'```python\n("""Wide-Flow.*?)```', GUIDE.read_text(), re.DOTALL)
     (folder / 'wide_flow.py').write_text(code)
     return models.system(OWN)
 

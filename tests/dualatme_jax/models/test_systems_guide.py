@@ -7,19 +7,28 @@ import types
 import jax
 import numpy as np
 import pytest
+from rich.console import Console
 
 from dualatme_jax import models
+from dualatme_jax.data import dataset as dataset_lib
+from dualatme_jax.run import stages
 from dualatme_jax.weights import names
 
 GUIDE = pathlib.Path(__file__).parents[3] / 'docs' / 'systems.md'
 
 
+def module_of(title):
+    """The guide's module whose docstring begins so."""
+    [code] = re.findall(rf'```python\n("""{title}.*?)```', GUIDE.read_text(), re.DOTALL)
+    module = types.ModuleType('of_guide')
+    exec(compile(code.replace('name=__name__', "name='wide_flow'"), 'of_guide.py', 'exec'), module.__dict__)
+    return module
+
+
 @pytest.fixture
 def added(monkeypatch):
     """The guide's module in `SYSTEMS`, by the guide's line."""
-    [code] = re.findall(r'```python\n(.*?)```', GUIDE.read_text(), re.DOTALL)
-    module = types.ModuleType('wide_flow')
-    exec(compile(code.replace('name=__name__', "name='wide_flow'"), 'wide_flow.py', 'exec'), module.__dict__)
+    module = module_of('Wide-Flow')
     assert '`wide_flow.SYSTEM,`' in GUIDE.read_text()
     monkeypatch.setattr(models, 'SYSTEMS', models.SYSTEMS | {module.SYSTEM.name: module.SYSTEM})
 
@@ -33,3 +42,14 @@ def test_its_layers_have_names_in_pytorch():
     variables = names.from_torch('wide_flow', 'paper', 3, state)
     back = names.to_torch('wide_flow', variables)
     jax.tree.map(np.testing.assert_array_equal, back, state)
+
+
+def test_its_stage_gives_the_means_of_cells(small_dataset_dir):
+    stage = module_of('Cells of flow').STAGE
+    dataset = dataset_lib.load(small_dataset_dir)
+    quiet = Console(quiet=True)
+    found = stages.computed(stage, {}, dataset, batch_size=10, cache=None, console=quiet)['cells']
+    assert found.shape == (24, 7, 7, 3)
+    np.testing.assert_allclose(
+        found[5, 2, 6], dataset.inputs['flow'][5, 8:12, 24:].mean((0, 1)) / 127.5 - 1, rtol=1e-5
+    )

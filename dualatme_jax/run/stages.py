@@ -1,0 +1,296 @@
+"""Frozen stages, computed before anything is trained: once per clip, in batches, kept in a cache.
+
+The cache has one file per clip, `stages/NAME/VERSION/CLIP.npz` in config.engine.cache: CLIP is the digest of
+what the stage reads of the clip, VERSION that of the stage's module and of its weights. So what another
+version has computed is never read. Nothing is deleted there, and any of it may be.
+Axes: N clips, B clips of a batch.
+"""
+
+import dataclasses
+import hashlib
+import io
+import json
+import pathlib
+import tempfile
+import zipfile
+from collections.abc import Mapping, Sequence
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+from rich.console import Console
+
+from dualatme_jax import files, models
+from dualatme_jax.data.dataset import Dataset
+from dualatme_jax.errors import InputError
+from dualatme_jax.machines import processes
+from dualatme_jax.models.stage import Stage
+from dualatme_jax.run import progress
+from dualatme_jax.run.sweep import Sweep
+from dualatme_jax.weights.reader import ENDINGS, Reader
+
+FOLDER = 'stages'
+
+_FORMAT = 1  # raised when the cache's files change
+_MOST_BYTES = 2**32  # of one of them
+_DIGEST = hashlib.sha256().digest_size  # bytes before the arrays
+_TOLERANCE = 1e-3  # a clip in one batch and in another: equal but for rounding
+
+Arrays = Mapping[str, np.ndarray]
+
+
+def applied(swept: Sweep, datasets: Sequence[Dataset], console: Console) -> tuple[list[Dataset], list[str]]:
+    """The dataset of each program with what its system reads, of which its stage computes some.
+
+    Args:
+      swept: the points.
+      datasets: by program, with all that systems and stages read.
+      console: where progress is shown.
+
+    Returns:
+      The datasets; and name and version of each stage, which with the clips decide what it gives.
+
+    Raises:
+      InputError: see `read_weights` and `computed`.
+    """
+    configs = {point.program: point.config for point in swept.points}
+    done: dict[tuple, Arrays] = {}
+    versions, found = set(), []
+    for number, dataset in enumerate(datasets):
+        config, system = configs[number], models.system(configs[number].model.name)
+        if stage := system.stage:
+            file = weights_file(stage, config.stage)
+            version = version_of(stage, file)
+            place = (stage.name, version, *(id(dataset.inputs[key]) for key in stage.reads))
+            if place not in done:
+                with processes.first_before_others():
+                    done[place] = computed(
+                        stage,
+                        read_weights(file) if file else {},
+                        dataset,
+                        batch_size=config.stage.batch_size,
+                        cache=Cache.of(config.engine.cache, stage, version),
+                        console=console,
+                    )
+            versions.add(f'{stage.name} {version}')
+            dataset = dataclasses.replace(dataset, inputs={**dataset.inputs, **done[place]})
+        found.append(dataset.of(system.reads))
+    return found, sorted(versions)
+
+
+def weights_file(stage: Stage, settings: ConfigDict) -> pathlib.Path | None:
+    """The file of weights that a config's section `stage` names; None of a stage without weights.
+
+    Raises:
+      InputError: the stage needs one and none is named, or it cannot be one.
+    """
+    if not stage.weights:
+        return None
+    if not settings.weights:
+        raise InputError(
+            f'the stage {stage.name} needs weights, {stage.weights}; give their file as config.stage.weights'
+        )
+    path = files.expanded(settings.weights, '--config.stage.weights')
+    if not path.name.lower().endswith(ENDINGS):
+        raise InputError(f'config.stage.weights is {path}; expected a file {", ".join(ENDINGS)}')
+    return path
+
+
+def version_of(stage: Stage, weights: pathlib.Path | None) -> str:
+    """The digest of a stage's code and weights."""
+    digest = files.sha256(weights, 'file of weights') if weights else ''
+    return hashlib.sha256(json.dumps([_FORMAT, stage.code, digest]).encode()).hexdigest()[:32]
+
+
+def read_weights(path: pathlib.Path) -> Arrays:
+    """The tensors of a file by their names, but for a first part that all of them have, such as `model`.
+
+    Raises:
+      InputError: it cannot be read, or is no file of weights.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        return Reader([path], (), pathlib.Path(scratch))[0].tensors
+
+
+class Cache:
+    """What a version of a stage has computed, one file per clip.
+
+    Attributes:
+      folder: of the version.
+      damaged: how many files were not as they were written.
+    """
+
+    def __init__(self, folder: pathlib.Path):
+        self.folder = folder
+        self.damaged = 0
+
+    @classmethod
+    def of(cls, root: str, stage: Stage, version: str) -> 'Cache | None':
+        """That in config.engine.cache; None where there is none, or where the stage's code has no file."""
+        if not root or not stage.code:
+            return None
+        return cls(files.expanded(root, '--config.engine.cache') / FOLDER / stage.name / version)
+
+    @property
+    def about(self) -> str:
+        """Where it is, and what is not read there, in words."""
+        others = [other for other in self.folder.parent.glob('*') if other != self.folder]
+        told = [f'{len(others)} other version{"s" if len(others) > 1 else ""} beside it not read'] * bool(
+            others
+        )
+        told += [f'{self.damaged} damaged and computed again'] * bool(self.damaged)
+        return '; '.join([str(self.folder), *told])
+
+    def read(self, clip: str) -> Arrays | None:
+        """The outputs for a clip; None where they are not there, or damaged."""
+        path = self.folder / f'{clip}.npz'
+        if not path.exists():
+            return None
+        try:
+            content = files.read_bytes(path, limit=_MOST_BYTES, what='cached clip')
+            if hashlib.sha256(content[_DIGEST:]).digest() != content[:_DIGEST]:
+                raise ValueError('damaged')
+            with np.load(io.BytesIO(content[_DIGEST:]), allow_pickle=False) as arrays:
+                return dict(arrays)
+        except (OSError, ValueError, zipfile.BadZipFile):
+            self.damaged += 1
+            return None
+
+    def write(self, clip: str, outputs: Arrays) -> None:
+        """Keeps the outputs for a clip; raises OSError where the disk refuses."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        arrays = io.BytesIO()
+        np.savez(arrays, **outputs)
+        with files.replacing(self.folder / f'{clip}.npz') as temporary:
+            temporary.write_bytes(hashlib.sha256(arrays.getbuffer()).digest() + arrays.getbuffer())
+
+
+def computed(
+    stage: Stage,
+    weights: Arrays,
+    dataset: Dataset,
+    *,
+    batch_size: int,
+    cache: Cache | None,
+    console: Console,
+) -> dict[str, np.ndarray]:
+    """What a stage gives for all clips, each key [N, ...]; what the cache has is not computed again.
+
+    Beside the clips and what is returned, the memory holds one batch.
+
+    Args:
+      stage: the function.
+      weights: its tensors by name.
+      dataset: the clips, with the inputs that it reads.
+      batch_size: B; the last batch is filled up with its last clip, so that all are computed alike.
+      cache: where the outputs are kept; None: nowhere.
+      console: where progress is shown.
+
+    Raises:
+      InputError: the stage does not give for each clip what its record says, numbers that are finite; or what
+        it gives for a clip depends on the others of the batch.
+    """
+    arrays: dict[str, np.ndarray] = {}
+    clips = [digest_of(stage, dataset, place) for place in range(dataset.size)]
+    missing = [
+        place
+        for place, clip in enumerate(clips)
+        if not (cache and (own := cache.read(clip)) and _put(arrays, own, place, dataset.size))
+    ]
+    found = (
+        f'{dataset.size - len(missing)} of {dataset.size} clips are in {cache.about}'
+        if cache
+        else 'not cached'
+    )
+    console.print(f'stage {stage.name}: {found}', soft_wrap=True)
+    with progress.counting(console, f'stage {stage.name}', len(missing)) as more:
+        for start in range(0, len(missing), batch_size):
+            places = missing[start : start + batch_size]
+            found = batch(stage, weights, dataset, places, batch_size)
+            if start == 0 and len(places) > 1:
+                check_alone(stage, found, batch(stage, weights, dataset, places[:1], batch_size))
+            for row, place in enumerate(places):
+                own = {key: array[row] for key, array in found.items()}
+                if not _put(arrays, own, place, dataset.size):
+                    raise InputError(
+                        f'{cache.folder} holds other shapes than the stage {stage.name} gives; delete it'
+                    )
+                try:
+                    if cache:
+                        cache.write(clips[place], own)
+                except OSError as error:
+                    cache = None
+                    console.print(f'stage {stage.name}: the rest is not cached ({error})', soft_wrap=True)
+            more(len(places))
+    return arrays
+
+
+def digest_of(stage: Stage, dataset: Dataset, place: int) -> str:
+    """The digest of what a stage reads of a clip."""
+    digest = hashlib.sha256()
+    for key in stage.reads:
+        array = dataset.inputs[key][place]
+        digest.update(f'{key} {array.dtype} {array.shape}'.encode())
+        digest.update(np.ascontiguousarray(array))
+    return digest.hexdigest()
+
+
+def batch(stage: Stage, weights: Arrays, dataset: Dataset, places: Sequence[int], size: int) -> Arrays:
+    """What a stage gives for some clips, filled up to `size` with the last of them, which are dropped.
+
+    Raises:
+      InputError: that is not what its record says, or not finite.
+    """
+    filled = [*places, *places[-1:] * (size - len(places))]
+    inputs = {key: dataset.inputs[key][filled] for key in stage.reads}
+    with jax.default_matmul_precision('highest'):  # whatever config.engine.precision is
+        given = dict(stage.apply(weights, inputs))
+    if given.keys() != {*stage.gives}:
+        raise InputError(
+            f'the stage {stage.name} gives {", ".join(given)}; expected {", ".join(stage.gives)}, as its '
+            'record says'
+        )
+    outputs = {key: _as_stored(np.asarray(array)) for key, array in given.items()}
+    for key, array in outputs.items():
+        if array.ndim < 2 or len(array) != size or array.dtype not in (np.float32, np.uint8):
+            raise InputError(
+                f'the stage {stage.name} gives {key} as {array.dtype} {array.shape} for {size} clips; '
+                f'expected floats or uint8, ({size}, ..., channels)'
+            )
+        finite = np.isfinite(array).reshape(size, -1).all(1)
+        if not finite[: len(places)].all():
+            place = places[int(np.argmin(finite))]
+            raise InputError(
+                f'the stage {stage.name} gives numbers as {key} of {dataset.subjects[place]}/'
+                f'{dataset.clip[place]} that are not finite; expected finite ones'
+            )
+    return {key: array[: len(places)] for key, array in outputs.items()}
+
+
+def check_alone(stage: Stage, among: Arrays, alone: Arrays) -> None:
+    """Raises InputError where a stage gives other outputs for the first clip alone than among others."""
+    for key, array in among.items():
+        if not np.allclose(array[0], alone[key][0], _TOLERANCE, _TOLERANCE):
+            raise InputError(
+                f'the stage {stage.name} gives other {key} for a clip among others than alone: it has seen '
+                'clips that trials leave out; expected a function of each clip for itself, such as a network '
+                'with train=False'
+            )
+
+
+def _as_stored(array: np.ndarray) -> np.ndarray:
+    # NumPy calls bfloat16, which is not its own, a kind of void.
+    return array.astype(np.float32) if array.dtype.kind == 'f' or array.dtype.name == 'bfloat16' else array
+
+
+def _put(arrays: dict[str, np.ndarray], own: Arrays, place: int, size: int) -> bool:
+    """Enters the outputs for a clip among those for `size`; not if they are of other shapes than the rest."""
+    if not arrays:
+        arrays |= {key: np.empty((size, *array.shape), array.dtype) for key, array in own.items()}
+    if {key: (array.shape[1:], array.dtype) for key, array in arrays.items()} != {
+        key: (array.shape, array.dtype) for key, array in own.items()
+    }:
+        return False
+    for key, array in own.items():
+        arrays[key][place] = array
+    return True

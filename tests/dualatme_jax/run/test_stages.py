@@ -1,0 +1,292 @@
+"""Frozen stages: what they give, once per clip, from a cache that only their own version reads."""
+
+import dataclasses
+import functools
+import importlib.util
+import io
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen as nn
+from rich.console import Console
+from safetensors.numpy import save_file
+from scipy import ndimage, special
+
+from configs import cd
+from dualatme_jax import models
+from dualatme_jax.data import dataset as dataset_lib
+from dualatme_jax.errors import InputError
+from dualatme_jax.models.layers.conv import Dense
+from dualatme_jax.models.layers.maps import flat
+from dualatme_jax.models.output import Output
+from dualatme_jax.models.stage import Stage
+from dualatme_jax.models.system import System
+from dualatme_jax.run import experiment, stages
+
+# A stage as a user writes it: a fixed convolution over each channel, whose kernel is its file of weights.
+CODE = """
+import jax
+
+from dualatme_jax.models.layers.conv import Dense
+from dualatme_jax.models.layers.maps import flat
+from dualatme_jax.models.output import Output
+from dualatme_jax.models.stage import Stage
+
+
+@jax.jit
+def apply(weights, inputs):
+    kernel = weights['kernel'][:, :, None, None]
+    flow = inputs['flow'].astype('float32')
+    edges = jax.lax.conv_general_dilated(
+        flow.transpose(0, 3, 1, 2).reshape(-1, 1, *flow.shape[1:3]),
+        kernel.transpose(3, 2, 0, 1),
+        (1, 1),
+        'SAME',
+    )
+    return {'edges': edges.reshape(*flow.shape[:1], -1, *flow.shape[1:3]).transpose(0, 2, 3, 1)}
+
+
+STAGE = Stage('edges', ('flow',), ('edges',), apply, weights='a 3x3 kernel')
+"""
+KERNEL = np.arange(-4, 5, dtype=np.float32).reshape(3, 3)
+
+
+def load(folder, code=CODE):
+    """The stage of a file."""
+    file = folder / 'edges.py'
+    file.write_text(code)
+    spec = importlib.util.spec_from_file_location(f'edges_{folder.name}', file)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.STAGE
+
+
+class Rows(nn.Module):
+    """A dense layer on the mean of each row of the edges and of the flow."""
+
+    classes: int
+    dropout: float
+
+    @nn.compact
+    def __call__(self, inputs, *, mask, train):
+        rows = jnp.concatenate([inputs['edges'].mean(2) / 100, inputs['flow'].mean(2)])
+        return Output(Dense(self.classes, 'torch', name='classifier')(flat(rows)).T)
+
+
+def build(*, classes, variant='paper', dropout=0.0, init='torch'):
+    return Rows(classes, dropout)
+
+
+@pytest.fixture
+def stage(tmp_path, monkeypatch):
+    stage = load(tmp_path)
+    system = System('edges', 'Edges', build, reads=('edges', 'flow'), stage=stage)
+    monkeypatch.setitem(models.SYSTEMS, 'edges', system)
+    return stage
+
+
+@pytest.fixture(scope='module')
+def dataset(small_dataset_dir):
+    return dataset_lib.load(small_dataset_dir)
+
+
+@pytest.fixture(scope='module')
+def expected(dataset):
+    flow = dataset.inputs['flow'].astype(np.float32)
+    return ndimage.correlate(flow, KERNEL[None, :, :, None], mode='constant')
+
+
+def computed(stage, dataset, cache=None, *, batch_size=5, calls=None):
+    """What the stage gives; and the clips of each batch that it was called with, and what was printed."""
+    calls = []
+
+    def counted(weights, inputs):
+        calls.append(len(inputs['flow']))
+        return stage.apply(weights, inputs)
+
+    console = Console(file=io.StringIO(), width=200)
+    counting = dataclasses.replace(stage, apply=counted)
+    found = stages.computed(
+        counting, {'kernel': KERNEL}, dataset, batch_size=batch_size, cache=cache, console=console
+    )
+    return found['edges'], calls, console.file.getvalue()
+
+
+def test_a_stage_gives_what_it_gives_directly_in_batches_of_one_and_of_many(stage, dataset, expected):
+    for batch_size in (1, 5, 24, 100):
+        found, calls, _ = computed(stage, dataset, batch_size=batch_size)
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-3)
+        assert found.dtype == np.float32
+        # All are of as many clips, the last one too; the first clip comes once more, alone.
+        assert calls == [batch_size] * (-(-24 // batch_size) + (batch_size > 1))
+
+
+def test_the_second_time_all_comes_from_the_cache(stage, dataset, expected, tmp_path):
+    cache = tmp_path / 'cache'
+    first, calls, printed = computed(stage, dataset, stages.Cache(cache / 'a'))
+    assert len(calls) == 6
+    assert '0 of 24 clips are in' in printed
+    again, calls, printed = computed(stage, dataset, stages.Cache(cache / 'a'))
+    assert calls == []
+    assert '24 of 24 clips are in' in printed
+    np.testing.assert_array_equal(again, first)
+
+    # A clip that has changed is computed, the others are not.
+    flow = dataset.inputs['flow'].copy()
+    flow[7] = 255 - flow[7]
+    changed, calls, _ = computed(
+        stage, dataclasses.replace(dataset, inputs={'flow': flow}), stages.Cache(cache / 'a')
+    )
+    assert calls == [5]
+    assert not np.allclose(changed[7], first[7])
+    np.testing.assert_array_equal(np.delete(changed, 7, 0), np.delete(first, 7, 0))
+
+
+@pytest.mark.parametrize('damage', ['flipped', 'cut', 'empty', 'of other shapes'])
+def test_a_damaged_file_of_the_cache_is_computed_again_and_made_anew(stage, dataset, tmp_path, damage):
+    cache = stages.Cache(tmp_path / 'cache')
+    first, *_ = computed(stage, dataset, cache)
+    path = sorted(cache.folder.iterdir())[3]
+    content = bytearray(path.read_bytes())
+    if damage == 'of other shapes':
+        cache.write(path.stem, {'edges': np.zeros((2, 2, 3), np.float32)})
+    else:
+        content[len(content) // 2] ^= 1
+        path.write_bytes({'flipped': content, 'cut': content[: len(content) // 2], 'empty': b''}[damage])
+    again, calls, printed = computed(stage, dataset, stages.Cache(cache.folder))
+    assert calls == [5]
+    np.testing.assert_array_equal(again, first)
+    assert ('1 damaged and computed again' in printed) == (damage != 'of other shapes')
+    assert computed(stage, dataset, stages.Cache(cache.folder))[1] == []
+    assert len(list(cache.folder.iterdir())) == 24, 'no temporary file is left'
+
+
+def config_of(dataset_dir, folder, **fields):
+    config = cd.get_config()
+    save_file({'kernel': KERNEL}, folder / 'kernel.safetensors')
+    own = {
+        'data.path': str(dataset_dir),
+        'model.name': 'edges',
+        'stage.weights': str(folder / 'kernel.safetensors'),
+        'stage.batch_size': 7,
+        'training.epochs': 2,
+        'optimizer.learning_rate': 0.1,
+        'engine.cache': str(folder / 'cache'),
+        'engine.devices': 1,
+        'report.resamples': 20,
+    }
+    config.update_from_flattened_dict(own | fields)
+    return config
+
+
+def run(config, workdir):
+    console = Console(file=io.StringIO(), width=400)
+    return experiment.run(config, workdir, console), console.file.getvalue()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures('stage')
+def test_a_network_is_trained_on_what_its_stage_gives(dataset, expected, small_dataset_dir, tmp_path):
+    config = config_of(small_dataset_dir, tmp_path)
+    found, printed = run(config, tmp_path / 'run')
+    assert found.complete
+    assert 'stage edges: 0 of 24 clips are in' in printed
+    # The network by hand: floats of the stage as they are, bytes of the dataset scaled.
+    flow = dataset.inputs['flow'] / 127.5 - 1
+    rows = np.concatenate([expected.mean(2) / 100, flow.mean(2)], -1).transpose(0, 2, 1).reshape(24, -1)
+    dense = found.variables['params']['classifier']
+    for row in found.trials.itertuples():
+        own = dataset.subject == row.subject
+        chances = special.softmax(rows[own] @ dense['kernel'][row.trial] + dense['bias'][row.trial], axis=1)
+        predicted = found.predictions[found.predictions['trial'] == row.trial]
+        np.testing.assert_allclose(predicted.filter(like='prob_'), chances, atol=1e-4)
+
+    _, printed = run(config, tmp_path / 'run')
+    assert 'stage edges: 24 of 24 clips are in' in printed
+    assert 'nothing is trained again' in printed
+
+    # The same cache and workdir with other weights.
+    save_file({'kernel': KERNEL + 1}, tmp_path / 'kernel.safetensors')
+    console = Console(file=io.StringIO(), width=400)
+    with pytest.raises(InputError, match='holds another run:\n  stages is'):
+        experiment.run(config, tmp_path / 'run', console)
+    assert 'stage edges: 0 of 24 clips are in' in console.file.getvalue()
+    assert '1 other version beside it not read' in console.file.getvalue()
+
+
+def test_the_version_is_that_of_the_code_and_of_the_weights(tmp_path):
+    for folder in ('one', 'same', 'other'):
+        (tmp_path / folder).mkdir()
+    one, same = (load(tmp_path / name) for name in ('one', 'same'))
+    other = load(tmp_path / 'other', CODE.replace("'SAME'", "'VALID'"))
+    file = tmp_path / 'kernel.safetensors'
+    save_file({'kernel': KERNEL}, file)
+    first = stages.version_of(one, file)
+    assert stages.version_of(same, file) == first
+    assert stages.version_of(other, file) != first
+    assert stages.version_of(one, None) != first
+    save_file({'kernel': KERNEL + 1}, file)
+    assert stages.version_of(one, file) != first
+    partial = dataclasses.replace(one, apply=functools.partial(one.apply))
+    assert partial.code == one.code
+
+
+def test_a_stage_whose_code_is_in_no_file_is_not_cached(dataset, tmp_path):
+    space = {}
+    exec(CODE, space)
+    assert space['STAGE'].code == ''
+    assert stages.Cache.of(str(tmp_path), space['STAGE'], 'a') is None
+    assert stages.Cache.of('', load(tmp_path), 'a') is None
+
+
+def test_a_disk_without_room_costs_the_cache_alone(stage, dataset, expected, tmp_path, monkeypatch):
+    def full(self, clip, outputs):
+        raise OSError(28, 'No space left on device')
+
+    monkeypatch.setattr(stages.Cache, 'write', full)
+    found, _, printed = computed(stage, dataset, stages.Cache(tmp_path / 'cache'))
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-3)
+    assert printed.count('No space left on device') == 1
+
+
+@pytest.mark.parametrize(
+    ('apply', 'says'),
+    [
+        (lambda flow: {'other': flow}, 'the stage edges gives other; expected edges'),
+        (lambda flow: {'edges': flow[:3]}, r'gives edges as uint8 \(3, 28, 28, 3\) for 5 clips'),
+        (lambda flow: {'edges': flow.astype(np.int64)}, 'gives edges as int64'),
+        (lambda flow: {'edges': flow[..., 0, 0, 0]}, 'expected floats or uint8, .5, ..., channels.'),
+        (lambda flow: {'edges': np.where(flow == flow.max(), np.nan, flow)}, 'that are not finite'),
+        (lambda flow: {'edges': flow - flow.mean(0)}, 'has seen clips that trials leave out'),
+    ],
+)
+def test_a_stage_that_does_not_give_what_it_says_is_named(stage, dataset, apply, says):
+    bad = dataclasses.replace(stage, apply=lambda weights, inputs: apply(inputs['flow']))
+    with pytest.raises(InputError, match=says):
+        computed(bad, dataset)
+
+
+@pytest.mark.usefixtures('stage')
+@pytest.mark.parametrize(
+    ('fields', 'says'),
+    [
+        ({'stage.weights': ''}, 'stage edges needs weights, a 3x3 kernel; give their file as config.stage.w'),
+        ({'stage.weights': 'kernel.txt'}, 'config.stage.weights is kernel.txt; expected a file .pth.tar'),
+        ({'stage.weights': 'absent.pth'}, 'cannot read the file of weights absent.pth'),
+        ({'stage.batch_size': 0}, 'config.stage.batch_size is 0'),
+    ],
+)
+def test_what_a_stage_cannot_use_is_named_before_anything_is_trained(
+    small_dataset_dir, tmp_path, fields, says
+):
+    with pytest.raises(InputError, match=says):
+        run(config_of(small_dataset_dir, tmp_path, **fields), tmp_path / 'run')
+    assert not (tmp_path / 'run').exists()
+
+
+def test_a_stage_that_cannot_be_is_refused():
+    with pytest.raises(InputError, match=r'called .a/b.; expected an identifier'):
+        Stage('a/b', ('flow',), ('edges',), dict)
+    with pytest.raises(InputError, match='expected keys'):
+        Stage('edges', ('flow',), (), dict)
