@@ -21,6 +21,10 @@ os.environ['JAX_PERSISTENT_COMPILATION_CACHE_MIN_COMPILE_TIME_SECS'] = '0.5'
 # JAX reads the environment when it is imported, which has been: the commands find it there, the tests here.
 jax.config.update('jax_compilation_cache_dir', _CACHE)
 jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.5)
+# Commands find the systems of small_systems/, as the tests do.
+os.environ['PYTHONPATH'] = os.pathsep.join(
+    filter(None, [str(pathlib.Path(__file__).parent), os.environ.get('PYTHONPATH')])
+)
 # Tests of several devices need several: the CPU passes as four.
 jax.config.update('jax_num_cpu_devices', 4)
 

@@ -9,31 +9,24 @@ from sklearn import metrics
 from configs import cd
 from dualatme_jax.run import experiment
 
-VARIANT = 'model.variant'
+TINY = 'small_systems.tiny'
 SHORT = {
-    VARIANT: 'hars',
+    'model.name': TINY,
     'training.epochs': 2,
     'training.batch_size': 11,
     'report.resamples': 20,
     'checkpoint.keep_weights': False,
     'engine.devices': 1,
-    'engine.max_trials': 8,  # runs of one variant share their compiled programs
+    'engine.max_trials': 8,  # runs of one network share their compiled programs
 }
 
 
 def small(dataset_dir, **fields):
-    """A config that trains in seconds: one branch, two epochs, eight subjects."""
+    """A config that trains in seconds: a tiny network, two epochs, eight subjects."""
     config = cd.get_config()
     config.data.path = str(dataset_dir)
-    config.update_from_flattened_dict(short(fields))
+    config.update_from_flattened_dict(SHORT | fields)
     return config
-
-
-def short(fields):
-    """Fields, and those that make a run short; of a system that they name its own variant."""
-    return {
-        name: value for name, value in SHORT.items() if 'model.name' not in fields or name != VARIANT
-    } | fields
 
 
 def run(config, folder):

@@ -14,6 +14,7 @@ import types
 import pandas as pd
 import pytest
 from sklearn import metrics
+from small_run import TINY
 
 from configs import cd
 from dualatme_jax import main
@@ -21,7 +22,7 @@ from dualatme_jax.run import experiment
 from dualatme_jax.training import devices
 
 ROOT = pathlib.Path(__file__).parents[2]
-EPOCHS = 8
+EPOCHS = 20  # a run must be killed before the last ones
 
 
 def command(*arguments):
@@ -36,6 +37,7 @@ def run(*arguments):
 def arguments(small_dataset_dir):
     return [
         '--config=configs/cd.py',
+        f'--config.model.name={TINY}',
         f'--config.data.path={small_dataset_dir}',
         f'--config.training.epochs={EPOCHS}',
         '--config.training.batch_size=11',
@@ -230,7 +232,8 @@ def test_sigterm_ends_a_run_as_ctrl_c_does():
     ],
 )
 def test_bad_input_is_named_without_a_traceback(arguments, tmp_path, flag, says):
-    command_line = [*command(*arguments, f'--workdir={tmp_path / "run"}'), flag]
+    of_cd = [given for given in arguments if TINY not in given]
+    command_line = [*command(*of_cd, f'--workdir={tmp_path / "run"}'), flag]
     process = subprocess.run(command_line, cwd=ROOT, capture_output=True, text=True, check=False)
     assert process.returncode == 2
     assert says in process.stderr

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from conftest import write_clips
 from rich.console import Console
-from small_run import short, small
+from small_run import SHORT, small
 
 import dualatme_jax as dj
 from dualatme_jax import schema
@@ -22,9 +22,8 @@ from dualatme_jax.run.progress import Reporter
 from dualatme_jax.training.checkpoint import load_weights
 
 ROOT = pathlib.Path(__file__).parents[2]
-# Two waves of four networks that compile fast.
+# Two waves of four networks.
 FIELDS = {
-    'model.name': 'ststnet',
     'training.batch_size': 24,
     'engine.max_trials': 4,
     'checkpoint.every': 1,
@@ -52,8 +51,14 @@ def run(small_dataset_dir, tmp_path_factory):
 
 @pytest.mark.slow
 def test_its_numbers_are_those_of_the_command(run, small_dataset_dir, tmp_path):
-    flags = short(FIELDS) | {'data.path': str(small_dataset_dir)}
-    command = [sys.executable, '-m', 'dualatme_jax.main', '--config=configs/cd.py', f'--workdir={tmp_path}']
+    flags = SHORT | FIELDS | {'data.path': str(small_dataset_dir)}
+    command = [
+        sys.executable,
+        '-m',
+        'dualatme_jax.main',
+        '--config=configs/cd.py',
+        f'--workdir={tmp_path}',
+    ]
     command += [f'--config.{field}={value}' for field, value in flags.items()]
     same = os.environ | {'JAX_NUM_CPU_DEVICES': '4'}  # as this process has, whose programs it finds
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True, env=same)
@@ -132,14 +137,14 @@ def test_the_synthetic_release_is_built_where_the_command_has_it(tmp_path, monke
     monkeypatch.chdir(tmp_path)
     built = []
 
-    def build(path, regions):
-        built.append((path, regions))
+    def build(path, regions, views):
+        built.append((path, regions, views))
         write_clips(path, [2, 3, 2], labels=schema.LABELS, databases=schema.COMPOSITE)
 
     monkeypatch.setattr(experiment, 'build_synthetic', build)
     assert dj.load('synthetic').size == 7
     assert set(dj.load('synthetic', databases=('smic',)).database) == {'smic'}
-    assert built == [(tmp_path / 'data/synthetic', '')]
+    assert built == [(tmp_path / 'data/synthetic', '', ['flow'])]
 
 
 @pytest.mark.parametrize(

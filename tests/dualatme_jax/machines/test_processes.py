@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from rich.console import Console
+from small_run import TINY
 
 from configs import cd
 from dualatme_jax.errors import InputError
@@ -20,10 +21,10 @@ from dualatme_jax.machines import processes
 from dualatme_jax.run import experiment
 from dualatme_jax.training.checkpoint import load_weights
 
-EPOCHS = 6
-# One branch compiles fastest; SGD does not scale the rounding of gradients that are zero up to full steps.
+EPOCHS = 12  # one process must die before they are over
+# SGD does not scale the rounding of gradients that are zero up to full steps.
 FIELDS = {
-    'model.variant': 'hars',
+    'model.name': TINY,
     'optimizer.name': 'sgd',
     'optimizer.learning_rate': 0.01,
     'training.epochs': EPOCHS,
@@ -82,7 +83,13 @@ def config(small_dataset_dir):
 def killed(config, tmp_path_factory):
     """A run of two processes that lost one, then was continued; with what each command gave."""
     folder = tmp_path_factory.mktemp('runs') / 'two'
-    command = [sys.executable, '-m', 'dualatme_jax.main', '--config=configs/cd.py', f'--workdir={folder}']
+    command = [
+        sys.executable,
+        '-m',
+        'dualatme_jax.main',
+        '--config=configs/cd.py',
+        f'--workdir={folder}',
+    ]
     command += [f'--config.{field}={value}' for field, value in FIELDS.items()]
     command += [f'--config.data.path={config.data.path}']
     return folder, [pair(command, kill=1, at=f'epoch 3/{EPOCHS}'), pair(command)]

@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 from flax import traverse_util
 from rich.console import Console
-from small_run import run, small
+from small_run import TINY, run, small
 
+from dualatme_jax import models
 from dualatme_jax.errors import InputError
 from dualatme_jax.run import experiment
 from dualatme_jax.training.checkpoint import load_weights
@@ -17,9 +18,11 @@ from dualatme_jax.weights import folds, names
 
 
 @pytest.mark.slow
-def test_weights_from_elsewhere_score_each_subject_by_its_own_network(small_dataset_dir, tmp_path):
-    fields = {'model.name': 'ststnet', 'checkpoint.keep_weights': True}
-    config = small(small_dataset_dir, **fields)
+def test_weights_from_elsewhere_score_each_subject_by_its_own_network(
+    small_dataset_dir, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(models.SYSTEMS, TINY, models.system(TINY))  # of a file's, no module is imported
+    config = small(small_dataset_dir, **{'checkpoint.keep_weights': True})
     _, trained, _ = run(config, tmp_path / 'trained')
     expected = pd.read_csv(tmp_path / 'trained' / 'predictions.csv')
     # The networks of the run, in another order, as `dualatme_jax.convert` would leave them.
@@ -29,7 +32,7 @@ def test_weights_from_elsewhere_score_each_subject_by_its_own_network(small_data
     turned = jax.tree.map(lambda leaf: np.asarray(leaf)[order], variables)
     people = [f'{names["database"][k]}_{names["subject"][k]}' for k in order]
     (tmp_path / 'weights').mkdir()
-    folds.save(folds.Folds('ststnet', 'paper', 3, tuple(people), turned), tmp_path / 'weights')
+    folds.save(folds.Folds(TINY, 'paper', 3, tuple(people), turned), tmp_path / 'weights')
 
     config.evaluate_only = str(tmp_path / 'weights')
     complete, results, printed = run(config, tmp_path / 'evaluated')
@@ -59,18 +62,18 @@ def test_weights_from_elsewhere_score_each_subject_by_its_own_network(small_data
     assert 'nothing is trained again' in run(config, tmp_path / 'evaluated')[2]
     (tmp_path / 'negated').mkdir()
     negated = jax.tree.map(lambda leaf: -leaf, turned)
-    folds.save(folds.Folds('ststnet', 'paper', 3, tuple(people), negated), tmp_path / 'negated')
+    folds.save(folds.Folds(TINY, 'paper', 3, tuple(people), negated), tmp_path / 'negated')
     config.evaluate_only = str(tmp_path / 'negated')
     with pytest.raises(InputError, match='holds another run:\n  weights is'):
         run(config, tmp_path / 'evaluated')
 
     config.model.name = 'rcn_a'
-    with pytest.raises(InputError, match=r"holds weights of 'ststnet', .* the config has 'rcn_a'"):
+    with pytest.raises(InputError, match=r"holds weights of 'small_systems.tiny', .* the config has 'rcn_a'"):
         run(config, tmp_path / 'other')
-    short = folds.Folds('ststnet', 'paper', 3, tuple(people[:7]), jax.tree.map(lambda leaf: leaf[:7], turned))
+    short = folds.Folds(TINY, 'paper', 3, tuple(people[:7]), jax.tree.map(lambda leaf: leaf[:7], turned))
     (tmp_path / 'short').mkdir()
     folds.save(short, tmp_path / 'short')
-    config.model.name, config.evaluate_only = 'ststnet', str(tmp_path / 'short')
+    config.model.name, config.evaluate_only = TINY, str(tmp_path / 'short')
     with pytest.raises(InputError, match='has no weights'):
         run(config, tmp_path / 'lacking')
     assert not (tmp_path / 'other').exists()

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 from sklearn import metrics
-from small_run import run, small
+from small_run import TINY, run, small
 
 from configs import cd
 from dualatme_jax import schema, score
@@ -56,7 +56,12 @@ from dualatme_jax.training.engine import Engine
         ({'loss.name': 'weighted_cross_entropy', 'loss.class_weights': (0.0,) * 3}, None, 'class_weights is'),
         ('engine.max_trials', -1, 'config.engine.max_trials is -1'),
         ('engine.memory_gib', -1.0, 'config.engine.memory_gib is -1'),
-        ('engine.memory_gib', 0.01, 'no memory for one trial'),
+        pytest.param(
+            {'model.name': TINY, 'engine.memory_gib': 1e-5},
+            None,
+            'no memory for one trial',
+            marks=pytest.mark.slow,
+        ),
         ('engine.memory_gib', float('nan'), 'config.engine.memory_gib is nan; expected 0 to 1048576'),
         ('engine.memory_gib', float('inf'), 'config.engine.memory_gib is inf; expected 0 to'),
         ('engine.memory_gib', 1e308, r'config.engine.memory_gib is 1e\+308; expected 0 to'),
@@ -88,7 +93,6 @@ from dualatme_jax.training.engine import Engine
         ('seeds', (), 'one or more'),
     ],
 )
-@pytest.mark.slow
 def test_what_cannot_be_used_is_named(small_dataset_dir, tmp_path, field, value, says):
     config = cd.get_config()
     config.data.path = str(small_dataset_dir)
@@ -110,7 +114,7 @@ def test_five_classes_of_other_databases_from_dataset_to_scores(five_class_datas
     config = cd.get_config()
     config.data.path = str(five_class_dataset_dir)
     config.data.databases = ()
-    config.model.variant = 'hars'  # one branch compiles fastest
+    config.model.name = TINY
     config.loss.name = 'weighted_cross_entropy'
     config.loss.class_weights = (1.0, 2.0, 3.0, 2.0, 1.0)
     config.training.epochs = 2
@@ -217,7 +221,10 @@ def test_one_trial_that_is_too_large_is_an_error(small_dataset_dir, tmp_path, mo
 
 def test_a_disk_that_is_too_small_is_told_before_training(small_dataset_dir, tmp_path, monkeypatch):
     monkeypatch.setattr(disk.shutil, 'disk_usage', lambda folder: types.SimpleNamespace(free=10**8))
-    fields = {'checkpoint.keep_weights': True, 'checkpoint.every': 1}
+    monkeypatch.setattr(Engine, 'bytes_per_trial', lambda self, rows: 1000)
+    monkeypatch.setattr(Engine, 'compile', lambda *arguments: None)
+    fields = {'model.name': 'dual_atme', 'model.variant': 'hars'}
+    fields |= {'checkpoint.keep_weights': True, 'checkpoint.every': 1}
     with pytest.raises(InputError, match='free, and the run needs') as error:
         run(small(small_dataset_dir, **fields), tmp_path)
     # 8 networks of the one-branch variant, of 2,417,415 parameters and some statistics, and three checkpoints

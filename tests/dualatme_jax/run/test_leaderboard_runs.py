@@ -2,13 +2,13 @@
 
 import pandas as pd
 import pytest
-from small_run import run, small, uf1
+from small_run import TINY, run, small, uf1
 
 from dualatme_jax.run.progress import Reporter
 
 BOARD = (
-    {'model.name': 'off_apexnet', 'training.epochs': 3},
-    {'model.name': 'ststnet', 'training.epochs': 4},
+    {'model.name': TINY, 'training.epochs': 3},
+    {'model.name': 'small_systems.tiny_too', 'training.epochs': 4},
 )
 
 
