@@ -50,10 +50,14 @@ def side_by_side(number: int, steps: int, precision: str) -> tuple[int, Callable
     dataset = workload.random_clips()
     full = dataset.size // workload.BATCH_SIZE
     batches = [(step % full * workload.BATCH_SIZE, workload.BATCH_SIZE) for step in range(steps)]
-    parallel = Parallel(workload.training(dataset), batches, precision=precision)
+    training = workload.training(dataset)
+    parallel = Parallel(training, batches, precision=precision)
     rows = workload.rows(dataset, number)
     rows += [rows[-1]] * (-number % len(parallel.devices))
-    stacked = parallel.place_trials(stack([trials.device_trial(row, dataset) for row in rows]))
+    names = training.hyperparameters
+    stacked = parallel.place_trials(
+        stack([trials.device_trial(row, dataset, hyperparameters=names) for row in rows])
+    )
     clips = parallel.place_clips(Clips.of(dataset))
 
     def start() -> Callable[[], Any]:

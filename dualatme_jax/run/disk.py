@@ -23,7 +23,7 @@ CHECKPOINTS_AT_ONCE = KEPT + 1
 
 def state_of(training: Training, dataset: Dataset, row: Mapping[str, Any]) -> State:
     """Shapes and types of the state of one trial, a row of the table; nothing is computed."""
-    trial = trials.device_trial(row, dataset, dataset.size)
+    trial = trials.device_trial(row, dataset, dataset.size, hyperparameters=training.hyperparameters)
     return jax.eval_shape(training.init, trial, Clips.shapes(dataset, 1))
 
 

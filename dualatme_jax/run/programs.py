@@ -47,6 +47,7 @@ def make_training(config: ConfigDict, labels: Sequence[str], others: Sequence[Co
         balanced=config.training.balanced,
         pair=tuple(config.loss.cosine_pair),
         frozen=tuple(config.freeze),
+        hyperparameters=tuple(hyperparameters(config, labels)),
         shuffled=config.training.shuffle,
         name=repr(
             (

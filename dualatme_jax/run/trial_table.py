@@ -45,8 +45,9 @@ class TrialTable:
         try:
             content = read_bytes(path, limit=_MOST_BYTES, what='table of trials')
             # A subject may be called NA: only numbers can be missing.
-            empty = {'loss': [''], 'seconds': ['']}
             words = trials.select_dtypes(exclude='number').columns
+            # Of a hyperparameter that the system of a row does not have, too.
+            empty = {name: [''] for name in ('loss', 'seconds', *trials.columns.difference(words))}
             table = pd.read_csv(
                 io.BytesIO(content), dtype=dict.fromkeys(words, str), keep_default_na=False, na_values=empty
             )

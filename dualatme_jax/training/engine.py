@@ -61,6 +61,7 @@ class Engine:
         **options,
     ):
         self._dataset, self._epochs, self._held_out = dataset, epochs, held_out
+        self._hyperparameters = training.hyperparameters
         self.parallel = Parallel(training, batches(dataset, batch_size), **options)
         self._clips = self.parallel.place_clips(Clips.of(dataset))
 
@@ -220,9 +221,11 @@ class Engine:
 
     def _stack(self, rows: Sequence[Row]) -> trials_lib.Trial:
         filled = [*rows, *[rows[-1]] * (self._filled(len(rows)) - len(rows))]
-        return self.parallel.place_trials(
-            stack([trials_lib.device_trial(row, self._dataset, self._held_out) for row in filled])
-        )
+        trials = [
+            trials_lib.device_trial(row, self._dataset, self._held_out, hyperparameters=self._hyperparameters)
+            for row in filled
+        ]
+        return self.parallel.place_trials(stack(trials))
 
     def _filled(self, trials: int) -> int:
         """The next number of trials of which each device has as many."""

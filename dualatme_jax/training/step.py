@@ -38,6 +38,7 @@ class Training:
       balanced: whether every epoch draws its clips anew, so that each class is as frequent.
       pair: the two features whose cosine distance is part of the loss; networks without them have none.
       frozen: patterns of the parameters that are not trained, see `freeze`.
+      hyperparameters: columns of the table of trials that the functions here find in a trial.
       shuffled: whether every epoch has an order of its own; else it is the dataset's.
       name: equal in trainings that are the same, whatever their hyperparameters; empty where none is known.
     """
@@ -50,6 +51,7 @@ class Training:
     balanced: bool = False
     pair: tuple[str, str] = ('entire', 'puzzled')
     frozen: tuple[str, ...] = ()
+    hyperparameters: tuple[str, ...] = ()
     shuffled: bool = True
     name: str = ''
 

@@ -24,8 +24,8 @@ from dualatme_jax.data.dataset import Dataset
 from dualatme_jax.errors import InputError
 from dualatme_jax.training.streams import Stream
 
-# Columns of the table that say which trial a row is. Behind them come the swept fields, whose names have a
-# dot, and the hyperparameters, whose names have none.
+# Columns of the table that say which trial a row is. Behind them come swept fields and hyperparameters; which
+# are hyperparameters of its trials, the `Training` of a program lists.
 #   fold: number of the left-out subject (database, subject).
 #   point: of the sweep. program: of the points that share one compiled program.
 #   inner: the part that an inner trial leaves out as well, of `parts`; 0: it leaves out its subject alone.
@@ -106,20 +106,28 @@ def table(
     return rows[[*IDENTITY, *(name for name in rows if name not in IDENTITY)]]
 
 
-def device_trial(row: Mapping, dataset: Dataset, width: int | None = None) -> Trial:
-    """The arrays of one row of the table; `width` is T, by default the most clips of one subject."""
+def device_trial(
+    row: Mapping, dataset: Dataset, width: int | None = None, *, hyperparameters: Sequence[str] = ()
+) -> Trial:
+    """The arrays of one row of the table.
+
+    Args:
+      row: of the table.
+      dataset: the clips.
+      width: T, by default the most clips of one subject.
+      hyperparameters: columns of the table that the training reads.
+    """
     train, held_out = _sides(row, dataset)
     held_out = np.flatnonzero(held_out)
     padding = np.repeat(held_out[-1:], (width or most_clips(dataset)) - held_out.size)
     key = trial_key(row['seed'], row['database'], row['subject'])
     if row['inner']:
         key = jax.random.fold_in(jax.random.fold_in(key, Stream.INNER), row['inner'])
-    names = [name for name in row if name not in IDENTITY and '.' not in name]
     return Trial(
         key=key,
         train=train,
         held_out=np.concatenate([held_out, padding]).astype(np.int32),
-        hyperparameters={name: np.float32(row[name]) for name in names},
+        hyperparameters={name: np.float32(row[name]) for name in hyperparameters},
     )
 
 

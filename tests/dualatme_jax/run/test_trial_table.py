@@ -252,3 +252,11 @@ def test_hundreds_of_waves_of_interleaved_programs_are_listed_in_order(tmp_path)
             own[start : start + size] for start in range(0, len(own), size)
         ]
         assert trial_table.pending_trials(program)['trial'].tolist() == own
+
+
+def test_what_the_systems_of_some_rows_do_not_have_is_empty_and_read_again(path):
+    trials = TRIALS.assign(dropout=[0.5, np.nan, 0.5, np.nan, 0.5])
+    trial_table = TrialTable.create(path, trials)
+    trial_table.plan(0, 5)
+    found = TrialTable.open(path, trials)
+    pd.testing.assert_frame_equal(found.table, trial_table.table)

@@ -60,7 +60,12 @@ def dataset(small_dataset_dir):
 
 
 def make_engine(dataset, *, frozen=(), devices=1, **options):
-    training = Training(model=lambda given: Network(), optimizer=optimizers.optimizer('adam'), frozen=frozen)
+    training = Training(
+        model=lambda given: Network(),
+        optimizer=optimizers.optimizer('adam'),
+        hyperparameters=tuple(HYPERPARAMETERS),
+        frozen=frozen,
+    )
     rows = trials.table(dataset, seeds=(3,), points=[HYPERPARAMETERS]).to_dict('records')
     return engine.Engine(training, dataset, batch_size=11, devices=jax.devices()[:devices], **options), rows
 

@@ -88,7 +88,11 @@ def one(train, rows):
 
 
 def machine(dataset, number, **options):
-    training = Training(model=lambda hyperparameters: Small(), optimizer=optimizers.optimizer('sgd'))
+    training = Training(
+        model=lambda given: Small(),
+        optimizer=optimizers.optimizer('sgd'),
+        hyperparameters=tuple(HYPERPARAMETERS),
+    )
     return engine.Engine(training, dataset, batch_size=11, devices=devices.choose(number), **options)
 
 

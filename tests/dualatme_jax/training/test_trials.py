@@ -152,7 +152,8 @@ def test_the_points_of_a_sweep_follow_one_another_and_are_paired():
     assert set(found['loss.class_weights']) == {'(1, 2)', '(1, 3)'}
     one, other = (found[found['point'] == point].to_dict('records') for point in (0, 1))
     for left, right in zip(one, other, strict=True):
-        a, b = (trials.device_trial(row, SMALL) for row in (left, right))
+        names = ['learning_rate']
+        a, b = (trials.device_trial(row, SMALL, hyperparameters=names) for row in (left, right))
         assert bits(a.key) == bits(b.key)
         assert (a.hyperparameters, b.hyperparameters) == ({'learning_rate': 0.1}, {'learning_rate': 0.2})
 
@@ -266,7 +267,7 @@ def test_one_subject_cannot_be_left_out():
 
 def test_hyperparameters_of_a_row_reach_its_trial():
     row = rows(SMALL)[0] | {'learning_rate': 0.25}
-    trial = trials.device_trial(row, SMALL)
+    trial = trials.device_trial(row, SMALL, hyperparameters=('learning_rate', 'focal_gamma'))
     assert trial.hyperparameters == {'learning_rate': 0.25, 'focal_gamma': 2.0}
 
 
