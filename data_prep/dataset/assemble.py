@@ -13,8 +13,8 @@ from data_prep.dataset import check_report, pipeline, plan, processes
 from data_prep.dataset.example import Example
 from data_prep.dataset.plan import Plan
 from data_prep.face import apex, landmarks, regions
-from data_prep.face.aligned_clip import ApexRule
 from data_prep.face.alignment import LARGEST_FACE
+from data_prep.face.apex import ApexRule
 from data_prep.files import folders, images
 from data_prep.files.cache import Cache
 from data_prep.releases import synthetic_mark
@@ -144,7 +144,6 @@ def make_work(
     overlays = expanded(options.overlays, '--overlays') if options.overlays else None
     return pipeline.Work(
         sources=_landmark_sources(options, found.surveys),
-        rules=found.rules,
         views=views,
         cache=cache,
         overlays=overlays,
@@ -226,7 +225,7 @@ def _recipe(options: argparse.Namespace, found: Plan, work: pipeline.Work) -> di
             else 'eyes of the onset frame to those of the template'
             for name, source in work.sources.items()
         },
-        'apex': {name: list(rule.choices) for name, rule in work.rules.items()},
+        'apex': {name: list(rule.choices) for name, rule in found.rules.items()},
         'apex_tables': by_database('--apex-table', options.apex_table, databases_of(options.release)),
         'cv2': cv2.__version__,
         'exclusions': {

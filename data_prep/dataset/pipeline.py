@@ -10,7 +10,7 @@ import cv2
 from data_prep.dataset import processes
 from data_prep.dataset.example import Example
 from data_prep.face import landmarks, overlay, regions
-from data_prep.face.aligned_clip import AlignedClip, ApexRule
+from data_prep.face.aligned_clip import AlignedClip
 from data_prep.files import images
 from data_prep.files.cache import Cache
 from data_prep.releases.clip import Clip, Problem
@@ -25,7 +25,6 @@ class Work:
 
     Attributes:
       sources: database -> where its landmarks come from.
-      rules: database -> where its apexes come from.
       views: what is made of each clip.
       cache: what keeps results that took long to compute.
       overlays: a folder for pictures of each face with its landmarks and regions, or None.
@@ -33,7 +32,6 @@ class Work:
     """
 
     sources: Mapping[str, landmarks.Source]
-    rules: Mapping[str, ApexRule]
     views: Sequence[View | DryRun]
     cache: Cache
     overlays: pathlib.Path | None = None
@@ -46,8 +44,7 @@ class Work:
           OSError: the cache or the overlays cannot be written.
         """
         try:
-            source, rule = self.sources[clip.database], self.rules[clip.database]
-            aligned = AlignedClip(clip, source, rule, self.cache, self.pair)
+            aligned = AlignedClip(clip, self.sources[clip.database], self.cache, self.pair)
             padded = aligned.alignment(regions.GRID).outside()
             made = {view.name: view.make(aligned, self.cache) for view in self.views}
             if self.overlays:
@@ -64,7 +61,7 @@ class Work:
             onset=settled.onset,
             apex=settled.apex,
             offset=clip.offset,  # not that of the frames there are, where the release gives none
-            apex_choice=aligned.apex_choice,
+            apex_choice=settled.apex_choice,
             action_units=settled.action_units,
             emotion=settled.emotion,
             padded=padded,

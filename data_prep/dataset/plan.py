@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence, Set
 
 from data_prep import releases
 from data_prep.face import apex
-from data_prep.face.aligned_clip import ApexRule
+from data_prep.face.apex import ApexRule
 from data_prep.files.frames import Images
 from data_prep.releases import complete, protocols
 from data_prep.releases.clip import NO_APEX, NO_ONSET, Clip, Exclusion, Problem, Survey
@@ -40,8 +40,8 @@ class Plan:
       protocols: database -> how it is used.
       labels: the classes of all of them.
       rules: database -> where its apexes come from.
-      items: the clips that are used with their labels, by database and in the sheet's order; also those with
-        problems.
+      items: the clips that are used with their labels, by database and in the sheet's order, with their
+        apexes as chosen; also those with problems.
       excluded: database -> rows that are left out on purpose.
       problems: what keeps the build from being complete; among it every clip of an unknown emotion, which is
         neither an item nor left out on purpose.
@@ -126,6 +126,7 @@ def make(
     items, excluded, problems, notes = [], {}, [], []
     for database, survey in surveys.items():
         own, left_out, unknown = _labelled(survey, chosen[database])
+        own, no_apex, other_apex = _with_apexes(own, rules[database])
         used = [*(clip.key for clip, _ in own), *(problem.key for problem in unknown)]
         dropped = {clip.key for clip in survey.clips} - set(used)
         items += own
@@ -133,7 +134,6 @@ def make(
         problems += [problem for problem in survey.problems if problem.key not in dropped]
         problems += unknown
         problems += _name_problems(own)
-        no_apex, other_apex = _apexes(own, rules[database])
         said = {each.key for each in (*no_apex, *other_apex)}  # with what is taken instead
         notes += [
             note
@@ -213,21 +213,26 @@ def _with_first_frames(survey: Survey) -> Survey:
     return dataclasses.replace(survey, clips=clips, problems=problems, notes=notes)
 
 
-def _apexes(items: Sequence[tuple[Clip, str]], rule: ApexRule) -> tuple[list[Problem], list[Problem]]:
-    """Returns the clips without an apex, and notes on those that do not take the first of the choices."""
-    problems, notes = [], []
-    for clip, _ in items:
+def _with_apexes(
+    items: Sequence[tuple[Clip, str]], rule: ApexRule
+) -> tuple[list[tuple[Clip, str]], list[Problem], list[Problem]]:
+    """Returns the items with their apexes, those without one, and notes on those that take a later choice."""
+    settled, problems, notes = [], [], []
+    for clip, label in items:
         try:
             whole = apex.with_span(_with_supposed_frames(clip))
-            number, choice = apex.choose(whole, rule.choices, rule.table)
+            number, choice, reason = apex.choose(whole, rule.choices, rule.table)
         except InputError as error:
+            settled.append((clip, label))
             problems.append(Problem.of(clip, error))
             continue
-        if reason := apex.passed_over(whole, rule.choices, rule.table):
+        taken = schema.UNKNOWN_FRAME if number is None else number
+        settled.append((dataclasses.replace(clip, apex=taken, apex_choice=choice), label))
+        if reason:
             frame = f', frame {number}' if clip.frames and number is not None else ''
             text = f'{clip.subject}/{clip.clip}: {reason}: {_TAKEN[choice]}{frame} is taken'
             notes.append(Problem(row=clip.row, text=text, key=clip.key))
-    return problems, notes
+    return settled, problems, notes
 
 
 def _with_supposed_frames(clip: Clip) -> Clip:

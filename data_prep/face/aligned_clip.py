@@ -1,11 +1,10 @@
-"""A clip made ready for the views: its face is found and aligned once, its apex settled.
+"""A clip made ready for the views: its face is found and aligned once, its apex spotted where it must be.
 
 `S` is the height and width of the aligned face in pixels; colours are in OpenCV's order, blue first.
 """
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -24,41 +23,24 @@ _FOUND = {  # what the cache keeps of a face
 }
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ApexRule:
-    """Where the apexes of a database come from.
-
-    Attributes:
-      choices: of `apex.CHOICES`; a clip takes the first that gives it one.
-      table: of the choice `table`, as `apex.read_table` returns it.
-    """
-
-    choices: tuple[str, ...]
-    table: Mapping[Any, Any] = dataclasses.field(default_factory=dict)
-
-
 class AlignedClip:
     """A clip with its face and apex. Frames are decoded when a view first asks for them.
 
     Args:
-      clip: it must have frames.
+      clip: it must have frames, and an apex unless it is to be spotted.
       source: where its landmarks come from.
-      rule: where its apex comes from.
       cache: what keeps landmarks and apexes that took long to find.
       pair: the regions that must be on the face, one of `regions.PAIRS`.
 
     Attributes:
       clip: the clip, with its onset, apex and offset settled.
-      apex_choice: which choice gave the apex.
       landmarks: [68, 2] float32, (x, y) in pixels of the onset frame.
 
     Raises:
       InputError: a frame that cannot be decoded, no face or several, a face partly outside, or no apex.
     """
 
-    def __init__(
-        self, clip: Clip, source: landmarks.Source, rule: ApexRule, cache: Cache, pair: str = 'full'
-    ):
+    def __init__(self, clip: Clip, source: landmarks.Source, cache: Cache, pair: str = 'full'):
         self._kept: dict[int, np.ndarray] = {}  # decoded frames of onset and apex
         self._aligned: dict[tuple[int, int], np.ndarray] = {}  # their faces by number and size
         self._digests: dict[int, str] = {}
@@ -69,7 +51,8 @@ class AlignedClip:
         self._whole_frame = source.whole_frame
         self._pair = pair
         self.landmarks = found['landmarks']
-        self.clip, self.apex_choice = self._settled(rule, cache)
+        if clip.apex_choice == 'spotted':
+            self.clip = dataclasses.replace(self.clip, apex=self._spotted(cache))
 
     @property
     def span_numbers(self) -> list[int]:
@@ -129,15 +112,12 @@ class AlignedClip:
         onset = self._frame(self.clip.onset)
         return {'landmarks': source.find(onset, self.clip), 'shape': np.array(onset.shape[:2])}
 
-    def _settled(self, rule: ApexRule, cache: Cache) -> tuple[Clip, str]:
-        number, choice = apex.choose(self.clip, rule.choices, rule.table)
-        if number is None:
-            boxes = self.boxes(SPOTTING_SIZE)
-            key = {'frames': self.span_digest(), 'geometry': self.geometry(SPOTTING_SIZE), 'boxes': boxes}
-            forms = {'place': Form((), np.int64, 1, len(self.span_numbers) - 1)}
-            place = cache.arrays('spotted', key, lambda: self._spot(boxes), forms)['place']
-            number = self.span_numbers[int(place)]
-        return dataclasses.replace(self.clip, apex=number), choice
+    def _spotted(self, cache: Cache) -> int:
+        boxes = self.boxes(SPOTTING_SIZE)
+        key = {'frames': self.span_digest(), 'geometry': self.geometry(SPOTTING_SIZE), 'boxes': boxes}
+        forms = {'place': Form((), np.int64, 1, len(self.span_numbers) - 1)}
+        place = cache.arrays('spotted', key, lambda: self._spot(boxes), forms)['place']
+        return self.span_numbers[int(place)]
 
     def _spot(self, boxes: Mapping[str, regions.Box]) -> dict[str, np.ndarray]:
         grey = (images.grey(face) for face in self.span(SPOTTING_SIZE))

@@ -55,6 +55,19 @@ class ApexRow:
 ApexTable = Mapping[tuple[str, str], ApexRow]  # (subject, clip) -> row
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ApexRule:
+    """Where the apexes of a database come from.
+
+    Attributes:
+      choices: of `CHOICES`; a clip takes the first that gives it one.
+      table: of the choice `table`, as `read_table` returns it.
+    """
+
+    choices: tuple[str, ...]
+    table: ApexTable = dataclasses.field(default_factory=dict)
+
+
 def read_table(path: str | os.PathLike, release: Release) -> ApexTable:
     """Reads a table of apexes: a workbook or a CSV file, its columns by their names, as label sheets are.
 
@@ -127,7 +140,7 @@ def with_span(clip: Clip) -> Clip:
     return dataclasses.replace(clip, onset=onset, offset=offset)
 
 
-def choose(clip: Clip, choices: Sequence[str], table: ApexTable) -> tuple[int | None, str]:
+def choose(clip: Clip, choices: Sequence[str], table: ApexTable) -> tuple[int | None, str, str]:
     """Returns a clip's apex by the first choice that gives one.
 
     Args:
@@ -136,38 +149,26 @@ def choose(clip: Clip, choices: Sequence[str], table: ApexTable) -> tuple[int | 
       table: as `read_table` returns it.
 
     Returns:
-      The number of the apex frame, None where it is to be spotted; and the choice.
+      The number of the apex frame, None where it is to be spotted; the choice; and why the choices before it
+      give no apex, empty if it is the first.
 
     Raises:
       InputError: no choice gives one.
     """
-    apex, choice, reasons = _first(clip, choices, table)
-    if choice:
-        return apex, choice
+    reasons = []
+    for choice in choices:
+        try:
+            number = None if choice == 'spotted' else _CHOOSERS[choice](clip, table)
+        except InputError as error:
+            reasons.append(str(error))
+        else:
+            return number, choice, '; '.join(reasons)
     if 'middle' not in choices:
         own = ','.join(choices)
         reasons.append(
             f'mend it, or name what is to be taken for such clips: --apex {own},middle or {own},spotted'
         )
     raise InputError('; '.join(reasons))
-
-
-def passed_over(clip: Clip, choices: Sequence[str], table: ApexTable) -> str:
-    """Returns why the choices before the one that `choose` takes give no apex; empty if that is the first."""
-    return '; '.join(_first(clip, choices, table)[2])
-
-
-def _first(clip: Clip, choices: Sequence[str], table: ApexTable) -> tuple[int | None, str, list[str]]:
-    """Returns apex and choice, '' if no choice gives one, and why each choice before gives none."""
-    reasons = []
-    for choice in choices:
-        if choice == 'spotted':
-            return None, choice, reasons
-        try:
-            return _CHOOSERS[choice](clip, table), choice, reasons
-        except InputError as error:
-            reasons.append(str(error))
-    return None, '', reasons
 
 
 def spot(faces: Iterable[np.ndarray], boxes: Mapping[str, Box]) -> int:

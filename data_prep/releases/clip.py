@@ -18,6 +18,8 @@ class Clip:
       clip: unique within its subject.
       onset: frame number as the release counts, `schema.UNKNOWN_FRAME` where the release does not give it; so
         are apex and offset.
+      apex_choice: where the apex comes from, one of `apex.CHOICES`; unknown until a plan has chosen it. With
+        `spotted` the apex itself is unknown until the face is aligned.
       frames: the clip's frames by number; None where none were found (a problem says so).
       action_units: as the release writes them, such as `4+R12`.
       emotion: the release's own word, as written.
@@ -30,6 +32,7 @@ class Clip:
     onset: int = schema.UNKNOWN_FRAME
     apex: int = schema.UNKNOWN_FRAME
     offset: int = schema.UNKNOWN_FRAME
+    apex_choice: str = schema.UNKNOWN_TEXT
     frames: Images | Video | None = None
     action_units: str = schema.UNKNOWN_TEXT
     emotion: str = schema.UNKNOWN_TEXT

@@ -1,7 +1,7 @@
 import pathlib
 
 from data_prep.dataset import check_report, plan
-from data_prep.face.aligned_clip import ApexRule
+from data_prep.face.apex import ApexRule
 from data_prep.releases.clip import NO_ONSET, Clip, Erratum, Problem, Survey
 
 

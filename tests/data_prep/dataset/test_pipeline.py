@@ -19,7 +19,6 @@ import tensorflow_datasets as tfds
 from data_prep import views
 from data_prep.__main__ import main
 from data_prep.dataset import pipeline
-from data_prep.face.aligned_clip import ApexRule
 from data_prep.files.cache import Cache
 from data_prep.files.frames import Images
 from data_prep.releases.clip import Clip
@@ -381,7 +380,6 @@ def test_a_worker_that_dies_is_an_error_with_advice(samm, tmp_path):
     clip = Clip(database='samm', subject='6', clip='006_2_1', frames=Images(paths))
     work = pipeline.Work(
         sources={'samm': Deadly()},
-        rules={'samm': ApexRule(choices=('middle',))},
         views=(),
         cache=Cache(tmp_path),
     )

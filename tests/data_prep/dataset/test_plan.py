@@ -4,7 +4,7 @@ import pathlib
 import pytest
 
 from data_prep.dataset import plan
-from data_prep.face.aligned_clip import ApexRule
+from data_prep.face.apex import ApexRule
 from data_prep.files.frames import Images
 from data_prep.releases import casme2
 from data_prep.releases.clip import NO_APEX, NO_ONSET, Clip, Problem, Survey

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from data_prep import releases
 from data_prep.dataset import plan
-from data_prep.face.aligned_clip import ApexRule
+from data_prep.face.apex import ApexRule
 from data_prep.releases.clip import Survey
 from dualatme_jax.errors import InputError
 
