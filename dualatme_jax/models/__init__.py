@@ -1,6 +1,7 @@
 """The systems, one file each, whose records are listed here. `system` finds one by name."""
 
 import importlib
+import sys
 import traceback
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -66,6 +67,12 @@ def system(name: str) -> System:
         f'unknown model {name!r}: config.model.name takes {", ".join(map(repr, sorted(SYSTEMS)))}, or a '
         'module of your own that holds a SYSTEM, such as my_package.my_system'
     )
+
+
+def is_known(name: Any) -> bool:
+    """Whether a system is there without an import: a file may name it, and runs no code by that."""
+    own = sys.modules.get(name) if isinstance(name, str) else None
+    return name in list(SYSTEMS) or isinstance(getattr(own, 'SYSTEM', None), System)
 
 
 def _imported(name: str) -> System:

@@ -75,6 +75,11 @@ class System:
         return self.stage.gives if self.stage else ()
 
     @property
+    def shaping(self) -> tuple[str, ...]:
+        """The options, but `variant`, by which trained weights fit or do not; neither a start nor a rate."""
+        return tuple(name for name in self.options if name not in ('variant', 'init', *self.traced))
+
+    @property
     def published(self) -> str:
         """The variant that the published PyTorch code computes."""
         return 'code' if 'code' in self.variants else self.variants[0]

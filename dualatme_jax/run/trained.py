@@ -44,33 +44,39 @@ def networks(
 
 
 def as_folds(
-    workdir: pathlib.Path, model: str, *, seed: int, inputs: Mapping[str, Any], labels: Sequence[str]
+    workdir: pathlib.Path,
+    section: Mapping[str, Any],
+    *,
+    seed: int,
+    inputs: Mapping[str, Any],
+    labels: Sequence[str],
 ) -> folds.Folds:
     """The networks of a run's seed as converted weights are, to be evaluated.
 
     Args:
       workdir: of a run that kept its weights.
-      model: what it trained.
+      section: the section `model` of a config now, complete: the networks must have been built so.
       seed: which of the run's.
       inputs: how flows are read now, the section `input` of a config: they must be read as in training.
       labels: the classes now, which must be those of the training, in their order.
 
     Raises:
-      InputError: as `networks` does; or flows were read otherwise, or the classes were others.
+      InputError: as `networks` does; or networks were built or flows read otherwise, or the classes were
+        others.
     """
     option = '--config.seeds, and a point by `python -m dualatme_jax.convert --to-torch --point`'
     table, config = read(workdir)
     chosen = _one(table[table['inner'] == 0], 'seed', seed, workdir, option)
     chosen = _one(chosen, 'point', None, workdir, option)
+    model = section['name']
     variant = _variant(workdir, chosen, config, model, '--config.model.name')
     for name, now in inputs.items():
-        field = f'input.{name}'
-        then = _trained_with(chosen, config, 'input', name)
-        if str(now) != str(tuple(then) if isinstance(then, list) else then):
-            raise InputError(
-                f'{workdir}: this run trained with config.{field} = {then!r}, and the config has {now!r}; '
-                f'give the config of that run, or --config.{field}'
-            )
+        _check_same(workdir, f'input.{name}', _trained_with(chosen, config, 'input', name), now)
+    system = models.system(model)
+    for name in system.shaping:
+        then = _trained_with(chosen, config, 'model', name)
+        then = system.options[name].default if then in (None, '') else then  # as of an older version
+        _check_same(workdir, f'model.{name}', then, section[name])
     if (then := _labels(workdir, int(chosen['wave'].iloc[0]))) != list(labels):
         raise InputError(
             f'{workdir}: this run trained the classes {", ".join(then)}, and the dataset has '
@@ -79,6 +85,15 @@ def as_folds(
     subjects, variables = zip(*_variables(workdir, table, chosen, model, variant), strict=True)
     stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *variables)
     return folds.Folds(model, variant, len(labels), subjects, {'batch_stats': {}} | stacked)
+
+
+def _check_same(workdir: pathlib.Path, field: str, then: Any, now: Any) -> None:
+    """Raises InputError where a run was trained with another value of a field."""
+    if str(now) != str(tuple(then) if isinstance(then, list) else then):
+        raise InputError(
+            f'{workdir}: this run trained with config.{field} = {then!r}, and the config has {now!r}; '
+            f'give the config of that run, or --config.{field}'
+        )
 
 
 def _variant(

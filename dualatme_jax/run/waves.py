@@ -144,7 +144,7 @@ def given_weights(program: Program, rows: pd.DataFrame) -> tuple[folds.Folds, li
     if not folds.is_one(given) and (given / workdir_lib.TRIALS).exists():
         found = trained.as_folds(
             given,
-            model.name,
+            model,
             seed=program.config.seeds[0],
             inputs=program.config.input,
             labels=program.dataset.labels,

@@ -151,7 +151,7 @@ def _about(folder: pathlib.Path) -> tuple[str, str, int]:
     if not isinstance(found, dict) or found.keys() != {'model', 'variant', 'classes'}:
         raise ValueError(f'{ABOUT} holds other fields than model, variant and classes')
     model, variant, classes = found['model'], found['variant'], found['classes']
-    if model not in list(models.SYSTEMS) or variant not in models.system(model).variants:
+    if not models.is_known(model) or variant not in models.system(model).variants:
         raise ValueError(f'{ABOUT} names {model!r}, variant {variant!r}, which is none of the networks')
     if type(classes) is not int or not 2 <= classes <= MOST_CLASSES:
         raise ValueError(f'{ABOUT} has classes = {classes!r}; expected 2 to {MOST_CLASSES}')
@@ -177,6 +177,7 @@ def networks(folder: pathlib.Path, model: str) -> tuple[str, Iterator[tuple[str,
     Raises:
       InputError: see `load`; or they are of another model.
     """
+    models.system(model)  # of a module of one's own, which `load` does not import for what a file says
     folds = load(folder)
     if folds.model != model:
         raise InputError(f'{folder} holds {folds.model!r}; give that as --model, and not {model!r}')

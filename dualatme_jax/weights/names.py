@@ -72,17 +72,12 @@ def tensors(model: str, variant: str, classes: int) -> dict[str, Tensor]:
     """What the state_dict of a network must hold, by PyTorch's names.
 
     Raises:
-      InputError: no such model, or it has no such variant.
+      InputError: no such model, it has no such variant, or not all of its layers have names in PyTorch.
     """
-    network = models.system(model).of_variant(variant, classes)
-    usual = {key: schema.usual_shape(key) for key in models.system(model).reads}
     found = {}
-    for path, leaf in traverse_util.flatten_dict(models.shapes(network, usual)).items():
-        shape = tuple(leaf.shape[axis] for axis in _axes(path, leaf.ndim))
-        found[_name(model, path)] = Tensor(path, shape)
-        if path[-1] == 'var':
-            counter = (COUNTERS, *path[1:-1], 'count')
-            found[_name(model, counter)] = Tensor(counter, (), 'int64')
+    for path, leaf in leaves(model, variant, classes).items():
+        shape = tuple(leaf.shape[axis] for axis in _axes(path, len(leaf.shape)))
+        found[_name(model, path)] = dataclasses.replace(leaf, shape=shape)
     return _in_order(model, found)
 
 
@@ -121,13 +116,21 @@ def misfits(
     return problems
 
 
+@functools.cache
 def leaves(model: str, variant: str, classes: int) -> dict[Path, Tensor]:
-    """What the variables of a network must hold, by the path of each leaf; `shape` is ours here."""
+    """What the variables of a network must hold, by the path of each leaf; `shape` is ours here.
+
+    Raises:
+      InputError: no such model, or it has no such variant.
+    """
+    network = models.system(model).of_variant(variant, classes)
+    usual = {key: schema.usual_shape(key) for key in models.system(model).reads}
     found = {}
-    for tensor in tensors(model, variant, classes).values():
-        order = np.argsort(_axes(tensor.path, len(tensor.shape)))
-        shape = tuple(tensor.shape[axis] for axis in order)
-        found[tensor.path] = dataclasses.replace(tensor, shape=shape)
+    for path, leaf in traverse_util.flatten_dict(models.shapes(network, usual)).items():
+        found[path] = Tensor(path, leaf.shape)
+        if path[-1] == 'var':
+            counter = (COUNTERS, *path[1:-1], 'count')
+            found[counter] = Tensor(counter, (), 'int64')
     return found
 
 
@@ -182,13 +185,8 @@ def leaves_in(model: str, state_dict: StateDict) -> dict[Path, np.ndarray]:
     Raises:
       InputError: the model has no names in PyTorch.
     """
-    system = models.system(model)
-    if not system.torch_names:
-        raise InputError(
-            f'{model!r} has no names in PyTorch (TORCH_NAMES of its file), by which a file of weights is read'
-        )
     known: dict[str, Tensor] = {}
-    for variant in system.variants:
+    for variant in models.system(model).variants:
         known |= tensors(model, variant, len(schema.LABELS))
     found = {}
     for name, tensor in state_dict.items():
@@ -238,7 +236,7 @@ def to_torch(model: str, variables: Variables) -> dict[str, np.ndarray]:
 
 def classes_of(model: str, state_dict: StateDict) -> int:
     """How many classes a state_dict tells apart; the challenge's number where its classifier is no such."""
-    weight = state_dict.get(f'{models.system(model).torch_names["classifier"]}.weight')
+    weight = state_dict.get(f'{models.system(model).torch_names.get("classifier")}.weight')
     classes = len(weight) if weight is not None and weight.ndim else 0
     return classes if 2 <= classes <= MOST_CLASSES else len(schema.LABELS)
 
@@ -283,8 +281,14 @@ def _is_named_as(model: str, state_dict: StateDict) -> bool:
 
 def _name(model: str, path: Path) -> str:
     """PyTorch's name of a leaf."""
-    collection, *layer, leaf = path
-    return f'{models.system(model).torch_names["/".join(layer)]}.{_LEAVES[collection, leaf]}'
+    collection, *layers, leaf = path
+    layer, known = '/'.join(layers), models.system(model).torch_names
+    if layer not in known or (collection, leaf) not in _LEAVES:
+        lacks = f'the layer {layer!r}' if known else 'all of them'
+        raise InputError(
+            f'{model!r} has no names in PyTorch for its weights: torch_names of its record lacks {lacks}'
+        )
+    return f'{known[layer]}.{_LEAVES[collection, leaf]}'
 
 
 def _in_order(model: str, named: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,9 +5,12 @@ import pathlib
 import re
 import sys
 
+import jax
+import numpy as np
 import pandas as pd
 import pytest
 from absl import flags
+from flax import traverse_util
 from ml_collections import config_flags
 from small_run import run, small
 
@@ -18,6 +21,7 @@ from dualatme_jax.models import options
 from dualatme_jax.models.system import System
 from dualatme_jax.run import config_file, model_section, programs, settings, sweep
 from dualatme_jax.training.checkpoint import load_weights
+from dualatme_jax.weights import folds, names
 
 GUIDE = pathlib.Path(__file__).parents[3] / 'docs' / 'systems.md'
 OWN = 'my_package.wide_flow'
@@ -249,6 +253,22 @@ def test_a_traced_option_may_not_be_called_as_another_column_is(folder):
         InputError, match=r"the traced option 'momentum' of 'my_package\.own' is called as another"
     ):
         programs.hyperparameters(config_of(name='my_package.own'), 'abc')
+
+
+def test_its_weights_are_kept_and_read_but_no_file_imports_it(own, tmp_path):
+    leaves = names.leaves(OWN, 'paper', 3).items()
+    variables = traverse_util.unflatten_dict({path: np.zeros((1, *leaf.shape)) for path, leaf in leaves})
+    variables = jax.tree.map(lambda leaf: leaf.astype(np.float32), variables)
+    (tmp_path / 'weights').mkdir()
+    folds.save(folds.Folds(OWN, 'paper', 3, ('1',), variables), tmp_path / 'weights')
+    assert folds.load(tmp_path / 'weights').model == OWN
+    del sys.modules[OWN]
+    with pytest.raises(InputError, match=r"names 'my_package\.wide_flow', .* which is none of the networks"):
+        folds.load(tmp_path / 'weights')
+    assert OWN not in sys.modules
+    _, networks = folds.networks(tmp_path / 'weights', OWN)
+    [(_, network)] = networks
+    assert names.to_torch(OWN, network).keys() == names.tensors(OWN, 'paper', 3).keys()
 
 
 def test_every_option_of_every_system_is_explained_in_the_list_of_fields():

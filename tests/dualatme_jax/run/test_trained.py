@@ -1,5 +1,6 @@
 """The networks of a run, from a workdir as it should be, and from others. Nothing is trained."""
 
+import dataclasses
 import json
 import os
 
@@ -9,10 +10,10 @@ import pandas as pd
 import pytest
 from published_tensors import bits, filled, ststnet_shapes
 
-from dualatme_jax import files
+from dualatme_jax import files, models
 from dualatme_jax.convert import main
 from dualatme_jax.errors import InputError
-from dualatme_jax.run import trained, trial_table
+from dualatme_jax.run import model_section, trained, trial_table
 from dualatme_jax.training.checkpoint import save_weights
 from dualatme_jax.weights import names
 
@@ -65,7 +66,8 @@ def test_each_subject_has_its_own_network(workdir):
 
 def evaluated(workdir, **changes):
     own = {'inputs': INPUTS, 'labels': ('b', 'a', 'c'), 'seed': 0}
-    return trained.as_folds(workdir, changes.pop('model', 'ststnet'), **(own | changes))
+    section = model_section.complete({'name': changes.pop('model', 'ststnet')})
+    return trained.as_folds(workdir, section, **(own | changes))
 
 
 def test_a_run_is_evaluated_as_it_was_trained(workdir):
@@ -89,6 +91,21 @@ def test_a_run_is_evaluated_as_it_was_trained(workdir):
 def test_a_run_is_not_evaluated_otherwise_than_it_was_trained(workdir, changes, says):
     with pytest.raises(InputError, match=says):
         evaluated(workdir, **changes)
+
+
+def test_networks_are_evaluated_as_they_were_built(workdir, monkeypatch):
+    plain = models.SYSTEMS['ststnet']
+
+    def build(*, classes, width: int = 8, init='torch', dropout=0.5):
+        del width
+        return plain.build(classes=classes, init=init, dropout=dropout)
+
+    monkeypatch.setitem(models.SYSTEMS, 'ststnet', dataclasses.replace(plain, build=build))
+    own = {'seed': 0, 'inputs': INPUTS, 'labels': ('b', 'a', 'c')}
+    same = {'name': 'ststnet', 'width': 8, 'init': 'kaiming', 'dropout': 0.3}
+    assert trained.as_folds(workdir, same, **own).model == 'ststnet'
+    with pytest.raises(InputError, match=r'config\.model\.width = 8, and the config has 3; give the config'):
+        trained.as_folds(workdir, same | {'width': 3}, **own)
 
 
 def test_a_swept_input_is_the_point_s(workdir):
