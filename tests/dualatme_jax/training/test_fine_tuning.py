@@ -71,7 +71,7 @@ def make_engine(dataset, *, frozen=(), devices=1, **options):
 
 
 def train(trainer, rows, folder, *, size=None, on_epoch=lambda done, losses: None, begin=None):
-    return trainer.train_wave(
+    return trainer.fit_predict(
         rows,
         size=size or len(rows),
         epochs=EPOCHS,
