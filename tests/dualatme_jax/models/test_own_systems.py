@@ -61,7 +61,8 @@ def test_it_stands_on_a_leaderboard_beside_dual_atme_with_its_own_option_swept(
 ):
     grids = ({'model.variant': 'hars'}, {'model.name': OWN, 'model.width': (2, 3), 'model.dropout': 0.3})
     fields = {'sweep': grids, 'selection.every': 1, 'report.leaderboard': True}
-    config = small(small_dataset_dir, **fields, **{'checkpoint.keep_weights': True})
+    home = {'model.name': 'dual_atme', 'model.variant': 'hars', 'checkpoint.keep_weights': True}
+    config = small(small_dataset_dir, **fields, **home)
     complete, results, printed = run(config, tmp_path / 'run')
     assert complete
     board = {row['title']: row for row in results['leaderboard'] if row['status'] == 'scored'}

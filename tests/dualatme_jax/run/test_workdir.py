@@ -93,6 +93,7 @@ def test_what_does_not_decide_the_result_may_change_and_is_kept(folder, section)
         (changed('loss', name='cross_entropy'), "loss.name is 'focal' there and 'cross_entropy' here"),
         (changed('model', variant='code'), "model.variant is 'paper' there and 'code' here"),
         (changed('model', width=6), 'model.width is None there and 6 here'),
+        (CONFIG | {'models': [{'width': 3}]}, "models is None there and [{'width': 3}] here"),
         (changed('optimizer', learning_rate=0.1), 'optimizer.learning_rate is 0.001 there and 0.1 here'),
         (CONFIG | {'sweep': ({'a.b': (1,)},)}, "sweep is [] there and ({'a.b': (1,)},) here"),
         (changed('selection', name='nested'), "selection.name is 'last' there and 'nested' here"),
