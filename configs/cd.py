@@ -98,10 +98,15 @@ def get_config(dataset: str = '') -> ConfigDict:
     config.training.shuffle = True  # a new order every epoch; else that of the dataset
     config.training.balanced = False  # every epoch draws clips, each class with the same chance
 
-    config.seeds = (0,)  # every left-out subject is trained once with each
+    # Who is left out: one 'subject' a fold (LOSO); one 'database' (cross-database); one of 'parts' of whole
+    # subjects; or of 'all' nobody: one network a seed, to be used on new clips, and no scores.
+    config.folds = 'subject'
+    config.fold_parts = 5  # of 'parts': how many, with classes spread evenly; each seed cuts others
 
-    # Whether everything works, in a minute: two folds of each database, one epoch, one seed. It is no result,
-    # and is marked so wherever it is shown.
+    config.seeds = (0,)  # every fold is trained once with each
+
+    # Whether everything works, in a minute: two folds (of each database), one epoch, one seed. It is no
+    # result, and is marked so wherever it is shown.
     config.smoke = False
 
     # Grids: mappings from a field to a value, or to several: ({'loss.cosine_weight': (0, 0.001, 0.01)},). A

@@ -112,6 +112,10 @@ FULL = 'full'
 PREDICTION_COLUMNS = ('trial', 'seed', DATABASE, SUBJECT, CLIP, LABEL, 'prediction')
 PROBABILITY = 'prob_'
 
+# The column, of tables in memory and of inner predictions, that names the fold of a prediction: who was left
+# out, see `data.splits`.
+LEFT_OUT = 'left_out'
+
 # The column that tells predictions of one trial after several epochs, from 1, apart.
 EPOCH = 'epoch'
 

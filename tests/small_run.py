@@ -36,5 +36,10 @@ def run(config, folder):
     return complete, results, console.file.getvalue()
 
 
+def person(table):
+    """Whom each row is of, as folds are named that leave out one subject."""
+    return table['database'] + '/' + table['subject']
+
+
 def uf1(table):
     return metrics.f1_score(table['label'], table['prediction'], average='macro')

@@ -1,9 +1,9 @@
 """The floor: a guesser that looks at no clip and draws each clip's class from the class prior.
 
-What it gains by keeping its best draw of each subject is what selection on the test subject gives for
-nothing: on the 442 clips of MEGC2019-CD its UF1 rises from a third to .82 with 800 draws a subject.
+What it gains by keeping its best draw of each fold is what selection on the test subject gives for nothing:
+on the 442 clips of MEGC2019-CD, one subject left out, its UF1 rises from a third to .82 with 800 draws each.
 
-Axes: R draws, C clips of one subject, K classes.
+Axes: R draws, C clips that one fold leaves out, K classes.
 """
 
 import numpy as np
@@ -13,20 +13,18 @@ from dualatme_jax import schema
 from dualatme_jax.errors import InputError
 from dualatme_jax.report import predictions, scores
 
-_SUBJECT = [schema.DATABASE, schema.SUBJECT]
-
 
 def floor(truth: pd.DataFrame, best_of: int = 1, *, draws: int = 1000, seed: int = 0) -> dict:
-    """Scores the guesser, pooled over subjects as any system.
+    """Scores the guesser, pooled over folds as any system.
 
-    Each clip's class is drawn from the shares of the classes among the other subjects' clips, which is what a
-    fold may know. That is done `best_of` times, and each subject keeps the draw with the best accuracy on it:
-    with 1 an honest guesser, with more one that selects on the test as `selection.best_on_test` does from so
-    many epochs.
+    Each clip's class is drawn from the shares of the classes among the clips that its fold does not leave
+    out, which is what a fold may know. That is done `best_of` times, and each fold keeps the draw with the
+    best accuracy on the clips that it leaves out: with 1 an honest guesser, with more one that selects on the
+    test as `selection.best_on_test` does from so many epochs.
 
     Args:
-      truth: predictions, of which the clips and labels count.
-      best_of: guesses a subject keeps the best of, 1 or more; any number takes the same time.
+      truth: predictions, of which the clips, labels and `left_out` count.
+      best_of: guesses a fold keeps the best of, 1 or more; any number takes the same time.
       draws: how often all this is repeated.
       seed: of the draws.
 
@@ -35,7 +33,7 @@ def floor(truth: pd.DataFrame, best_of: int = 1, *, draws: int = 1000, seed: int
       and `interval`, in which 95% of the draws lie.
 
     Raises:
-      InputError: there is one subject only, or no guess to keep.
+      InputError: there is one fold only, or no guess to keep.
     """
     if best_of < 1:
         raise InputError(f'the best of {best_of} guesses; expected 1 or more')
@@ -44,15 +42,15 @@ def floor(truth: pd.DataFrame, best_of: int = 1, *, draws: int = 1000, seed: int
     total = np.bincount(truth[schema.LABEL], minlength=classes)
     random = np.random.default_rng(seed)
     confusions = {name: np.zeros((draws, classes, classes), int) for name in predictions.subsets(truth)}
-    for (database, _), rows in truth.groupby(_SUBJECT):
+    for _, rows in truth.groupby(schema.LEFT_OUT):
         labels = rows[schema.LABEL].to_numpy()
         others = total - np.bincount(labels, minlength=classes)
         if not others.sum():
             raise InputError(
-                'all clips are of one subject; expected two or more, so that one can be left out'
+                'all clips are left out by one fold; expected two or more, so that others are trained on'
             )
         guesses = _kept_guesses(labels, others / others.sum(), best_of, draws, random)
-        for label, guess in zip(labels, guesses, strict=True):
+        for database, label, guess in zip(rows[schema.DATABASE], labels, guesses, strict=True):
             for name in (schema.FULL, database):
                 confusions[name][np.arange(draws), label, guess] += 1
     return {
@@ -64,7 +62,7 @@ def floor(truth: pd.DataFrame, best_of: int = 1, *, draws: int = 1000, seed: int
 def _kept_guesses(
     labels: np.ndarray, prior: np.ndarray, best_of: int, draws: int, random: np.random.Generator
 ) -> np.ndarray:
-    """The guesses [C, R] of one subject's clips in the most accurate of `best_of` guesses.
+    """The guesses [C, R] of one fold's clips in the most accurate of `best_of` guesses.
 
     The guesses that are not kept are never drawn. How many clips are right in the best of E independent
     guesses has the distribution function F^E, F that of one guess; and given how many are right, which ones

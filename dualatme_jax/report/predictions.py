@@ -2,7 +2,8 @@
 
 In memory it is a `pandas.DataFrame` with the columns `COLUMNS` and, unless they are absent as a whole, one of
 probabilities, `prob_LABEL`, for each class in the order of their numbers. Any further column is a
-hyperparameter: its distinct values are the points of a sweep. `trial` and `seed` are integers; `database`,
+hyperparameter: its distinct values are the points of a sweep; but `left_out`, which a run's tables have in
+memory, names the fold. `trial` and `seed` are integers; `database`,
 `subject` and `clip` are strings (SAMM's subject `006` is not 6); `label` and `prediction` are numbers of
 classes; the probabilities are floats in [0, 1].
 """
@@ -45,8 +46,8 @@ def write(table: pd.DataFrame, path: str | os.PathLike) -> str:
 
 
 def ordered(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with its columns in the order of a file: `COLUMNS`, probabilities, hyperparameters."""
-    known = [name for name in COLUMNS if name in table]
+    """The table with its columns in the order of a file: `COLUMNS`, fold, probabilities, hyperparameters."""
+    known = [name for name in (*COLUMNS, schema.LEFT_OUT) if name in table]
     return table[[*known, *probabilities(table.columns), *hyperparameters(table)]]
 
 
@@ -134,7 +135,7 @@ def from_cells(
     Raises:
       InputError: the message names the column or the line.
     """
-    if {'outer_database', 'outer_subject'} <= {*cells}:
+    if {schema.LEFT_OUT, 'inner'} <= {*cells}:
         raise InputError(
             f'{path}: the predictions of inner trainings, by which nested selection chooses, are no '
             "system's scores; expected the run's predictions.csv."
@@ -236,8 +237,9 @@ def probabilities(columns: Sequence[str]) -> list[str]:
 
 
 def hyperparameters(table: pd.DataFrame) -> list[str]:
-    """The columns that are hyperparameters: all that the predictions table does not name."""
-    return [name for name in table.columns if name not in (*COLUMNS, *probabilities(table.columns))]
+    """The columns that are hyperparameters: all that the predictions table does not name, but the fold."""
+    known = (*COLUMNS, schema.LEFT_OUT, *probabilities(table.columns))
+    return [name for name in table.columns if name not in known]
 
 
 def points(table: pd.DataFrame) -> list[tuple[dict, pd.DataFrame]]:

@@ -1,9 +1,9 @@
 """Which epoch's predictions count: three answers from the predictions that one training kept.
 
-A table of kept predictions is a predictions table (see `predictions`) with the further column `epoch`: from
-1, the last one always among them, every clip once at each kept epoch of its seed and point. Each selection
-returns a predictions table without that column. `last` is the default and `nested` is honest too;
-`best_on_test` is what papers do that report for each subject the best epoch on that very subject.
+A table of kept predictions is a predictions table (see `predictions`) with the further columns `left_out`,
+the fold, and `epoch`: from 1, the last one always among them, every clip once at each kept epoch of its seed
+and point. Each selection returns a predictions table without `epoch`. `last` is the default and `nested` is
+honest too; `best_on_test` is what papers do that report for each fold the best epoch on whom it leaves out.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,7 +34,7 @@ def last(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def best_on_test(table: pd.DataFrame) -> pd.DataFrame:
-    """For each seed, point and left-out subject the predictions of the epoch that is most accurate on it.
+    """For each seed, point and fold the predictions of the epoch that is most accurate on whom it leaves out.
 
     THIS LEAKS: the epoch is chosen by the labels that are then scored, so the score is above that of any
     system that could be built; even a guesser gains by it, see `guesser`. It is here to reproduce papers that
@@ -47,21 +47,21 @@ def best_on_test(table: pd.DataFrame) -> pd.DataFrame:
     """
     training = ['seed', *_fields(table)]
     _check(table, training)
-    left_out = [*training, schema.DATABASE, schema.SUBJECT]
+    fold = [*training, schema.LEFT_OUT]
     right = (table[schema.LABEL] == table['prediction']).rename('right')
-    rows = pd.concat([table[[*left_out, EPOCH]], right], axis=1)
-    # Sorted by epoch within a subject; idxmax takes the first of equals, and counts are equal exactly.
-    counts = rows.groupby([*left_out, EPOCH], dropna=False, as_index=False)['right'].sum()
-    best = counts.groupby(left_out, dropna=False)['right'].idxmax()
-    chosen = counts.loc[best, [*left_out, EPOCH]]
-    return table.merge(chosen, on=[*left_out, EPOCH]).drop(columns=EPOCH)
+    rows = pd.concat([table[[*fold, EPOCH]], right], axis=1)
+    # Sorted by epoch within a fold; idxmax takes the first of equals, and counts are equal exactly.
+    counts = rows.groupby([*fold, EPOCH], dropna=False, as_index=False)['right'].sum()
+    best = counts.groupby(fold, dropna=False)['right'].idxmax()
+    chosen = counts.loc[best, [*fold, EPOCH]]
+    return table.merge(chosen, on=[*fold, EPOCH]).drop(columns=EPOCH)
 
 
 def nested(table: pd.DataFrame, inner: pd.DataFrame, metric: str = 'uf1') -> pd.DataFrame:
-    """For each seed and left-out subject the epoch, and the point of a sweep, that is best on other subjects.
+    """For each seed and fold the epoch, and the point of a sweep, that is best on other subjects.
 
     Args:
-      table: kept predictions of the left-out subjects.
+      table: kept predictions of the folds.
       inner: kept predictions of the inner trainings, see `report/nested.py`.
       metric: one of `scores.METRICS`.
 
@@ -73,12 +73,14 @@ def nested(table: pd.DataFrame, inner: pd.DataFrame, metric: str = 'uf1') -> pd.
     """
     fields = _fields(table)
     _check(table, ['seed', *fields])
-    return nested_lib.predictions(table, choose(inner, [*fields, EPOCH], metric))
+    return nested_lib.predictions(table, choose(inner, table, [*fields, EPOCH], metric))
 
 
-def choose(inner: pd.DataFrame, fields: Sequence[str], metric: str = 'uf1') -> pd.DataFrame:
+def choose(
+    inner: pd.DataFrame, outer: pd.DataFrame, fields: Sequence[str], metric: str = 'uf1'
+) -> pd.DataFrame:
     """What `nested.choose` does, seed by seed: a point that one seed lacks is a choice for the others."""
-    chosen = [nested_lib.choose(rows, fields, metric) for _, rows in inner.groupby('seed')]
+    chosen = [nested_lib.choose(rows, outer, fields, metric) for _, rows in inner.groupby('seed')]
     return pd.concat(chosen, ignore_index=True)
 
 
@@ -112,8 +114,8 @@ def rich_table(rows: Mapping[str, Mapping], *, notice: str = '') -> Table:
     """What `beside` returned, all clips together, for a terminal of 80 columns; `notice` stands above it."""
     view = tables.plain(
         '\n'.join(filter(None, ['Selections of the epoch, from the same training', notice])),
-        f'\n{BEST_ON_TEST} LEAKS: of each left-out subject the epoch with the best accuracy on that very '
-        'subject; no result. Pooled over subjects the score mostly rises by it, and need not.',
+        f'\n{BEST_ON_TEST} LEAKS: for each fold the epoch with the best accuracy on the very clips that it '
+        'leaves out; no result. Pooled over folds the score mostly rises by it, and need not.',
     )
     view.add_column('')
     for head in (*tables.HEADINGS.values(), 'UF1 - last'):

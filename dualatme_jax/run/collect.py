@@ -19,12 +19,12 @@ from dualatme_jax.run.trial_table import DONE, TrialTable
 from dualatme_jax.training import trials
 
 _ANEW = 'restore it from a copy, or train in another --workdir'
-_WORDS = dict.fromkeys((*predictions.CLIP_KEY, 'outer_database', 'outer_subject'), str)
+_WORDS = dict.fromkeys((*predictions.CLIP_KEY, schema.LEFT_OUT), str)
 
 
 @dataclasses.dataclass(frozen=True)
 class Collected:
-    """The tables of predictions of a run, each with the swept fields as columns.
+    """The tables of predictions of a run, each with the fold and the swept fields as columns.
 
     Attributes:
       tables: name of the file -> its rows; empty where no wave has ended.
@@ -44,7 +44,7 @@ def collect(
     *,
     finished: bool = False,
 ) -> Collected:
-    """Puts the waves' predictions of left-out subjects, and inner ones if there are any, into tables.
+    """Puts the waves' predictions of all folds, and inner ones if there are any, into tables.
 
     They are written, if the run has a workdir. What this process has trained is taken from memory, what an
     earlier one has left is read and checked.
@@ -86,7 +86,9 @@ def collect(
     for name, table in tables.items() if folder else ():
         path = folder / name
         before = files.sha256(path, 'table of predictions') if finished and path.exists() else None
-        sums[name] = predictions.write(table, path)
+        # The fold of what is no inner prediction follows from its trial.
+        named = name == workdir.INNER_PREDICTIONS
+        sums[name] = predictions.write(table if named else table.drop(columns=schema.LEFT_OUT), path)
         if finished and before != sums[name]:
             found = 'was missing' if before is None else f'was not what {workdir.WAVES}/ holds'
             console.print(f'{name} {found}: it is written anew', soft_wrap=True)
@@ -120,9 +122,9 @@ def _typed(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _with_fields(table: pd.DataFrame, trial_table: TrialTable, swept: Sweep) -> pd.DataFrame:
-    """Predictions with the swept fields as the table of trials has them, whatever file they came from."""
+    """Predictions with their fold and the swept fields as the table of trials has them, whatever the file."""
     trial = trial_table.table.set_index('trial').loc[table['trial']]
-    return table.assign(**{field: trial[field].to_numpy() for field in swept.fields})
+    return table.assign(**{field: trial[field].to_numpy() for field in (schema.LEFT_OUT, *swept.fields)})
 
 
 def _tables(rows: pd.DataFrame, trial_table: TrialTable, swept: Sweep) -> dict[str, pd.DataFrame]:
@@ -139,12 +141,7 @@ def _tables(rows: pd.DataFrame, trial_table: TrialTable, swept: Sweep) -> dict[s
     else:
         rows = without
     if inner.any():
-        outside = {
-            'outer_database': trial['database'].to_numpy(),
-            'outer_subject': trial['subject'].to_numpy(),
-            'inner': trial['inner'].to_numpy(),
-        }
-        found[workdir.INNER_PREDICTIONS] = rows.assign(**outside)[whole & inner]
+        found[workdir.INNER_PREDICTIONS] = rows.assign(inner=trial['inner'].to_numpy())[whole & inner]
     return {name: predictions.ordered(table).reset_index(drop=True) for name, table in found.items()}
 
 
@@ -162,7 +159,7 @@ def _tables_of_report(
         if len(own):
             table = read(folder / name)
             _check(table, own, dataset, folder / name)
-            found[name] = _with_fields(table, trial_table, swept)
+            found[name] = predictions.ordered(_with_fields(table, trial_table, swept))
     return found
 
 

@@ -20,11 +20,22 @@ from rich.console import Console
 
 from dualatme_jax import files, models, schema
 from dualatme_jax.data import dataset as dataset_lib
+from dualatme_jax.data import splits
 from dualatme_jax.data.dataset import Dataset
 from dualatme_jax.errors import InputError, of_system
 from dualatme_jax.machines import processes
 from dualatme_jax.report.selection import NESTED
-from dualatme_jax.run import collect, init_from, model_section, settings, smoke, sources, stages, waves
+from dualatme_jax.run import (
+    collect,
+    init_from,
+    model_section,
+    network,
+    settings,
+    smoke,
+    sources,
+    stages,
+    waves,
+)
 from dualatme_jax.run import sweep as sweep_lib
 from dualatme_jax.run import workdir as workdir_lib
 from dualatme_jax.run.finished import Run
@@ -79,6 +90,8 @@ def run(
             {'program': point.program} | point.cells | hyperparameters(point.config, labels)
             for point in swept.points
         ],
+        folds=config.folds,
+        fold_parts=config.fold_parts,
         parts=config.selection.parts if config.selection.name == NESTED else 0,
         allow_missing_class=config.data.allow_missing_class or bool(config.evaluate_only),
     )
@@ -119,6 +132,10 @@ def run(
             console.print(f'{folder} holds this run, finished; nothing is trained again', soft_wrap=True)
         else:
             failures = train(trial_table, programs, kept, identity, console)
+        networks = None
+        if config.folds == splits.ALL and folder:
+            own = swept.reference.config
+            networks = network.save(trial_table.table, own, datasets[0], kept, identity)
         if not processes.is_first():
             return Run(processes.agreed(None), trial_table.table, kept)
         dataset = datasets[swept.reference.program]
@@ -134,6 +151,7 @@ def run(
                     shutil.rmtree(folder / workdir_lib.CHECKPOINTS, ignore_errors=True)
         done = 'evaluated' if config.evaluate_only else 'trained'
         where = f'; everything is in {folder}' if folder else ''
+        where += f', and the networks are in {networks}' if networks else ''
         console.print(f'{done} in {trial_table.seconds:.0f} s{where}', soft_wrap=True)
         complete = trial_table.failed.empty and trial_table.unfinished.empty
         return Run(processes.agreed(complete), trial_table.table, kept, collected.tables, report)

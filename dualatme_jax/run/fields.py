@@ -86,6 +86,8 @@ FIELDS = {
     'training.batch_size': whole(1),
     'training.shuffle': SWITCH,
     'training.balanced': SWITCH,
+    'folds': TEXT,
+    'fold_parts': whole(2),
     'seeds': SEEDS,
     'smoke': SWITCH,
     'sweep': GRIDS,

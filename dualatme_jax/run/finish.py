@@ -12,6 +12,7 @@ import pandas as pd
 from rich.console import Console, RenderableType
 
 from dualatme_jax import models, schema
+from dualatme_jax.data import splits
 from dualatme_jax.data.dataset import Dataset
 from dualatme_jax.errors import InputError
 from dualatme_jax.files import replacing
@@ -39,6 +40,7 @@ from dualatme_jax.run.sweep import Sweep
 from dualatme_jax.run.trial_table import TrialTable
 
 PAIR = ['seed', 'point']  # what is scored together
+UNSCORED = "config.folds is 'all': nobody was left out, so nothing was predicted and there are no scores"
 MOST_TOLD = 5  # choices of nested selection on the terminal, or seeds
 
 
@@ -118,11 +120,13 @@ def report(
     notice = '\n'.join(filter(None, [smoke.notice(config), begin.notice if begin else '']))
     began = begin.heading if begin else ''
     origin = '; '.join(filter(None, [*notice.splitlines(), dataset.origin, began]))
-    columns = ['trial', 'database', 'subject', 'seed', 'failed_epoch']
+    columns = ['trial', 'left_out', 'seed', 'failed_epoch']
     if swept.fields:
         columns += ['inner', *swept.fields]
     result = {
         'notice': notice,
+        'folds': config.folds,
+        'protocol': splits.protocol(config.folds, config.fold_parts),
         'selection': 'evaluate_only' if config.evaluate_only else config.selection.name,
         'trials': len(trial_table.table),
         'failed': failed[columns].to_dict('records'),
@@ -137,7 +141,10 @@ def report(
     made = Report(result)
     made.shown += [failure(row, swept.fields) for row in result['failed']]
     kept = inner = None
-    if whole_seeds(trial_table):
+    if config.folds == splits.ALL:
+        result['reason'] = UNSCORED
+        made.shown.append(UNSCORED)
+    elif whole_seeds(trial_table):
         result |= {results.checksum_of(name): found for name, found in collected.sums.items()}
         table = collected.tables[workdir_lib.PREDICTIONS]
         kept = collected.tables.get(workdir_lib.EPOCH_PREDICTIONS)
@@ -200,7 +207,8 @@ def heading(selected: pd.DataFrame, swept: Sweep, dataset: Dataset, begin: Begin
     seeds = sorted(selected['seed'].unique())
     told = ', '.join(map(str, seeds[:MOST_TOLD])) + (', ...' if len(seeds) > MOST_TOLD else '')
     number = f'{len(seeds)} seeds ({told})' if len(seeds) > 1 else f'seed {told}'
-    lines = [f'{system}: {epochs}, {number}', f'Input: {dataset.origin}']
+    left_out = splits.protocol(config.folds, config.fold_parts)
+    lines = [f'{system}, {left_out}: {epochs}, {number}', f'Input: {dataset.origin}']
     lines += [begin.heading] if begin else []
     lines += [f'Frozen: {", ".join(config.freeze)}'] if config.freeze else []
     return '\n'.join(lines)
@@ -232,15 +240,16 @@ def select(
     ways = {LAST: table[table['trial'].isin(of_reference)]}
     words = {
         LAST: f'the weights of {config.evaluate_only}' if config.evaluate_only else 'last epoch',
-        BEST_ON_TEST: 'best epoch on the left-out subject, WHICH LEAKS',
+        BEST_ON_TEST: f'best epoch on the left-out {splits.NOUNS[config.folds]}, WHICH LEAKS',
     }
     if inner is not None:
         metric = config.selection.metric
         fields = [*swept.fields, *([schema.EPOCH] if kept is not None else [])]
-        chosen = selection.choose(inner, fields, metric)
+        outer = table if kept is None else kept
+        chosen = selection.choose(inner, outer, fields, metric)
         made.results['chosen'] = chosen.to_dict('records')
-        made.shown += chosen_lines(chosen, fields)
-        ways[NESTED] = nested.predictions(table if kept is None else kept, chosen)
+        made.shown += chosen_lines(chosen, fields, splits.NOUNS[config.folds])
+        ways[NESTED] = nested.predictions(outer, chosen)
         words[NESTED], title = 'nested, by the other subjects', None
     if kept is not None:
         ways[BEST_ON_TEST] = selection.best_on_test(kept[kept['trial'].isin(of_reference)])
@@ -254,12 +263,12 @@ def select(
     return ways[name], words[name], title
 
 
-def chosen_lines(chosen: pd.DataFrame, fields: Sequence[str]) -> Iterator[str]:
+def chosen_lines(chosen: pd.DataFrame, fields: Sequence[str], noun: str) -> Iterator[str]:
     """What nested selection chose, the most frequent choices first."""
     times = nested.times_chosen(chosen, fields)
     for row in times[:MOST_TOLD].to_dict('records'):
         count = row.pop('times')
-        yield f'chosen for {count} of {len(chosen)} left-out subjects: {sweep_lib.named(row)}'
+        yield f'chosen for {count} of {len(chosen)} left-out {noun}s: {sweep_lib.named(row)}'
     if len(times) > MOST_TOLD:
         yield f'and {len(times) - MOST_TOLD} more, see {workdir_lib.RESULTS}'
 
@@ -357,9 +366,12 @@ def failure(row: Mapping[str, Any], fields: Sequence[str]) -> str:
     if fields:
         where += f', {sweep_lib.named({field: row[field] for field in fields})}'
         where += f', inner part {row["inner"]}' if row['inner'] else ''
+    unscored = f'its seed is not scored{" at this point" if fields else ""}'
+    if row['left_out'] == splits.NOBODY:
+        unscored = 'its seed leaves no network'
     return (
-        f'failed: trial {row["trial"]}, {row["database"]}/{row["subject"]} left out, {where}: not finite in '
-        f'epoch {row["failed_epoch"]}; its seed is not scored{" at this point" if fields else ""}'
+        f'failed: trial {row["trial"]}, {row["left_out"]} left out, {where}: not finite in epoch '
+        f'{row["failed_epoch"]}; {unscored}'
     )
 
 

@@ -184,6 +184,7 @@ def make_engine(program: Program, table: pd.DataFrame) -> Engine:
         batch_size=program.config.training.batch_size,
         epochs=program.config.training.epochs,
         held_out=trials.most_held_out(table, program.dataset),
+        folds=program.config.folds,
         devices=devices.choose(settings.devices, trials=len(table)),
         mapping=settings.mapping,
         dispatch=settings.dispatch,

@@ -6,6 +6,7 @@ import jax
 from ml_collections import ConfigDict
 
 from dualatme_jax import models
+from dualatme_jax.data import splits
 from dualatme_jax.errors import InputError
 from dualatme_jax.models.layers import lowering
 from dualatme_jax.report import paper, scores
@@ -38,6 +39,7 @@ def check(config: ConfigDict) -> Sweep:
             prepare.check(**point.config.input, reads=system.reads)
             if system.stage:
                 stages.weights_file(system.stage, point.config.stage)
+    check_folds(config, swept)
     check_selection(config, swept)
     check_evaluation(config, swept)
     paper.check(config.report.paper, swept.fields)
@@ -64,6 +66,40 @@ def without_effect(engine: ConfigDict) -> list[str]:
     if engine.precision == 'tf32' and jax.devices()[0].platform == 'cpu':
         return ["config.engine.precision='tf32' does nothing on a CPU, which computes in float32"]
     return []
+
+
+def check_folds(config: ConfigDict, swept: Sweep) -> None:
+    """Raises InputError for folds that do not exist, or with which other fields cannot be had."""
+    splits.check_kind(config.folds)
+    if config.folds == splits.ALL:
+        predicted = {
+            'config.selection.name': config.selection.name != LAST,
+            'config.selection.every': config.selection.every > 0,
+            'config.evaluate_only': bool(config.evaluate_only),
+            'config.sweep': len(swept.points) > 1,
+            'config.report.leaderboard': config.report.leaderboard,
+            'config.checkpoint.keep_weights': not config.checkpoint.keep_weights,
+        }
+        for field, given in predicted.items():
+            if given:
+                raise InputError(
+                    f'config.folds is {splits.ALL!r}, which leaves nobody out, predicts nothing and leaves '
+                    f'one network per seed, and {field} asks for something else; leave one of the two out'
+                )
+    if config.folds == splits.PARTS and config.evaluate_only:
+        raise InputError(
+            f'config.folds is {splits.PARTS!r}, and config.evaluate_only takes networks by whom they have '
+            'not seen, which the name of a part does not say; expected '
+            f'{splits.SUBJECT!r} or {splits.DATABASE!r}'
+        )
+    published = {'paper': config.report.paper, 'leaderboard': config.report.leaderboard}
+    for field, given in published.items():
+        if given and config.folds != splits.SUBJECT:
+            raise InputError(
+                f'config.report.{field} shows published figures, which are of one subject left out, and '
+                f'config.folds is {config.folds!r}, with which they cannot be compared; leave one of the two '
+                'out'
+            )
 
 
 def check_evaluation(config: ConfigDict, swept: Sweep) -> None:

@@ -3,11 +3,11 @@
 import pandas as pd
 from ml_collections import ConfigDict
 
-# Folds of each database: two, so that there is a spread over subjects.
+# Folds, of LOSO those of each database: two, so that there is a spread over subjects.
 FOLDS = 2
 
 # Stands wherever a result of it is shown.
-NOTICE = 'SMOKE TEST, NO RESULT: two folds of each database, one epoch or two'
+NOTICE = 'SMOKE TEST, NO RESULT: a few folds, one epoch or two'
 
 _EPOCHS = 'training.epochs'
 
@@ -32,7 +32,10 @@ def shortened(config: ConfigDict) -> ConfigDict:
 
 
 def few(table: pd.DataFrame) -> pd.DataFrame:
-    """The rows of a table of trials whose subject is one of the first `FOLDS` of its database."""
-    folds = table[['database', 'fold']].drop_duplicates().groupby('database', sort=False).head(FOLDS)
+    """The rows of a table of trials of the first `FOLDS` folds, of LOSO of those of each database."""
+    folds = table[['fold', 'left_out']].drop_duplicates()
+    # The database of `database/subject`; databases and parts have none.
+    database = folds['left_out'].where(folds['left_out'].str.contains('/'), '').str.partition('/')[0]
+    folds = folds.groupby(database, sort=False).head(FOLDS)
     kept = table[table['fold'].isin(folds['fold'])].reset_index(drop=True)
     return kept.assign(trial=kept.index)

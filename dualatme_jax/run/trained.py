@@ -1,4 +1,4 @@
-"""The networks of a trained run, one a left-out subject."""
+"""The networks of a trained run, one per fold."""
 
 import collections
 import io
@@ -13,6 +13,7 @@ import pandas as pd
 from flax import traverse_util
 
 from dualatme_jax import files, models, schema
+from dualatme_jax.data import splits
 from dualatme_jax.errors import InputError
 from dualatme_jax.run import trial_table
 from dualatme_jax.run import workdir as workdir_lib
@@ -25,7 +26,7 @@ _MOST_BYTES = 2**28  # of a table of trials, or a config
 def networks(
     workdir: pathlib.Path, model: str, *, seed: int | None, point: int | None
 ) -> tuple[str, Iterator[tuple[str, dict[str, Any]]]]:
-    """Returns the variant; and each fold's subject, as its file is to be called, with its variables.
+    """Returns the variant; and whom each fold leaves out, as its file is to be called, with its variables.
 
     Args:
       workdir: of a run that kept its weights.
@@ -47,6 +48,7 @@ def as_folds(
     workdir: pathlib.Path,
     section: Mapping[str, Any],
     *,
+    kind: str,
     seed: int,
     inputs: Mapping[str, Any],
     labels: Sequence[str],
@@ -56,13 +58,14 @@ def as_folds(
     Args:
       workdir: of a run that kept its weights.
       section: the section `model` of a config now, complete: the networks must have been built so.
+      kind: of the folds now, which must be that of the training.
       seed: which of the run's.
       inputs: how flows are read now, the section `input` of a config: they must be read as in training.
       labels: the classes now, which must be those of the training, in their order.
 
     Raises:
-      InputError: as `networks` does; or networks were built or flows read otherwise, or the classes were
-        others.
+      InputError: as `networks` does; or networks were built, folds made or flows read otherwise, or the
+        classes were others.
     """
     option = '--config.seeds, and a point by `python -m dualatme_jax.convert --to-torch --point`'
     table, config = read(workdir)
@@ -70,6 +73,7 @@ def as_folds(
     chosen = _one(chosen, 'point', None, workdir, option)
     model = section['name']
     variant = _variant(workdir, chosen, config, model, '--config.model.name')
+    _check_same(workdir, 'folds', table['folds'].iloc[0], kind)
     for name, now in inputs.items():
         _check_same(workdir, f'input.{name}', _trained_with(chosen, config, 'input', name), now)
     system = models.system(model)
@@ -105,7 +109,7 @@ def _variant(
         raise InputError(f'{workdir}: this run trained {trained!r}; give that as {option}, and not {model!r}')
     bad = chosen[chosen['status'] != trial_table.DONE]
     if len(bad):
-        listing = ', '.join(f'{row.database}/{row.subject} ({row.status})' for row in bad.itertuples())
+        listing = ', '.join(f'{row.left_out} ({row.status})' for row in bad.itertuples())
         raise InputError(f'{workdir}: some folds have no weights that can be used: {listing}')
     system = models.system(model)
     variant = _trained_with(chosen, config, 'model', 'variant') or system.variants[0]
@@ -170,7 +174,7 @@ def _weights(folder: pathlib.Path, model: str, variant: str) -> dict[str, Any]:
 def read(workdir: pathlib.Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     """The table of trials of a run, and its config; raises InputError if it is none."""
     try:
-        words = dict.fromkeys(('database', 'subject', 'status'), str)
+        words = dict.fromkeys(('folds', 'left_out', 'status'), str)
         content = files.read_bytes(workdir / workdir_lib.TRIALS, limit=_MOST_BYTES, what='table of trials')
         table = pd.read_csv(io.BytesIO(content), dtype=words, keep_default_na=False)
         numbers = ['trial', 'seed', 'point', 'inner', 'wave']
@@ -203,10 +207,14 @@ def _one(
 
 
 def names_of(table: pd.DataFrame) -> dict[int, str]:
-    """Trial -> what its file is called: the subject, with the database where another has its name too."""
-    subjects = [schema.released(row.database, row.subject) for row in table.itertuples()]
+    """Trial -> what its file is called: the subject, with the database where another has its name too.
+
+    Of other folds than those of subjects it is the fold's name.
+    """
+    people = [splits.person(name) for name in table['left_out']]
+    subjects = [schema.released(*person) for person in people]
     count = collections.Counter(subjects)
     return {
-        row.trial: subject if count[subject] == 1 else f'{row.database}_{subject}'
-        for row, subject in zip(table.itertuples(), subjects, strict=True)
+        trial: subject if count[subject] == 1 else f'{database}_{subject}'
+        for trial, subject, (database, _) in zip(table['trial'], subjects, people, strict=True)
     }

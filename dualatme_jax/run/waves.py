@@ -16,6 +16,7 @@ import pandas as pd
 from rich.console import Console
 
 from dualatme_jax import files, models
+from dualatme_jax.data import splits
 from dualatme_jax.machines import processes
 from dualatme_jax.run import disk, trained
 from dualatme_jax.run import workdir as workdir_lib
@@ -91,12 +92,12 @@ def halving(
 
 
 def evaluate(trial_table: TrialTable, program: Program, kept: Kept, console: Console) -> None:
-    """Scores converted weights instead of training: each subject by its own fold's network.
+    """Scores converted weights instead of training: each fold by its own network.
 
     All are predicted in one pass, or on a CPU one a core at a time; where memory is short, in halves.
 
     Raises:
-      InputError: they are of another network, or their subjects are not those of the dataset.
+      InputError: they are of another network, or who was left out is not whom the folds leave out.
     """
     if not trial_table.pending_waves(program.number):
         return
@@ -137,7 +138,7 @@ def given_weights(program: Program, rows: pd.DataFrame) -> tuple[folds.Folds, li
     Those of a run's folder are the networks of the seed that the config has.
 
     Raises:
-      InputError: they are damaged, of another network, or their subjects are not those of the trials.
+      InputError: they are damaged, of another network, or of other folds than the trials.
     """
     given = files.expanded(program.config.evaluate_only, '--config.evaluate_only')
     model = program.config.model
@@ -145,13 +146,14 @@ def given_weights(program: Program, rows: pd.DataFrame) -> tuple[folds.Folds, li
         found = trained.as_folds(
             given,
             model,
+            kind=program.config.folds,
             seed=program.config.seeds[0],
             inputs=program.config.input,
             labels=program.dataset.labels,
         )
     else:
         found = folds.load(given)
-    people = list(zip(rows['database'], rows['subject'], strict=True))
+    people = [splits.person(name) for name in rows['left_out']]
     return found, folds.places(
         found,
         people,
@@ -279,7 +281,8 @@ def check_room(
             state = disk.state_of(other.training, other.dataset, rows.iloc[0].to_dict())
             network = disk.size(state.variables)
         if other.config.checkpoint.keep_weights:
-            weights += network * len(rows)
+            again = kept.folder and other.config.folds == splits.ALL  # in `network/` too
+            weights += network * len(rows) * (2 if again else 1)
     if not kept.folder:
         disk.check_memory(weights)
         return

@@ -10,6 +10,7 @@ import stat
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from dualatme_jax.data import splits
 from dualatme_jax.errors import InputError
 from dualatme_jax.files import expanded, read_bytes, replacing
 from dualatme_jax.machines import processes
@@ -43,6 +44,8 @@ DECISIVE = (
     'dataset',
     'draws',
     'engine.precision',
+    'fold_parts',
+    'folds',
     'freeze',
     'input',
     'loss',
@@ -66,6 +69,8 @@ def decisive(config: Mapping[str, Any]) -> dict[str, Any]:
         return part.get(key) if isinstance(part, Mapping) else None
 
     found = {name: functools.reduce(within, name.split('.'), config) for name in DECISIVE}
+    if found['folds'] != splits.PARTS:
+        found['fold_parts'] = None  # which nothing reads
     return found | {'smoke': bool(config.get('smoke'))}  # which runs of older versions do not say
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from dualatme_jax.data import splits
 from dualatme_jax.data.dataset import Dataset
 from dualatme_jax.errors import InputError
 from dualatme_jax.machines import processes
@@ -44,6 +45,7 @@ class Engine:
       batch_size: clips a step; an epoch's last batch has what is left, see `batches`.
       epochs: how many are trained where `fit_predict` is not given another number.
       held_out: T, by default the most clips of one subject.
+      folds: the kind of folds, on which the batches depend.
       options: how trials share the devices, as `Parallel` takes them.
 
     Raises:
@@ -58,11 +60,12 @@ class Engine:
         batch_size: int,
         epochs: int = 1,
         held_out: int | None = None,
+        folds: str = splits.SUBJECT,
         **options,
     ):
         self._dataset, self._epochs, self._held_out = dataset, epochs, held_out
         self._hyperparameters = training.hyperparameters
-        self.parallel = Parallel(training, batches(dataset, batch_size), **options)
+        self.parallel = Parallel(training, batches(dataset, batch_size, folds), **options)
         self._clips = self.parallel.place_clips(Clips.of(dataset))
 
     def bytes_per_trial(self, rows: Sequence[Row]) -> int:
@@ -233,18 +236,18 @@ class Engine:
         return -(-trials // devices) * devices
 
 
-def batches(dataset: Dataset, batch_size: int) -> list[tuple[int, int]]:
+def batches(dataset: Dataset, batch_size: int, folds: str = splits.SUBJECT) -> list[tuple[int, int]]:
     """(start, width) of the batches of an epoch; the last partial one is kept.
 
     The last is as wide as the fold with the most training clips needs, and a bit more, to a multiple of
-    `ALIGNED`; what is not needed is masked. The widths follow from the dataset and not from the trials at
-    hand, so a trial alone has the batches it has among others.
+    `ALIGNED`; what is not needed is masked. The widths follow from the dataset and the kind of folds, and not
+    from the trials of a wave, so a trial alone has the batches it has among others.
 
     Raises:
       InputError: a batch size below 1.
     """
     if batch_size < 1:
         raise InputError(f'config.training.batch_size is {batch_size}; expected 1 or more')
-    most = dataset.size - int(trials_lib.clips_by_subject(dataset).min())
+    most = splits.most_trained(folds, dataset.database, dataset.subject)
     starts = range(0, most, batch_size)
     return [(start, min(batch_size, -(-(most - start) // ALIGNED) * ALIGNED)) for start in starts]

@@ -193,7 +193,7 @@ def match(subjects: Sequence[str], people: Sequence[tuple[str, str]]) -> list[in
     Args:
       subjects: of the folds: the person's name in its database as the released files have it (SAMM's with or
         without leading zeros), or `database_name` where two databases have the same name.
-      people: (database, subject) of a dataset, each once.
+      people: (database, subject) of a dataset, each once; or ('', name) of folds that leave out others.
 
     Returns:
       For each of `people` the place of its fold in `subjects`.
@@ -208,16 +208,16 @@ def match(subjects: Sequence[str], people: Sequence[tuple[str, str]]) -> list[in
         if not found:
             problems.append(f'{subject!r} is nobody in the dataset')
         elif len(found) > 1:
-            names = ' and '.join('/'.join(person) for person in found)
+            names = ' and '.join(map(_shown, found))
             problems.append(f'{subject!r} is {names}; call it {" or ".join(map("_".join, found))}')
         for person in found:
             folds[person].append(place)
     for person in people:
         if not folds[person]:
-            problems.append(f'{"/".join(person)} has no weights')
+            problems.append(f'{_shown(person)} has no weights')
         elif len(folds[person]) > 1:
             names = ' and '.join(repr(subjects[place]) for place in folds[person])
-            problems.append(f'{"/".join(person)} has several: {names}')
+            problems.append(f'{_shown(person)} has several: {names}')
     if problems:
         listing = '\n'.join(f'  {problem}' for problem in problems)
         raise InputError(
@@ -229,6 +229,10 @@ def match(subjects: Sequence[str], people: Sequence[tuple[str, str]]) -> list[in
 def called(people: Iterable[tuple[str, str]], subject: str) -> list[tuple[str, str]]:
     """The people that a fold's subject may be, by its name; see `match`."""
     return [person for person in people if _is_called(person, subject)]
+
+
+def _shown(person: tuple[str, str]) -> str:
+    return '/'.join(filter(None, person))
 
 
 def _is_called(person: tuple[str, str], name: str) -> bool:

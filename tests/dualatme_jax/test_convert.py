@@ -210,21 +210,25 @@ def test_a_run_that_is_not_clear_is_refused(capsys, torch, workdir, tmp_path):
 
     copy = tmp_path / 'run'
     shutil.copytree(workdir, copy)
-    table = pd.read_csv(copy / 'trials.csv', dtype={'subject': str})
+    table = pd.read_csv(copy / 'trials.csv')
     table.loc[1, 'status'] = 'failed'
     table.to_csv(copy / 'trials.csv', index=False)
     (copy / '.trials.csv.sha256').unlink()  # as one does who has changed it on purpose
-    assert f'/{table["subject"][1]} (failed)' in refused(copy, '--seed', 0)
+    assert f'{table["left_out"][1]} (failed)' in refused(copy, '--seed', 0)
     shutil.rmtree(copy / 'waves' / 'wave_003' / 'weights')
     assert 'keep_weights was True' in refused(copy, '--seed', 1)
 
 
 def test_names_that_two_databases_share_carry_the_database():
     table = pd.DataFrame(
-        [(4, 'casme2', 'sub01'), (5, 'smic', 'sub01'), (6, 'samm', '6')],
-        columns=['trial', 'database', 'subject'],
+        [(4, 'casme2/sub01'), (5, 'smic/sub01'), (6, 'samm/6')], columns=['trial', 'left_out']
     )
     assert trained.names_of(table) == {4: 'casme2_sub01', 5: 'smic_sub01', 6: '006'}
+
+
+def test_networks_of_other_folds_are_called_as_these():
+    table = pd.DataFrame([(0, 'casme2'), (1, 'part 2'), (2, 'nobody')], columns=['trial', 'left_out'])
+    assert trained.names_of(table) == {0: 'casme2', 1: 'part 2', 2: 'nobody'}
 
 
 @pytest.mark.parametrize(

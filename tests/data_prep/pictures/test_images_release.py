@@ -403,7 +403,8 @@ def test_from_own_images_to_scores(folder, tmp_path):
     table, labels = predictions.read(tmp_path / 'run' / 'predictions.csv')
     assert labels == ('high', 'low')
     folds = pd.read_csv(tmp_path / 'run' / 'trials.csv')
-    assert list(folds['database'].drop_duplicates()) == ['smic', 'my lab', 'zoo']
+    databases = folds['left_out'].str.partition('/')[0]
+    assert list(databases.drop_duplicates()) == ['smic', 'my lab', 'zoo']
     assert predictions.titled_subsets(table)['my lab'][0] == 'my lab'
 
 

@@ -29,7 +29,7 @@ def kept(share_right, epochs=(10, 20, 30), seeds=(0, 1), databases=('casme2', 's
     """90 clips of 15 subjects at some epochs; a given share of the predictions is right, each time others."""
     rows = [(databases[number % len(databases)], f's{number % 15}', f'c{number}') for number in range(90)]
     truth = pd.DataFrame(rows, columns=['database', 'subject', 'clip']).assign(
-        label=np.arange(90) % 3, trial=0
+        label=np.arange(90) % 3, trial=0, left_out=lambda table: table['database'] + '/' + table['subject']
     )
     tables = []
     for seed in seeds:
@@ -161,11 +161,10 @@ def inner_of(table, best):
     """Inner predictions that are all right at one epoch and all wrong at the others."""
     right = (table['epoch'] == best).to_numpy()
     tables = []
-    for database, subject in table[['database', 'subject']].drop_duplicates().to_numpy():
-        own = ((table['database'] == database) & (table['subject'] == subject)).to_numpy()
+    for name in table['left_out'].unique():
+        own = (table['left_out'] == name).to_numpy()
         prediction = np.where(right, table['label'], (table['label'] + 1) % 3)
-        outside = {'outer_database': database, 'outer_subject': subject, 'inner': 1}
-        tables.append(table.assign(prediction=prediction, **outside)[~own])
+        tables.append(table.assign(prediction=prediction, left_out=name, inner=1)[~own])
     return pd.concat(tables, ignore_index=True)
 
 

@@ -18,7 +18,8 @@ def clips(subjects=8, clips_each=6):
         for subject in range(subjects)
         for clip in range(clips_each)
     ]
-    return pd.DataFrame(rows, columns=[*predictions.CLIP_KEY, 'label'])
+    table = pd.DataFrame(rows, columns=[*predictions.CLIP_KEY, 'label'])
+    return table.assign(left_out=table['database'] + '/' + table['subject'])
 
 
 def sweep(truth, points, seeds=(0,), rate=lambda point: 1 / 3, random=None):
@@ -35,18 +36,18 @@ def sweep(truth, points, seeds=(0,), rate=lambda point: 1 / 3, random=None):
         for point in points:
             columns = {'seed': seed, FIELD: point}
             outer.append(predicted(truth, point).assign(**columns))
-            for (database, subject), _ in truth.groupby(['database', 'subject']):
-                others = truth[(truth['database'] != database) | (truth['subject'] != subject)]
+            for name, _ in truth.groupby('left_out'):
+                others = truth[truth['left_out'] != name]
                 part = others.groupby(['database', 'subject']).ngroup() % PARTS + 1
-                columns |= {'outer_database': database, 'outer_subject': subject, 'inner': part}
+                columns |= {'left_out': name, 'inner': part}
                 inner.append(predicted(others, point).assign(**columns))
     return pd.concat(outer, ignore_index=True), pd.concat(inner, ignore_index=True)
 
 
 def test_the_best_point_on_the_inner_subjects_is_chosen():
     outer, inner = sweep(clips(), (0.0, 0.1, 1.0), rate=lambda point: 0.9 if point == 0.1 else 0.2)
-    chosen = nested.choose(inner, [FIELD])
-    assert list(chosen) == ['seed', 'database', 'subject', FIELD, 'uf1']
+    chosen = nested.choose(inner, outer, [FIELD])
+    assert list(chosen) == ['seed', 'left_out', FIELD, 'uf1']
     assert len(chosen) == 8
     assert set(chosen[FIELD]) == {0.1}
     kept = nested.predictions(outer, chosen)
@@ -57,23 +58,19 @@ def test_the_best_point_on_the_inner_subjects_is_chosen():
 
 @pytest.mark.parametrize('metric', scores.METRICS)
 def test_the_choice_is_scikit_learns(metric):
-    _, inner = sweep(clips(), (0.0, 0.1, 1.0), seeds=(0, 3))
-    chosen = nested.choose(inner, [FIELD], metric)
+    outer, inner = sweep(clips(), (0.0, 0.1, 1.0), seeds=(0, 3))
+    chosen = nested.choose(inner, outer, [FIELD], metric)
     for row in chosen.to_dict('records'):
-        own = inner[
-            (inner['seed'] == row['seed'])
-            & (inner['outer_database'] == row['database'])
-            & (inner['outer_subject'] == row['subject'])
-        ]
+        own = inner[(inner['seed'] == row['seed']) & (inner['left_out'] == row['left_out'])]
         of_points = {point: scores.score(rows)[metric] for point, rows in own.groupby(FIELD, sort=False)}
         assert row[metric] == pytest.approx(max(of_points.values()))
         assert row[FIELD] == max(of_points, key=lambda point: round(of_points[point], 12))
 
 
 def test_ties_go_to_the_point_that_appears_first():
-    _, inner = sweep(clips(), (1.0, 0.0, 0.1), rate=lambda _: 1)
-    assert set(nested.choose(inner, [FIELD])[FIELD]) == {1.0}
-    assert set(nested.choose(inner[::-1], [FIELD])[FIELD]) == {0.1}
+    outer, inner = sweep(clips(), (1.0, 0.0, 0.1), rate=lambda _: 1)
+    assert set(nested.choose(inner, outer, [FIELD])[FIELD]) == {1.0}
+    assert set(nested.choose(inner[::-1], outer, [FIELD])[FIELD]) == {0.1}
 
 
 @settings(derandomize=True, max_examples=15, deadline=None)
@@ -81,19 +78,18 @@ def test_ties_go_to_the_point_that_appears_first():
 @pytest.mark.slow
 def test_what_is_predicted_of_a_subject_never_changes_its_choice(data):
     outer, inner = sweep(clips(), (0.0, 0.1, 1.0))
-    chosen = nested.choose(inner, [FIELD])
+    chosen = nested.choose(inner, outer, [FIELD])
     subject = chosen.iloc[data.draw(st.integers(0, len(chosen) - 1))]
-    where = 'database', 'subject'
     # Every prediction of that subject's clips there is, outside and where it is another's inner subject.
     for table in (outer, inner):
-        its = (table[list(where)] == subject[list(where)]).all(axis=1)
+        its = table['database'] + '/' + table['subject'] == subject['left_out']
         table.loc[its, 'prediction'] = data.draw(st.integers(0, 2))
-    again = nested.choose(inner, [FIELD])
-    same = (again[list(where)] == subject[list(where)]).all(axis=1)
+    again = nested.choose(inner, outer, [FIELD])
+    same = again['left_out'] == subject['left_out']
     pd.testing.assert_series_equal(again[same].iloc[0], subject)
     kept = nested.predictions(outer, again)
-    points = dict(zip(again['database'] + again['subject'], again[FIELD], strict=True))
-    expected = outer[outer[FIELD] == (outer['database'] + outer['subject']).map(points)]
+    points = dict(zip(again['left_out'], again[FIELD], strict=True))
+    expected = outer[outer[FIELD] == outer['left_out'].map(points)]
     assert sorted(kept['prediction']) == sorted(expected['prediction'])
 
 
@@ -101,11 +97,10 @@ def test_what_is_predicted_of_a_subject_never_changes_its_choice(data):
 def test_on_noise_the_best_point_is_above_chance_and_the_nested_choice_is_not():
     truth = clips(subjects=10, clips_each=6)
     outer = truth.merge(pd.DataFrame({FIELD: range(30)}), how='cross').assign(seed=0, trial=0)
-    left_out = truth[['database', 'subject']].drop_duplicates().add_prefix('outer_')
-    inner = outer.merge(left_out, how='cross')
-    inner = inner[
-        (inner['database'] != inner['outer_database']) | (inner['subject'] != inner['outer_subject'])
-    ]
+    inner = outer.rename(columns={'left_out': 'own'}).merge(
+        outer[['left_out']].drop_duplicates(), how='cross'
+    )
+    inner = inner[inner['own'] != inner['left_out']]
     best, honest = [], []
     for repeat in range(12):
         random = np.random.default_rng(repeat)
@@ -113,7 +108,7 @@ def test_on_noise_the_best_point_is_above_chance_and_the_nested_choice_is_not():
             table.assign(prediction=random.integers(3, size=len(table))) for table in (outer, inner)
         )
         best.append(max(scores.score(rows)['uf1'] for _, rows in predictions.points(outer)))
-        honest.append(scores.score(nested.predictions(outer, nested.choose(inner, [FIELD])))['uf1'])
+        honest.append(scores.score(nested.predictions(outer, nested.choose(inner, outer, [FIELD])))['uf1'])
     assert np.mean(honest) == pytest.approx(1 / 3, abs=0.04)
     assert np.mean(best) > 1 / 3 + 0.1
 
@@ -123,7 +118,7 @@ def test_several_fields_and_seeds():
     tables = [
         table.assign(**{'loss.name': np.where(table[FIELD], 'focal', 'ce')}) for table in (outer, inner)
     ]
-    chosen = nested.choose(tables[1], [FIELD, 'loss.name'])
+    chosen = nested.choose(tables[1], tables[0], [FIELD, 'loss.name'])
     assert set(chosen['loss.name']) == {'focal'}
     assert list(chosen['seed'].value_counts()) == [8, 8]
     kept = nested.predictions(tables[0], chosen)
@@ -138,29 +133,29 @@ def test_several_fields_and_seeds():
         (lambda inner: inner[inner['inner'] > 1], '0 times'),
         (lambda inner: pd.concat([inner, inner[:1]]), '2 times'),
         # A subject who is left out outside stands among those who choose for it.
-        (lambda inner: inner.replace({'outer_subject': '001'}, '000'), '[12] times'),
+        (lambda inner: inner.replace({'left_out': 'samm/001'}, 'casme2/000'), '[12] times'),
     ],
 )
 def test_incomplete_inner_predictions_are_refused(spoil, times):
-    _, inner = sweep(clips(), (0.0, 0.1))
+    outer, inner = sweep(clips(), (0.0, 0.1))
     with pytest.raises(InputError, match=times):
-        nested.choose(spoil(inner), [FIELD])
+        nested.choose(spoil(inner), outer, [FIELD])
 
 
 def test_predictions_of_the_left_out_subject_itself_are_refused():
     truth = clips()
     outer, inner = sweep(truth, (0.0, 0.1))
     own = outer[(outer['database'] == 'casme2') & (outer['subject'] == '000')]
-    leaked = own.assign(outer_database='casme2', outer_subject='000', inner=1)
+    leaked = own.assign(inner=1)
     with pytest.raises(
-        InputError, match=r"casme2/000 left out: .* 1 times; .* none of the left-out subject's"
+        InputError, match=r'casme2/000 left out: .* 1 times; .* none of those that are left out'
     ):
-        nested.choose(pd.concat([inner, leaked]), [FIELD])
+        nested.choose(pd.concat([inner, leaked]), outer, [FIELD])
 
 
 def test_a_subject_without_a_choice_or_without_predictions_is_refused():
     outer, inner = sweep(clips(), (0.0, 0.1))
-    chosen = nested.choose(inner, [FIELD])
+    chosen = nested.choose(inner, outer, [FIELD])
     with pytest.raises(InputError, match='seed 0, casme2/000 left out and 0 more'):
         nested.predictions(outer, chosen[1:])
     with pytest.raises(InputError, match='and 7 more'):

@@ -393,7 +393,7 @@ def test_classes_may_be_given_where_labels_are_numbers(path):
 
 def test_inner_predictions_are_no_scores(path):
     with pytest.raises(InputError, match="no system's scores"):
-        read(path, f'{HEADER},outer_database,outer_subject\ncasme2,s,c,0,0,smic,s1\n')
+        read(path, f'{HEADER},left_out,inner\ncasme2,s,c,0,0,smic/s1,1\n')
 
 
 def test_a_clip_has_one_ground_truth(path):

@@ -23,7 +23,8 @@ def clips(subjects=6, clips_each=4):
         for subject in range(subjects)
         for clip in range(clips_each)
     ]
-    return pd.DataFrame(rows, columns=[*predictions.CLIP_KEY, 'label'])
+    table = pd.DataFrame(rows, columns=[*predictions.CLIP_KEY, 'label'])
+    return table.assign(left_out=table['database'] + '/' + table['subject'])
 
 
 def kept(truth, epochs, seeds=(0,), rate=lambda epoch: 1 / 3, random=None, **columns):
@@ -43,11 +44,10 @@ def inner_of(truth, epochs, **options):
     """Inner predictions: for each left-out subject those of the others, in parts."""
     random = np.random.default_rng(1)
     tables = []
-    for (database, subject), _ in truth.groupby(SUBJECT):
-        others = truth[(truth['database'] != database) | (truth['subject'] != subject)]
+    for name, _ in truth.groupby('left_out'):
+        others = truth[truth['left_out'] != name]
         part = others.groupby(SUBJECT).ngroup() % PARTS + 1
-        outside = {'outer_database': database, 'outer_subject': subject, 'inner': part}
-        tables.append(kept(others.assign(**outside), epochs, random=random, **options))
+        tables.append(kept(others.assign(left_out=name, inner=part), epochs, random=random, **options))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -66,7 +66,7 @@ SMALL = pd.DataFrame(
         (5, '2', 'a', 2, 1),
     ],
     columns=['epoch', 'subject', 'clip', 'label', 'prediction'],
-).assign(trial=0, seed=3, database='smic')
+).assign(trial=0, seed=3, database='smic', left_out=lambda table: 'smic/' + table['subject'])
 
 
 def test_the_last_epoch_is_the_last():
@@ -85,6 +85,12 @@ def test_the_best_epoch_of_each_subject_is_the_first_of_the_most_accurate():
     marked = SMALL.assign(prob_x=SMALL['epoch'] / 10)  # tells which epoch a row is from
     selected = selection.best_on_test(marked).sort_values(['subject', 'clip'])
     assert list(selected['prob_x']) == [0.2, 0.2, 0.4]
+
+
+def test_the_best_epoch_is_that_of_a_whole_fold():
+    by_database = SMALL.assign(left_out='smic')
+    # Right of three clips: 2, 2 and 2 at epochs 2, 4 and 5.
+    assert list(selection.best_on_test(by_database)['prediction']) == [0, 1, 0]
 
 
 def test_the_points_of_a_sweep_are_selected_one_by_one():
@@ -153,14 +159,10 @@ def test_the_nested_choice_is_scikit_learns(metric):
     }[metric]
     truth, epochs = clips(), (1, 5, 9)
     inner = inner_of(truth, epochs, seeds=(0, 4))
-    chosen = selection.choose(inner, ['epoch'], metric)
+    chosen = selection.choose(inner, kept(truth, epochs, seeds=(0, 4)), ['epoch'], metric)
     assert len(chosen) == 12
     for row in chosen.to_dict('records'):
-        outer = inner[['seed', 'outer_database', 'outer_subject']] == [
-            row['seed'],
-            row['database'],
-            row['subject'],
-        ]
+        outer = inner[['seed', 'left_out']] == [row['seed'], row['left_out']]
         of_epochs = {
             epoch: score(rows['label'], rows['prediction'])
             for epoch, rows in inner[outer.all(axis=1)].groupby('epoch')
@@ -174,13 +176,14 @@ def test_nested_never_looks_at_the_labels_of_the_left_out_subject(random, number
     truth, epochs = clips(), (1, 2, 3)
     inner = inner_of(truth, epochs)
     database, subject = truth[SUBJECT].drop_duplicates().iloc[number]
-    chosen = selection.choose(inner, ['epoch'])
+    chosen = selection.choose(inner, truth.assign(seed=0), ['epoch'])
     own = (inner['database'] == database) & (inner['subject'] == subject)
     labels = truth[(truth['database'] == database) & (truth['subject'] == subject)]
     shuffled = dict(zip(labels['clip'], random.sample([0, 0, 1, 2], 4), strict=True))
     again = inner.assign(label=inner['label'].where(~own, inner['clip'].map(shuffled)).astype(int))
-    same = (chosen['database'] == database) & (chosen['subject'] == subject)
-    pd.testing.assert_frame_equal(selection.choose(again, ['epoch'])[same], chosen[same])
+    same = chosen['left_out'] == f'{database}/{subject}'
+    choice = selection.choose(again, truth.assign(seed=0), ['epoch'])
+    pd.testing.assert_frame_equal(choice[same], chosen[same])
 
 
 def test_nested_chooses_the_point_of_a_sweep_with_the_epoch():
@@ -202,7 +205,7 @@ def test_a_point_that_one_seed_lacks_is_a_choice_for_the_others():
             inner_of(truth, (2,), seeds=(1,), rate=lambda _: 0.9),
         ]
     )
-    chosen = selection.choose(inner, ['epoch'])
+    chosen = selection.choose(inner, kept(truth, (1, 2), seeds=(0, 1)), ['epoch'])
     assert chosen.groupby('seed')['epoch'].unique().map(list).to_dict() == {0: [1], 1: [2]}
 
 

@@ -27,10 +27,10 @@ def test_weights_from_elsewhere_score_each_subject_by_its_own_network(
     expected = pd.read_csv(tmp_path / 'trained' / 'predictions.csv')
     # The networks of the run, in another order, as `dualatme_jax.convert` would leave them.
     variables = load_weights(tmp_path / 'trained' / 'waves' / 'wave_000' / 'weights')
-    names = pd.read_csv(tmp_path / 'trained' / 'trials.csv', dtype={'subject': str})
+    names = pd.read_csv(tmp_path / 'trained' / 'trials.csv')['left_out']
     order = np.roll(np.arange(8), 3)
     turned = jax.tree.map(lambda leaf: np.asarray(leaf)[order], variables)
-    people = [f'{names["database"][k]}_{names["subject"][k]}' for k in order]
+    people = [names[k].replace('/', '_') for k in order]
     (tmp_path / 'weights').mkdir()
     folds.save(folds.Folds(TINY, 'paper', 3, tuple(people), turned), tmp_path / 'weights')
 

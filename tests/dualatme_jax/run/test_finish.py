@@ -41,9 +41,7 @@ def reported(trial_table, swept, folder, begin=None, **options):
 
 def test_a_seed_with_a_failed_trial_is_named_and_left_out_of_the_scores(tmp_path):
     results, printed = report(trained(tmp_path, failed={5}), tmp_path)
-    assert results['failed'] == [
-        {'trial': 5, 'database': 'casme2', 'subject': 'NA', 'seed': 1, 'failed_epoch': 2}
-    ]
+    assert results['failed'] == [{'trial': 5, 'left_out': 'casme2/NA', 'seed': 1, 'failed_epoch': 2}]
     assert [part['seed'] for part in results['per_seed']] == [0]
     assert pd.read_csv(tmp_path / 'predictions.csv')['seed'].tolist() == [0] * 4
     assert 'casme2/NA left out, seed 1' in printed
@@ -62,7 +60,7 @@ def test_the_result_says_what_the_input_was(tmp_path):
     assert results['labels'] == ['negative', 'positive', 'surprise']
     lines = printed[: printed.index(' clips ')].split('\n')
     assert [line.strip() for line in lines if line.strip()][:2] == [
-        'Dual-ATME: 60 epochs, 2 seeds (0, 1)',
+        'Dual-ATME, one subject left out: 60 epochs, 2 seeds (0, 1)',
         'Input: test; puzzled flow (EM): cut',
     ]
 

@@ -79,9 +79,9 @@ def leave_run(folder, network, trained, *, status='done', classes=3, point=0, **
     folder.mkdir()
     rows = []
     for number, (seed, left_out) in enumerate(trained):
-        database, subject = (left_out or [('', '')])[0]
+        name = '/'.join(left_out[0]) if left_out else 'nobody'
         rows.append(
-            {'trial': number, 'database': database, 'subject': subject, 'seed': seed, 'point': point * number}
+            {'trial': number, 'folds': 'subject', 'left_out': name, 'seed': seed, 'point': point * number}
             | {'inner': 0, 'wave': number // 2, 'status': status}
         )
     pd.DataFrame(rows).to_csv(folder / 'trials.csv', index=False)
@@ -120,7 +120,7 @@ def test_each_fold_begins_with_the_network_that_left_its_subject_out(
     found = begin(run, program, network, dataset)
     rows = table(program, dataset).to_dict('records')
     # Networks 0 to 7 are of seed 5, 8 to 15 of seed 1: seed 0 is not there, and begins with the first.
-    expected = [turned.index((row['database'], row['subject'])) + 8 * (row['seed'] == 1) for row in rows]
+    expected = [turned.index(tuple(row['left_out'].split('/'))) + 8 * (row['seed'] == 1) for row in rows]
     assert numbers(found, program, rows) == expected
     assert found.notice == ''
     assert 'no seed 0: these begin with those of seed 5' in '\n'.join(found.lines)

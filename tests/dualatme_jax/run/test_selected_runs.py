@@ -2,7 +2,7 @@
 
 import pandas as pd
 import pytest
-from small_run import run, small, uf1
+from small_run import person, run, small, uf1
 
 from dualatme_jax.run.progress import Reporter
 
@@ -47,18 +47,18 @@ def test_one_training_answers_every_selection(kept):
 
 def test_nested_selection_of_the_epoch_asks_the_other_subjects(kept):
     folder, _, results, printed = kept
-    words = {'subject': str, 'outer_subject': str}
+    words = {'subject': str}
     table = pd.read_csv(folder / 'epoch_predictions.csv', dtype=words)
     inner = pd.read_csv(folder / 'inner_predictions.csv', dtype=words)
     assert len(results['chosen']) == 8
     chosen = []
     for row in results['chosen']:
-        own = inner[(inner['outer_database'] == row['database']) & (inner['outer_subject'] == row['subject'])]
-        assert not ((own['database'] == row['database']) & (own['subject'] == row['subject'])).any()
+        own = inner[inner['left_out'] == row['left_out']]
+        assert (person(own) != row['left_out']).all()
         of_epochs = own.groupby('epoch')[['label', 'prediction']].apply(uf1)
         assert of_epochs[row['epoch']] == pytest.approx(of_epochs.max())
-        person = (table['database'] == row['database']) & (table['subject'] == row['subject'])
-        chosen.append(table[person & (table['epoch'] == row['epoch'])])
+        of_fold = person(table) == row['left_out']
+        chosen.append(table[of_fold & (table['epoch'] == row['epoch'])])
     assert results['selection'] == 'nested'
     assert results['scores']['full']['uf1']['mean'] == pytest.approx(uf1(pd.concat(chosen)))
     assert 'left-out subjects: epoch = ' in printed

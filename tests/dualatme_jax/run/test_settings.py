@@ -141,3 +141,36 @@ def test_what_does_nothing_on_a_cpu_is_said():
     assert checks.without_effect(engine) == []
     engine.precision = 'tf32'
     assert ['does nothing on a CPU' in line for line in checks.without_effect(engine)] == [True]
+
+
+@pytest.mark.parametrize(
+    ('given', 'says'),
+    [
+        ({'folds': 'loso'}, "config.folds takes 'subject', 'database', 'parts', 'all'"),
+        ({'folds': 'all', 'selection.name': 'nested', 'selection.every': 1}, 'config.selection.name asks'),
+        ({'folds': 'all', 'selection.name': 'best_on_test', 'selection.every': 1}, 'selection.name asks'),
+        ({'folds': 'all', 'selection.every': 1}, 'config.selection.every asks'),
+        ({'folds': 'all', 'evaluate_only': 'runs/x'}, 'config.evaluate_only asks'),
+        ({'folds': 'all', 'sweep': ({'model.dropout': (0.1, 0.2)},)}, 'config.sweep asks'),
+        ({'folds': 'all', 'checkpoint.keep_weights': False}, 'config.checkpoint.keep_weights asks'),
+        ({'folds': 'parts', 'evaluate_only': 'runs/x'}, "'parts', and config.evaluate_only takes networks"),
+        ({'folds': 'database', 'report.paper': 'lambda'}, 'published figures, which are of one subject left'),
+        (
+            {'folds': 'parts', 'report.leaderboard': True, 'selection.every': 1},
+            "config.report.leaderboard shows published .* config.folds is 'parts'",
+        ),
+        ({'fold_parts': 1}, 'config.fold_parts is 1; expected a whole number from 2'),
+    ],
+)
+def test_folds_do_not_go_with_everything(given, says):
+    config = cd.get_config()
+    config.update_from_flattened_dict(given)
+    with pytest.raises(InputError, match=says):
+        checks.check(config)
+
+
+@pytest.mark.parametrize('kind', ['database', 'parts', 'all'])
+def test_other_folds_than_those_of_subjects_can_be_had(kind):
+    config = cd.get_config()
+    config.folds = kind
+    checks.check(config)

@@ -36,13 +36,19 @@ def test_where_epochs_are_selected_there_are_two():
 
 
 def test_its_folds_are_two_of_each_database():
-    rows = [('casme2', 'sub01'), ('casme2', 'sub02'), ('casme2', 'sub03'), ('smic', 's1'), ('samm', '006')]
-    folds = pd.DataFrame(rows, columns=['database', 'subject']).rename_axis('fold').reset_index()
+    names = ['casme2/sub01', 'casme2/sub02', 'casme2/sub03', 'smic/s1', 'samm/006']
+    folds = pd.DataFrame({'left_out': names}).rename_axis('fold').reset_index()
     table = pd.concat([folds.assign(point=point) for point in (0, 1)], ignore_index=True)
     kept = smoke.few(table.assign(trial=table.index))
-    assert kept['subject'].tolist() == ['sub01', 'sub02', 's1', '006'] * 2
+    assert kept['left_out'].tolist() == ['casme2/sub01', 'casme2/sub02', 'smic/s1', 'samm/006'] * 2
     assert kept['trial'].tolist() == list(range(8))
     assert kept['point'].tolist() == [0] * 4 + [1] * 4
+
+
+@pytest.mark.parametrize('names', [['casme2', 'smic', 'samm'], ['part 1', 'part 2', 'part 3'], ['nobody']])
+def test_of_other_folds_it_has_the_first_two(names):
+    table = pd.DataFrame({'fold': range(len(names)), 'left_out': names})
+    assert smoke.few(table)['left_out'].tolist() == names[:2]
 
 
 @pytest.mark.slow
@@ -64,7 +70,8 @@ def test_it_is_marked_and_its_workdir_is_not_that_of_a_full_run(small_dataset_di
     assert results['notice'] == smoke.NOTICE
     assert results['trials'] == 6
     assert not list(tmp_path.glob('challenge_log*'))
-    assert pd.read_csv(tmp_path / 'trials.csv').groupby('database').size().tolist() == [2, 2, 2]
+    left_out = pd.read_csv(tmp_path / 'trials.csv')['left_out'].str.partition('/')[0]
+    assert left_out.value_counts().tolist() == [2, 2, 2]
     assert given.read(tmp_path).notice.startswith(smoke.NOTICE)
 
     # Who scores the folder must not be given other predictions than those that the run has reported.

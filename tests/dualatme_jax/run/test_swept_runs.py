@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn import metrics
-from small_run import run, small
+from small_run import person, run, small
 
 from dualatme_jax.errors import InputError
 
@@ -90,21 +90,21 @@ def test_fields_that_change_the_program_split_the_table_and_nested_selection_cho
     assert 'training.epochs = 1: 24 trials, 8 side by side' in printed
 
     names = ['model.dropout', 'training.epochs']
-    inner = pd.read_csv(tmp_path / 'inner_predictions.csv', dtype={'subject': str, 'outer_subject': str})
+    inner = pd.read_csv(tmp_path / 'inner_predictions.csv', dtype={'subject': str})
     outer = pd.read_csv(tmp_path / 'predictions.csv', dtype={'subject': str})
-    assert (inner['subject'] != inner['outer_subject']).all()
+    assert (person(inner) != inner['left_out']).all()
     assert set(inner['inner']) == {1, 2}
     assert len(outer) == 3 * 24
     assert results['selection'] == 'nested'
     assert len(results['chosen']) == 8
     right = total = 0
     for choice in results['chosen']:
-        seen = inner[inner['outer_subject'] == choice['subject']]
+        seen = inner[inner['left_out'] == choice['left_out']]
         uf1 = seen.groupby(names)[['label', 'prediction']].apply(
             lambda rows: metrics.f1_score(rows['label'], rows['prediction'], average='macro')
         )
         assert uf1[tuple(choice[name] for name in names)] == pytest.approx(uf1.max())
-        own = outer[outer['subject'] == choice['subject']]
+        own = outer[person(outer) == choice['left_out']]
         own = own[(own[names] == [choice[name] for name in names]).all(axis=1)]
         right, total = right + (own['label'] == own['prediction']).sum(), total + len(own)
     assert total == 24

@@ -34,8 +34,8 @@ def network(seed):
 def workdir(tmp_path):
     """Of a run of STSTNet with three folds in two waves."""
     folder = tmp_path / 'run'
-    rows = [(0, 'samm', '6', 0), (1, 'smic', 's01', 0), (2, 'samm', 'NA', 1)]
-    table = pd.DataFrame(rows, columns=['trial', 'database', 'subject', 'wave'])
+    rows = [(0, 'samm/6', 0), (1, 'smic/s01', 0), (2, 'samm/NA', 1)]
+    table = pd.DataFrame(rows, columns=['trial', 'left_out', 'wave']).assign(folds='subject')
     folder.mkdir()
     table.assign(seed=0, point=0, inner=0, status='done').to_csv(folder / 'trials.csv', index=False)
     config = {'model': {'name': 'ststnet', 'variant': 'paper'}, 'input': INPUTS}
@@ -65,7 +65,7 @@ def test_each_subject_has_its_own_network(workdir):
 
 
 def evaluated(workdir, **changes):
-    own = {'inputs': INPUTS, 'labels': ('b', 'a', 'c'), 'seed': 0}
+    own = {'kind': 'subject', 'inputs': INPUTS, 'labels': ('b', 'a', 'c'), 'seed': 0}
     section = model_section.complete({'name': changes.pop('model', 'ststnet')})
     return trained.as_folds(workdir, section, **(own | changes))
 
@@ -85,6 +85,7 @@ def test_a_run_is_evaluated_as_it_was_trained(workdir):
         ({'labels': ('a', 'b', 'c')}, 'trained the classes b, a, c, and the dataset has a, b, c'),
         ({'labels': ('b', 'a')}, 'trained the classes b, a, c, and the dataset has b, a;'),
         ({'model': 'rcn_a'}, r'this run trained .ststnet.; give that as --config\.model\.name'),
+        ({'kind': 'database'}, "trained with config.folds = 'subject', and the config has 'database'"),
         ({'seed': 1}, r'no seed 1; name one of 0 by --config\.seeds'),
     ],
 )
@@ -120,7 +121,7 @@ def test_a_table_of_trials_that_was_changed_gives_nobody_the_network_of_another(
     table = pd.read_csv(workdir / 'trials.csv', dtype=str, keep_default_na=False)
     planned = trial_table.TrialTable.create(workdir / 'trials.csv', table[['trial']].assign(program=0))
     planned.plan(0, 2)  # which writes checksums
-    table.assign(subject=['s01', '6', 'NA']).to_csv(workdir / 'trials.csv', index=False)
+    table.assign(left_out=['smic/s01', 'samm/6', 'samm/NA']).to_csv(workdir / 'trials.csv', index=False)
     assert 'trials.csv is not as it was written' in refused(capsys, workdir, tmp_path / 'out')
     with pytest.raises(InputError, match='not as it was written'):
         evaluated(workdir)

@@ -12,13 +12,12 @@ from dualatme_jax.files import replacing
 from dualatme_jax.run.trial_table import TrialTable
 from dualatme_jax.training.wave import Wave
 
-# Subjects that all look like numbers and are none, and floats that need all their digits.
+# Folds whose names all look like numbers and are none, and floats that need all their digits.
 TRIALS = pd.DataFrame(
     {
         'trial': range(5),
         'fold': range(5),
-        'database': ['casme2', 'smic', 'samm', 'samm', 'samm'],
-        'subject': ['01', '1', '006', '007', '1e3'],
+        'left_out': ['01', '1', '006', '007', '1e3'],
         'seed': 0,
         'program': 0,
         'learning_rate': [1e-3 / 3, 0.1 + 0.2, 1e-3, 1e-3, 1e-3],
@@ -54,14 +53,14 @@ def test_a_new_ledger_reads_back_as_it_was_made(path):
     found = TrialTable.open(path, TRIALS)
     pd.testing.assert_frame_equal(found.table, made.table)
     pd.testing.assert_frame_equal(found.table[TRIALS.columns], TRIALS, check_exact=True)
-    assert found.table['subject'].tolist() == ['01', '1', '006', '007', '1e3']
+    assert found.table['left_out'].tolist() == ['01', '1', '006', '007', '1e3']
     assert (found.waves, found.wave_size(0), found.seconds, len(found.failed)) == ([0, 1, 2], 2, 0, 0)
 
 
-@pytest.mark.parametrize('subject', ['NA', 'nan', 'None'])
-def test_a_subject_may_be_called_as_a_missing_value(path, subject):
-    planned(path, TRIALS.assign(subject=subject))
-    assert set(TrialTable.open(path, TRIALS.assign(subject=subject)).table['subject']) == {subject}
+@pytest.mark.parametrize('name', ['NA', 'nan', 'None'])
+def test_a_fold_may_be_called_as_a_missing_value(path, name):
+    planned(path, TRIALS.assign(left_out=name))
+    assert set(TrialTable.open(path, TRIALS.assign(left_out=name)).table['left_out']) == {name}
 
 
 def test_every_trial_is_pending_at_first_in_its_order(path):
@@ -81,7 +80,7 @@ def test_a_closed_wave_is_done_and_its_diverged_trials_failed(path):
         assert found.table['status'].tolist() == ['pending', 'pending', 'done', 'failed', 'pending']
         assert found.table['failed_epoch'].tolist() == [0, 0, 0, 2, 0]
         np.testing.assert_array_equal(found.table['loss'], [np.nan, np.nan, 0.5, np.nan, np.nan])
-        assert found.failed[['database', 'subject']].to_numpy().tolist() == [['samm', '007']]
+        assert found.failed['left_out'].tolist() == ['007']
 
 
 def test_a_reopened_ledger_goes_on_to_its_end(path):

@@ -128,7 +128,7 @@ def test_a_short_wave_is_filled_up_and_what_fills_is_dropped(trainer, rows, stac
 def test_the_left_out_subject_s_clips_change_nothing_in_training(dataset, config, trainer, rows, tmp_path):
     # The subject with the most clips: its fold pads the last batch.
     place = 2
-    own = dataset.subject == rows[place]['subject']
+    own = dataset.subjects == rows[place]['left_out']
     changed = dataclasses.replace(
         dataset,
         inputs={key: np.where(own[:, None, None, None], 255 - x, x) for key, x in dataset.inputs.items()},

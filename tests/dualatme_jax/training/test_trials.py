@@ -69,7 +69,7 @@ def test_no_person_is_on_both_sides_of_a_fold(clips):
         trial = trials.device_trial(row, dataset)
         trained = {dataset.subjects[k] for k in np.flatnonzero(trial.train)}
         tested = {dataset.subjects[k] for k in np.asarray(trial.held_out)}
-        assert tested == {f'{row["database"]}/{row["subject"]}'}
+        assert tested == {row['left_out']}
         assert trained == set(dataset.subjects) - tested
 
 
@@ -128,16 +128,16 @@ def test_the_classes_are_the_dataset_s(labels):
 
 def test_the_table_s_columns_and_order():
     found = table(SMALL, seeds=(3, 0))
-    identity = ['trial', 'fold', 'database', 'subject', 'seed']
+    identity = ['trial', 'folds', 'fold_parts', 'fold', 'left_out', 'seed']
     sweep = ['point', 'program', 'inner', 'parts']
     assert list(found.columns) == [*identity, *sweep, 'learning_rate', 'focal_gamma']
     assert found.to_numpy().tolist() == [
-        [0, 0, 'casme2', '1', 3, 0, 0, 0, 0, 1e-3, 2],
-        [1, 1, 'smic', '1', 3, 0, 0, 0, 0, 1e-3, 2],
-        [2, 2, 'smic', '2', 3, 0, 0, 0, 0, 1e-3, 2],
-        [3, 0, 'casme2', '1', 0, 0, 0, 0, 0, 1e-3, 2],
-        [4, 1, 'smic', '1', 0, 0, 0, 0, 0, 1e-3, 2],
-        [5, 2, 'smic', '2', 0, 0, 0, 0, 0, 1e-3, 2],
+        [0, 'subject', 0, 0, 'casme2/1', 3, 0, 0, 0, 0, 1e-3, 2],
+        [1, 'subject', 0, 1, 'smic/1', 3, 0, 0, 0, 0, 1e-3, 2],
+        [2, 'subject', 0, 2, 'smic/2', 3, 0, 0, 0, 0, 1e-3, 2],
+        [3, 'subject', 0, 0, 'casme2/1', 0, 0, 0, 0, 0, 1e-3, 2],
+        [4, 'subject', 0, 1, 'smic/1', 0, 0, 0, 0, 0, 1e-3, 2],
+        [5, 'subject', 0, 2, 'smic/2', 0, 0, 0, 0, 0, 1e-3, 2],
     ]
 
 
@@ -175,14 +175,15 @@ def test_inner_trials_see_neither_their_subject_nor_their_part(dataset, seed, pa
     for row in found:
         train = trials.device_trial(row, dataset, dataset.size).train
         held_out = trials.held_out_clips(row, dataset)
-        own = np.flatnonzero(dataset.subject == row['subject'])
+        own_subject = row['left_out'].removeprefix('smic/')
+        own = np.flatnonzero(dataset.subject == own_subject)
         people, tested = set(dataset.subject[train]), set(dataset.subject[held_out])
-        assert row['subject'] not in people
+        assert own_subject not in people
         assert not people & tested
-        assert people | tested | {row['subject']} == set(dataset.subject)
+        assert people | tested | {own_subject} == set(dataset.subject)
         if row['inner']:
             assert not set(held_out) & set(own)
-            predicted.update((row['subject'], k) for k in held_out)
+            predicted.update((own_subject, k) for k in held_out)
         else:
             assert held_out.tolist() == own.tolist()
     clips = range(dataset.size)
@@ -286,7 +287,7 @@ def test_a_key_depends_on_seed_and_subject_alone():
     there = next(
         row
         for row in rows(more, seeds=(1, 5), points=[{'learning_rate': 0.1}])
-        if (row['database'], row['subject'], row['seed']) == ('smic', '2', 5)
+        if (row['left_out'], row['seed']) == ('smic/2', 5)
     )
     assert (here['trial'], here['fold']) != (there['trial'], there['fold'])
     assert bits(trials.device_trial(here, SMALL).key) == bits(trials.device_trial(there, more).key)
@@ -331,11 +332,11 @@ def test_the_order_differs_by_epoch_and_seed_and_is_the_same_again():
             np.asarray(shuffle(trials.device_trial(row, dataset), clips, epoch)).tolist()
         )
         for row in rows(dataset, seeds=(0, 1))
-        if row['subject'] == '2'
+        if row['left_out'] == 'smic/2'
         for epoch in range(3)
     }
     assert len(set(orders.values())) == len(orders) == 6
-    row = next(row for row in rows(dataset, seeds=(1,)) if row['subject'] == '2')
+    row = next(row for row in rows(dataset, seeds=(1,)) if row['left_out'] == 'smic/2')
     again = RECIPE.shuffle(trials.device_trial(row, dataset), Clips.of(dataset), np.int32(2))
     assert tuple(np.asarray(again).tolist()) == orders[1, 2]
 

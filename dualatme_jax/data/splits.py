@@ -1,0 +1,229 @@
+"""Folds: who is left out of training, to be predicted. Pure functions of names and labels, without JAX.
+
+A scikit-learn estimator is validated on the folds of a run by
+
+    cv = [
+        (np.flatnonzero(fold.train), np.flatnonzero(fold.held_out))
+        for fold in splits.folds('subject', data.database, data.subject)
+    ]
+    cross_val_predict(estimator, features, data.label, cv=cv)
+
+Axes: N clips.
+"""
+
+import dataclasses
+import functools
+import warnings
+
+import numpy as np
+
+from dualatme_jax.errors import InputError
+
+# Kinds of folds.
+#   SUBJECT: one subject is left out, LOSO.
+#   DATABASE: one database is left out, cross-database.
+#   PARTS: one of k parts of whole subjects is left out, with classes spread evenly.
+#   ALL: nobody is left out, and nothing is predicted: a network for new clips.
+SUBJECT, DATABASE, PARTS, ALL = KINDS = ('subject', 'database', 'parts', 'all')
+
+NOUNS = {SUBJECT: 'subject', DATABASE: 'database', PARTS: 'part'}  # what a fold leaves out
+
+NOBODY = 'nobody'  # the name of the only fold of ALL
+_PART = 'part '
+
+
+@dataclasses.dataclass(frozen=True)
+class Fold:
+    """Who is left out, and who is trained on; no subject is on both sides.
+
+    Attributes:
+      name: of who is left out: `database/subject`, `database`, `part 1` or `nobody`.
+      train: [N] bool, the clips to train on.
+      held_out: [N] bool, the clips to predict.
+    """
+
+    name: str
+    train: np.ndarray
+    held_out: np.ndarray
+
+
+def folds(
+    kind: str,
+    database: np.ndarray,
+    subject: np.ndarray,
+    label: np.ndarray | None = None,
+    *,
+    parts: int = 0,
+    seed: int = 0,
+) -> list[Fold]:
+    """All folds of a kind: each clip is held out by one of them, or with `all` by none.
+
+    Args:
+      kind: one of `KINDS`.
+      database: [N] str.
+      subject: [N] str, unique within its database.
+      label: [N] classes, which parts spread evenly; the other kinds do not read them.
+      parts: of subjects, for the kind `parts`.
+      seed: of the cut into parts. A part that no subject falls to is left out of the list.
+
+    Returns:
+      One fold per subject or database in order of appearance, per part, or the only one.
+
+    Raises:
+      InputError: no such kind, or too few subjects or databases for it.
+    """
+    check_kind(kind)
+    people = _people(database, subject)
+    count = len(set(people))
+    if kind == SUBJECT and count < 2:
+        raise InputError(
+            f'{count} subject in the dataset; leave-one-subject-out needs 2 or more: '
+            'use more databases (config.data.databases)'
+        )
+    if kind == DATABASE and len(set(database)) < 2:
+        raise InputError(
+            f'1 database in the dataset, {database[0]}; one database out needs 2 or more: use more '
+            "databases (config.data.databases), or leave out subjects (config.folds='subject')"
+        )
+    if kind == PARTS and not 2 <= parts <= count:
+        raise InputError(
+            f'config.fold_parts is {parts}, and the dataset has {count} subjects; expected 2 to {count}: '
+            'each part needs a subject'
+        )
+    names = {
+        SUBJECT: people,
+        DATABASE: database,
+        PARTS: [f'{_PART}{number}' for number in range(1, parts + 1)],
+        ALL: [NOBODY],
+    }[kind]
+    found = [
+        fold(kind, name, database, subject, label, parts=parts, seed=seed)
+        for name in dict.fromkeys(map(str, names))
+    ]
+    return [one for one in found if kind == ALL or one.held_out.any()]
+
+
+def fold(
+    kind: str,
+    name: str,
+    database: np.ndarray,
+    subject: np.ndarray,
+    label: np.ndarray | None = None,
+    *,
+    parts: int = 0,
+    seed: int = 0,
+) -> Fold:
+    """The fold of a kind that has a name, see `folds`."""
+    if kind == ALL:
+        held_out = np.zeros(len(database), bool)
+    elif kind == DATABASE:
+        held_out = database == name
+    elif kind == PARTS:
+        held_out = part_of(database, subject, label, parts=parts, seed=seed) == int(name.removeprefix(_PART))
+    else:
+        of_database, _, person = name.partition('/')
+        held_out = (database == of_database) & (subject == person)
+    return Fold(name, ~held_out, held_out)
+
+
+def inner(
+    outer: Fold,
+    number: int,
+    database: np.ndarray,
+    subject: np.ndarray,
+    label: np.ndarray,
+    *,
+    parts: int,
+    seed: int,
+) -> Fold:
+    """A fold within the training side of another one, by which something may be selected.
+
+    Args:
+      outer: whose training subjects are cut into parts.
+      number: of the part that is held out, from 1; a part that no subject falls to holds out nothing.
+      database: [N] str.
+      subject: [N] str.
+      label: [N] classes, which the parts spread evenly.
+      parts: how many.
+      seed: of the cut.
+
+    Raises:
+      InputError: the training subjects cannot be cut into so many parts.
+    """
+    part = np.zeros(len(outer.train), int)
+    side = outer.train
+    part[side] = part_of(
+        database[side], subject[side], label[side], parts=parts, seed=seed, field='config.selection.parts'
+    )
+    held_out = part == number
+    return Fold(f'{outer.name}, inner part {number}', side & ~held_out, held_out)
+
+
+def part_of(
+    database: np.ndarray,
+    subject: np.ndarray,
+    label: np.ndarray,
+    *,
+    parts: int,
+    seed: int,
+    field: str = 'config.fold_parts',
+) -> np.ndarray:
+    """The part of each clip, [N] from 1: subjects stay whole, classes are spread as evenly as they let them.
+
+    Raises:
+      InputError: they cannot be cut into so many; `field` is the number's name in the message.
+    """
+    try:
+        return _cut(
+            tuple(np.asarray(label).tolist()), tuple(_people(database, subject).tolist()), parts, seed
+        )
+    except ValueError as error:
+        raise InputError(
+            f'the subjects cannot be cut into {parts} parts ({error}); expected a smaller {field}, or more '
+            'clips'
+        ) from error
+
+
+@functools.lru_cache(maxsize=1024)
+def _cut(labels: tuple, people: tuple[str, ...], parts: int, seed: int) -> np.ndarray:
+    from sklearn.model_selection import StratifiedGroupKFold  # takes a second, which few runs need
+
+    split = StratifiedGroupKFold(parts, shuffle=True, random_state=seed)
+    part = np.zeros(len(labels), int)
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore', UserWarning)  # of a class that is rarer than parts
+        for number, (_, index) in enumerate(split.split(labels, labels, people), start=1):
+            part[index] = number
+    return part
+
+
+def most_trained(kind: str, database: np.ndarray, subject: np.ndarray) -> int:
+    """The most clips that a fold of a kind can train on, whatever its seed and number of parts."""
+    if kind == ALL:
+        return len(database)
+    people = database if kind == DATABASE else _people(database, subject)
+    return len(database) - int(np.unique(people, return_counts=True)[1].min())
+
+
+def protocol(kind: str, parts: int) -> str:
+    """Who is left out, in words, to stand wherever a result is shown."""
+    if kind == PARTS:
+        return f'one of {parts} parts of the subjects left out'
+    return f'one {NOUNS[kind]} left out' if kind in NOUNS else f'{NOBODY} left out'
+
+
+def person(name: str) -> tuple[str, str]:
+    """Database and subject of whom a fold's name names; '' and the name if that is no single subject."""
+    database, slash, subject = name.partition('/')
+    return (database, subject) if slash else ('', name)
+
+
+def check_kind(kind: str) -> None:
+    """Raises InputError unless there are folds of that kind."""
+    if kind not in KINDS:
+        raise InputError(f'unknown folds {kind!r}: config.folds takes {", ".join(map(repr, KINDS))}')
+
+
+def _people(database: np.ndarray, subject: np.ndarray) -> np.ndarray:
+    """[N] `database/subject`: the person, unique over all databases."""
+    return np.array([f'{one}/{other}' for one, other in zip(database, subject, strict=True)])

@@ -1,0 +1,143 @@
+"""`network/`: what a run leaves that leaves nobody out, for clips that nobody has seen.
+
+config.json     What a prediction needs to know, see `Network`:
+                config      every field of the run
+                labels      the classes, in the order of the logits
+                inputs      key -> shape and dtype of what the networks read of one clip, as it is stored;
+                            `config.input` says how it is scaled
+                dataset     by which recipe data_prep made the clips, to make new ones alike
+                trained_on  the subjects that were trained on, by database
+                start       the weights that the training started from, and whom these had seen, if any
+                seeds       of the networks
+weights/        Orbax: `params` and `batch_stats`, each leaf [seeds, ...], in the order of the seeds
+checksums.json  SHA-256 of all of it; where it is missing, the folder is not whole
+"""
+
+import dataclasses
+import json
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+from ml_collections import ConfigDict
+
+from dualatme_jax import files
+from dualatme_jax.data.dataset import Dataset
+from dualatme_jax.errors import InputError
+from dualatme_jax.machines import processes
+from dualatme_jax.run import workdir
+from dualatme_jax.run.kept import Kept
+from dualatme_jax.run.sources import START, TRAINED_ON
+from dualatme_jax.run.trial_table import DONE
+from dualatme_jax.training.checkpoint import load_weights, save_weights
+
+NETWORK = 'network'  # in a workdir
+_MOST_BYTES = 2**26  # of its config.json
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """The networks of a run that left nobody out.
+
+    Attributes:
+      config: every field of the run.
+      labels: the classes, in the order of the logits.
+      inputs: key -> `shape` and `dtype` of what they read of one clip, as it is stored.
+      dataset: the recipe by which the clips were made.
+      trained_on: what `sources.trained_on` says of whom they have seen.
+      start: what `init_from.Beginning.about` says of the weights that they started from; None without any.
+      seeds: of the networks.
+      variables: `params` and `batch_stats`, each leaf [seeds, ...].
+    """
+
+    config: ConfigDict
+    labels: tuple[str, ...]
+    inputs: Mapping[str, Mapping[str, Any]]
+    dataset: Mapping[str, Any]
+    trained_on: Mapping[str, Any]
+    start: Mapping[str, Any] | None
+    seeds: tuple[int, ...]
+    variables: Mapping[str, Any]
+
+
+def save(
+    table: pd.DataFrame, config: ConfigDict, dataset: Dataset, kept: Kept, identity: Mapping[str, Any]
+) -> pathlib.Path | None:
+    """Writes the networks of the seeds that are trained; called by every process of a run.
+
+    Args:
+      table: the table of trials.
+      config: of the run, without a sweep.
+      dataset: the clips.
+      kept: what the waves left, in a workdir.
+      identity: of the run, as its workdir has it.
+
+    Returns:
+      The folder; None where no seed is trained.
+    """
+    done = table[table['status'] == DONE]
+    folder = kept.folder / NETWORK
+    if processes.agreed((folder / files.CHECKSUMS).exists()):  # by an earlier process
+        files.check_checksums(folder, 'networks')
+        return folder
+    if done.empty:
+        return None
+    about = {
+        'config': json.loads(config.to_json()),
+        'labels': list(dataset.labels),
+        'inputs': {
+            key: {'shape': list(array.shape[1:]), 'dtype': array.dtype.name}
+            for key, array in dataset.inputs.items()
+        },
+        'dataset': dataset.metadata,
+        TRAINED_ON: identity[TRAINED_ON],
+        START: identity.get(START),
+        'seeds': done['seed'].tolist(),
+    }
+    variables = kept.variables(table, done['trial'])
+    if processes.is_first():
+        folder.mkdir(exist_ok=True)
+    save_weights(folder / workdir.WEIGHTS, variables)
+    if processes.is_first():
+        with files.replacing(folder / workdir.CONFIG) as temporary:
+            temporary.write_text(json.dumps(about, indent=2) + '\n')
+        files.write_checksums(folder)
+    return folder
+
+
+def load(folder: pathlib.Path) -> Network:
+    """Reads what `save` wrote; `folder` may be the workdir.
+
+    Raises:
+      InputError: there are no such networks, or they are not as they were written.
+    """
+    folder = folder / NETWORK if (folder / NETWORK).is_dir() else folder
+    if not (folder / files.CHECKSUMS).is_file():
+        raise InputError(
+            f'no networks in {folder} (no {files.CHECKSUMS}); expected the folder {NETWORK}/ of a run with '
+            "config.folds = 'all', or its workdir"
+        )
+    files.check_checksums(folder, 'networks')
+    content = files.read_bytes(folder / workdir.CONFIG, limit=_MOST_BYTES, what='config of the networks')
+    try:
+        found = json.loads(content)
+        return Network(
+            config=ConfigDict(_tuples(found['config'])).lock(),
+            labels=tuple(found['labels']),
+            inputs=dict(found['inputs']),
+            dataset=dict(found['dataset']),
+            trained_on=dict(found[TRAINED_ON]),
+            start=found[START],
+            seeds=tuple(found['seeds']),
+            variables=load_weights(folder / workdir.WEIGHTS),
+        )
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise InputError(f'{folder / workdir.CONFIG} does not describe networks ({error!r})') from error
+
+
+def _tuples(value: Any) -> Any:
+    """A value as JSON has it with the tuples that a config holds."""
+    if isinstance(value, Mapping):
+        return {key: _tuples(inner) for key, inner in value.items()}
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
