@@ -100,7 +100,7 @@ def build(*, classes: int, variant: str = 'paper', dropout: float = 0.5, init: s
       classes: number of classes.
       variant: 'paper'; 'code' (one CBAM on both branches); or one branch: 'hars', 'hars+attention', 'aars'.
       dropout: fraction dropped before the classifier, in [0, 1).
-      init: how parameters start: 'torch', as PyTorch's layers do (the paper's), 'lecun' or 'kaiming'.
+      init: how parameters start: 'torch' (the paper's), PyTorch's own, or another of layers/initializers.py.
 
     Raises:
       InputError: no such variant, fraction or initialisation.

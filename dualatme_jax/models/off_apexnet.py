@@ -68,7 +68,7 @@ def build(*, classes: int, init: str = 'torch') -> OffApexNet:
 
     Args:
       classes: number of classes.
-      init: how parameters start: 'torch', as PyTorch's layers do, 'lecun' or 'kaiming'.
+      init: how parameters start: 'torch', as PyTorch's layers do, or another of layers/initializers.py.
     """
     initializers.check(init)
     return OffApexNet(classes, init)

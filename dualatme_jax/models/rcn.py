@@ -244,7 +244,7 @@ def build(
       classes: number of classes.
       variant: 'paper'; of RCN-f also 'code' (its second stream twice, no third).
       dropout: fraction dropped behind each pooling or stream, in [0, 1).
-      init: how parameters start: 'torch', as PyTorch's layers do, 'lecun' or 'kaiming'.
+      init: how parameters start: 'torch', as PyTorch's layers do, or another of layers/initializers.py.
     """
     options.check_variant(name, variant, DESIGNS[name])
     options.check_dropout(dropout)

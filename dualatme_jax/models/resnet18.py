@@ -108,7 +108,7 @@ def build(*, classes: int, variant: str = 'paper', init: str = 'torch') -> ResNe
     Args:
       classes: number of classes.
       variant: 'paper' (pictures enlarged to 224x224) or 'small' (28x28 as it is, a quarter of the work).
-      init: how parameters start: 'torch', as PyTorch's layers do, 'lecun' or 'kaiming'.
+      init: how parameters start: 'torch', as PyTorch's layers do, or another of layers/initializers.py.
     """
     options.check_variant('ResNet-18', variant, VARIANTS)
     initializers.check(init)

@@ -74,7 +74,7 @@ def build(*, classes: int, dropout: float = 0.5, init: str = 'torch') -> STSTNet
     Args:
       classes: number of classes.
       dropout: fraction dropped at the end of each stream, in [0, 1).
-      init: how parameters start: 'torch', as PyTorch's layers do, 'lecun' or 'kaiming'.
+      init: how parameters start: 'torch', as PyTorch's layers do, or another of layers/initializers.py.
     """
     options.check_dropout(dropout)
     initializers.check(init)

@@ -6,14 +6,21 @@ from flax import linen as nn
 
 
 class BatchNorm(nn.Module):
-    """Normalises over all axes but the first, as PyTorch's BatchNorm does (momentum 0.1, eps 1e-5).
+    """Normalises over all axes but the first, as PyTorch's BatchNorm1d, 2d and 3d do.
 
     The batch is normalised with its biased variance and the running variance takes the unbiased one,
     which Flax's own layer does not do. Running values start at 0 and 1.
+
+    Attributes:
+      momentum: weight of the new value, PyTorch's meaning: 1 minus Keras's, or Caffe's moving fraction.
+      epsilon: added to the variance.
+      debias: whether the running values forget how they start, as Caffe's do: the first batch counts alone,
+        and every later one less, down to `momentum`.
     """
 
-    momentum: float = 0.1  # weight of the new value, PyTorch's meaning
+    momentum: float = 0.1
     epsilon: float = 1e-5
+    debias: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array, *, mask: jax.Array, train: bool) -> jax.Array:
@@ -23,12 +30,19 @@ class BatchNorm(nn.Module):
         bias = self.param('bias', nn.initializers.zeros, (channels,))
         running_mean = self.variable('batch_stats', 'mean', jnp.zeros, (channels,))
         running_var = self.variable('batch_stats', 'var', jnp.ones, (channels,))
+        momentum = self.momentum
+        if self.debias:
+            # What the batches so far weigh together, where the last one weighs 1.
+            weight = self.variable('batch_stats', 'weight', jnp.zeros, ())
+            momentum = 1 / (1 + (1 - self.momentum) * weight.value)
         if train:
             mean, var, count = _masked_moments(x, mask)
             if not self.is_initializing():
                 unbiased = var * count / jnp.maximum(count - 1, 1)
-                running_mean.value += self.momentum * (mean - running_mean.value)
-                running_var.value += self.momentum * (unbiased - running_var.value)
+                running_mean.value += momentum * (mean - running_mean.value)
+                running_var.value += momentum * (unbiased - running_var.value)
+                if self.debias:
+                    weight.value = 1 / momentum
         else:
             mean, var = running_mean.value, running_var.value
         factor = scale * jax.lax.rsqrt(var + self.epsilon)

@@ -29,6 +29,7 @@ from jax.custom_batching import custom_vmap
 
 from dualatme_jax.errors import InputError
 from dualatme_jax.models.layers.product import on_cpu, product
+from dualatme_jax.models.layers.spatial import ends
 
 
 @dataclasses.dataclass(frozen=True)
@@ -328,25 +329,35 @@ def convolve(
     strides: Sequence[int] = (),
     padding: Sequence[tuple[int, int]] = (),
     dilation: Sequence[int] = (),
+    groups: int = 1,
 ) -> jax.Array:
     """Cross-correlation, as `lax.conv_general_dilated` has it, of one to three spatial axes.
 
     Args:
       x: [C, *S, B], float32 or bfloat16.
-      kernel: [*K, C, O], float32.
-      strides: a number an axis; none given: 1.
+      kernel: [*K, C / groups, O], float32.
+      strides: one number per axis; none given: 1.
       padding: zeros before and behind each axis; none given: 'same', as many as keep the size at stride 1.
-      dilation: a number an axis; none given: 1.
+      dilation: one number per axis; none given: 1.
+      groups: into which the channels are cut, in their order, each read by its share of the outputs.
 
     Returns:
       [O, *S, B], of x's type.
     """
     ones = (1,) * (x.ndim - 2)
     sizes, taps = x.shape[1:-1], kernel.shape[:-2]
-    steps = dilation or ones
-    same = [((k - 1) * d // 2, (k - 1) * d - (k - 1) * d // 2) for k, d in zip(taps, steps, strict=True)]
+    steps, strides = dilation or ones, strides or ones
+    reaches = [(k - 1) * d + 1 for k, d in zip(taps, steps, strict=True)]
+    padding = padding or ends('same', sizes, reaches, strides)
     axes = tuple(
-        Axis(size, k, stride, d, *ends)
-        for size, k, stride, d, ends in zip(sizes, taps, strides or ones, steps, padding or same, strict=True)
+        Axis(size, k, stride, d, *sides)
+        for size, k, stride, d, sides in zip(sizes, taps, strides, steps, padding, strict=True)
     )
-    return LOWERINGS[_chosen.get()](x, kernel, axes)
+    way = functools.partial(LOWERINGS[_chosen.get()], axes=axes)
+    if groups == 1:
+        return way(x, kernel)
+    # Groups are to a convolution what stacked trials are.
+    x = x.reshape(groups, -1, *x.shape[1:])
+    kernel = kernel.reshape(*kernel.shape[:-1], groups, -1)
+    outputs = jax.vmap(way, (0, -2))(x, kernel)
+    return outputs.reshape(-1, *outputs.shape[2:])

@@ -5,11 +5,17 @@ import jax.numpy as jnp
 
 
 def flat(maps: jax.Array) -> jax.Array:
-    """Maps [C, H, W, B] as features [C * H * W, B], in the order channel, row, column.
+    """Maps [C, *S, B] as features [C * S.., B], in the order channel, row, column.
 
     The order of PyTorch's `flatten`, so that its dense layers' weights are ours.
     """
     return maps.reshape(-1, maps.shape[-1])
+
+
+def flat_steps(maps: jax.Array) -> jax.Array:
+    """Maps of clips [C, T, *S, B] as the features of each step [C * S.., T, B], in the order of `flat`."""
+    by_step = maps.swapaxes(0, 1)
+    return by_step.reshape(len(by_step), -1, maps.shape[-1]).swapaxes(0, 1)
 
 
 def nearest(maps: jax.Array, size: int) -> jax.Array:
@@ -20,6 +26,16 @@ def nearest(maps: jax.Array, size: int) -> jax.Array:
     for axis in (1, 2):
         places = [k * maps.shape[axis] // size for k in range(size)]
         maps = jnp.stack([jax.lax.index_in_dim(maps, k, axis, keepdims=False) for k in places], axis)
+    return maps
+
+
+def enlarged(maps: jax.Array, factor: int) -> jax.Array:
+    """Maps [C, *S, B] as [C, *factor * S, B]: each value `factor` times along each axis.
+
+    As PyTorch's `interpolate(scale_factor=factor, mode='nearest')`.
+    """
+    for axis in range(1, maps.ndim - 1):
+        maps = jnp.repeat(maps, factor, axis)
     return maps
 
 

@@ -50,3 +50,20 @@ def test_what_an_example_drops_does_not_depend_on_those_behind_it():
 
 def test_evaluation_drops_nothing():
     np.testing.assert_array_equal(drop(0.9, train=False), X)
+
+
+@pytest.mark.parametrize('shared', [(1,), (0, 1)], ids=['over time', 'whole examples'])
+def test_values_may_fall_together(shared):
+    x = 1 + X.reshape(8, 5, 100)
+    found = Dropout(0.3, shared=shared).apply({}, x, train=True, rngs={'dropout': jax.random.key(0)})
+    kept = np.asarray(found) != 0
+    np.testing.assert_allclose(found[kept], x[kept] / 0.7, rtol=1e-6)
+    draws = kept[tuple(slice(1) if axis in shared else slice(None) for axis in range(3))]
+    np.testing.assert_array_equal(kept, np.broadcast_to(draws, x.shape))
+    assert draws.mean() == pytest.approx(0.7, abs=4 * np.sqrt(0.21 / draws.size))
+
+
+def test_values_do_not_fall_together_by_themselves():
+    x = X.reshape(8, 5, 100)
+    kept = np.asarray(Dropout(0.3).apply({}, x, train=True, rngs={'dropout': jax.random.key(0)})) != 0
+    assert (kept.any(1) & ~kept.all(1)).any()
