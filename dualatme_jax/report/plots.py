@@ -20,12 +20,19 @@ _GREY = '0.4'
 def confusion_matrices(
     table: pd.DataFrame, labels: Sequence[str], path: str | os.PathLike, *, notice: str = ''
 ) -> None:
-    """Draws a panel a set: counts and the share of the true class, summed over seeds, as one PNG.
+    """Writes `confusion_figure` as a PNG, whole or not at all; the same predictions give the same bytes."""
+    figure = confusion_figure(table, labels, notice=notice)
+    with replacing(path) as temporary:
+        # Without the version of matplotlib the bytes depend on the predictions alone.
+        figure.savefig(temporary, format='png', metadata={'Software': None})
+
+
+def confusion_figure(table: pd.DataFrame, labels: Sequence[str], *, notice: str = '') -> Figure:
+    """Draws one panel per set of clips: counts, and their share of the true class, summed over seeds.
 
     Args:
       table: predictions of one hyperparameter point.
       labels: the classes by their numbers.
-      path: of the PNG; the same predictions give the same bytes.
       notice: stands above it all, such as that it is no result.
     """
     panels = predictions.titled_subsets(table).values()
@@ -44,9 +51,7 @@ def confusion_matrices(
     told += [f'Counts summed over {seeds} seeds, UF1 averaged'] if seeds > 1 else []
     if told:
         figure.suptitle('\n'.join(told), fontsize='medium', color='black' if notice else _GREY)
-    with replacing(path) as temporary:
-        # Without the version of matplotlib the bytes depend on the predictions alone.
-        figure.savefig(temporary, format='png', metadata={'Software': None})
+    return figure
 
 
 def _draw(panel: Axes, title: str, rows: pd.DataFrame, labels: Sequence[str]) -> None:

@@ -348,7 +348,9 @@ def build_synthetic(path: pathlib.Path, regions: str, views: Sequence[str]) -> N
     command = [sys.executable, '-m', 'data_prep', 'build', '--release', 'synthetic', '--out', str(path)]
     command += ['--view', *views] if views != ['flow'] else []
     command += ['--regions', regions] if regions else []
-    if subprocess.run(command, check=False).returncode:
+    # A notebook's kernel sets FORCE_COLOR, and a bar would be drawn line below line there.
+    environment = {name: value for name, value in os.environ.items() if name != 'FORCE_COLOR'}
+    if subprocess.run(command, check=False, env=environment).returncode:
         raise InputError(f'the synthetic release could not be built in {path}: see the message above')
 
 
