@@ -102,7 +102,7 @@ def test_networks_are_evaluated_as_they_were_built(workdir, monkeypatch):
         return plain.build(classes=classes, init=init, dropout=dropout)
 
     monkeypatch.setitem(models.SYSTEMS, 'ststnet', dataclasses.replace(plain, build=build))
-    own = {'seed': 0, 'inputs': INPUTS, 'labels': ('b', 'a', 'c')}
+    own = {'kind': 'subject', 'seed': 0, 'inputs': INPUTS, 'labels': ('b', 'a', 'c')}
     same = {'name': 'ststnet', 'width': 8, 'init': 'kaiming', 'dropout': 0.3}
     assert trained.as_folds(workdir, same, **own).model == 'ststnet'
     with pytest.raises(InputError, match=r'config\.model\.width = 8, and the config has 3; give the config'):
