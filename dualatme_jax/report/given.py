@@ -9,7 +9,6 @@ from typing import Any
 import pandas as pd
 
 from dualatme_jax import files, schema
-from dualatme_jax.data import splits
 from dualatme_jax.errors import InputError
 from dualatme_jax.outside import workbook
 from dualatme_jax.report import challenge_log, predictions, printed_log, results
@@ -90,8 +89,6 @@ def _of_run(folder: pathlib.Path) -> str:
             'writes it anew without training; if it was changed on purpose, copy it out of this folder'
         )
     found = [str(result['notice'])] if result.get('notice') else []
-    if result.get('folds', splits.SUBJECT) != splits.SUBJECT:  # runs of older versions do not say
-        found.append(f'Folds: {result.get("protocol")}.')
     dataset = result.get('dataset')
     if isinstance(dataset, dict) and dataset.get('release') == schema.SYNTHETIC:
         found.append('The clips are synthetic: these are no scores of real faces.')

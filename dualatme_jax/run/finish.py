@@ -117,7 +117,10 @@ def report(
       begin: the weights that the run started from, if any.
     """
     config, failed = swept.reference.config, trial_table.failed
-    notice = '\n'.join(filter(None, [smoke.notice(config), begin.notice if begin else '']))
+    left_out = splits.protocol(config.folds, config.fold_parts)
+    mark = '\n'.join(filter(None, [smoke.notice(config), begin.notice if begin else '']))
+    # Scores by other folds than of one subject must not pass for those that the field reports.
+    notice = mark if config.folds == splits.SUBJECT else '\n'.join(filter(None, [mark, f'Folds: {left_out}']))
     began = begin.heading if begin else ''
     origin = '; '.join(filter(None, [*notice.splitlines(), dataset.origin, began]))
     columns = ['trial', 'left_out', 'seed', 'failed_epoch']
@@ -126,7 +129,7 @@ def report(
     result = {
         'notice': notice,
         'folds': config.folds,
-        'protocol': splits.protocol(config.folds, config.fold_parts),
+        'protocol': left_out,
         'selection': 'evaluate_only' if config.evaluate_only else config.selection.name,
         'trials': len(trial_table.table),
         'failed': failed[columns].to_dict('records'),
@@ -157,7 +160,7 @@ def report(
         if len(selected):
             result |= scores.score_run(selected, resamples=config.report.resamples)
             if not config.report.leaderboard:
-                head = '\n'.join(filter(None, [notice, heading(selected, swept, dataset, begin), title]))
+                head = '\n'.join(filter(None, [mark, heading(selected, swept, dataset, begin), title]))
                 made.shown += ['', tables.scores_table(selected, result, selection=how, title=head)]
             above = '\n'.join(filter(None, [notice, title]))
             made.writers.append(functools.partial(draw_confusion, selected, dataset.labels, above))

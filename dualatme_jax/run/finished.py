@@ -21,7 +21,7 @@ class Run:
 
     Attributes:
       complete: whether every trial ended well.
-      trials: the table of trials, one row per trial: the left-out subject, the seed, the swept fields, and
+      trials: the table of trials, one row per trial: who is left out, the seed, the swept fields, and
         what became of it (`status`, `failed_epoch`, `loss`, `seconds`).
       kept: what its waves left.
       tables: the predictions, by the names that their files have in a workdir.

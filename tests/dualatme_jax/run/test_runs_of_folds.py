@@ -80,7 +80,8 @@ def test_the_epoch_is_chosen_without_the_left_out_database(by_database):
 def test_its_scores_are_shown_with_their_protocol(by_database, capsys):
     folder = by_database[0]
     assert score.main([str(folder), '--resamples', '5']) == 0
-    assert 'Folds: one database left out.' in capsys.readouterr().out
+    assert 'Folds: one database left out' in capsys.readouterr().out
+    assert not list(folder.glob('challenge_log*')), 'which has no room to say so'
 
 
 def test_its_networks_are_evaluated_each_on_its_database(by_database, small_dataset_dir, tmp_path):
