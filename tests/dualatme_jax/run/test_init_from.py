@@ -50,9 +50,9 @@ def network(program, dataset):
     return start.flat(disk.state_of(program.training, dataset, row).variables)
 
 
-def table(program, dataset, *, seeds=(0, 1)):
+def table(program, dataset, *, seeds=(0, 1), folds='subject'):
     points = [programs.hyperparameters(program.config, dataset.labels)]
-    return trials.table(dataset, seeds=seeds, points=points)
+    return trials.table(dataset, seeds=seeds, points=points, folds=folds)
 
 
 def begin(path, program, network, dataset, **options):
@@ -174,6 +174,20 @@ def test_left_out_people_whom_the_network_of_their_fold_has_seen_leak(
     about = {'trained_on': {'origin': '', 'subjects': {'samm': [str(int(samm))]}}}
     run = leave_run(tmp_path / 'zeros', network, [(0, [])], **about)
     assert begin(run, program, network, dataset).leaks == (('samm', samm),)
+
+
+def test_a_fold_of_several_begins_with_the_network_that_left_out_most_of_them(
+    tmp_path, program, network, dataset, people
+):
+    samm = [who for who in people if who[0] == 'samm']
+    run = leave_run(tmp_path / 'run', network, [(0, people[:1]), (0, samm)], **trained_on(people))
+    found = begin(run, program, network, dataset, seeds=(0,), folds='database')
+    rows = table(program, dataset, seeds=(0,), folds='database').to_dict('records')
+    begun = dict(zip((row['left_out'] for row in rows), numbers(found, program, rows), strict=True))
+    assert begun == {'casme2': 0, 'smic': 0, 'samm': 1}
+    assert set(found.leaks) == set(people) - {people[0], *samm}
+    # Nobody is left out, so nobody can have been seen.
+    assert begin(run, program, network, dataset, seeds=(0,), folds='all').leaks == ()
 
 
 def test_whom_the_weights_before_had_seen_leaks_too(tmp_path, program, network, dataset, people):
