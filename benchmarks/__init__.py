@@ -1,1 +1,1 @@
-"""Measurements that anyone can run; results are in README.md beside. They are no tests."""
+"""Measurements, one command each; README.md holds the results. They are not tests."""

@@ -4,7 +4,7 @@
 
 Faces of 224x224 pixels are rendered with one expression each, whose largest displacement is 0.5, 1, 2 and 3
 pixels, once still (only the expression moves) and once as filmed (the head drifts, the light changes, the
-sensor adds noise). What is measured is measured where the head is, off the border of the frame.
+sensor adds noise). Errors are measured where the head is, away from the border of the frame.
 """
 
 import argparse
@@ -60,7 +60,7 @@ def pairs(*, still: bool) -> Iterator[tuple[float, np.ndarray, np.ndarray, np.nd
 
 
 def measure(*, still: bool) -> pd.DataFrame:
-    """Returns a row a pair and solver: errors of the flow and of the strain, and seconds."""
+    """Returns one row per pair and solver: errors of the flow and of the strain, and seconds."""
     rows = []
     for motion, onset, apex, true, known in pairs(still=still):
         wanted = optical_flow.strain(true)[known]
@@ -85,7 +85,7 @@ def measure(*, still: bool) -> pd.DataFrame:
 
 
 def summary(table: pd.DataFrame) -> pd.DataFrame:
-    """Returns a row a kind of frames and solver; errors of the strain are relative, of all pairs together."""
+    """Returns one row per kind of frames and solver; strain errors are relative, over all pairs together."""
     rows = []
     for (frames, solver), own in table.groupby(['frames', 'solver'], sort=False):
         rows.append(
@@ -105,7 +105,9 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
 def main() -> None:
     """Runs the benchmark, prints its table and writes it as JSON on request."""
     parser = argparse.ArgumentParser(prog='python -m benchmarks.flow', description=__doc__.splitlines()[0])
-    parser.add_argument('--json', metavar='FILE', help='write a row a pair and algorithm, and the summary')
+    parser.add_argument(
+        '--json', metavar='FILE', help='write one row per pair and algorithm, and the summary'
+    )
     options = parser.parse_args()
     cv2.setNumThreads(1)  # seconds of one core
     table = pd.concat([measure(still=True), measure(still=False)], ignore_index=True)

@@ -6,18 +6,18 @@
 Both sides train the same folds of a system from data in memory, by default of Dual-ATME as `configs/cd.py`
 has it (variant `paper`, batch 128, Adam, focal and cosine loss), else by the config of its name: ours side by
 side (`training.engine`), PyTorch's one fold after another (`benchmarks.pytorch`). Every round runs one and
-then the other, each in a process of its own, so that the thread pools and the memory of the two do not meet.
+then the other, each in its own process, so that they share neither thread pools nor memory.
 
-It is measured as HFTA (Wang et al., arXiv 2102.02344) does: samples over wall time, after a warm-up epoch,
-which takes the compilation. The wall time is that of a whole training: fresh networks, all epochs, and the
-probabilities of the held-out clips on the host. `ratio` is PyTorch's time over ours, a round; above 1, ours
-is faster. Compilation is the time of planning and warm-up less that of a usual epoch, and is reported beside
-it: in the first round without a cache, in the others with the one that the first has left.
+The measure is that of HFTA (Wang et al., arXiv 2102.02344): samples over wall time, after a warm-up epoch,
+which includes the compilation. The wall time is that of a whole training: fresh networks, all epochs, and the
+probabilities of the held-out clips on the host. `ratio` is PyTorch's time over ours, per round; above 1, ours
+is faster. Compilation is the time of planning and warm-up minus that of a usual epoch, and is reported
+separately: the first round has no compilation cache, the others use that of the first.
 
-Without --dataset the clips are random, as many and as large as those of MEGC2019-CD: what is in them does not
-change the time. Nothing else should run on the machine: PyTorch's threads wait for each other actively, and
-with a neighbour on one of two cores they were seen to take 3 to 15 times as long. Where there are neighbours,
-OMP_WAIT_POLICY=PASSIVE in the environment keeps them from that.
+Without --dataset the clips are random, in the number and size of those of MEGC2019-CD: their content does not
+change the time. Nothing else should run on the machine: PyTorch's threads wait actively for each other, and
+with another process on one of two cores they took 3 to 15 times as long. On a shared machine
+OMP_WAIT_POLICY=PASSIVE in the environment avoids that.
 """
 
 import argparse
@@ -216,7 +216,7 @@ def compare(options: argparse.Namespace) -> dict[str, Any]:
 def summary(rounds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The median ratio, its spread, and each side's median time and compilation over all rounds.
 
-    `ratio_of_fastest`, of each side's fastest round, is what a neighbour on the machine disturbs least.
+    `ratio_of_fastest`, of each side's fastest round, is the figure that other processes disturb least.
     """
     ratios = [found['ratio'] for found in rounds]
     fastest = [min(found[side]['seconds'] for found in rounds) for side in (PYTORCH, OURS)]
@@ -236,7 +236,7 @@ def summary(rounds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def plot(found: Mapping[str, Any]) -> Any:
-    """Draws seconds per fold-epoch of both sides, a point a round; returns the figure."""
+    """Draws seconds per fold-epoch of both sides, one point per round; returns the figure."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(5, 3.2), layout='constrained')
@@ -301,7 +301,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         '--torch-compile',
         action='store_true',
-        help='compile the PyTorch side, which takes it a minute or more in every round',
+        help='compile the PyTorch side, which takes a minute or more in every round',
     )
     parser.add_argument(
         '--channels-last',

@@ -1,15 +1,15 @@
-"""Convolutions, computed in every way that there is, alone and for stacked trials.
+"""Convolutions, computed in every way, alone and for stacked trials.
 
     python -m benchmarks.lowering [--wide] [--trials N] [--batch N] [--rounds N] [--precision NAME]
                                   [--json FILE] [--plot FILE]
 
-They are those of Dual-ATME, or with --wide some of many channels, of RCN and ResNet-18.
+The convolutions are those of Dual-ATME, or with --wide some of RCN and ResNet-18, with many channels.
 
-Of each convolution the output and both gradients are timed as one compiled program, of one trial and of N
+The output and both gradients of each convolution are timed as one compiled program, for one trial and for N
 stacked ones (each with its own input and kernel). The ways are those of `models.layers.lowering`, and its
-tiles at several edges. All ways of a convolution run in turns; the table shows the fastest of the rounds,
-which neighbours on the machine disturb least. GFLOP/s count the arithmetic of the convolution itself, not
-what a way adds to it (zeros of a tile, copies), so that they compare.
+tiles in several sizes. All ways of a convolution run in turns; the table shows the fastest of the rounds,
+which other processes disturb least. GFLOP/s count the arithmetic of the convolution itself, without what a
+way adds to it (zeros of a tile, copies), so that they are comparable.
 
 `taskset -c 0 python -m benchmarks.lowering` measures one core.
 """
@@ -107,7 +107,7 @@ def program(way: Way, convolution: Convolution, trials: int, batch: int) -> Call
 
 
 def measure(convolution: Convolution, trials: int, batch: int, rounds: int) -> list[dict[str, Any]]:
-    """Returns a row a way: what was computed, how, and how long it took."""
+    """Returns one row per way: what was computed, how, and how long it took."""
     programs = {name: program(way, convolution, trials, batch) for name, way in ways(convolution).items()}
     gflop = convolution.gflop(trials * batch)
     return [
@@ -125,7 +125,7 @@ def measure(convolution: Convolution, trials: int, batch: int, rounds: int) -> l
 
 
 def table(rows: Sequence[Mapping[str, Any]], trials: int) -> Table:
-    """A column a convolution, a line a way: milliseconds, and GFLOP/s below; the fastest is bold."""
+    """One column per convolution, one line per way: milliseconds, and GFLOP/s below; the fastest is bold."""
     cells = {(row['way'], row['convolution']): row['milliseconds'] for row in rows if row['trials'] == trials}
     speeds = {
         (row['way'], row['convolution']): row['gflop_per_second'] for row in rows if row['trials'] == trials
@@ -155,7 +155,7 @@ def _short(value: float) -> str:
 
 
 def plot(found: Mapping[str, Any]) -> Any:
-    """Draws milliseconds a trial of every convolution and way, a panel a number of trials."""
+    """Draws milliseconds per trial of every convolution and way, one panel per number of trials."""
     from matplotlib.figure import Figure
 
     rows = found['rows']

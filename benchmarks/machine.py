@@ -57,7 +57,7 @@ def versions(*packages: str) -> dict[str, str]:
 def in_turns(functions: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:
     """Seconds of each function in each round; a round calls all of them, one after the other.
 
-    What disturbs the machine for a while thus meets all of them. Each is called once before, untimed.
+    A disturbance of the machine thus meets all of them. Each is called once before, untimed.
     """
     for function in functions.values():
         function()

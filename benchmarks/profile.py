@@ -7,7 +7,7 @@ as a run's do; some epochs of them are traced by JAX's profiler. Every kernel is
 program, which knows the layer that it came from. Kernels of libraries (cuBLAS) have no name there: they are
 products, of convolutions and of the dense layer.
 
-`busy` is the time in kernels, an epoch; what an epoch takes beyond that the GPU waits.
+`busy` is the time in kernels per epoch; for the rest of an epoch the GPU waits.
 """
 
 import argparse
@@ -86,7 +86,7 @@ def kernels(folder: pathlib.Path) -> Iterator[tuple[str, float]]:
 
 
 def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Returns a row a kind, of an epoch: milliseconds and kernels; then those of `busy`, and the epoch's."""
+    """Returns one row per kind: milliseconds and kernels of an epoch; then `busy`, and the whole epoch."""
     dataset = workload.random_clips()
     engine = workload.engine(dataset, precision=options.precision, devices=jax.local_devices()[:1])
     rows = workload.rows(dataset, options.trials)
@@ -162,7 +162,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     device = jax.local_devices()[0]
     if device.platform != 'gpu':
         raise InputError(
-            f'JAX computes on {device.device_kind}; expected a GPU, whose kernels this tells apart: install '
+            f'JAX computes on {device.device_kind}; expected a GPU, whose kernels this separates: install '
             'its plugin, see docs/devices.md'
         )
     found = {

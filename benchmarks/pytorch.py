@@ -1,8 +1,8 @@
 """Training in PyTorch, one fold after another: the baseline of `benchmarks.loso` and `benchmarks.systems`.
 
-Written as one who knows PyTorch would: all clips lie on the device, batches are cut by a shuffled index and
+It follows good practice in PyTorch: all clips lie on the device, batches are cut by a shuffled index and
 not by a DataLoader, nothing in an epoch waits for a number, optimizers are PyTorch's fused ones, and the
-memory format is what was faster (contiguous: by a fifth to a third on 2 CPU cores; not measured on a GPU).
+memory format is the faster one (contiguous: by a fifth to a third on 2 CPU cores; not measured on a GPU).
 A system trains as its config says: input, batch, order, optimizer, loss; the last partial batch is kept.
 Dual-ATME is here, written for speed, with the losses of `configs/cd.py` (focal with gamma 2, 0.01 of the
 cosine distance); `tests/test_torch_baseline.py` compares logits, loss and gradients with ours. The other
@@ -214,7 +214,7 @@ class Baseline:
         self._loss = torch.compile(self._forward) if options.compile else self._forward
 
     def train(self, folds: Sequence[np.ndarray], *, epochs: int, seed: int = 0) -> list[np.ndarray]:
-        """Trains one network a fold, one after another, each for all its epochs.
+        """Trains one network per fold, one after another, each for all its epochs.
 
         Args:
           folds: the held-out clips [T] of each.

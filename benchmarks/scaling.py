@@ -4,15 +4,15 @@
                                  [--precision NAME] [--json FILE] [--plot FILE]
 
 Trials are those of Dual-ATME's leave-one-subject-out on random clips in the shape of MEGC2019-CD (68
-subjects; more trials are further seeds), on all devices, in full batches of 128. They are trained as a run
-would: as many side by side as memory takes, or on a CPU one a core, and the rest in further waves. With
---max-trials 680 a CPU too has all side by side that memory takes.
+subjects; more trials are further seeds), on all devices, in full batches of 128. They train as in a
+run: as many side by side as memory allows, or on a CPU one per core, the rest in further waves. With
+--max-trials 680 a CPU also trains as many side by side as memory allows.
 
 A program of N steps is timed several times after it ran once, as often in a row as there are waves; the time
-of a step is that of the fastest round, over N. Up to the device's capacity it should stay, and behind it grow
-by as much for every trial: the line through all points by least squares says how much
-(`milliseconds_per_trial`, `milliseconds_at_none`). What lies between two waves (new networks, files) is not
-in it. Memory is what the compiler planned for a wave.
+of a step is that of the fastest round, over N. Up to the device's capacity it should be constant, and beyond
+it grow by the same amount for every trial: the least-squares line through all points gives that amount
+(`milliseconds_per_trial`, `milliseconds_at_none`). The time between two waves (new networks, files) is
+excluded. Memory is what the compiler planned for a wave.
 """
 
 import argparse
@@ -84,7 +84,7 @@ def measure(number: int, *, max_trials: int, steps: int, rounds: int, precision:
       precision: of products.
 
     Raises:
-      InputError: not even one trial a device fits the memory.
+      InputError: not even one trial per device fits the memory.
     """
     began = time.perf_counter()
     found = jax.devices()
@@ -125,7 +125,7 @@ def measure(number: int, *, max_trials: int, steps: int, rounds: int, precision:
 
 
 def line(rows: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
-    """The straight line through milliseconds a step by trials, by least squares; of 2 points at least."""
+    """The least-squares line through milliseconds per step by trials; it needs 2 points or more."""
     if len(rows) < 2:
         return {'milliseconds_per_trial': None, 'milliseconds_at_none': None}
     slope, level = np.polyfit(
@@ -216,7 +216,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     if found['milliseconds_per_trial'] is not None:
         console.print(
             f'line by least squares: {found["milliseconds_at_none"]:.1f} ms '
-            f'+ {found["milliseconds_per_trial"]:.2f} ms a trial'
+            f'+ {found["milliseconds_per_trial"]:.2f} ms per trial'
         )
     return found
 

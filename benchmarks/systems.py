@@ -1,18 +1,18 @@
-"""Every system's throughput: ours against its PyTorch loop over the folds, in trials a minute.
+"""Every system's throughput: ours against its PyTorch loop over the folds, in trials per minute.
 
     python -m benchmarks.systems [--systems NAME,NAME,...] [--folds N] [--epochs N] [--rounds N]
                                  [--json FILE] [--plot FILE]
 
-A trial is one fold, trained for as many epochs as the system's paper has. No trial is trained to its end: the
-time of an epoch of one fold is measured as `python -m benchmarks.loso --system NAME` does, after a warm-up
-epoch, both sides in turns, and trials a minute are 60 / (seconds of it, median of the rounds, x the paper's
-epochs). The measured time is that of a short training over its epochs, fresh networks and the
+A trial is one fold, trained for the number of epochs of the system's paper. No trial is trained to its end:
+the time of an epoch of one fold is measured as by `python -m benchmarks.loso --system NAME`, after a warm-up
+epoch, both sides in turns, and trials per minute are 60 / (seconds of it, median of the rounds, x the paper's
+epochs). The measured time is that of a short training divided by its epochs, fresh networks and the
 probabilities of the held-out clips included, which a whole training has only once: with few epochs small
 systems look slower than they are, on both sides.
 
 Each system trains by its own config: input, batch, order, optimizer, loss. ResNet-18 is the variant `small`,
-which takes the 28x28 image as it is: at 224x224 an epoch of one fold takes a CPU minutes. A system that fails
-is told with its reason, and the others are measured all the same; files are written anew after each system.
+which takes the 28x28 image as it is: at 224x224 an epoch of one fold takes minutes on a CPU. If a system
+fails, the reason is printed and the others are still measured; files are rewritten after each system.
 """
 
 import argparse
@@ -58,9 +58,9 @@ def title(name: str) -> str:
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> Table:
-    """A line a system."""
+    """One line per system."""
     heads = ('system', 'epochs', 'ours', 'PyTorch', r'ratio \[min, max]')
-    shown = Table(*heads, title="trials a minute, each of the paper's epochs")
+    shown = Table(*heads, title="trials per minute, each of the paper's epochs")
     for row in rows:
         rates = [f'{row[f"{side}_trials_per_minute"]:.3g}' for side in (loso.OURS, loso.PYTORCH)]
         ratio = f'{row["ratio"]:.2f} [{row["ratio_min"]:.2f}, {row["ratio_max"]:.2f}]'
@@ -69,7 +69,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def plot(found: Mapping[str, Any]) -> Any:
-    """Draws the trials a minute of both sides, a line a system; returns the figure."""
+    """Draws the trials per minute of both sides, one line per system; returns the figure."""
     from matplotlib.figure import Figure
 
     rows = found['rows']
@@ -81,7 +81,7 @@ def plot(found: Mapping[str, Any]) -> Any:
     axes.invert_yaxis()
     axes.set_xscale('log')
     axes.grid(alpha=0.3)
-    axes.set_xlabel("trials a minute, each of the paper's number of epochs")
+    axes.set_xlabel("trials per minute, each of the paper's number of epochs")
     axes.legend(fontsize=8)
     axes.set_title(machine.named(rows[0]['machine']) if rows else 'no system was measured', fontsize=9)
     return figure

@@ -1,11 +1,11 @@
-"""Where the face stands in the public flow images of each database, by their mean strain.
+"""Where the face lies in the public flow images of each database, by their mean strain.
 
     python -m benchmarks.template --source FOLDER
 
 The strain is strongest at brows, lids, nostrils and lips, so the mean strain over a database's clips is a
-picture of its aligned face. It is laid on that of SMIC, which the template of an aligned face fits: of many
-scalings of rows and of columns about the picture's middle and shifts of the rows, the one with the highest
-correlation. What is found is `data_prep.face.landmarks.template.PLACES`.
+picture of its aligned face. It is registered to that of SMIC, which the template of an aligned face fits: of
+many scalings of rows and columns about the picture's middle, and shifts of the rows, the one with the highest
+correlation is taken. The result is `data_prep.face.landmarks.template.PLACES`.
 """
 
 import argparse
@@ -45,7 +45,7 @@ def mean(clips: list[np.ndarray]) -> np.ndarray:
 
 
 def fit(reference: np.ndarray, strain: np.ndarray) -> tuple[Place, float]:
-    """Returns where the face of `reference` stands in `strain`, [28, 28] each, and the correlation there."""
+    """Returns where the face of `reference` lies in `strain`, [28, 28] each, and the correlation there."""
     wanted = _standardised(reference)
     middle = (GRID - 1) / 2
     best = Place(), -1.0
@@ -83,7 +83,7 @@ def rows(place: Place) -> tuple[float, float]:
 
 
 def main() -> None:
-    """Measures the place of each database and prints it, with its deviation over subjects drawn anew."""
+    """Measures the place of each database and prints it, with its deviation over resampled subjects."""
     parser = argparse.ArgumentParser(
         prog='python -m benchmarks.template', description=__doc__.splitlines()[0]
     )

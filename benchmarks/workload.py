@@ -28,7 +28,7 @@ BATCH_SIZE = CONFIG.training.batch_size
 def config(system: str) -> ConfigDict:
     """The config of a system of `SYSTEMS`.
 
-    Of ResNet-18 it is the variant `small`: at 224x224 an epoch of one fold takes a CPU minutes.
+    ResNet-18 is the variant `small`: at 224x224 an epoch of one fold takes minutes on a CPU.
     """
     found = SYSTEMS[system].copy_and_resolve_references()
     if system == 'resnet18':
@@ -37,7 +37,7 @@ def config(system: str) -> ConfigDict:
 
 
 def random_clips() -> Dataset:
-    """Random flows in the shape of MEGC2019-CD: 442 clips of 68 subjects, 6 or 7 a subject."""
+    """Random flows in the shape of MEGC2019-CD: 442 clips of 68 subjects, 6 or 7 of each."""
     clips, subjects = schema.MEGC2019_CD[schema.FULL]
     random = np.random.default_rng(0)
     subject = np.sort(np.arange(clips) % subjects)

@@ -6,7 +6,7 @@ Paper    Zhou, Mao, Xue: Dual-Inception network for cross-database micro-express
          training subjects.
 Command  python -m dualatme_jax.main --config=configs/dual_inception.py
          python -m dualatme_jax.main --config=configs/dual_inception.py:synthetic
-Expect   not run to its end yet: 4 hours on 2 CPU cores, by the time of an epoch.
+Expect   not yet fully trained: 4 hours on 2 CPU cores, estimated from one epoch.
 """
 
 from ml_collections import ConfigDict

@@ -6,8 +6,8 @@ Command  python -m dualatme_jax.main --config=configs/leaderboard.py
          python -m dualatme_jax.main --config=configs/leaderboard.py:quick
          python -m dualatme_jax.main --config=configs/leaderboard.py:quick,synthetic
 Expect   leaderboard.md, leaderboard.csv and leaderboard.png in the workdir: see the README. All epochs of all
-         papers are work for a GPU. `:small` gives ResNet-18 the 28x28 pixels that all others have, a
-         quarter of its work; `:quick` does too, and trains the epochs of `QUICK`, with one seed. Both say so
+         papers need a GPU. `:small` gives ResNet-18 the 28x28 pixels of the other systems, a quarter of its
+         work; `:quick` does the same and trains the epochs of `QUICK`, with one seed. Both are marked
          wherever they are shown.
 """
 
@@ -19,8 +19,8 @@ from ml_collections import ConfigDict
 from configs import cd
 
 # The systems that are compared, each by the config with its paper's settings, and the epochs of the shortened
-# form, a few minutes each on 2 CPU cores. Which they are is a choice of this experiment; what the package
-# knows of each is in its record, see `models.SYSTEMS`, which is not read here, since it needs JAX.
+# form, a few minutes each on 2 CPU cores. This experiment chooses them; the package's record of each is in
+# `models.SYSTEMS`, which is not read here, since it needs JAX.
 QUICK = {
     'cd': 6,
     'ststnet': 30,

@@ -5,7 +5,7 @@ Paper    Gan, Liong, Yau, Huang, Tan: OFF-ApexNet on micro-expression recognitio
          to 3000 epochs; the batch and the scale of the input are those of configs/cd.py.
 Command  python -m dualatme_jax.main --config=configs/off_apexnet.py
          python -m dualatme_jax.main --config=configs/off_apexnet.py:synthetic
-Expect   not run to its end yet: an epoch of all folds takes 40 ms on an H200, 3000 of them 2 minutes.
+Expect   not yet fully trained: an epoch of all folds takes 40 ms on an H200, 3000 epochs take 2 minutes.
 """
 
 from ml_collections import ConfigDict

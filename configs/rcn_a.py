@@ -2,8 +2,8 @@
 
 Paper    Xia, Peng, Khor, Feng, Zhao: Revealing the invisible with model and data shrinking for
          composite-database micro-expression recognition, IEEE TIP 29, 2020. UF1 .7432, UAR .7190, the best of
-         the family. Its code halves the learning rate every 10 epochs, but never steps that schedule; it is
-         there by --config.optimizer.schedule=step. That code scales flows to 0..1.
+         the family. Its code halves the learning rate every 10 epochs, but never steps that schedule;
+         --config.optimizer.schedule=step does. That code scales flows to 0..1.
 Command  python -m dualatme_jax.main --config=configs/rcn_a.py
          python -m dualatme_jax.main --config=configs/rcn_a.py:synthetic
 Expect   UF1 .614, UAR .601 on the public flow images, seed 0, after 4 minutes on 2 CPU cores.

@@ -1,11 +1,11 @@
 """Dual-ATME on SAMM alone: 133 clips, 28 subjects, leave-one-subject-out.
 
 Paper    As configs/cd.py, but trained within one database; the paper trains on all three together and
-         reports this one's clips of that run, so its figures are not comparable.
+         reports the clips of this database, so its figures are not comparable.
 Command  python -m dualatme_jax.main --config=configs/samm.py
          python -m dualatme_jax.main --config=configs/samm.py:synthetic
 Expect   UAR .563, UF1 .569 on the public flow images, seed 0, after 4 minutes on 2 CPU cores.
-         :synthetic: UAR .486, UF1 .495 on 28 clips of 4 subjects, after a quarter of a minute.
+         :synthetic: UAR .486, UF1 .495 on 28 clips of 4 subjects, after 15 seconds.
 """
 
 from ml_collections import ConfigDict

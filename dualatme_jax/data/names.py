@@ -1,7 +1,7 @@
 """Names of classes, databases, subjects and clips that every table and report can carry; standard library.
 
-What cannot be carried is refused where data comes in (`data_prep`, `dataset`, `report.predictions`),
-not after hours of training: tables of predictions are CSV files whose cells are stripped, whose databases are
+Other names are refused where data comes in (`data_prep`, `dataset`, `report.predictions`), not after hours of
+training: tables of predictions are CSV files whose cells are stripped, whose databases are
 in lower case, and in which a class is its word in any case, or its number.
 """
 
@@ -11,7 +11,7 @@ from dualatme_jax import schema
 
 MOST_CLASSES = 20  # more are another column taken for the labels
 LONGEST = 200  # characters
-# Columns and rows of reports that could not be told from those of a database with such a name.
+# Columns and rows of reports that would look like those of a database with such a name.
 RESERVED = (schema.FULL, 'best_on_test', 'guesser', 'published')
 
 

@@ -1,8 +1,8 @@
-"""Lines held open between the processes of a run, so that none outlives another without knowing which it was.
+"""Lines held open between the processes of a run: when one ends, the others learn which one.
 
 Each process but the first holds one line to the first. A line carries a beat now and then, and at the end
 the reason why a process ends; a line that closes without a reason, or falls silent, means that a process
-died. JAX would notice too, but tell no name, and end the process by abort.
+died. JAX would notice too, but it names no process, and it aborts.
 """
 
 import contextlib
@@ -43,11 +43,11 @@ class Watch:
             threading.Thread(target=self._listen, args=(number,), daemon=True).start()
 
     def stop(self) -> None:
-        """All ends well from here on: whoever goes, goes with reason."""
+        """The run ends well from here on: a process that leaves has a reason."""
         self._ending.acquire()
 
     def leave(self, reason: str, status: int, *, gone: int | None = None) -> NoReturn:
-        """Ends this process, which the others are told, but for the one that is `gone`."""
+        """Sends the reason to the others, except the one that is `gone`, and ends this process."""
         if not self._ending.acquire(blocking=False):
             threading.Event().wait()  # another thread is doing so
         print(reason, file=sys.stderr, flush=True)
@@ -64,7 +64,7 @@ class Watch:
     def _beat(self) -> None:
         while not self._ending.locked():
             for line in self._lines.values():
-                with contextlib.suppress(OSError):  # the listener tells
+                with contextlib.suppress(OSError):  # the listener reports it
                     line.sendall(BEAT)
             time.sleep(BEAT_SECONDS)
 
@@ -106,8 +106,8 @@ def accept(server: socket.socket, word: str, others: int, seconds: float) -> dic
             server.settimeout(max(0.001, until - time.monotonic()))
             line, _ = server.accept()
             line.settimeout(seconds)
-            told, _, number = _read_line(line).partition(' ')
-            if secrets.compare_digest(told, word):
+            sent, _, number = _read_line(line).partition(' ')
+            if secrets.compare_digest(sent, word):
                 lines[int(number)] = line
             else:
                 line.close()

@@ -31,7 +31,7 @@ JAX_SECONDS = 2 * heartbeat.SILENT_SECONDS
 # How long a file that one process wrote may take to be seen by the others.
 SHARED_SECONDS = 30
 
-_FOREVER = 2**31 - 1  # milliseconds; that a process is gone is told by the watch
+_FOREVER = 2**31 - 1  # milliseconds; the watch reports a process that is gone
 
 _watch: heartbeat.Watch | None = None
 _turn = 0  # of `exchanged`, the same in all processes
@@ -59,9 +59,9 @@ def start(
     if not distributed and not any(given):
         return
     _check(coordinator, processes, process, distributed)
-    told = f' ({processes} processes, the first at {coordinator})' if coordinator else ''
+    at = f' ({processes} processes, the first at {coordinator})' if coordinator else ''
     with _deadline(
-        f'error: the processes of this run did not find each other within {START_SECONDS} s{told}; start all '
+        f'error: the processes of this run did not find each other within {START_SECONDS} s{at}; start all '
         'of them within that time, each with its own --process, and let the first be reached at that address'
     ):
         try:
@@ -69,7 +69,7 @@ def start(
                 coordinator,
                 processes,
                 process,
-                # One process a machine or as told: not Slurm's or MPI's idea of it.
+                # One process per machine or as given: not Slurm's or MPI's idea of it.
                 cluster_detection_method=None if distributed else 'deactivate',
                 initialization_timeout=2 * START_SECONDS,
                 heartbeat_timeout_seconds=JAX_SECONDS,
@@ -99,13 +99,13 @@ def exchanged(value: Any) -> list[Any]:
     _turn += 1
     store = _state().client
     store.key_value_set(f'dualatme_jax/{_turn}/{own}', json.dumps(value))
-    told = [
+    given = [
         json.loads(store.blocking_key_value_get(f'dualatme_jax/{_turn}/{number}', _FOREVER))
         for number in range(count)
     ]
     if _turn > 1:  # everybody is in this turn, so has read the last one
         store.key_value_delete(f'dualatme_jax/{_turn - 1}/{own}')
-    return told
+    return given
 
 
 def agreed(value: Any) -> Any:
@@ -191,7 +191,7 @@ def leave(reason: str, status: int) -> NoReturn:
 
 
 def await_verdict() -> None:
-    """Gives the watch time to find out if an error here comes of another process's end."""
+    """Gives the watch time to find out whether an error here is due to another process's end."""
     if _watch:
         time.sleep(heartbeat.SILENT_SECONDS + heartbeat.FAREWELL_SECONDS)
 
@@ -227,13 +227,13 @@ def _watch_others() -> None:
     global _watch
     count, own = _state().num_processes, _state().process_id
     server, port, word = heartbeat.listening() if is_first() else (None, None, None)
-    told = exchanged({'host': socket.gethostname(), 'port': port, 'word': word})
-    names = [f'process {number} ({other["host"]})' for number, other in enumerate(told)]
+    others = exchanged({'host': socket.gethostname(), 'port': port, 'word': word})
+    names = [f'process {number} ({other["host"]})' for number, other in enumerate(others)]
     if is_first():
         lines = heartbeat.accept(server, word, count - 1, START_SECONDS)
     else:
         host = _state().coordinator_address.rpartition(':')[0].strip('[]')
-        lines = heartbeat.connect(host, told[0]['port'], told[0]['word'], own, START_SECONDS)
+        lines = heartbeat.connect(host, others[0]['port'], others[0]['word'], own, START_SECONDS)
     _watch = heartbeat.Watch(names, lines)
 
 

@@ -11,7 +11,7 @@ _PYPROJECT = pathlib.Path(__file__).parents[2] / 'pyproject.toml'
 
 
 def unsupported() -> list[str]:
-    """A line for each requirement that is not met."""
+    """One line per requirement that is not met."""
     return [line for requirement in _required() if (line := _unmet(requirement))]
 
 

@@ -8,7 +8,7 @@ from dualatme_jax.errors import InputError
 
 
 def text(content: bytes, what: str) -> str:
-    """Returns a file's text; raises InputError, about `what`, where it is none in UTF-8."""
+    """Returns a file's text; raises InputError, about `what`, where it is not UTF-8."""
     try:
         return content.decode('utf-8-sig')
     except UnicodeDecodeError as error:

@@ -1,4 +1,4 @@
-"""Calls of what parses files from outside: in a process of its own, with limits of memory and time."""
+"""Calls of parsers of files from outside: in a process of their own, with limits of memory and time."""
 
 import contextlib
 import importlib
@@ -76,12 +76,12 @@ def _serve() -> None:
         function = getattr(importlib.import_module(module), name)
         _limit(memory, seconds)
         try:
-            told = 'returned', function(*args)
+            answered = 'returned', function(*args)
         except MemoryError:
-            told = 'died', None
+            answered = 'died', None
         except Exception as error:
-            told = 'raised', error
-        answer.write(pickle.dumps(told))
+            answered = 'raised', error
+        answer.write(pickle.dumps(answered))
 
 
 def _limit(memory: int, seconds: float) -> None:

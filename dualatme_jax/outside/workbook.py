@@ -1,8 +1,8 @@
 """Reads the worksheets of a workbook, or a CSV file, as rows of cells.
 
-Workbooks are told apart by their content: the suffix of a sheet that has been passed around tells little.
-They come from outside, and a few kilobytes of them can ask for gigabytes, so they are read in a process of
-their own: by openpyxl (.xlsx), or by pandas with calamine (.xls).
+The content decides what a file is: the suffix of a sheet that has been passed around is not reliable.
+Workbooks come from outside, and a few kilobytes can unpack to gigabytes, so a separate process reads them, by
+openpyxl (.xlsx) or by pandas with calamine (.xls).
 """
 
 import dataclasses
@@ -51,7 +51,7 @@ def is_one(start: bytes) -> bool:
 
 
 def read(path: pathlib.Path) -> list[Worksheet]:
-    """Reads every worksheet of a workbook (.xlsx, .xls: told apart by content, not by name), or a CSV file.
+    """Reads every worksheet of a workbook (.xlsx, .xls: by content, not by name), or a CSV file.
 
     Raises:
       InputError: no such file, damaged, protected by a password, not UTF-8, or larger than any label sheet.
@@ -84,7 +84,7 @@ class _DamagedError(Exception):
 
 
 class _TooLargeError(Exception):
-    """A workbook with more in it than a table has."""
+    """A workbook that holds more than a table would."""
 
 
 def _xlsx(content: bytes) -> list[tuple[str, list[list[Any]], list[int]]]:

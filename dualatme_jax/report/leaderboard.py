@@ -1,6 +1,6 @@
 """All systems of a run side by side under one honest protocol, and beside them what selection would give.
 
-A row a system: its scores by an honest selection of the epoch, the score by the best epoch on the test
+One row per system: its scores by an honest selection of the epoch, the score by the best epoch on the test
 subject, marked as leaking, with the gap, what a guesser gains by the same selection, the published figure and
 whether that selects on the test, and a paired test against a reference system. Two rows are the guesser's.
 """
@@ -23,7 +23,7 @@ REFERENCE = 'dual_atme'  # what the others are compared with, unless it failed
 SCORED, FLOOR, FAILED = 'scored', 'floor', 'failed'
 GUESS, BEST_GUESS = 'guesser', 'guesser_best'  # in the place of a system's name
 
-_TOLD = ['system', 'title', 'status', 'reason', 'shortened', 'synthetic', 'selection']
+_STATED = ['system', 'title', 'status', 'reason', 'shortened', 'synthetic', 'selection']
 COUNTS = ['seeds', 'clips', 'subjects', 'epochs', 'paper_epochs', 'kept_epochs']  # whole numbers, or NaN
 _SCORES = [f'{metric}_{part}' for metric in scores.METRICS for part in ('mean', 'sd', 'low', 'high')]
 _LEAKING = [*(f'best_on_test_{metric}' for metric in scores.METRICS), 'gap', 'guesser_uf1']
@@ -106,7 +106,7 @@ def compare(
     rows += [named(name, FAILED) for name in failed]
     frame = pd.DataFrame(rows)
     single = [f'{name}_{column}' for name in databases(frame) for column in _SCORES]
-    columns = [*_TOLD, *COUNTS, *_SCORES, *single, *_LEAKING, *_PUBLISHED, *_TEST]
+    columns = [*_STATED, *COUNTS, *_SCORES, *single, *_LEAKING, *_PUBLISHED, *_TEST]
     frame = frame.reindex(columns=columns)
     return frame.assign(
         reason=[failures.get(name, '') for name in frame['system']],
@@ -172,11 +172,11 @@ def _columns(found: Mapping) -> dict[str, float]:
 def _floor(truth: pd.DataFrame, best_of: int) -> list[dict]:
     """The guesser's two rows: one guess, and the best of `best_of`, which stands where scores leak."""
     single, best = guesser.floor(truth), guesser.floor(truth, best_of)[schema.FULL]
-    told = {'status': FLOOR, 'published_selects': '', 'published_source': ''}
+    row = {'status': FLOOR, 'published_selects': '', 'published_source': ''}
     return [
-        told | {'system': GUESS, 'title': 'Guesser'} | _columns(single),
+        row | {'system': GUESS, 'title': 'Guesser'} | _columns(single),
         {
-            **told,
+            **row,
             'system': BEST_GUESS,
             'title': f'Guesser, best of {best_of}',
             'kept_epochs': best_of,

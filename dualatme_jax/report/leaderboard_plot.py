@@ -14,11 +14,11 @@ from dualatme_jax.files import replacing
 _WIDTH, _ROW, _REST = 9.0, 0.42, 2.6  # inches: of the picture, of a system's row, of what stands around them
 _WRAP = 95  # characters of the title's line
 _GREY, _PUBLISHED = '0.4', '0'
-_HONEST, _LEAKING = '#0072b2', '#d55e00'  # blue and orange that colour-blind readers tell apart
+_HONEST, _LEAKING = '#0072b2', '#d55e00'  # blue and orange that colour-blind readers distinguish
 
 
 def draw(frame: pd.DataFrame, path: str | os.PathLike, *, title: str) -> None:
-    """Draws a row a scored system, the best on top, as one PNG.
+    """Draws one row per scored system, the best on top, as one PNG.
 
     Args:
       frame: what `leaderboard.compare` returned, with one scored system or more.

@@ -110,12 +110,12 @@ def _epochs(row: Mapping) -> str:
 def _title(frame: pd.DataFrame, notice: str) -> str:
     """The heading, and below it the notice and what was shortened."""
     heading = '\n'.join(filter(None, ['Leaderboard', notice]))
-    told = frame['shortened'].iloc[0]
-    if not told:
+    shortened = frame['shortened'].iloc[0]
+    if not shortened:
         return heading
     scored = frame[frame['status'] == SCORED].to_dict('records')
     epochs = ', '.join(f'{row["title"]} {_epochs(row)}' for row in scored if ' of ' in _epochs(row))
-    return f'{heading}\nSHORTENED RUN: {told}{f"; epochs: {epochs}" if epochs else ""}'
+    return f'{heading}\nSHORTENED RUN: {shortened}{f"; epochs: {epochs}" if epochs else ""}'
 
 
 def _notes(frame: pd.DataFrame) -> Iterator[str]:
@@ -150,7 +150,7 @@ def _notes(frame: pd.DataFrame) -> Iterator[str]:
         return
     yield (
         'Published: UF1/UAR, and whether the epoch or run behind it was selected on the test subject, as far '
-        'as papers and public programs tell. One number each, most on optical flow of their own.'
+        'as papers and public programs say. One number each, most on optical flow of their own.'
     )
     clips, subjects = int(scored['clips'].iloc[0]), int(scored['subjects'].iloc[0])
     if (clips, subjects) != schema.MEGC2019_CD[schema.FULL]:
@@ -161,7 +161,7 @@ def _notes(frame: pd.DataFrame) -> Iterator[str]:
 
 
 def _failures(frame: pd.DataFrame) -> list[str]:
-    """A line a failure; a system with seeds left is scored on those."""
+    """One line per failure; a system with seeds left is scored on those."""
     return [
         f'{row["title"]} failed{" in part" if row["status"] == SCORED else ""}: {row["reason"]}'
         for row in frame.to_dict('records')

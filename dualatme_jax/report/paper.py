@@ -41,7 +41,7 @@ class PaperTable:
     rows: tuple[tuple[str, tuple, tuple[Cell, ...]], ...]
 
 
-# The same run of the paper's stands in all tables.
+# The same run of the paper is in all tables.
 BEST = ((0.680, 0.679), (0.751, 0.765), (0.658, 0.646), (0.538, 0.562))
 
 TABLES = {
@@ -219,5 +219,5 @@ def _notes(table: pd.DataFrame, origin: str) -> list[str]:
         )
     one = 'Ours is one seed, and another one gives other numbers'
     mean = f'Ours is the mean over {seeds} seeds'
-    notes.append(f'{one if seeds == 1 else mean}; the paper gives one number a cell, without a spread.')
+    notes.append(f'{one if seeds == 1 else mean}; the paper gives one number per cell, without a spread.')
     return notes

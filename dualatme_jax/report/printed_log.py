@@ -40,8 +40,8 @@ def is_one(text: str) -> bool:
 def read(text: str, path, *, labels: Sequence[str] = ()) -> tuple[pd.DataFrame, tuple[str, ...], str]:
     """Reads such a log: (a predictions table, its classes, which of the predictions it holds).
 
-    Clips are called 1, 2, ... within their subject, as they stand there. The databases are told by the names
-    of the subjects, if all are called as in the composite (then SAMM's have three digits in the table); else
+    Clips are called 1, 2, ... within their subject, as they stand there. The names of the subjects decide
+    the databases, if all are called as in the composite (then SAMM's have three digits in the table); else
     there is one, `unknown`. Where there are both `Predicted` and `Best Predicted`, the first is read.
 
     Args:

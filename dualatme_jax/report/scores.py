@@ -57,7 +57,7 @@ def score_run(table: pd.DataFrame, *, resamples: int = 1000, seed: int = 0) -> d
     Returns:
       What `results.json` holds, without NaN: `scores`: set -> metric -> `mean`, `sd` over seeds (of the
       sample; None with one seed) and `interval` (95% percentile bootstrap of the mean; None with fewer
-      than two subjects); `per_seed`: a dict a seed with `seed` and set -> metric -> score.
+      than two subjects); `per_seed`: one dict per seed with `seed` and set -> metric -> score.
 
     Raises:
       ValueError: a clip is missing from a seed or stands in it twice.
@@ -85,9 +85,9 @@ def paired(a: pd.DataFrame, b: pd.DataFrame, *, resamples: int = 1000, seed: int
     """Compares two systems on the same clips: a's score minus b's, each the mean over seeds.
 
     The interval is the bootstrap over subjects of the difference, with the same draws for both. The test
-    asks how often a difference as large, of either sign, comes about when for each subject it is left to
-    chance which system made which of the two sets of predictions (in all seeds at once, since a subject's
-    clips are not independent of each other): approximate randomisation, Noreen 1989, in all 2^S ways where
+    asks how often a difference as large, of either sign, arises when chance decides for each subject which
+    system made which of the two sets of predictions (in all seeds at once, since a subject's clips are not
+    independent of each other): approximate randomisation, Noreen 1989, in all 2^S ways where
     these are no more than `SWAPS`, in `SWAPS` random ones otherwise.
 
     Args:

@@ -41,7 +41,7 @@ def compare(table: pd.DataFrame, reference: Mapping, *, resamples: int = 1000) -
       resamples: draws of the bootstrap over subjects.
 
     Returns:
-      A row a point in order of appearance, with NaN for what is unknown or has no meaning: the swept fields;
+      One row per point in order of appearance, with NaN for what is unknown or meaningless: the swept fields;
       `seeds`, their number; for all clips `METRIC_mean`, `METRIC_sd` (over seeds), `METRIC_low` and
       `METRIC_high` (95% bootstrap over subjects); the mean `DATABASE_uar` and `DATABASE_uf1` if there are
       several databases; UF1 minus the reference's on the seeds that both have, `difference_mean`,
@@ -159,13 +159,13 @@ def _notes(frame: pd.DataFrame) -> list[str]:
     """What the columns are, in words."""
     seeds = sorted(set(frame['seeds']))
     spread = 'One seed' if seeds == [1] else f'Mean ± sd over {" to ".join(map(str, seeds))} seeds'
-    told = 'none: its trials failed, so nothing is compared'
+    which = 'none: its trials failed, so nothing is compared'
     for home in frame[frame['reference']].to_dict('records'):
         pairs = zip(_fields(frame), _values(home, frame), strict=True)
-        told = ', '.join(f'{name} = {value}' for name, value in pairs)
+        which = ', '.join(f'{name} = {value}' for name, value in pairs)
     return [
         f'{spread}; [low, high]: 95% bootstrap over subjects.',
-        f'Reference: {told}.',
+        f'Reference: {which}.',
         "UF1 - ref.: UF1 minus the reference's, on the same subjects and seeds; p: randomisation test that "
         'swaps the two by subject; Holm: p corrected for the number of points.',
     ]

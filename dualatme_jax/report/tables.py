@@ -17,7 +17,7 @@ HEADINGS = {'acc': 'Acc', 'uar': 'UAR', 'uf1': 'UF1'}
 def scores_table(
     table: pd.DataFrame, result: dict, *, selection: str | None = None, title: str | None = None
 ) -> Table:
-    """The scores of one run, a row a set; printing is the caller's.
+    """The scores of one run, one row per set; printing is the caller's.
 
     Args:
       table: the predictions that were scored.

@@ -1,4 +1,4 @@
-"""The ground truth of predictions held against a dataset's or a list's, clip by clip.
+"""Compares the ground truth of predictions with that of a dataset or a list, clip by clip.
 
 Published logs and lists differ in some labels and clips, which changes every score that is made from them.
 """
@@ -56,15 +56,15 @@ class Difference:
 
     def sentences(self, source: str) -> list[str]:
         """It in words, the first few of each kind by name."""
-        told = [
+        differing = [
             f'{name} is {here} here and {there} in {source}' for name, (here, there) in self.labels.items()
         ]
         found = []
-        if told and self.named:
-            differ = '1 label differs' if len(told) == 1 else f'{len(told)} labels differ'
-            found.append(f'{differ}: {_listed(told, "; ")}')
-        elif told:
-            found.append(f'the labels of {_counted(told, "subject")} differ: {_listed(told, "; ")}')
+        if differing and self.named:
+            differ = '1 label differs' if len(differing) == 1 else f'{len(differing)} labels differ'
+            found.append(f'{differ}: {_listed(differing, "; ")}')
+        elif differing:
+            found.append(f'the labels of {_counted(differing, "subject")} differ: {_listed(differing, "; ")}')
         what = 'clip' if self.named else 'subject'
         if self.absent:
             has = 'has' if len(self.absent) == 1 else 'have'

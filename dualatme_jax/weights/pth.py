@@ -54,7 +54,7 @@ def parsed(content: bytes, path: pathlib.Path) -> tuple[dict[str, np.ndarray], d
       path: of that file, for errors.
 
     Returns:
-      The tensors; what `write` was told about them; what was unwrapped, and what was left out.
+      The tensors; the `origin` that `write` was given; what was unwrapped, and what was left out.
 
     Raises:
       InputError: no PyTorch; or a file that is damaged, holds other things than tensors, or no state_dict.
@@ -190,7 +190,7 @@ def _array(where: str, tensor: Any, torch: Any) -> np.ndarray:
 
 
 def _origin(state_dict: Mapping) -> dict[str, str]:
-    """What `write` was told; nothing for files of others."""
+    """The `origin` that `write` was given; empty for files of others."""
     metadata = getattr(state_dict, '_metadata', None)
     origin = metadata.get(_ORIGIN) if isinstance(metadata, Mapping) else None
     return dict(origin) if isinstance(origin, Mapping) else {}

@@ -1,4 +1,4 @@
-"""Reads files of weights, in a process of its own: what is parsed here is from anywhere."""
+"""Reads files of weights, in a process of its own: they come from outside."""
 
 import pathlib
 from collections.abc import Collection, Sequence
@@ -39,7 +39,7 @@ class Read(NamedTuple):
 
     Attributes:
       tensors: by name, as `state_dict.plain` leaves them.
-      origin: what `pth.write` was told about them; nothing for files of others.
+      origin: that `pth.write` was given; empty for files of others.
       notes: what was unwrapped, taken off and cast.
     """
 

@@ -32,7 +32,7 @@ def read_folds(
       scratch: an empty folder with room for all tensors.
 
     Returns:
-      The networks; and what was done to the files, and which were not taken, a line each.
+      The networks; and what was done to the files, and which were not taken, one line each.
 
     Raises:
       InputError: no such files, one that cannot be read, is of another model, has numbers that are not
