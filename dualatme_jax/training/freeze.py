@@ -75,6 +75,8 @@ def normalisations(variables: Mapping[str, Any], patterns: Sequence[str]) -> fro
 
     All their own parameters are; of a layer without any a pattern matches its statistics, read as parameters.
     """
+    if not patterns:
+        return frozenset()
     own: dict[tuple[str, ...], list[str]] = {}
     layers = set()
     for collection in ('batch_stats', 'params'):
