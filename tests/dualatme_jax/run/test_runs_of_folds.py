@@ -199,3 +199,13 @@ def test_a_finished_run_of_all_is_not_trained_again_and_its_networks_are_checked
         network.load(folder)
     file.write_text(content)
     assert network.load(folder / 'network').seeds == (3, 1)
+
+
+def test_folds_that_begin_with_networks_of_all_say_that_these_have_seen_them(
+    of_all, small_dataset_dir, tmp_path
+):
+    config = config_of(small_dataset_dir, **{'folds': 'database', 'init_from': str(of_all[0]), 'seeds': (1,)})
+    complete, results, printed = run(config, tmp_path)
+    assert complete
+    assert 'LEAKS: the weights that it started from had seen 8 of the left-out subjects' in printed
+    assert sum(map(len, results['started_from']['leaks'].values())) == 8

@@ -2,6 +2,7 @@
 
 import collections
 import types
+import zlib
 
 import jax
 import numpy as np
@@ -291,6 +292,50 @@ def test_a_key_depends_on_seed_and_subject_alone():
     )
     assert (here['trial'], here['fold']) != (there['trial'], there['fold'])
     assert bits(trials.device_trial(here, SMALL).key) == bits(trials.device_trial(there, more).key)
+
+
+@pytest.mark.parametrize(
+    ('kind', 'names'),
+    [
+        ('subject', ['casme2/1', 'smic/1', 'smic/2']),
+        ('database', ['casme2', 'smic']),
+        ('parts', ['part 1', 'part 2']),
+        ('all', ['nobody']),
+    ],
+)
+def test_a_key_is_made_of_the_seed_and_the_fold_s_name(kind, names):
+    found = table(SMALL, seeds=(5,), folds=kind, fold_parts=2)
+    assert found['left_out'].tolist() == names
+    assert found['fold'].tolist() == list(range(len(names)))
+    assert set(found['fold_parts']) == {2 if kind == 'parts' else 0}
+    for row in found.to_dict('records'):
+        expected = jax.random.fold_in(jax.random.key(5), zlib.crc32(row['left_out'].encode()))
+        assert bits(trials.device_trial(row, SMALL, SMALL.size).key) == bits(expected)
+
+
+def test_a_trial_on_all_clips_predicts_none():
+    (row,) = found = rows(SMALL, folds='all')
+    trial = trials.device_trial(row, SMALL, trials.most_held_out(table(SMALL, folds='all'), SMALL))
+    assert len(found) == 1
+    assert trial.train.all()
+    assert trials.held_out_clips(row, SMALL).size == 0
+    assert trial.held_out.tolist() == [0], 'which shows whether the network is finite'
+
+
+@settings(max_examples=40, deadline=None)
+@given(clips=CLIPS, kind=st.sampled_from(['database', 'all']), batch_size=st.integers(1, 25))
+def test_batches_cover_every_training_clip_of_other_folds_once(clips, kind, batch_size):
+    dataset = make_dataset(clips)
+    if len(set(dataset.database)) < 2 and kind == 'database':
+        with pytest.raises(InputError, match='1 database in the dataset'):
+            table(dataset, folds=kind)
+        return
+    found = engine.batches(dataset, batch_size, kind)
+    counts = [int(trials.fold_of(row, dataset).train.sum()) for row in rows(dataset, folds=kind)]
+    for count in counts:
+        read = [k for start, width in found for k in range(start, start + width) if k < count]
+        assert read == list(range(count))
+    assert 0 <= sum(width for _, width in found) - max(counts) < engine.ALIGNED
 
 
 RECIPE = Training(model=None, optimizer=None)
