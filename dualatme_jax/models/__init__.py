@@ -13,7 +13,7 @@ from flax import linen as nn
 from dualatme_jax.errors import InputError
 from dualatme_jax.kinds import shown
 from dualatme_jax.models import dual_atme, dual_inception, off_apexnet, rcn, resnet18, ststnet
-from dualatme_jax.models.system import System
+from dualatme_jax.models.system import SKLEARN, System
 
 SYSTEMS = {
     system.name: system
@@ -32,17 +32,26 @@ SYSTEMS = {
 _IMPORTERS = (importlib.__file__, '<frozen importlib._bootstrap>', '<frozen importlib._bootstrap_external>')
 
 
-def build(name: str, **options) -> nn.Module:
+def build(name: str, **options) -> Any:
     """The network called `name`, made from its own options (see its `build`) and the number of classes.
 
     Every network is called as `model.apply(variables, inputs, mask=mask, train=bool)` with the inputs by key,
-    each [C, *S, B], and mask [B], and returns an `Output`.
+    each [C, *S, B], and mask [B], and returns an `Output`. Of a system whose learner is scikit-learn it is an
+    estimator instead, a classifier that can tell probabilities or scores of classes.
 
     Raises:
-      InputError: no such system, or a value that it cannot use.
+      InputError: no such system, or a value that it cannot use; or its `build` returns something else.
     """
     found = system(name)
     network = found.build(**options)
+    scores = any(hasattr(network, method) for method in ('predict_proba', 'decision_function'))
+    if found.learner == SKLEARN and not (
+        scores and hasattr(network, 'fit') and hasattr(network, 'get_params')
+    ):
+        raise InputError(
+            f'{name}: build returns {type(network).__name__}; expected a scikit-learn estimator with fit '
+            'and with predict_proba or decision_function, since its learner is scikit-learn'
+        )
     if lacking := [option for option in found.traced if not hasattr(network, option)]:
         raise InputError(
             f'{name}: the network that build returns has no field {lacking[0]!r}, which its record lists as '

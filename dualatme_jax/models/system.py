@@ -1,17 +1,28 @@
-"""The record of a system: its network and options, what it reads, its names in PyTorch, published scores."""
+"""The record of a system: its network or estimator, options, inputs, names in PyTorch, published scores."""
 
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from flax import linen as nn
+import numpy as np
 
 from dualatme_jax.errors import InputError
 from dualatme_jax.models import options
 from dualatme_jax.models.figures import Figure
 from dualatme_jax.models.options import Option
 from dualatme_jax.models.stage import Stage
+
+# What trains a system: the engine a network, or scikit-learn an estimator of its own.
+GRADIENT, SKLEARN = LEARNERS = ('gradient', 'sklearn')
+
+# From inputs [N, *S, C] as they are stored, by key, to vectors [N, D], each clip for itself.
+Descriptor = Callable[[Mapping[str, np.ndarray]], np.ndarray]
+
+
+def flattened(inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+    """All numbers of each clip, [N, D], input after input in the order of their keys."""
+    return np.concatenate([inputs[key].reshape(len(inputs[key]), -1) for key in sorted(inputs)], axis=1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,8 +33,11 @@ class System:
       name: as `config.model.name` has it; of a module of your own `__name__`.
       title: its name in tables.
       build: makes the network, a Flax module, from keywords: `classes`, how many there are, and its options,
-        each with a default. Raises InputError for values that cannot be.
-      reads: keys of the inputs that the network reads.
+        each with a default; or the estimator of scikit-learn, not fitted. Raises InputError for values that
+        cannot be.
+      reads: keys of the inputs that the network or the descriptor reads.
+      learner: one of `LEARNERS`.
+      descriptor: of 'sklearn': makes the vectors that the estimator reads.
       stage: computes some of them of each clip, once, before training; None: all are in the dataset.
       config: the file with the settings of its paper, seen from the checkout; empty: none.
       traced: options that are numbers which may differ from trial to trial within one compiled program: the
@@ -41,8 +55,10 @@ class System:
 
     name: str
     title: str
-    build: Callable[..., nn.Module]
+    build: Callable[..., Any]
     reads: tuple[str, ...] = ('flow',)
+    learner: str = GRADIENT
+    descriptor: Descriptor = flattened
     stage: Stage | None = None
     config: str = ''
     traced: tuple[str, ...] = ()
@@ -53,6 +69,12 @@ class System:
     figures: tuple[Figure, ...] = ()
 
     def __post_init__(self):
+        if self.learner not in LEARNERS:
+            raise InputError(
+                f'unknown learner {self.learner!r} of {self.name}; expected {", ".join(map(repr, LEARNERS))}'
+            )
+        if self.traced and self.learner != GRADIENT:
+            raise InputError(f'{self.name} lists traced options, which a network alone can have')
         known = self.options  # which says what cannot be of `build`
         for name in self.traced:
             if name not in known or not isinstance(known[name].default, float):
@@ -88,7 +110,7 @@ class System:
         """The variant that a config's section `model` has, which may have none where there is but one."""
         return section.get('variant', self.variants[0])
 
-    def of_variant(self, variant: str, classes: int) -> nn.Module:
+    def of_variant(self, variant: str, classes: int) -> Any:
         """The network of a variant with its other options as `build` has them."""
         given = {'variant': variant} if 'variant' in self.options else {}
         return self.build(classes=classes, **given)

@@ -29,7 +29,7 @@ REQUIRED = [*CLIP_KEY, *_LABELS]
 _DEFAULTS = {'trial': '0', 'seed': '0'}
 DELIMITERS = ',;\t'
 MOST_BYTES = 2**32  # of a file: what the most predictions that a run may keep can take
-_FIELD = re.compile(r'[a-z_]+\.[a-z0-9_]+')  # a field of a config
+_FIELD = re.compile(r'[a-z_]+\.[A-Za-z0-9_]+')  # a field of a config, or an option of a system
 _WHOLE = re.compile(r'(-?[0-9]+)\.0*')  # a whole number as spreadsheets write it
 _SUM_TOLERANCE = 1e-3  # probabilities that somebody rounded to three digits are still probabilities
 

@@ -40,7 +40,13 @@ from dualatme_jax.run import sweep as sweep_lib
 from dualatme_jax.run import workdir as workdir_lib
 from dualatme_jax.run.finished import Run
 from dualatme_jax.run.kept import Kept
-from dualatme_jax.run.programs import Program, hyperparameters, make_programs, without_difference
+from dualatme_jax.run.programs import (
+    Program,
+    epochs_of,
+    hyperparameters,
+    make_programs,
+    without_difference,
+)
 from dualatme_jax.run.sweep import Sweep
 from dualatme_jax.run.trial_table import TrialTable
 from dualatme_jax.training import devices, trials
@@ -77,7 +83,7 @@ def run(
     for values in swept.repeated:
         console.print(f'the sweep has {sweep_lib.named(values)} twice; it is trained once', soft_wrap=True)
     settings.check_engine(config.engine)
-    for line in settings.without_effect(config.engine):
+    for line in [*settings.without_effect(config.engine), *settings.unread(swept)]:
         console.print(line, soft_wrap=True)
     if not_kept := devices.keep_programs(config.engine.cache):
         console.print(not_kept, soft_wrap=True)
@@ -194,7 +200,7 @@ def train(
     identity: Mapping[str, Any],
     console: Console,
 ) -> dict[int, str]:
-    """Trains, or with weights from elsewhere evaluates, program by program; see `waves`.
+    """Trains, fits, or with weights from elsewhere evaluates, program by program; see `waves` and `fits`.
 
     Of a leaderboard a system that fails is told, and does not cost the others theirs: the same command tries
     it again. With several processes it ends the run, since each would have to fail alike.
@@ -207,8 +213,12 @@ def train(
         try:
             if program.config.evaluate_only:
                 waves.evaluate(trial_table, program, kept, console)
-            else:
+            elif program.training:
                 waves.train(trial_table, program, programs[place:], kept, identity, console)
+            else:
+                from dualatme_jax.run import fits  # loads scikit-learn, which takes a second
+
+                fits.fit(trial_table, program, kept, console)
         except Exception as error:
             alone = not program.config.report.leaderboard or jax.process_count() > 1
             if alone or of_system(error):  # a full disk is full for the others too
@@ -238,7 +248,7 @@ def check_rows(table: pd.DataFrame, swept: Sweep, clips: int) -> None:
     )
     rows = 0
     for point in swept.points:
-        epochs = point.config.training.epochs
+        epochs = epochs_of(point.config)
         kept = 1 + (epochs - 1) // every if every else 1
         rows += kept * clips * int(rounds[point.number])
     if rows > MOST_ROWS:

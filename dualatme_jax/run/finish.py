@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
+from ml_collections import ConfigDict
 from rich.console import Console, RenderableType
 
 from dualatme_jax import models, schema
@@ -16,7 +17,7 @@ from dualatme_jax.data import splits
 from dualatme_jax.data.dataset import Dataset
 from dualatme_jax.errors import InputError
 from dualatme_jax.files import replacing
-from dualatme_jax.models.system import System
+from dualatme_jax.models.system import GRADIENT, System
 from dualatme_jax.report import (
     challenge_log,
     leaderboard,
@@ -203,7 +204,9 @@ def heading(selected: pd.DataFrame, swept: Sweep, dataset: Dataset, begin: Begin
     epochs = f'{config.training.epochs} epoch{"s" if config.training.epochs > 1 else ""}'
     if {'model.name', 'model.variant'} & set(chosen):
         system = 'the systems that were chosen'
-    if config.evaluate_only:
+    if record.learner != GRADIENT:
+        epochs = 'fitted by scikit-learn'
+    elif config.evaluate_only:
         epochs = 'not trained here'
     elif 'training.epochs' in chosen:
         epochs = 'the epochs that were chosen'
@@ -242,7 +245,7 @@ def select(
     of_reference = trial_table.table.loc[trial_table.table['point'] == swept.reference.number, 'trial']
     ways = {LAST: table[table['trial'].isin(of_reference)]}
     words = {
-        LAST: f'the weights of {config.evaluate_only}' if config.evaluate_only else 'last epoch',
+        LAST: last_epoch(config),
         BEST_ON_TEST: f'best epoch on the left-out {splits.NOUNS[config.folds]}, WHICH LEAKS',
     }
     if inner is not None:
@@ -264,6 +267,13 @@ def select(
                 made.shown.append(selection.rich_table(found, notice=made.results['notice']))
     name = config.selection.name
     return ways[name], words[name], title
+
+
+def last_epoch(config: ConfigDict) -> str:
+    """What the last epoch of a config's system is, in words."""
+    if config.evaluate_only:
+        return f'the weights of {config.evaluate_only}'
+    return 'last epoch' if models.system(config.model.name).learner == GRADIENT else 'none'
 
 
 def chosen_lines(chosen: pd.DataFrame, fields: Sequence[str], noun: str) -> Iterator[str]:

@@ -91,7 +91,8 @@ class Kept:
             return self._variables[wave]
         if self.folder is None:
             raise InputError(
-                'the networks of this run were not kept: train with config.checkpoint.keep_weights=True'
+                'the networks of this run were not kept: train with config.checkpoint.keep_weights=True. '
+                'Estimators of scikit-learn are never kept'
             )
         return jax.tree.map(np.asarray, load_weights(self.wave(wave) / workdir.WEIGHTS))
 

@@ -4,13 +4,15 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from ml_collections import ConfigDict
 
 from dualatme_jax import models, schema
 from dualatme_jax.data.dataset import Dataset
 from dualatme_jax.errors import InputError
-from dualatme_jax.run import model_section
+from dualatme_jax.models.system import GRADIENT, Descriptor
+from dualatme_jax.run import fields, model_section
 from dualatme_jax.run import sweep as sweep_lib
 from dualatme_jax.run.sweep import Point, Sweep
 from dualatme_jax.run.trial_table import OUTCOME
@@ -20,8 +22,10 @@ from dualatme_jax.training.start import Start
 from dualatme_jax.training.step import Training
 
 
-def make_training(config: ConfigDict, labels: Sequence[str], others: Sequence[ConfigDict] = ()) -> Training:
-    """What all trials of one program have in common.
+def make_training(
+    config: ConfigDict, labels: Sequence[str], others: Sequence[ConfigDict] = ()
+) -> Training | None:
+    """What all trainings of one program have in common; None of a system that trains no network.
 
     Args:
       config: of one of its points.
@@ -33,6 +37,8 @@ def make_training(config: ConfigDict, labels: Sequence[str], others: Sequence[Co
     """
     system = models.system(config.model.name)
     network = models.build(classes=len(labels), **config.model)
+    if system.learner != GRADIENT:
+        return None
     every = (config, *others)
     changes = frozenset(name for name in augment.NAMES if any(each.augment[name] for each in every))
     active = frozenset(name for name in losses.OPTIONS if any(each.loss[name] for each in every))
@@ -68,12 +74,14 @@ def make_training(config: ConfigDict, labels: Sequence[str], others: Sequence[Co
 
 
 def hyperparameters(config: ConfigDict, labels: Sequence[str]) -> dict[str, float]:
-    """The numbers that may differ from trial to trial within one compiled program.
+    """The numbers that may differ from trial to trial within one compiled program; none without a network.
 
     Raises:
       InputError: a name that does not exist or that two of them have, or class weights that do not fit
         `labels`.
     """
+    if models.system(config.model.name).learner != GRADIENT:
+        return {}
     found = {
         **optimizers.hyperparameters(config.optimizer),
         **losses.hyperparameters(config.loss, labels),
@@ -95,15 +103,32 @@ def without_difference(swept: Sweep, labels: Sequence[str]) -> list[tuple[Point,
     first: dict[tuple, Point] = {}
     found = []
     for point in swept.points:
-        numbers = hyperparameters(point.config, labels)
-        for name in optimizers.UNREAD[point.config.optimizer.name]:
-            del numbers[name]
-        if not {*point.config.loss.cosine_pair} <= {*models.system(point.config.model.name).features}:
-            del numbers['cosine_weight']
-        same = first.setdefault((point.program, *sorted(numbers.items())), point)
+        if models.system(point.config.model.name).learner != GRADIENT:
+            same = first.setdefault(tuple(map(str, _read_by_estimator(point.config))), point)
+        else:
+            same = first.setdefault((point.program, *_read_in_training(point.config, labels)), point)
         if same is not point:
             found.append((point, same))
     return found
+
+
+def _read_in_training(config: ConfigDict, labels: Sequence[str]) -> list[tuple[str, float]]:
+    """The hyperparameters that the training of a network reads."""
+    numbers = hyperparameters(config, labels)
+    for name in optimizers.UNREAD[config.optimizer.name]:
+        del numbers[name]
+    if not {*config.loss.cosine_pair} <= {*models.system(config.model.name).features}:
+        del numbers['cosine_weight']
+    return sorted(numbers.items())
+
+
+def _read_by_estimator(config: ConfigDict) -> list[tuple[str, Any]]:
+    """The fields that decide what an estimator of scikit-learn predicts."""
+    return [
+        (field, value)
+        for field, value in fields.flat(config).items()
+        if field.partition('.')[0] in ('data', 'model', 'stage')
+    ]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,7 +139,8 @@ class Program:
       number: as the table of trials has it.
       config: of one of its points; they differ in hyperparameters only.
       dataset: the clips.
-      training: of each of its trials.
+      training: of each of its trials; None where scikit-learn fits them.
+      vectors: [N, D] of the clips, which it fits them to; None where they are trained.
       start: from some of its trials to what their networks begin with; None: they are fresh.
       prefix: of lines on the console: how this program differs from others; empty if there is one.
     """
@@ -122,26 +148,34 @@ class Program:
     number: int
     config: ConfigDict
     dataset: Dataset
-    training: Training
+    training: Training | None
     prefix: str
+    vectors: np.ndarray | None = None
     start: Callable[[Sequence[Mapping[str, Any]]], Start] | None = None
 
 
 def make_programs(swept: Sweep, datasets: Sequence[Dataset]) -> list[Program]:
     """The programs of a sweep, in the order of their numbers; see `make_training` for what is refused."""
-    found = {}
+    found: dict[int, Program] = {}
+    vectors: dict[tuple, np.ndarray] = {}  # points that differ in options of an estimator share them
     count = len({point.program for point in swept.points})
     for point in swept.points:
-        dataset = datasets[point.program]
+        dataset, system = datasets[point.program], models.system(point.config.model.name)
         if point.program in found:
             continue
         configs = [other.config for other in swept.points if other.program == point.program]
         training = make_training(point.config, dataset.labels, configs)
-        check_inputs(point.config, dataset)
-        changes = {name for name in augment.NAMES if any(each.augment[name] for each in configs)}
-        augment.check(changes, dataset.inputs)
+        key = (system.name, *map(id, dataset.inputs.values()))
+        if training:
+            check_inputs(point.config, dataset)
+            changes = {name for name in augment.NAMES if any(each.augment[name] for each in configs)}
+            augment.check(changes, dataset.inputs)
+        elif key not in vectors:
+            vectors[key] = described(system.descriptor, dataset)
         prefix = f'program {point.program + 1} of {count}, {_difference(point, swept)}: ' if count > 1 else ''
-        found[point.program] = Program(point.program, point.config, dataset, training, prefix)
+        found[point.program] = Program(
+            point.program, point.config, dataset, training, prefix, vectors=vectors.get(key)
+        )
     return list(found.values())
 
 
@@ -163,6 +197,36 @@ def check_inputs(config: ConfigDict, dataset: Dataset) -> None:
             f'{schema.FLOW_SIZE} pixels, and the dataset has {width}x{height}: the layers of '
             f'{config.model.name!r} would have other sizes. Build it with --size {schema.FLOW_SIZE}'
         )
+
+
+def described(descriptor: Descriptor, dataset: Dataset) -> np.ndarray:
+    """The vectors of all clips, [N, D].
+
+    Raises:
+      InputError: it is not one vector of finite numbers per clip, or a clip's depends on the other clips,
+        among which are those that a trial leaves out.
+    """
+    vectors = np.asarray(descriptor(dataset.inputs))
+    alone = np.asarray(descriptor({key: array[:1] for key, array in dataset.inputs.items()}))
+    expected = f'expected {dataset.size} x D numbers, one row per clip'
+    if vectors.ndim != 2 or len(vectors) != dataset.size or vectors.dtype.kind not in 'biuf':
+        raise InputError(f'the descriptor gives {vectors.dtype} {vectors.shape}; {expected}')
+    if not np.isfinite(vectors).all():
+        clip = int(np.argmin(np.isfinite(vectors).all(1)))
+        where = f'{dataset.subjects[clip]}/{dataset.clip[clip]}'
+        raise InputError(f'the descriptor gives numbers of {where} that are not finite; {expected}')
+    if alone.shape != (1, vectors.shape[1]) or not np.allclose(alone, vectors[:1], rtol=1e-3, atol=1e-3):
+        raise InputError(
+            'the descriptor gives other numbers of the first clip alone than among the others: it has seen '
+            'clips that trials leave out; expected a function of each clip for itself. What is learnt from '
+            'several clips, such as a scaling or PCA, belongs into the pipeline'
+        )
+    return vectors
+
+
+def epochs_of(config: ConfigDict) -> int:
+    """Epochs that the training of a config's system has; of one that scikit-learn fits 1."""
+    return config.training.epochs if models.system(config.model.name).learner == GRADIENT else 1
 
 
 def _difference(point: Point, swept: Sweep) -> str:

@@ -9,11 +9,15 @@ from dualatme_jax import models
 from dualatme_jax.data import splits
 from dualatme_jax.errors import InputError
 from dualatme_jax.models.layers import lowering
+from dualatme_jax.models.system import GRADIENT
 from dualatme_jax.report import paper, scores
 from dualatme_jax.report.selection import BEST_ON_TEST, LAST, NESTED
 from dualatme_jax.run import fields, programs, stages, sweep
 from dualatme_jax.run.sweep import Sweep
 from dualatme_jax.training import devices, prepare
+
+# Sections of a config that are of networks alone.
+UNREAD = ('augment', 'checkpoint', 'input', 'loss', 'optimizer', 'training')
 
 
 def check(config: ConfigDict) -> Sweep:
@@ -36,10 +40,12 @@ def check(config: ConfigDict) -> Sweep:
             seen.add(program)
             programs.make_training(point.config, labels)
             system = models.system(point.config.model.name)
-            prepare.check(**point.config.input, reads=system.reads)
+            if system.learner == GRADIENT:
+                prepare.check(**point.config.input, reads=system.reads)
             if system.stage:
                 stages.weights_file(system.stage, point.config.stage)
     check_folds(config, swept)
+    check_fitted(config, swept)
     check_selection(config, swept)
     check_evaluation(config, swept)
     paper.check(config.report.paper, swept.fields)
@@ -102,6 +108,39 @@ def check_folds(config: ConfigDict, swept: Sweep) -> None:
             )
 
 
+def unread(swept: Sweep) -> list[str]:
+    """A line for each system that scikit-learn fits: the fields that it does not read."""
+    fitted = dict.fromkeys(point.config.model.name for point in swept.points if not _trains(point))
+    sections = ', '.join(f'config.{section}' for section in UNREAD)
+    return [
+        f'{models.system(name).title} is fitted by scikit-learn: {sections}, and of config.engine all but '
+        'max_trials and cache, are not read; its estimators are not kept'
+        for name in fitted
+    ]
+
+
+def check_fitted(config: ConfigDict, swept: Sweep) -> None:
+    """Raises InputError where a system has no network, and fields ask for something of one."""
+    asked = {
+        'config.evaluate_only': bool(config.evaluate_only),
+        'config.init_from': bool(config.init_from),
+        'config.freeze': bool(config.freeze),
+        f'config.folds={splits.ALL!r}': config.folds == splits.ALL,
+    }
+    for point in swept.points:
+        for field, given in asked.items():
+            if given and not _trains(point):
+                raise InputError(
+                    f'{field} is of networks, and {point.config.model.name!r} has none: scikit-learn fits '
+                    'it; leave one of the two out'
+                )
+
+
+def _trains(point: sweep.Point) -> bool:
+    """Whether a point's system is a network, which is trained."""
+    return models.system(point.config.model.name).learner == GRADIENT
+
+
 def check_evaluation(config: ConfigDict, swept: Sweep) -> None:
     """Raises InputError where weights from elsewhere are to be evaluated, and fields ask for training."""
     if not config.evaluate_only:
@@ -132,7 +171,7 @@ def check_selection(config: ConfigDict, swept: Sweep) -> None:
                 f'config.selection.{field} takes {", ".join(map(repr, choices))}'
             )
     every = config.selection.every
-    epochs = max(point.config.training.epochs for point in swept.points)
+    epochs = max(programs.epochs_of(point.config) for point in swept.points)
     several = bool(every) and (epochs - 1) // every > 0  # the last one is kept always
     if config.selection.name == NESTED and len(swept.points) < 2 and not several:
         raise InputError(

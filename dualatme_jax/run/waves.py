@@ -270,7 +270,7 @@ def check_room(
     weights = checkpoint = 0
     for other in to_come:
         rows = trial_table.pending_trials(other.number)
-        if rows.empty:  # it ended in an earlier process
+        if rows.empty or not other.training:  # it ended in an earlier process, or leaves no networks
             continue
         if other is program:
             states = engine.shapes(rows[:size].to_dict('records'))  # of which the program is traced already

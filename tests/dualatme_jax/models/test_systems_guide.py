@@ -1,5 +1,6 @@
 """docs/systems.md does what it says; see test_own_systems.py, which trains its system from a module."""
 
+import dataclasses
 import pathlib
 import re
 import types
@@ -8,6 +9,7 @@ import jax
 import numpy as np
 import pytest
 from rich.console import Console
+from small_run import run, small
 
 from dualatme_jax import models
 from dualatme_jax.data import dataset as dataset_lib
@@ -42,6 +44,15 @@ def test_its_layers_have_names_in_pytorch():
     variables = names.from_torch('wide_flow', 'paper', 3, state)
     back = names.to_torch('wide_flow', variables)
     jax.tree.map(np.testing.assert_array_equal, back, state)
+
+
+def test_its_estimator_is_fitted(monkeypatch, small_dataset_dir, tmp_path):
+    record = dataclasses.replace(module_of('Flow PCA').SYSTEM, name='flow_pca')
+    monkeypatch.setitem(models.SYSTEMS, 'flow_pca', record)
+    fields = {'model.name': 'flow_pca', 'model.components': 4}
+    complete, results, _ = run(small(small_dataset_dir, **fields), tmp_path)
+    assert complete
+    assert results['scores']['full']['uf1']['mean'] > 0.5, 'the class shows in the flow'
 
 
 def test_its_stage_gives_the_means_of_cells(small_dataset_dir):

@@ -197,7 +197,7 @@ def test_a_network_is_trained_on_what_its_stage_gives(dataset, expected, small_d
     rows = np.concatenate([expected.mean(2) / 100, flow.mean(2)], -1).transpose(0, 2, 1).reshape(24, -1)
     dense = found.variables['params']['classifier']
     for row in found.trials.itertuples():
-        own = dataset.subject == row.subject
+        own = dataset.subjects == row.left_out
         chances = special.softmax(rows[own] @ dense['kernel'][row.trial] + dense['bias'][row.trial], axis=1)
         predicted = found.predictions[found.predictions['trial'] == row.trial]
         np.testing.assert_allclose(predicted.filter(like='prob_'), chances, atol=1e-4)
