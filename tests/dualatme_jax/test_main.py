@@ -17,12 +17,12 @@ from sklearn import metrics
 from small_run import TINY
 
 from configs import cd
-from dualatme_jax import main
+from dualatme_jax import main, score
 from dualatme_jax.run import experiment
 from dualatme_jax.training import devices
 
 ROOT = pathlib.Path(__file__).parents[2]
-EPOCHS = 20  # a run must be killed before the last ones
+EPOCHS = 12  # a run must be killed before the last ones
 
 
 def command(*arguments):
@@ -83,6 +83,7 @@ def test_it_leaves_what_the_readme_promises(finished):
     assert 'UF1' in printed
 
 
+@pytest.mark.slow
 def test_results_agree_with_scikit_learn_on_the_predictions(finished):
     workdir, _ = finished
     results = json.loads((workdir / 'results.json').read_text())
@@ -108,6 +109,7 @@ def test_results_agree_with_scikit_learn_on_the_predictions(finished):
             assert spread['mean'] == pytest.approx(mean, abs=1e-9)
 
 
+@pytest.mark.slow
 def test_trials_are_listed_with_their_outcome(finished):
     trials = pd.read_csv(finished[0] / 'trials.csv')
     assert trials['status'].eq('done').all()
@@ -122,17 +124,7 @@ def test_the_score_command_finds_the_same(finished):
     expected = json.loads((workdir / 'results.json').read_text())['per_seed'][0]
     for name in ('predictions.csv', 'challenge_log_seed0.txt'):
         out = workdir.parent / 'score.json'
-        score = [
-            sys.executable,
-            '-m',
-            'dualatme_jax.score',
-            workdir / name,
-            '--json',
-            out,
-            '--resamples',
-            '20',
-        ]
-        subprocess.run(score, check=True, capture_output=True, cwd=ROOT)
+        score.main([str(workdir / name), '--json', str(out), '--resamples', '20'])
         assert json.loads(out.read_text())['per_seed'][0] == expected
 
 
@@ -160,6 +152,7 @@ def test_a_row_that_is_lost_from_a_finished_run_comes_back_from_its_waves(finish
     assert path.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_another_config_in_the_same_workdir_is_refused(finished, arguments):
     workdir, _ = finished
     process = run(*arguments, f'--workdir={workdir}', '--config.loss.cosine_weight=0.1')
@@ -198,7 +191,7 @@ TERMINATED = """
 import signal
 from absl import app
 from dualatme_jax.run import experiment
-from dualatme_jax import main
+from dualatme_jax import main, score
 experiment.run = lambda *arguments: signal.raise_signal(signal.SIGTERM)
 app.run(main.main, flags_parser=main.parse_flags)
 """

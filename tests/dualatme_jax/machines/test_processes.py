@@ -118,12 +118,14 @@ def test_a_process_that_dies_is_named_by_the_other_which_ends(killed):
     assert_named(killed[1][0], 1)
 
 
+@pytest.mark.slow
 def test_what_two_processes_began_the_same_command_continues(killed):
     statuses, (said, _) = killed[1][1]
     assert int(said.partition('continued after epoch ')[2].split()[0]) >= 2
     assert statuses == [0, 0]
 
 
+@pytest.mark.slow
 def test_the_first_process_alone_talks(killed):
     said, other = killed[1][-1][1]
     assert '8 trials, 8 side by side, on 2 x cpu' in said
@@ -147,6 +149,7 @@ def test_two_processes_give_what_one_gives(killed, alone):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-3), one, other)
 
 
+@pytest.mark.slow
 def test_all_is_written_once(killed, alone):
     def files(folder):
         kept = [path.relative_to(folder) for path in folder.iterdir()]

@@ -45,6 +45,7 @@ def test_one_training_answers_every_selection(kept):
     assert 'best_on_test, LEAKS' in printed
 
 
+@pytest.mark.slow
 def test_nested_selection_of_the_epoch_asks_the_other_subjects(kept):
     folder, _, results, printed = kept
     words = {'subject': str}

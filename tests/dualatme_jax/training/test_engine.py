@@ -6,6 +6,7 @@ import re
 import jax
 import numpy as np
 import pytest
+from small_run import TINY
 
 from configs import cd
 from dualatme_jax.data import dataset as dataset_lib
@@ -30,7 +31,9 @@ def dataset(small_dataset_dir):
 
 @pytest.fixture(scope='module')
 def config():
-    return cd.get_config()
+    config = cd.get_config()
+    config.model.name, config.optimizer.learning_rate = TINY, 0.01
+    return config
 
 
 @pytest.fixture(scope='module')
@@ -51,11 +54,21 @@ def rows(dataset, config):
     return table.to_dict('records')
 
 
-def train(trainer, rows, folder, *, size=None, on_epoch=lambda done, losses: None, identity=None, every=2):
+def train(
+    trainer,
+    rows,
+    folder,
+    *,
+    size=None,
+    epochs=EPOCHS,
+    on_epoch=lambda done, losses: None,
+    identity=None,
+    every=2,
+):
     return trainer.fit_predict(
         rows,
         size=size or len(rows),
-        epochs=EPOCHS,
+        epochs=epochs,
         checkpoints=WaveCheckpoints(folder, identity or {'config': 'same'}),
         every=every,
         on_epoch=on_epoch,
@@ -94,6 +107,22 @@ def test_a_trial_in_a_stack_of_8_equals_the_trial_alone(trainer, rows, stacked, 
     alone = train(trainer, rows[place : place + 1], tmp_path)
     np.testing.assert_allclose(alone.losses[:, 0], stacked.losses[:, place], rtol=TOLERANCE)
     own = stacked.predictions[stacked.predictions['trial'] == rows[place]['trial']]
+    np.testing.assert_allclose(probabilities(alone), own.filter(like='prob_').to_numpy(), atol=TOLERANCE)
+
+
+@pytest.fixture(scope='module')
+def dual_atme(dataset):
+    config = cd.get_config()
+    config.model.variant = 'hars'  # one branch compiles fastest
+    return make_engine(config, dataset)
+
+
+@pytest.mark.slow
+def test_dual_atme_beside_another_equals_it_alone(dual_atme, rows, tmp_path):
+    alone = train(dual_atme, rows[2:3], tmp_path / 'alone', epochs=1)
+    both = train(dual_atme, rows[1:3], tmp_path / 'both', epochs=1)
+    np.testing.assert_allclose(alone.losses[:, 0], both.losses[:, 1], rtol=TOLERANCE)
+    own = both.predictions[both.predictions['trial'] == rows[2]['trial']]
     np.testing.assert_allclose(probabilities(alone), own.filter(like='prob_').to_numpy(), atol=TOLERANCE)
 
 
@@ -202,8 +231,6 @@ def test_a_checkpoint_of_another_config_is_refused(trainer, rows, tmp_path):
 def test_a_training_calls_what_was_compiled_before_and_nothing_is_compiled_twice(
     dataset, config, rows, tmp_path, caplog
 ):
-    config = cd.get_config()
-    config.model.name = 'ststnet'
     trainer, told = make_engine(config, dataset), []
     trainer.compile(rows, 8, lambda waiting, seconds: told.append((list(waiting), dict(seconds))))
     with jax.log_compiles():
@@ -229,6 +256,7 @@ def test_kept_weights_are_those_that_predicted(stacked, tmp_path):
         load_weights(tmp_path)
 
 
-def test_memory_of_a_trial_counts_its_state_and_its_batch(trainer, rows):
-    parameters_and_moments = 3 * 4 * 4_833_193
-    assert parameters_and_moments < trainer.bytes_per_trial(rows) < 10 * parameters_and_moments
+@pytest.mark.slow
+def test_memory_of_a_trial_counts_its_state_and_its_batch(dual_atme, rows):
+    parameters_and_moments = 3 * 4 * 2_417_415
+    assert parameters_and_moments < dual_atme.bytes_per_trial(rows[:1]) < 10 * parameters_and_moments
