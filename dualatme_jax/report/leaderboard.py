@@ -82,7 +82,7 @@ def compare(
             'every system, or of none'
         )
     honest = {
-        name: selection.last(table) if inner is None else selection.nested(table, inner[name], metric)
+        name: selection.last(table) if inner is None else selection.nested(table, inner[name], metric)[0]
         for name, table in kept.items()
     }
     home = reference if reference in kept else next(iter(kept), None)

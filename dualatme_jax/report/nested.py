@@ -33,12 +33,18 @@ def choose(
 
     Returns:
       One row per seed and fold: `seed`, `left_out`, the fields of the best point, of equals the one that
-      appears first in `inner`, and its inner score, named as the metric.
+      appears first in `inner`, and its inner score, named as the metric. A point that one seed lacks is a
+      choice for the others.
 
     Raises:
       InputError: a point lacks predictions, or was scored on clips that the fold leaves out.
     """
-    fields = list(fields)
+    chosen = [_chosen(rows, outer, list(fields), metric) for _, rows in inner.groupby('seed')]
+    return pd.concat(chosen, ignore_index=True)
+
+
+def _chosen(inner: pd.DataFrame, outer: pd.DataFrame, fields: list[str], metric: str) -> pd.DataFrame:
+    """What `choose` returns, of one seed."""
     fold, folds = _numbered(inner, _FOLD)
     point, points = _numbered(inner, fields)
     _check_complete(inner, outer, fold, folds, point, points)

@@ -6,7 +6,7 @@ and point. Each selection returns a predictions table without `epoch`. `last` is
 honest too; `best_on_test` is what papers do that report for each fold the best epoch on whom it leaves out.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import pandas as pd
 from rich.table import Table
@@ -57,31 +57,28 @@ def best_on_test(table: pd.DataFrame) -> pd.DataFrame:
     return table.merge(chosen, on=[*fold, EPOCH]).drop(columns=EPOCH)
 
 
-def nested(table: pd.DataFrame, inner: pd.DataFrame, metric: str = 'uf1') -> pd.DataFrame:
-    """For each seed and fold the epoch, and the point of a sweep, that is best on other subjects.
+def nested(
+    table: pd.DataFrame, inner: pd.DataFrame, metric: str = 'uf1'
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """For each seed and fold the epoch and the point of a sweep that are best on other subjects.
 
     Args:
-      table: kept predictions of the folds.
-      inner: kept predictions of the inner trainings, see `report/nested.py`.
+      table: kept predictions of the folds; or those of a sweep's last epochs, without the column `epoch`.
+      inner: predictions of the inner trainings at the same epochs, see `report/nested.py`.
       metric: one of `scores.METRICS`.
 
     Returns:
-      A predictions table of one point, without the swept fields.
+      A predictions table of one point, without the swept fields; and what was chosen, see `nested.choose`.
 
     Raises:
       InputError: a table is not one of kept predictions, see also `nested.choose` and `nested.predictions`.
     """
     fields = _fields(table)
-    _check(table, ['seed', *fields])
-    return nested_lib.predictions(table, choose(inner, table, [*fields, EPOCH], metric))
-
-
-def choose(
-    inner: pd.DataFrame, outer: pd.DataFrame, fields: Sequence[str], metric: str = 'uf1'
-) -> pd.DataFrame:
-    """What `nested.choose` does, seed by seed: a point that one seed lacks is a choice for the others."""
-    chosen = [nested_lib.choose(rows, outer, fields, metric) for _, rows in inner.groupby('seed')]
-    return pd.concat(chosen, ignore_index=True)
+    if EPOCH in inner:
+        _check(table, ['seed', *fields])
+        fields.append(EPOCH)
+    chosen = nested_lib.choose(inner, table, fields, metric)
+    return nested_lib.predictions(table, chosen), chosen
 
 
 def beside(

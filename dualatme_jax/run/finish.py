@@ -25,6 +25,7 @@ from dualatme_jax.report import (
     nested,
     paper,
     plots,
+    predictions,
     results,
     scores,
     selection,
@@ -249,13 +250,11 @@ def select(
         BEST_ON_TEST: f'best epoch on the left-out {splits.NOUNS[config.folds]}, WHICH LEAKS',
     }
     if inner is not None:
-        metric = config.selection.metric
-        fields = [*swept.fields, *([schema.EPOCH] if kept is not None else [])]
-        outer = table if kept is None else kept
-        chosen = selection.choose(inner, outer, fields, metric)
+        outer, metric = table if kept is None else kept, config.selection.metric
+        ways[NESTED], chosen = selection.nested(outer, inner, metric)
         made.results['chosen'] = chosen.to_dict('records')
+        fields = predictions.hyperparameters(chosen.drop(columns=metric))
         made.shown += chosen_lines(chosen, fields, splits.NOUNS[config.folds])
-        ways[NESTED] = nested.predictions(outer, chosen)
         words[NESTED], title = 'nested, by the other subjects', None
     if kept is not None:
         ways[BEST_ON_TEST] = selection.best_on_test(kept[kept['trial'].isin(of_reference)])

@@ -9,7 +9,7 @@ from rich.console import Console
 from sklearn import metrics
 
 from dualatme_jax.errors import InputError
-from dualatme_jax.report import predictions, scores, selection
+from dualatme_jax.report import nested, predictions, scores, selection
 
 FIELD = 'loss.cosine_weight'
 SUBJECT = ['database', 'subject']
@@ -143,7 +143,7 @@ def test_nested_takes_the_epoch_that_is_best_on_the_inner_subjects():
     truth, epochs = clips(), (10, 20, 30)
     table = kept(truth, epochs, seeds=(0, 1))
     inner = inner_of(truth, epochs, seeds=(0, 1), rate=lambda epoch: 0.9 if epoch == 20 else 0.2)
-    selected = selection.nested(table, inner)
+    selected, _ = selection.nested(table, inner)
     expected = table[table['epoch'] == 20].drop(columns='epoch')
     pd.testing.assert_frame_equal(
         selected.reset_index(drop=True), expected.reset_index(drop=True), check_like=True
@@ -159,7 +159,7 @@ def test_the_nested_choice_is_scikit_learns(metric):
     }[metric]
     truth, epochs = clips(), (1, 5, 9)
     inner = inner_of(truth, epochs, seeds=(0, 4))
-    chosen = selection.choose(inner, kept(truth, epochs, seeds=(0, 4)), ['epoch'], metric)
+    chosen = nested.choose(inner, kept(truth, epochs, seeds=(0, 4)), ['epoch'], metric)
     assert len(chosen) == 12
     for row in chosen.to_dict('records'):
         outer = inner[['seed', 'left_out']] == [row['seed'], row['left_out']]
@@ -176,13 +176,13 @@ def test_nested_never_looks_at_the_labels_of_the_left_out_subject(random, number
     truth, epochs = clips(), (1, 2, 3)
     inner = inner_of(truth, epochs)
     database, subject = truth[SUBJECT].drop_duplicates().iloc[number]
-    chosen = selection.choose(inner, truth.assign(seed=0), ['epoch'])
+    chosen = nested.choose(inner, truth.assign(seed=0), ['epoch'])
     own = (inner['database'] == database) & (inner['subject'] == subject)
     labels = truth[(truth['database'] == database) & (truth['subject'] == subject)]
     shuffled = dict(zip(labels['clip'], random.sample([0, 0, 1, 2], 4), strict=True))
     again = inner.assign(label=inner['label'].where(~own, inner['clip'].map(shuffled)).astype(int))
     same = chosen['left_out'] == f'{database}/{subject}'
-    choice = selection.choose(again, truth.assign(seed=0), ['epoch'])
+    choice = nested.choose(again, truth.assign(seed=0), ['epoch'])
     pd.testing.assert_frame_equal(choice[same], chosen[same])
 
 
@@ -191,7 +191,7 @@ def test_nested_chooses_the_point_of_a_sweep_with_the_epoch():
     rates = {0.0: lambda _: 0.1, 0.5: lambda epoch: 0.9 if epoch == 1 else 0.1}
     table = pd.concat([kept(truth, epochs, **{FIELD: value}) for value in rates])
     inner = pd.concat([inner_of(truth, epochs, rate=rate, **{FIELD: value}) for value, rate in rates.items()])
-    selected = selection.nested(table, inner)
+    selected, _ = selection.nested(table, inner)
     expected = table[(table[FIELD] == 0.5) & (table['epoch'] == 1)].drop(columns=['epoch', FIELD])
     assert predictions.hyperparameters(selected) == []
     pd.testing.assert_frame_equal(selected.reset_index(drop=True), expected.reset_index(drop=True))
@@ -205,7 +205,7 @@ def test_a_point_that_one_seed_lacks_is_a_choice_for_the_others():
             inner_of(truth, (2,), seeds=(1,), rate=lambda _: 0.9),
         ]
     )
-    chosen = selection.choose(inner, kept(truth, (1, 2), seeds=(0, 1)), ['epoch'])
+    chosen = nested.choose(inner, kept(truth, (1, 2), seeds=(0, 1)), ['epoch'])
     assert chosen.groupby('seed')['epoch'].unique().map(list).to_dict() == {0: [1], 1: [2]}
 
 
