@@ -1,0 +1,79 @@
+"""Systems of pictures, of clips and of scikit-learn, each added as one file, go the whole way of a run."""
+
+import dataclasses
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from data_prep.dataset import writer
+from data_prep.synthetic import embedded
+from data_prep.views.apex import ApexView
+from data_prep.views.frames import FramesView
+from dualatme_jax.data import dataset
+
+TESTS = pathlib.Path(__file__).parents[2]
+SYSTEMS = ('two_faces', 'two_clips', 'histogram')
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    """Two subjects of each database, with faces of 224x224 and two clips of 30x128x128."""
+    shown = embedded.render(show=(ApexView(), FramesView()))
+    few = [clip for clip in shown.examples if clip.subject in ('sub01', 'sub04')]
+    folder = tmp_path_factory.mktemp('data') / 'pictures'
+    writer.write(dataclasses.replace(shown, examples=few, size=len(few)), folder)
+    return folder
+
+
+def run(folder, workdir, *, until=None):
+    """The command; killed as soon as `until` files are there in the workdir, or let go on to its end."""
+    environment = os.environ | {'PYTHONPATH': os.pathsep.join([str(TESTS.parent), str(TESTS)])}
+    config = f'--config={TESTS / "made_up" / "config.py"}:{folder}'
+    command = [sys.executable, '-m', 'dualatme_jax.main', config, f'--workdir={workdir}']
+    process = subprocess.Popen(
+        command, env=environment, cwd=TESTS.parent, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    while until and process.poll() is None:
+        if len([*workdir.glob('waves/*/checksums.json')]) >= until:
+            process.send_signal(signal.SIGKILL)
+            break
+        time.sleep(0.05)
+    said, _ = process.communicate(timeout=500)
+    return process.returncode, said
+
+
+@pytest.mark.slow
+def test_made_up_systems_are_killed_continued_swept_and_compared_with_dual_atme(folder, tmp_path):
+    clips = dataset.load(folder, reads=('onset_face', 'face_frames', 'flow'))
+    assert clips.inputs['onset_face'].shape[1:] == (224, 224, 3)
+    assert clips.inputs['face_frames'].shape[1:] == (30, 128, 128, 3)
+
+    status, said = run(folder, tmp_path / 'run', until=3)
+    assert status == -signal.SIGKILL, said
+    kept = pd.read_csv(tmp_path / 'run' / 'trials.csv')
+    done = (kept['status'] == 'done').sum()
+    assert 0 < done < len(kept)
+    status, said = run(folder, tmp_path / 'run')
+    assert status == 0, said
+    trials = pd.read_csv(tmp_path / 'run' / 'trials.csv')
+    assert (trials['status'] == 'done').all()
+    assert (trials['seconds'][: done] == kept['seconds'][: done]).all()  # what had ended was not trained again
+
+    board = pd.read_csv(tmp_path / 'run' / 'leaderboard.csv')
+    titles = board['system'].astype(str).str.cat(sep='; ')
+    for title in ('Dual-ATME', 'Two Faces', 'Two Clips', 'Linear Histogram'):
+        assert title in titles
+    assert len(board) == len(trials['point'].unique()) == 6
+    results = json.loads((tmp_path / 'run' / 'results.json').read_text())
+    assert len(results['leaderboard']) == 6
+    predictions = pd.read_csv(tmp_path / 'run' / 'epoch_predictions.csv')
+    assert (predictions.groupby('trial').size() > 0).all()
+    assert np.isfinite(predictions.filter(like='prob_').to_numpy()).all()

@@ -1,0 +1,24 @@
+"""Made-up systems beside Dual-ATME, on a synthetic release with pictures: `config.py:FOLDER` of the dataset."""
+
+from ml_collections import ConfigDict
+
+from configs import cd
+
+
+def get_config(folder: str) -> ConfigDict:
+    """All fields; each system trains one epoch."""
+    config = cd.get_config()
+    config.data.path = folder
+    config.training.epochs = 1
+    config.training.batch_size = 16
+    config.report.leaderboard = True
+    config.report.resamples = 20
+    config.report.shortened = 'one epoch'
+    config.selection.every = 1
+    config.checkpoint.keep_weights = False
+    config.sweep = (
+        {'model.name': 'dual_atme'},
+        {'model.name': 'made_up.two_faces', 'model.width': (1, 2)},
+        {'model.name': 'made_up.two_clips', 'training.batch_size': 8},
+    )
+    return config
