@@ -20,5 +20,6 @@ def get_config(folder: str) -> ConfigDict:
         {'model.name': 'dual_atme'},
         {'model.name': 'made_up.two_faces', 'model.width': (1, 2)},
         {'model.name': 'made_up.two_clips', 'training.batch_size': 8},
+        {'model.name': 'made_up.histogram', 'model.cost': (0.01, 0.1)},
     )
     return config

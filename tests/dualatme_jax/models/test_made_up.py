@@ -39,7 +39,12 @@ def run(folder, workdir, *, until=None):
     config = f'--config={TESTS / "made_up" / "config.py"}:{folder}'
     command = [sys.executable, '-m', 'dualatme_jax.main', config, f'--workdir={workdir}']
     process = subprocess.Popen(
-        command, env=environment, cwd=TESTS.parent, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command,
+        env=environment,
+        cwd=TESTS.parent,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
     while until and process.poll() is None:
         if len([*workdir.glob('waves/*/checksums.json')]) >= until:
@@ -65,7 +70,7 @@ def test_made_up_systems_are_killed_continued_swept_and_compared_with_dual_atme(
     assert status == 0, said
     trials = pd.read_csv(tmp_path / 'run' / 'trials.csv')
     assert (trials['status'] == 'done').all()
-    assert (trials['seconds'][: done] == kept['seconds'][: done]).all()  # what had ended was not trained again
+    assert (trials['seconds'][:done] == kept['seconds'][:done]).all()  # what had ended was not trained again
 
     board = pd.read_csv(tmp_path / 'run' / 'leaderboard.csv')
     titles = board['system'].astype(str).str.cat(sep='; ')
