@@ -76,7 +76,7 @@ USUAL_SIZES = {'flow': FLOW_SHAPE[:2], 'apex': (224, 224), 'frames': (30, 128, 1
 
 
 def usual_shape(key: str) -> tuple[int, ...]:
-    """[C, *S] of an input as networks read it, by the usual size of its view."""
+    """[C, *S] of an input as networks read it, by the usual size of its view; KeyError for one's own."""
     return (len(CHANNELS[key]), *USUAL_SIZES[view_of(key)])
 
 

@@ -1,4 +1,4 @@
-"""Made-up systems beside Dual-ATME, on a synthetic release with pictures: `config.py:FOLDER` of the dataset."""
+"""Made-up systems beside Dual-ATME, on a dataset with pictures: `config.py:FOLDER` of it."""
 
 from ml_collections import ConfigDict
 
