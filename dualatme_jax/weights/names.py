@@ -121,10 +121,16 @@ def leaves(model: str, variant: str, classes: int) -> dict[Path, Tensor]:
     """What the variables of a network must hold, by the path of each leaf; `shape` is ours here.
 
     Raises:
-      InputError: no such model, or it has no such variant.
+      InputError: no such model, it has no such variant, or it reads inputs that have no usual size.
     """
-    network = models.system(model).of_variant(variant, classes)
-    usual = {key: schema.usual_shape(key) for key in models.system(model).reads}
+    system = models.system(model)
+    network = system.of_variant(variant, classes)
+    if own := [key for key in system.reads if schema.view_of(key) is None]:
+        raise InputError(
+            f'{model!r} reads {", ".join(own)}, whose size no view decides, so its weights cannot be converted '
+            f'or checked; expected inputs of the views {", ".join(schema.VIEWS)}'
+        )
+    usual = {key: schema.usual_shape(key) for key in system.reads}
     found = {}
     for path, leaf in traverse_util.flatten_dict(models.shapes(network, usual)).items():
         found[path] = Tensor(path, leaf.shape)

@@ -48,3 +48,10 @@ def test_a_convolution_of_1x1_is_a_dense_layer():
     convolution = state_dict | {dense: state_dict[dense][:, :, None, None]}
     found = names.leaves_in('dual_atme', convolution)
     assert found.keys() == names.leaves_in('dual_atme', state_dict).keys()
+
+
+def test_a_system_of_inputs_without_a_usual_size_is_refused(monkeypatch):
+    own = dataclasses.replace(models.SYSTEMS['ststnet'], reads=('flow', 'histogram'))
+    monkeypatch.setattr(models, 'SYSTEMS', {'own': own})
+    with pytest.raises(InputError, match="'own' reads histogram, whose size no view decides"):
+        names.leaves('own', 'paper', 3)
