@@ -127,7 +127,7 @@ def leaves(model: str, variant: str, classes: int) -> dict[Path, Tensor]:
     network = system.of_variant(variant, classes)
     if own := [key for key in system.reads if schema.view_of(key) is None]:
         raise InputError(
-            f'{model!r} reads {", ".join(own)}, whose size no view decides, so its weights cannot be converted '
+            f'{model!r} reads {", ".join(own)}, whose size no view decides, so weights cannot be converted '
             f'or checked; expected inputs of the views {", ".join(schema.VIEWS)}'
         )
     usual = {key: schema.usual_shape(key) for key in system.reads}
