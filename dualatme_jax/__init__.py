@@ -85,8 +85,8 @@ def train(
       data: the clips, as `load` returns them; None: they are loaded as config.data says. Of given clips that
         section's `path` and `databases` are not read: all are trained on.
       workdir: where the run is kept, as the command's: one that was stopped goes on there, a finished one is
-        only reported. None: nothing is written but compiled programs (config.engine.cache), and the networks
-        stay in memory if config.checkpoint.keep_weights.
+        only reported. None: nothing is written but caches (config.engine.cache), and the networks stay in
+        memory if config.checkpoint.keep_weights.
       progress: whether to print how far it is, and the tables of results.
 
     Raises:

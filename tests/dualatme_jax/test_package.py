@@ -60,14 +60,16 @@ def test_its_numbers_are_those_of_the_command(run, small_dataset_dir, tmp_path):
         f'--workdir={tmp_path}',
     ]
     command += [f'--config.{field}={value}' for field, value in flags.items()]
-    same = os.environ | {'JAX_NUM_CPU_DEVICES': '4'}  # as this process has, whose programs it finds
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, env=same)
+    environment = os.environ | {'JAX_NUM_CPU_DEVICES': '4'}  # as this process has, whose programs it finds
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True, env=environment)
     results = json.loads((tmp_path / 'results.json').read_text())
     assert run.complete
     assert run.scores == results['scores']
     assert run.results['per_seed'] == results['per_seed']
     table = pd.read_csv(tmp_path / 'predictions.csv', dtype={'subject': str})
-    pd.testing.assert_frame_equal(run.predictions, table, check_dtype=False, rtol=1e-5)
+    same = run.predictions.drop(columns='left_out')
+    pd.testing.assert_frame_equal(same, table, check_dtype=False, rtol=1e-5)
+    assert (run.predictions['left_out'] == table['database'] + '/' + table['subject']).all()
     assert run.trials['status'].eq('done').all()
 
 
@@ -76,7 +78,8 @@ def test_predictions_and_trials_are_tables_and_the_report_is_printed(run):
     assert len(run.predictions) == 24
     assert (chances.argmax(1) == run.predictions['prediction']).all()
     np.testing.assert_allclose(chances.sum(1), 1, rtol=1e-5)
-    assert set(run.trials['subject']) == {f'00{number}' for number in range(8)}
+    assert set(run.trials['left_out']) == set(run.predictions['left_out'])
+    assert run.trials['left_out'].nunique() == 8
     assert run.epoch_predictions is None
     console = Console(file=io.StringIO(), width=100)
     run.report(console)
