@@ -114,6 +114,7 @@ def fold(
     seed: int = 0,
 ) -> Fold:
     """The fold of a kind that has a name, see `folds`."""
+    database, subject = np.asarray(database), np.asarray(subject)
     if kind == ALL:
         held_out = np.zeros(len(database), bool)
     elif kind == DATABASE:
@@ -150,6 +151,7 @@ def inner(
     Raises:
       InputError: the training subjects cannot be cut into so many parts.
     """
+    database, subject, label = np.asarray(database), np.asarray(subject), np.asarray(label)
     part = np.zeros(len(outer.train), int)
     side = outer.train
     part[side] = part_of(

@@ -80,9 +80,11 @@ def _of_run(folder: pathlib.Path) -> str:
     """What must stand wherever a run's scores are shown, by its results.json.
 
     Raises:
-      InputError: the run's predictions are not those that it has reported.
+      InputError: the run says why it has no scores, or its predictions are not those that it has reported.
     """
     result = results.read(folder / _RESULTS) if (folder / _RESULTS).exists() else {}
+    if result.get('reason'):
+        raise InputError(f'{folder} has no scores: {result["reason"]}')
     if result.get(results.checksum_of(_RUN)) not in (None, files.sha256(folder / _RUN, 'predictions')):
         raise InputError(
             f'{folder / _RUN} is not what the run has reported: give the command of the run again, which '

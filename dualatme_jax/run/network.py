@@ -75,11 +75,19 @@ def save(
 
     Returns:
       The folder; None where no seed is trained.
+
+    Raises:
+      InputError: what an earlier process left there is not as it was written.
     """
     done = table[table['status'] == DONE]
     folder = kept.folder / NETWORK
     if processes.agreed((folder / files.CHECKSUMS).exists()):  # by an earlier process
-        files.check_checksums(folder, 'networks')
+        try:
+            files.check_checksums(folder, 'networks')
+        except InputError as error:
+            raise InputError(
+                f'{error}; delete {folder}, and the same command writes it anew from {workdir.WAVES}/'
+            ) from error
         return folder
     if done.empty:
         return None

@@ -1,5 +1,7 @@
 """Runs that leave out databases, parts of the subjects, or nobody, from dataset to report."""
 
+import shutil
+
 import jax
 import numpy as np
 import pandas as pd
@@ -168,6 +170,11 @@ def test_with_nobody_left_out_there_is_a_network_per_seed_and_no_score(of_all, s
     assert all(leaf.shape[0] == 2 and not (leaf[0] == leaf[1]).all() for leaf in kernels)
 
 
+def test_a_run_of_all_cannot_be_scored(of_all, capsys):
+    assert score.main([str(of_all[0])]) == 2
+    assert 'has no scores: config.folds is' in capsys.readouterr().err
+
+
 def test_its_folder_is_enough_to_predict_clips(of_all, small_dataset_dir):
     found, dataset = network.load(of_all[0]), dataset_lib.load(small_dataset_dir)
     training = programs.make_training(found.config, found.labels)
@@ -197,7 +204,11 @@ def test_a_finished_run_of_all_is_not_trained_again_and_its_networks_are_checked
     file.write_text(content.replace('negative', 'positive'))
     with pytest.raises(InputError, match=r'config\.json is damaged'):
         network.load(folder)
-    file.write_text(content)
+    with pytest.raises(InputError, match=r'config\.json is damaged; delete .*network, and the same command'):
+        run(config, folder)
+    shutil.rmtree(folder / 'network')
+    assert run(config, folder)[0]
+    assert file.read_text() == content
     assert network.load(folder / 'network').seeds == (3, 1)
 
 
