@@ -24,8 +24,8 @@ class Given:
       form: of the file, in words.
       table: a predictions table, see `predictions`.
       labels: its classes by their numbers.
-      notes: what a reader must know, a sentence each.
-      selection: how the epoch was selected, if the file tells.
+      notes: what a reader must know, one sentence each.
+      selection: how the epoch was selected, if the file says so.
       named: whether clips have names; else they are numbered within their subject.
       notice: what must stand wherever their scores are shown, or nothing.
     """
@@ -45,7 +45,7 @@ def read(path: pathlib.Path, *, points: Sequence[str] = (), labels: Sequence[str
     Args:
       path: the file or folder.
       points: columns of a table that are hyperparameters, see `predictions.unread`.
-      labels: the classes, where labels are numbers and the file does not tell.
+      labels: the classes, where labels are numbers and the file does not name them.
 
     Raises:
       InputError: the file has none of these forms, or is faulty in its own.
@@ -117,7 +117,7 @@ def _printed(text: str, path: pathlib.Path, labels: Sequence[str]) -> Given:
     known = set(table[schema.DATABASE]) != {schema.UNKNOWN_TEXT}
     notes = [
         'The log names no clips: they are numbered within their subject, as they stand there.',
-        'The databases are told by the names of the subjects (sub01: CASME II, s01: SMIC, 006 or 6: SAMM).'
+        'The names of the subjects decide the databases (sub01: CASME II, s01: SMIC, 006 or 6: SAMM).'
         if known
         else 'The log names no databases, and its subjects are not called as those of MEGC2019-CD.',
     ]
@@ -135,7 +135,7 @@ def _workbook(path: pathlib.Path, points: Sequence[str], labels: Sequence[str]) 
     """Reads the first worksheet that has the header of a table of predictions, or any of its columns."""
     sheets = [sheet for sheet in workbook.read(path) if next(_rows(sheet), None)]
     if not sheets:
-        raise InputError(f'{path}: an empty workbook; expected one line a clip.')
+        raise InputError(f'{path}: an empty workbook; expected one line per clip.')
 
     def columns(sheet: workbook.Worksheet) -> int:
         _, header = next(_rows(sheet))

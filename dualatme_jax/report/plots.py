@@ -13,7 +13,7 @@ from dualatme_jax import schema
 from dualatme_jax.files import replacing
 from dualatme_jax.report import predictions, scores
 
-_PANEL, _CELL = 3.1, 0.85  # inches: a panel's least side, and what the name of a class takes
+_PANEL, _CELL = 3.1, 0.85  # inches: a panel's least side, and the space for the name of a class
 _GREY = '0.4'
 
 
@@ -47,10 +47,10 @@ def confusion_figure(table: pd.DataFrame, labels: Sequence[str], *, notice: str 
             panel.set_yticklabels(labels, rotation=90, va='center')
             panel.set_ylabel('ground truth', color=_GREY)
     seeds = table['seed'].nunique()
-    told = [notice] if notice else []
-    told += [f'Counts summed over {seeds} seeds, UF1 averaged'] if seeds > 1 else []
-    if told:
-        figure.suptitle('\n'.join(told), fontsize='medium', color='black' if notice else _GREY)
+    above = [notice] if notice else []
+    above += [f'Counts summed over {seeds} seeds, UF1 averaged'] if seeds > 1 else []
+    if above:
+        figure.suptitle('\n'.join(above), fontsize='medium', color='black' if notice else _GREY)
     return figure
 
 

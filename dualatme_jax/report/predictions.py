@@ -1,11 +1,11 @@
-"""The predictions table: one row a clip and trial, from which every score and table can be rebuilt.
+"""The predictions table: one row per clip and trial, from which every score and table can be rebuilt.
 
 In memory it is a `pandas.DataFrame` with the columns `COLUMNS` and, unless they are absent as a whole, one of
 probabilities, `prob_LABEL`, for each class in the order of their numbers. Any further column is a
 hyperparameter: its distinct values are the points of a sweep; but `left_out`, which a run's tables have in
-memory, names the fold. `trial` and `seed` are integers; `database`,
-`subject` and `clip` are strings (SAMM's subject `006` is not 6); `label` and `prediction` are numbers of
-classes; the probabilities are floats in [0, 1].
+memory, names the fold. `trial` and `seed` are integers; `database`, `subject` and `clip` are strings (SAMM's
+subject `006` is not 6); `label` and `prediction` are numbers of classes; the probabilities are floats in
+[0, 1].
 """
 
 import csv
@@ -61,7 +61,7 @@ def read(
     Args:
       path: the file.
       points: columns that are hyperparameters, see `unread`.
-      labels: the classes, where labels are numbers and no column tells what they are called.
+      labels: the classes, where labels are numbers and no column names them.
 
     Raises:
       InputError: the file cannot be read as such a table; the message names the column or the line.
@@ -72,8 +72,8 @@ def read(
 def csv_cells(text: str, path: str | os.PathLike) -> pd.DataFrame:
     """The cells of a CSV text: stripped strings, indexed by line number; see `from_rows` for the columns.
 
-    Values are apart by commas, semicolons or tabs, whichever the first line has most of. Where they are not
-    apart by commas, numbers may have one for their point, as spreadsheets in many countries write them.
+    Values are separated by commas, semicolons or tabs, whichever the first line has most of. Unless commas
+    separate them, numbers may have a decimal comma, as spreadsheets in many countries write them.
 
     Raises:
       InputError: it is no CSV text, or see `from_rows`.
@@ -95,7 +95,7 @@ def from_rows(rows: Iterable[tuple[int, Sequence[str]]], path: str | os.PathLike
       path: the file's name, for the messages.
 
     Returns:
-      A column a name of the header, those of `COLUMNS` in lower case, indexed by line number.
+      One column per name of the header, those of `COLUMNS` in lower case, indexed by line number.
 
     Raises:
       InputError: the header is missing, or lacks a column or a name; or a row is of another length.
@@ -130,7 +130,7 @@ def from_cells(
       cells: stripped strings, indexed by line number.
       path: the file's name, for the messages.
       points: columns that are hyperparameters, see `unread`.
-      labels: the classes, where no column of probabilities tells.
+      labels: the classes, where no column of probabilities names them.
 
     Raises:
       InputError: the message names the column or the line.
@@ -182,7 +182,7 @@ def read_text(path: str | os.PathLike) -> str:
     if '\0' in text:
         raise InputError(f'{path}: a binary file; expected a text file of predictions.')
     if not text.strip():
-        raise InputError(f'{path}: an empty file; expected one line a clip.')
+        raise InputError(f'{path}: an empty file; expected one line per clip.')
     return text
 
 
@@ -201,7 +201,7 @@ def parse(
       InputError: see `from_cells`.
     """
     if cells.empty:
-        raise InputError(f'{path}: a header and no predictions; expected one line a clip.')
+        raise InputError(f'{path}: a header and no predictions; expected one line per clip.')
     cells = cells.assign(**{name: text for name, text in _DEFAULTS.items() if name not in cells})
     chances = [f'{schema.PROBABILITY}{label}' for label in labels] if probabilities(cells.columns) else []
     known = [name for name in COLUMNS if name in cells] + chances
@@ -288,7 +288,7 @@ def _csv_rows(text: str, delimiter: str, path) -> Iterator[tuple[int, list[str]]
     except csv.Error as error:
         raise InputError(
             f'{path}, line {reader.line_num}: not CSV ({error}); '
-            'expected values apart by commas, semicolons or tabs.'
+            'expected values separated by commas, semicolons or tabs.'
         ) from error
 
 
@@ -311,7 +311,7 @@ def _check_header(header: list[str], path) -> None:
         )
     repeated = sorted({name for name in header if header.count(name) > 1})
     if repeated:
-        raise InputError(f'{path}: the columns {_listed(repeated)} stand there twice; expected each once.')
+        raise InputError(f'{path}: the columns {_listed(repeated)} are there twice; expected each once.')
     missing = [name for name in REQUIRED if name not in header]
     if missing:
         raise InputError(

@@ -1,4 +1,4 @@
-"""The folder of converted weights: the networks of all folds, stacked, and whose each is."""
+"""The folder of converted weights: the networks of all folds, stacked, with the subject of each."""
 
 import collections
 import csv
@@ -57,7 +57,7 @@ def save(folds: Folds, folder: pathlib.Path) -> None:
 
 
 def fingerprint(folds: Folds) -> str:
-    """Tells these networks from any other, wherever they lie."""
+    """Identifies these networks, wherever they lie."""
     digest = hashlib.sha256(repr((folds.model, folds.variant, folds.classes, folds.subjects)).encode())
     for path, leaf in jax.tree_util.tree_leaves_with_path(folds.variables):
         digest.update(jax.tree_util.keystr(path).encode())

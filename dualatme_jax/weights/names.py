@@ -241,7 +241,7 @@ def to_torch(model: str, variables: Variables) -> dict[str, np.ndarray]:
 
 
 def classes_of(model: str, state_dict: StateDict) -> int:
-    """How many classes a state_dict tells apart; the challenge's number where its classifier is no such."""
+    """How many classes a state_dict distinguishes; the challenge's number where its classifier is no such."""
     weight = state_dict.get(f'{models.system(model).torch_names.get("classifier")}.weight')
     classes = len(weight) if weight is not None and weight.ndim else 0
     return classes if 2 <= classes <= MOST_CLASSES else len(schema.LABELS)

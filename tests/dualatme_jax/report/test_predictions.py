@@ -180,7 +180,7 @@ def test_a_bad_cell_is_named_by_line_and_column(path, column, value, message):
             "the first line, 'y_true, y_pred', names none of the columns needed",
         ),
         (VALID.replace('label', 'truth'), 'missing columns: label'),
-        (VALID.replace('subject', 'clip'), 'the columns clip stand there twice'),
+        (VALID.replace('subject', 'clip'), 'the columns clip are there twice'),
         (',' + VALID, 'column 1 has no name'),
         (VALID + 'casme2,sub02\n', 'line 4: 2 values; expected 5'),
         (VALID + 'casme2,sub02,c,1,1,9\n', 'line 4: 6 values; expected 5'),
