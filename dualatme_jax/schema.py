@@ -107,7 +107,7 @@ MOST_RESAMPLES = 1_000_000
 # The name under which scores over all databases together are reported.
 FULL = 'full'
 
-# A table of predictions: a row a clip and trial. A probability a class follows, named by this and the class,
+# A table of predictions: one row per clip and trial. One probability per class follows, named by this and it,
 # then the hyperparameters that differ between trials.
 PREDICTION_COLUMNS = ('trial', 'seed', DATABASE, SUBJECT, CLIP, LABEL, 'prediction')
 PROBABILITY = 'prob_'

@@ -25,7 +25,7 @@ class Wave:
     """A wave that has been trained, or evaluated.
 
     Attributes:
-      predictions: a row a held-out clip and kept epoch of each trial that did not fail, as
+      predictions: one row per held-out clip and kept epoch of each trial that did not fail, as
         `report.predictions` has them, with the further column `epoch`, from 1.
       losses: [E, F], joint loss, averaged over each epoch's clips; NaN where there is none.
       failed_epoch: [F], the first epoch (from 1) whose loss was not finite, 0 where none was.
@@ -47,7 +47,7 @@ class Wave:
 
 
 def predictions_of(trained: Sequence[tuple[Row, int, np.ndarray]], dataset: Dataset) -> pd.DataFrame:
-    """A row a held-out clip, from rows of the table of trials, epochs and probabilities [T, K]."""
+    """One row per held-out clip, from rows of the table of trials, epochs and probabilities [T, K]."""
     names = [f'{schema.PROBABILITY}{label}' for label in dataset.labels]
     tables = [pd.DataFrame(columns=[*schema.PREDICTION_COLUMNS, schema.EPOCH, *names])]
     for row, epoch, probability in trained:
