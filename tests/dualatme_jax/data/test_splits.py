@@ -1,17 +1,22 @@
 """Folds: each clip held out once, no subject on both sides; those of scikit-learn."""
 
+import pathlib
 import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.model_selection import LeaveOneGroupOut, cross_val_predict
 from sklearn.naive_bayes import GaussianNB
 
+from dualatme_jax import schema
 from dualatme_jax.data import splits
 from dualatme_jax.errors import InputError
+
+GROUND_TRUTH = pathlib.Path(__file__).parents[4] / 'shared/data/megc2019_flow28/combined_3class_gt.csv'
 
 # (database, subject, label) of up to nine people; most share their name with somebody of another database.
 CLIPS = st.lists(
@@ -157,3 +162,20 @@ def test_scikit_learn_takes_them():
 def test_they_need_no_jax():
     code = 'import sys; import dualatme_jax.data.splits; sys.exit("jax" in sys.modules)'
     assert subprocess.run([sys.executable, '-c', code], check=False).returncode == 0
+
+
+@pytest.mark.skipif(
+    not GROUND_TRUTH.exists(), reason=f'the public MEGC2019 ground truth is not at {GROUND_TRUTH}'
+)
+def test_the_folds_of_megc2019():
+    columns = ['database', 'subject', 'clip', 'label']
+    truth = pd.read_csv(GROUND_TRUTH, names=columns, dtype={'subject': str, 'clip': str})
+    names = [truth[name].to_numpy() for name in ('database', 'subject', 'label')]
+    assert len(splits.folds('subject', *names)) == 68
+    sizes = {fold.name: int(fold.held_out.sum()) for fold in splits.folds('database', *names)}
+    assert sizes == {name: clips for name, (clips, _) in schema.MEGC2019_CD.items() if name != schema.FULL}
+    shares = np.bincount(names[2]) / len(truth)
+    for seed in range(3):
+        for fold in splits.folds('parts', *names, parts=5, seed=seed):
+            found = np.bincount(names[2][fold.held_out], minlength=3) / fold.held_out.sum()
+            np.testing.assert_allclose(found, shares, atol=0.12)
