@@ -70,13 +70,16 @@ class Training:
 
         Balanced they are drawn, and drawn again, so that each class has the same chance.
         """
+        in_order = jnp.argsort(~trial.train)  # stable: those that are trained on stand first
         if self.balanced:
             key = jax.random.fold_in(jax.random.fold_in(trial.key, Stream.SAMPLE), epoch)
-            chances = trial.train / self._counts(trial, clips)[clips.label]
-            number = len(chances)
-            return jax.random.choice(key, number, (number,), p=chances / chances.sum())
+            # Of a class that only held-out clips have the count is 0.
+            chances = jnp.where(trial.train, 1 / self._counts(trial, clips)[clips.label], 0)[in_order]
+            drawn = jax.random.choice(key, len(chances), chances.shape, p=chances / chances.sum())
+            # A float sum of chances may grow where one of 0 is added: such a place is never taken.
+            return in_order[jnp.minimum(drawn, trial.train.sum() - 1)]
         if not self.shuffled:
-            return jnp.argsort(~trial.train)  # stable
+            return in_order
         key = jax.random.fold_in(jax.random.fold_in(trial.key, Stream.SHUFFLE), epoch)
         return jnp.argsort(jnp.where(trial.train, jax.random.uniform(key, trial.train.shape), jnp.inf))
 

@@ -369,6 +369,29 @@ def test_balanced_epochs_draw_each_class_as_often():
     assert (first != second).mean() > 0.9
 
 
+def balanced_draws(train, label, monkeypatch, drawn=None):
+    """What an epoch of balanced classes draws of clips; `drawn` in the place of what the chances give."""
+    if drawn is not None:
+        monkeypatch.setattr(jax.random, 'choice', lambda *_, **__: jax.numpy.asarray(drawn))
+    trial = trials.Trial(jax.random.key(0), np.array(train), np.zeros(1, np.int32), {})
+    recipe = Training(model=None, optimizer=None, balanced=True)
+    return np.asarray(recipe.shuffle(trial, Clips({}, np.array(label, np.int32)), 0)).tolist()
+
+
+def test_balanced_epochs_of_a_fold_without_a_class_draw_what_there_is(monkeypatch):
+    """With `allow_missing_class`: a third class is that of held-out clips alone, the first among them."""
+    train = [False, *[True] * 40, False]
+    found = balanced_draws(train, [2, *[0, 1] * 20, 2], monkeypatch)
+    assert set(found) <= set(range(1, 41))
+    assert len(set(found)) > 10
+
+
+def test_a_rounded_sum_of_chances_gives_no_held_out_clip(monkeypatch):
+    """Chances of 0 are at the end of their sum, and whatever is drawn there is a clip that is trained on."""
+    found = balanced_draws([True, False, True, False], [0, 0, 1, 1], monkeypatch, drawn=[0, 1, 2, 3])
+    assert found == [0, 2, 2, 2]
+
+
 def test_the_order_differs_by_epoch_and_seed_and_is_the_same_again():
     dataset = many_clips()
     clips = Clips.of(dataset)
