@@ -8,6 +8,7 @@ from data_prep.face.apex import ApexRule
 from data_prep.files.frames import Images
 from data_prep.releases import casme2
 from data_prep.releases.clip import NO_APEX, NO_ONSET, Clip, Problem, Survey
+from dualatme_jax import schema
 from dualatme_jax.errors import InputError
 
 SHEET = {'casme2': ApexRule(choices=('sheet',)), 'samm': ApexRule(choices=('sheet',))}
@@ -118,6 +119,20 @@ def test_a_clip_that_takes_the_second_choice_is_noted(numbers, said):
     assert note.key == ('casme2', 's', 'a')
     assert said in note.text
     assert len(made.sound) == 2
+
+
+@pytest.mark.parametrize(
+    ('choices', 'expected'),
+    [
+        (('sheet', 'middle'), [(12, 'middle'), (14, 'sheet')]),
+        (('sheet', 'spotted'), [(schema.UNKNOWN_FRAME, 'spotted'), (14, 'sheet')]),
+    ],
+)
+def test_an_item_carries_the_apex_that_was_chosen_and_the_choice(choices, expected):
+    found = survey(clip('a', apex=99, offset=-1), clip('b', apex=14))
+    made = plan.make({'casme2': found}, protocol=None, rules={'casme2': ApexRule(choices=choices)})
+    assert [(each.apex, each.apex_choice) for each, _ in made.sound] == expected
+    assert [each.offset for each, _ in made.sound] == [-1, 15]  # as the release has them
 
 
 @pytest.mark.parametrize('choices', [('sheet', 'middle'), ('sheet',)])
