@@ -5,6 +5,7 @@ import functools
 import hashlib
 import inspect
 import pathlib
+import pickle
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -45,11 +46,19 @@ class Stage:
 
     @property
     def code(self) -> str:
-        """The SHA-256 of the file that `apply` is written in; empty where there is none."""
-        function = inspect.unwrap(self.apply)
+        """The SHA-256 of the file that `apply` is written in, and of what it was given when it was made.
+
+        That is the arguments of a `functools.partial`, the object of a method, what a closure holds. Empty
+        where there is no file, or where what was given cannot be pickled.
+        """
+        function, given = inspect.unwrap(self.apply), []
         while isinstance(function, functools.partial):
+            given += [function.args, sorted(function.keywords.items())]
             function = inspect.unwrap(function.func)
         try:
-            return hashlib.sha256(pathlib.Path(inspect.getsourcefile(function)).read_bytes()).hexdigest()
-        except (OSError, TypeError):  # it was written in a notebook
+            given.append(getattr(function, '__self__', None))
+            given += [cell.cell_contents for cell in getattr(function, '__closure__', None) or ()]
+            source = pathlib.Path(inspect.getsourcefile(function)).read_bytes()
+            return hashlib.sha256(source + pickle.dumps(given)).hexdigest()
+        except Exception:  # it was written in a notebook; of pickle any error may come
             return ''
