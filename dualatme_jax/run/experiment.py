@@ -127,6 +127,9 @@ def run(
         identity['data'] |= {'path': None, 'build_synthetic': False, 'databases': None}
     if config.evaluate_only:
         identity['weights'] = folds.fingerprint(waves.given_weights(programs[0], table)[0])
+        begin = init_from.earlier(config.evaluate_only)
+        if begin and begin.notice:
+            console.print(begin.notice, soft_wrap=True)
     with contextlib.nullcontext() if workdir is None else workdir_lib.claim(workdir, identity) as folder:
         kept = Kept(folder)
         path = folder and folder / workdir_lib.TRIALS

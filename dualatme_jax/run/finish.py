@@ -37,7 +37,7 @@ from dualatme_jax.run import config_file, smoke
 from dualatme_jax.run import sweep as sweep_lib
 from dualatme_jax.run import workdir as workdir_lib
 from dualatme_jax.run.collect import Collected
-from dualatme_jax.run.init_from import Beginning
+from dualatme_jax.run.init_from import Beginning, Earlier
 from dualatme_jax.run.sweep import Sweep
 from dualatme_jax.run.trial_table import TrialTable
 
@@ -106,7 +106,7 @@ def report(
     swept: Sweep,
     collected: Collected,
     failures: Mapping[int, str] | None = None,
-    begin: Beginning | None = None,
+    begin: Beginning | Earlier | None = None,
 ) -> Report:
     """Scores the predictions, and makes the tables.
 
@@ -116,7 +116,7 @@ def report(
       swept: the points.
       collected: the predictions.
       failures: of a leaderboard, why programs could not be trained.
-      begin: the weights that the run started from, if any.
+      begin: the weights that the run started from, or the run that it evaluates, if any.
     """
     config, failed = swept.reference.config, trial_table.failed
     left_out = splits.protocol(config.folds, config.fold_parts)
@@ -195,7 +195,9 @@ def draw_confusion(selected: pd.DataFrame, labels: Sequence[str], notice: str, f
     plots.confusion_matrices(selected, labels, folder / workdir_lib.CONFUSION, notice=notice)
 
 
-def heading(selected: pd.DataFrame, swept: Sweep, dataset: Dataset, begin: Beginning | None = None) -> str:
+def heading(
+    selected: pd.DataFrame, swept: Sweep, dataset: Dataset, begin: Beginning | Earlier | None = None
+) -> str:
     """What begins the table of a result: system, epochs and seeds, the data, and what it started from."""
     config = swept.reference.config
     chosen = swept.fields if config.selection.name == NESTED else ()

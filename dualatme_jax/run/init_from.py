@@ -15,11 +15,13 @@ from ml_collections import ConfigDict
 
 from dualatme_jax import files, models
 from dualatme_jax.errors import InputError
-from dualatme_jax.run import disk
+from dualatme_jax.run import disk, trained
+from dualatme_jax.run import workdir as workdir_lib
 from dualatme_jax.run.programs import Program
-from dualatme_jax.run.sources import OPTION, Person, Source, by_database, people_of, read
+from dualatme_jax.run.sources import OPTION, START, Person, Source, by_database, people_in, people_of, read
 from dualatme_jax.training import freeze, start, trials
 from dualatme_jax.training.start import Fit, Path, Start
+from dualatme_jax.weights import folds
 
 _SHOWN = 3  # leaves, or people, that a line names
 
@@ -60,12 +62,7 @@ class Beginning:
     @property
     def notice(self) -> str:
         """What must stand wherever a score of the run is shown; empty where nobody left out was seen."""
-        if not self.leaks:
-            return ''
-        return (
-            f'LEAKS: the weights that it started from had seen {len(self.leaks)} of the left-out subjects: '
-            f'{_some(["/".join(person) for person in self.leaks])}'
-        )
+        return _notice(self.leaks)
 
     @property
     def heading(self) -> str:
@@ -114,6 +111,46 @@ class Beginning:
             for number, fit in self.fits.items()
         ]
         return self.about() | {'programs': programs}
+
+
+@dataclasses.dataclass(frozen=True)
+class Earlier:
+    """What the networks of a run that is evaluated began with; a report reads it as a `Beginning`.
+
+    Attributes:
+      start: what `Beginning.about` said of it in that run's config.json.
+      leaks: as those of a `Beginning`.
+    """
+
+    start: Mapping[str, Any]
+    leaks: tuple[Person, ...]
+
+    @property
+    def notice(self) -> str:
+        """As that of a `Beginning`."""
+        return _notice(self.leaks)
+
+    @property
+    def heading(self) -> str:
+        """Where the networks began, in one line."""
+        return f'The run that is evaluated started from {self.start.get("path")}'
+
+    def record(self) -> dict[str, Any]:
+        """What results.json says."""
+        return {**self.start, 'leaks': by_database(self.leaks)}
+
+
+def earlier(evaluate_only: str) -> Earlier | None:
+    """What the networks that are evaluated began with; None where it is nothing, or not known.
+
+    Raises:
+      InputError: the folder is no run, or its config.json says so in no known form.
+    """
+    path = files.expanded(evaluate_only, '--config.evaluate_only')
+    if folds.is_one(path) or not (path / workdir_lib.TRIALS).exists():
+        return None
+    begun = trained.read(path)[1].get(START)
+    return Earlier(begun, tuple(sorted(people_in(begun.get('leaks') or {})))) if begun else None
 
 
 def prepared(
@@ -181,6 +218,15 @@ def _fit(found: Source, program: Program, network: Mapping[Path, Any]) -> Fit:
             'config.model.name'
         )
     return fit
+
+
+def _notice(leaks: Sequence[Person]) -> str:
+    if not leaks:
+        return ''
+    return (
+        f'LEAKS: the weights that it started from had seen {len(leaks)} of the left-out subjects: '
+        f'{_some(["/".join(person) for person in leaks])}'
+    )
 
 
 def _copied(*fits: Fit) -> str:

@@ -188,7 +188,7 @@ def _of_run(path: pathlib.Path) -> Source:
     one = weights_shapes(waves[rows[0]['wave']] / workdir_lib.WEIGHTS)
     about, before = config.get(TRAINED_ON) or {}, config.get(START) or {}
     left_out = {trial: people for folder in waves.values() for trial, people in _left_out(folder).items()}
-    leaked = _people(before.get('leaks') or {})
+    leaked = people_in(before.get('leaks') or {})
     networks = tuple(
         SourceNetwork(row['seed'], left_out.get(row['trial'], frozenset()) - leaked) for row in rows
     )
@@ -211,7 +211,9 @@ def _of_run(path: pathlib.Path) -> Source:
         sha256=_fingerprint(networks, [waves[row['wave']] for row in rows], [row['place'] for row in rows]),
         origin=str(about.get('origin') or ''),
         people=frozenset().union(
-            _people(about.get('subjects') or {}), _people(before.get('subjects') or {}), *left_out.values()
+            people_in(about.get('subjects') or {}),
+            people_in(before.get('subjects') or {}),
+            *left_out.values(),
         ),
         all_known=bool(about) and before.get('all_subjects_known', True),
         networks=networks,
@@ -287,7 +289,7 @@ def by_database(people: Iterable[Person]) -> dict[str, list[str]]:
     return found
 
 
-def _people(found: Any) -> frozenset[Person]:
+def people_in(found: Any) -> frozenset[Person]:
     """What `by_database` made, from a config.json that may hold anything."""
     try:
         pairs = [(str(database), str(subject)) for database, own in found.items() for subject in own]

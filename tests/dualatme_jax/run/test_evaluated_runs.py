@@ -1,6 +1,7 @@
 """Weights from elsewhere, evaluated without training."""
 
 import io
+import json
 
 import jax
 import numpy as np
@@ -50,6 +51,19 @@ def test_weights_from_elsewhere_score_each_subject_by_its_own_network(
     run(config, tmp_path / 'again')
     found = pd.read_csv(tmp_path / 'again' / 'predictions.csv')
     pd.testing.assert_frame_equal(found, expected, rtol=1e-4)
+
+    # What it started from, and whom that had seen, is said of its networks here as it was there.
+    assert results['started_from'] is None
+    there = tmp_path / 'trained' / 'config.json'
+    about = json.loads(there.read_text())
+    database, subject = names[0].split('/')
+    start = {'path': 'before', 'leaks': {database: [subject]}}
+    there.write_text(json.dumps(about | {'start': start}))
+    _, results, printed = run(config, tmp_path / 'leaking')
+    assert results['started_from']['leaks'] == start['leaks']
+    assert results['notice'].startswith('LEAKS: the weights that it started from had seen 1 of')
+    assert printed.count('LEAKS') > 1
+    assert 'The run that is evaluated started from before' in printed
     config.seeds = (1,)
     with pytest.raises(InputError, match=r'has no seed 1; name one of 0 by --config\.seeds'):
         run(config, tmp_path / 'other')
