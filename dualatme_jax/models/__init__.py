@@ -126,13 +126,19 @@ def shapes(network: nn.Module, inputs: Mapping[str, Sequence[int]]) -> dict[str,
       inputs: key -> (C, *S).
 
     Raises:
-      InputError: no layer can have such maps: the pictures are too small for it, or not square, or others.
+      InputError: no layer can have such maps: the pictures are too small for it, or not square, or others;
+        or the network looks for an input that is not among them.
     """
     given = {key: jax.ShapeDtypeStruct((*shape, 1), 'float32') for key, shape in inputs.items()}
     try:
         return jax.eval_shape(
             lambda given: network.init(jax.random.key(0), given, mask=np.ones(1), train=False), given
         )
+    except KeyError as error:
+        raise InputError(
+            f'{type(network).__name__} looks for {error}, which is none of the inputs that its record '
+            f'reads, {", ".join(inputs)}; expected it there, reads=(...)'
+        ) from error
     except (TypeError, ValueError, IndexError) as error:  # so JAX and Flax call maps that do not fit
         sizes = ', '.join(f'{key} of {"x".join(map(str, shape))}' for key, shape in inputs.items())
         raise InputError(

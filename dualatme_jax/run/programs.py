@@ -184,7 +184,8 @@ def check_inputs(config: ConfigDict, dataset: Dataset) -> None:
     prepare.check_stored(config.input.scale, dataset.inputs, models.system(config.model.name).made)
     found = {key: (array.shape[-1], *array.shape[1:-1]) for key, array in dataset.inputs.items()}
     usual = {key: schema.usual_shape(key) for key in schema.VIEWS['flow']}
-    if all(usual.get(key) == shape for key, shape in found.items()):
+    own = config.model.name not in models.SYSTEMS
+    if not own and all(usual.get(key) == shape for key, shape in found.items()):
         return  # which all systems of flows read
     network = models.build(classes=len(dataset.labels), **config.model)
     shapes = models.shapes(network, found)

@@ -16,6 +16,7 @@ from small_run import run, small
 
 from configs import cd
 from dualatme_jax import models
+from dualatme_jax.data import dataset as dataset_lib
 from dualatme_jax.errors import InputError
 from dualatme_jax.models import options
 from dualatme_jax.models.system import System
@@ -292,3 +293,15 @@ def test_a_flag_sets_an_option_that_the_config_does_not_list(monkeypatch):
     listed = config_file.described('configs/cd.py', holder.value)
     assert 'config.model.width = 3\n    channels of the convolution, 1 or more.\n' in listed
     assert "config.model.init = 'torch'\n" in listed
+
+
+def test_a_network_that_looks_for_what_its_record_does_not_read_is_named(own, folder, small_dataset_dir):
+    """Before it is compiled, also where all inputs are flows of the usual size."""
+    file = folder / 'wide_flow.py'
+    file.write_text(file.read_text().replace("inputs['flow']", "inputs['flow_puzzled']"))
+    del sys.modules[OWN]
+    config = config_of()
+    config.data.path = str(small_dataset_dir)
+    dataset = dataset_lib.load(small_dataset_dir, reads=models.system(OWN).stored)
+    with pytest.raises(InputError, match=r"looks for 'flow_puzzled', which is none .* reads, flow; expected"):
+        programs.make_programs(sweep.points(config), [dataset])
