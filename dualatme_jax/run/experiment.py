@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
+import numpy as np
 import pandas as pd
 from ml_collections import ConfigDict
 from rich.console import Console
@@ -375,7 +376,7 @@ def fingerprint(*datasets: Dataset) -> dict[str, Any]:
     }
     for key, array in arrays.values():
         digest.update(f'{key} {array.dtype} {array.shape}'.encode())
-        digest.update(array)
+        digest.update(np.ascontiguousarray(array))  # clips of a caller may be a view of others
     for dataset in {id(dataset.label): dataset for dataset in datasets}.values():
         digest.update(dataset.label)
         for names in (dataset.database, dataset.subject, dataset.clip):

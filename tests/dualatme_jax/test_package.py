@@ -1,5 +1,6 @@
 """From Python: load, train, look at scores, predictions and networks; with a workdir and without."""
 
+import dataclasses
 import io
 import json
 import os
@@ -124,6 +125,16 @@ def test_each_system_of_a_sweep_gets_what_it_reads_of_the_clips_that_are_given(s
     config = small('nowhere', sweep=({'model.name': ('ststnet', 'dual_atme', 'off_apexnet')},))
     found = experiment.given(dj.load(small_dataset_dir), sweep.points(config))
     assert [tuple(data.inputs) for data in found] == [('flow',), ('flow', 'flow_puzzled'), ('flow',)]
+
+
+def test_clips_that_are_a_view_of_others_have_the_fingerprint_of_their_numbers(small_dataset_dir):
+    data = dj.load(small_dataset_dir, reads=('flow',))
+    turned = {key: array[..., ::-1] for key, array in data.inputs.items()}
+    view, copy = (
+        dataclasses.replace(data, inputs={key: make(array) for key, array in turned.items()})
+        for make in (lambda array: array, np.ascontiguousarray)
+    )
+    assert experiment.fingerprint(view) == experiment.fingerprint(copy) != experiment.fingerprint(data)
 
 
 def test_a_config_is_found_by_its_name_or_its_path():
