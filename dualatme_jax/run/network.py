@@ -32,7 +32,6 @@ from dualatme_jax.run.sources import START, TRAINED_ON
 from dualatme_jax.run.trial_table import DONE
 from dualatme_jax.training.checkpoint import load_weights, save_weights
 
-NETWORK = 'network'  # in a workdir
 _MOST_BYTES = 2**26  # of its config.json
 
 
@@ -80,7 +79,7 @@ def save(
       InputError: what an earlier process left there is not as it was written.
     """
     done = table[table['status'] == DONE]
-    folder = kept.folder / NETWORK
+    folder = kept.folder / workdir.NETWORK
     if processes.agreed((folder / files.CHECKSUMS).exists()):  # by an earlier process
         try:
             files.check_checksums(folder, 'networks')
@@ -120,11 +119,11 @@ def load(folder: pathlib.Path) -> Network:
     Raises:
       InputError: there are no such networks, or they are not as they were written.
     """
-    folder = folder / NETWORK if (folder / NETWORK).is_dir() else folder
+    folder = folder / workdir.NETWORK if (folder / workdir.NETWORK).is_dir() else folder
     if not (folder / files.CHECKSUMS).is_file():
         raise InputError(
-            f'no networks in {folder} (no {files.CHECKSUMS}); expected the folder {NETWORK}/ of a run with '
-            "config.folds = 'all', or its workdir"
+            f'no networks in {folder} (no {files.CHECKSUMS}); expected the folder {workdir.NETWORK}/ of a '
+            "run with config.folds = 'all', or its workdir"
         )
     files.check_checksums(folder, 'networks')
     content = files.read_bytes(folder / workdir.CONFIG, limit=_MOST_BYTES, what='config of the networks')

@@ -206,7 +206,7 @@ def link_to_nothing(path):
 NAMES = ('.lock', 'config.json', 'trials.csv', 'predictions.csv', 'results.json', 'waves', 'checkpoints')
 
 
-@pytest.mark.parametrize('name', [*NAMES, 'tensorboard'])
+@pytest.mark.parametrize('name', [*NAMES, 'tensorboard', 'network'])
 @pytest.mark.parametrize('make', [link, link_to_folder, link_to_nothing, os.mkfifo, 'another kind'])
 def test_a_link_or_a_pipe_in_place_of_what_a_run_keeps_is_refused_and_left(tmp_path, name, make):
     folder = tmp_path / 'run'
@@ -222,7 +222,7 @@ def test_a_link_or_a_pipe_in_place_of_what_a_run_keeps_is_refused_and_left(tmp_p
 
 
 @pytest.mark.parametrize(
-    'place', ['waves/wave_000', 'checkpoints/wave_000/2/states', 'tensorboard/wave_000/x']
+    'place', ['waves/wave_000', 'checkpoints/wave_000/2/states', 'tensorboard/wave_000/x', 'network/weights']
 )
 def test_a_link_deep_in_a_folder_of_the_run_is_refused(folder, tmp_path, place):
     (tmp_path / 'elsewhere').mkdir()
