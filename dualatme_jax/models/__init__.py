@@ -52,12 +52,22 @@ def build(name: str, **options) -> Any:
             f'{name}: build returns {type(network).__name__}; expected a scikit-learn estimator with fit '
             'and with predict_proba or decision_function, since its learner is scikit-learn'
         )
+    if found.learner == SKLEARN and not hasattr(network, 'predict_proba') and _scores_pairs(network):
+        raise InputError(
+            f"{name}: build returns {type(network).__name__} with decision_function_shape='ovo', which "
+            "scores pairs of classes; expected 'ovr', one score per class"
+        )
     if lacking := [option for option in found.traced if not hasattr(network, option)]:
         raise InputError(
             f'{name}: the network that build returns has no field {lacking[0]!r}, which its record lists as '
             'traced'
         )
     return network
+
+
+def _scores_pairs(estimator: Any) -> bool:
+    given = estimator.get_params(deep=True).items()
+    return any(key.split('__')[-1] == 'decision_function_shape' and value == 'ovo' for key, value in given)
 
 
 def system(name: str) -> System:

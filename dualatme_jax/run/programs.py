@@ -208,7 +208,11 @@ def described(descriptor: Descriptor, dataset: Dataset) -> np.ndarray:
         among which are those that a trial leaves out.
     """
     vectors = np.asarray(descriptor(dataset.inputs))
-    alone = np.asarray(descriptor({key: array[:1] for key, array in dataset.inputs.items()}))
+    ends = (0, dataset.size - 1)
+    alone = [
+        np.asarray(descriptor({key: array[[place]] for key, array in dataset.inputs.items()}))
+        for place in ends
+    ]
     expected = f'expected {dataset.size} x D numbers, one row per clip'
     if vectors.ndim != 2 or len(vectors) != dataset.size or vectors.dtype.kind not in 'biuf':
         raise InputError(f'the descriptor gives {vectors.dtype} {vectors.shape}; {expected}')
@@ -216,9 +220,13 @@ def described(descriptor: Descriptor, dataset: Dataset) -> np.ndarray:
         clip = int(np.argmin(np.isfinite(vectors).all(1)))
         where = f'{dataset.subjects[clip]}/{dataset.clip[clip]}'
         raise InputError(f'the descriptor gives numbers of {where} that are not finite; {expected}')
-    if alone.shape != (1, vectors.shape[1]) or not np.allclose(alone, vectors[:1], rtol=1e-3, atol=1e-3):
+    near = 1e-3 * np.abs(vectors.astype(float)).max(initial=0)  # equal but for rounding, whatever the unit is
+    if any(
+        own.shape != (1, vectors.shape[1]) or not np.allclose(own[0], vectors[place], rtol=1e-3, atol=near)
+        for place, own in zip(ends, alone, strict=True)
+    ):
         raise InputError(
-            'the descriptor gives other numbers of the first clip alone than among the others: it has seen '
+            'the descriptor gives other numbers of a clip alone than among the others: it has seen '
             'clips that trials leave out; expected a function of each clip for itself. What is learnt from '
             'several clips, such as a scaling or PCA, belongs into the pipeline'
         )

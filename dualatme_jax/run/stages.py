@@ -270,7 +270,8 @@ def batch(stage: Stage, weights: Arrays, dataset: Dataset, places: Sequence[int]
 def check_alone(stage: Stage, among: Arrays, alone: Arrays) -> None:
     """Raises InputError where a stage gives other outputs for the first clip alone than among others."""
     for key, array in among.items():
-        if not np.allclose(array[0], alone[key][0], _TOLERANCE, _TOLERANCE):
+        near = _TOLERANCE * np.abs(array.astype(float)).max(initial=0)  # whatever the unit is
+        if not np.allclose(array[0], alone[key][0], _TOLERANCE, near):
             raise InputError(
                 f'the stage {stage.name} gives other {key} for a clip among others than alone: it has seen '
                 'clips that trials leave out; expected a function of each clip for itself, such as a network '

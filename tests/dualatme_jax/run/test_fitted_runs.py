@@ -191,7 +191,9 @@ def test_what_does_not_go_together_is_refused(small_dataset_dir, tmp_path, field
 
 
 def test_a_build_that_returns_no_classifier_is_refused(monkeypatch):
+    from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
+    from sklearn.svm import SVC as SupportVectors  # noqa: N811, SVC is a system here
 
     def build(*, classes: int):
         return StandardScaler()
@@ -199,6 +201,14 @@ def test_a_build_that_returns_no_classifier_is_refused(monkeypatch):
     system = System(name='none', title='None', build=build, learner='sklearn')
     monkeypatch.setitem(models.SYSTEMS, 'none', system)
     with pytest.raises(InputError, match='build returns StandardScaler; expected a scikit-learn estimator'):
+        models.build('none', classes=3)
+    pairs = make_pipeline(StandardScaler(), SupportVectors(decision_function_shape='ovo'))
+    monkeypatch.setitem(
+        models.SYSTEMS,
+        'none',
+        System(name='none', title='', build=lambda *, classes: pairs, learner='sklearn'),
+    )
+    with pytest.raises(InputError, match="'ovo', which scores pairs of classes; expected 'ovr'"):
         models.build('none', classes=3)
     with pytest.raises(InputError, match="unknown learner 'torch' of none; expected 'gradient', 'sklearn'"):
         System(name='none', title='None', build=build, learner='torch')
@@ -216,6 +226,14 @@ def test_a_build_that_returns_no_classifier_is_refused(monkeypatch):
         ),
         (
             lambda inputs: inputs['flow'][:, 0, 0] - inputs['flow'][:, 0, 0].mean(0),
+            'has seen clips that trials',
+        ),
+        (
+            lambda inputs: inputs['flow'][:, 0, 0] - 1.0 * inputs['flow'][:1, 0, 0],
+            'has seen clips that trials',
+        ),
+        (
+            lambda inputs: (inputs['flow'][:, 0, 0] - inputs['flow'][:, 0, 0].mean(0)) * 1e-6,
             'has seen clips that trials',
         ),
     ],

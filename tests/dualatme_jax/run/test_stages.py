@@ -288,6 +288,7 @@ def test_a_disk_without_room_costs_the_cache_alone(stage, dataset, expected, tmp
         (lambda flow: {'edges': flow[..., 0, 0, 0]}, 'expected floats or uint8, .5, ..., channels.'),
         (lambda flow: {'edges': np.where(flow == flow.max(), np.nan, flow)}, 'that are not finite'),
         (lambda flow: {'edges': flow - flow.mean(0)}, 'has seen clips that trials leave out'),
+        (lambda flow: {'edges': 1e-6 * (flow - flow.mean(0))}, 'has seen clips that trials leave out'),
     ],
 )
 def test_a_stage_that_does_not_give_what_it_says_is_named(stage, dataset, apply, says):
