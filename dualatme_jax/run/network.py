@@ -7,6 +7,7 @@ config.json     What a prediction needs to know, see `Network`:
                             `config.input` says how it is scaled
                 dataset     by which recipe data_prep made the clips, to make new ones alike
                 trained_on  the subjects that were trained on, by database
+                stages      name and version of the frozen stage that makes inputs, if the system has one
                 start       the weights that the training started from, and whom these had seen, if any
                 seeds       of the networks
 weights/        Orbax: `params` and `batch_stats`, each leaf [seeds, ...], in the order of the seeds
@@ -45,6 +46,7 @@ class Network:
       inputs: key -> `shape` and `dtype` of what they read of one clip, as it is stored.
       dataset: the recipe by which the clips were made.
       trained_on: what `sources.trained_on` says of whom they have seen.
+      stages: name and version of the frozen stage that makes inputs, see `stages.applied`.
       start: what `init_from.Beginning.about` says of the weights that they started from; None without any.
       seeds: of the networks.
       variables: `params` and `batch_stats`, each leaf [seeds, ...].
@@ -55,6 +57,7 @@ class Network:
     inputs: Mapping[str, Mapping[str, Any]]
     dataset: Mapping[str, Any]
     trained_on: Mapping[str, Any]
+    stages: tuple[str, ...]
     start: Mapping[str, Any] | None
     seeds: tuple[int, ...]
     variables: Mapping[str, Any]
@@ -99,6 +102,7 @@ def save(
         },
         'dataset': dataset.metadata,
         TRAINED_ON: identity[TRAINED_ON],
+        'stages': identity.get('stages', []),
         START: identity.get(START),
         'seeds': done['seed'].tolist(),
     }
@@ -135,6 +139,7 @@ def load(folder: pathlib.Path) -> Network:
             inputs=dict(found['inputs']),
             dataset=dict(found['dataset']),
             trained_on=dict(found[TRAINED_ON]),
+            stages=tuple(found['stages']),
             start=found[START],
             seeds=tuple(found['seeds']),
             variables=load_weights(folder / workdir.WEIGHTS),

@@ -17,7 +17,9 @@ from small_run import TINY, run, small, uf1
 from dualatme_jax import models
 from dualatme_jax.data import dataset as dataset_lib
 from dualatme_jax.errors import InputError
+from dualatme_jax.models.stage import Stage
 from dualatme_jax.models.system import System
+from dualatme_jax.report import predictions
 from dualatme_jax.run import programs
 from dualatme_jax.run.trial_table import TrialTable
 
@@ -137,6 +139,27 @@ def test_an_option_is_swept_and_chosen_by_the_other_subjects(dataset, small_data
         chosen.append(table[person & (table['model.C'] == row['model.C'])])
     assert results['scores']['full']['uf1']['mean'] == pytest.approx(uf1(pd.concat(chosen)))
     assert 'left-out subjects: model.C = ' in printed
+    assert 'model.C' in predictions.read(tmp_path / 'predictions.csv')[0], 'a hyperparameter for `score` too'
+
+
+def test_it_reads_what_a_frozen_stage_gives(dataset, small_dataset_dir, tmp_path, monkeypatch):
+    stage = Stage('halved', ('flow',), ('half',), lambda weights, inputs: {'half': inputs['flow'] / 2})
+    system = System('staged', 'Staged', flow_svc.build, reads=('half',), learner='sklearn', stage=stage)
+    monkeypatch.setitem(models.SYSTEMS, 'staged', system)
+    fields = {'model.name': 'staged', 'engine.cache': str(tmp_path / 'cache')}
+    complete, _, printed = run(small(small_dataset_dir, **fields), tmp_path / 'run')
+    assert complete
+    assert 'stage halved: 0 of 24 clips' in printed
+    chances = pd.read_csv(tmp_path / 'run' / 'predictions.csv').filter(like='prob_')
+    expected = cross_val_predict(
+        flow_svc.build(classes=3),
+        dataset.inputs['flow'].reshape(24, -1) / 2,
+        dataset.label,
+        groups=dataset.subjects,
+        cv=LeaveOneGroupOut(),
+        method='decision_function',
+    )
+    np.testing.assert_allclose(chances, special.softmax(expected, 1), atol=1e-4)
 
 
 @pytest.mark.slow

@@ -2,7 +2,9 @@
 
 import dataclasses
 
+import jax
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import special
 from sklearn.base import BaseEstimator, ClassifierMixin
@@ -13,12 +15,16 @@ from sklearn.model_selection import LeaveOneGroupOut, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, LinearSVC
+from small_run import small
 
 from dualatme_jax.data import dataset as dataset_lib
 from dualatme_jax.errors import InputError
 from dualatme_jax.models.system import flattened
+from dualatme_jax.run import model_section, programs
 from dualatme_jax.training import estimators, fitting, trials
+from dualatme_jax.training.engine import Engine
 from dualatme_jax.training.estimators import Estimators
+from dualatme_jax.training.learner import Learner
 
 
 @pytest.fixture(scope='module')
@@ -174,3 +180,22 @@ def test_a_trial_whose_probabilities_are_not_finite_has_failed_and_no_other(data
     wave = Estimators(Broken(), vectors, dataset).fit_predict(rows)
     assert wave.failed_epoch.tolist() == [0, 0, 0, 0, 1, 0, 0, 0]
     assert set(wave.predictions['trial']) == {0, 1, 2, 3, 5, 6, 7}
+
+
+@pytest.mark.slow
+def test_networks_and_estimators_are_learners_alike(small_dataset_dir, vectors):
+    config = model_section.completed(small(small_dataset_dir))
+    dataset = dataset_lib.load(small_dataset_dir)
+    points = [programs.hyperparameters(config, dataset.labels)]
+    rows = trials.table(dataset, seeds=(0,), points=points)[:3].to_dict('records')
+    training = programs.make_training(config, dataset.labels)
+    learners: list[Learner] = [
+        Engine(training, dataset, batch_size=11, epochs=1, devices=jax.devices()[:1]),
+        Estimators(LinearSVC(), vectors, dataset),
+    ]
+    one, other = (learner.fit_predict(rows) for learner in learners)
+    known = ['trial', 'seed', 'database', 'subject', 'clip', 'label', 'epoch']
+    pd.testing.assert_frame_equal(one.predictions[known], other.predictions[known])
+    assert list(one.predictions) == list(other.predictions)
+    assert one.losses.shape == other.losses.shape
+    assert one.failed_epoch.tolist() == other.failed_epoch.tolist() == [0, 0, 0]
