@@ -1,6 +1,8 @@
 """The systems, one file each, whose records are listed here. `system` finds one by name."""
 
+import hashlib
 import importlib
+import pathlib
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
@@ -92,6 +94,13 @@ def is_known(name: Any) -> bool:
     """Whether a system is there without an import: a file may name it, and runs no code by that."""
     own = sys.modules.get(name) if isinstance(name, str) else None
     return name in list(SYSTEMS) or isinstance(getattr(own, 'SYSTEM', None), System)
+
+
+def code_of(name: str) -> str | None:
+    """The SHA-256 of the file of a module of one's own; None of a system of `SYSTEMS`, or without a file."""
+    known = system(name) is SYSTEMS.get(name)
+    file = None if known else getattr(sys.modules[name], '__file__', None)
+    return hashlib.sha256(pathlib.Path(file).read_bytes()).hexdigest() if file else None
 
 
 def _imported(name: str) -> System:

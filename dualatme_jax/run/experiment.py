@@ -115,6 +115,9 @@ def run(
     check_rows(table, swept, datasets[0].size)
     identity = json.loads(swept.config.to_json()) | {'dataset': data, 'draws': DRAWS}
     identity |= {'stages': staged} if staged else {}
+    names = {point.config.model.name for point in swept.points}
+    if own := {name: code for name in sorted(names) if (code := models.code_of(name))}:
+        identity['code'] = own
     identity[sources.TRAINED_ON] = sources.trained_on(datasets[0])
     programs, begin = init_from.prepared(config, programs, table)
     if begin:

@@ -39,9 +39,10 @@ _MOST_CONFIG = 64 * 2**20  # bytes of a config.json: more than any sweep has
 # Sections, and a field, that decide what is trained. The others (where the data lies, on which devices it is
 # trained, how often it is saved) may change between a run and its continuation; `dataset`, `weights`
 # and `start` have the fingerprints of the data, and of weights that are evaluated or started from; `draws` is
-# that of `training.step`.
+# that of `training.step`, `code` has the files of systems of one's own.
 DECISIVE = (
     'augment',
+    'code',
     'dataset',
     'draws',
     'engine.precision',

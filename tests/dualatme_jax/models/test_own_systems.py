@@ -305,3 +305,20 @@ def test_a_network_that_looks_for_what_its_record_does_not_read_is_named(own, fo
     dataset = dataset_lib.load(small_dataset_dir, reads=models.system(OWN).stored)
     with pytest.raises(InputError, match=r"looks for 'flow_puzzled', which is none .* reads, flow; expected"):
         programs.make_programs(sweep.points(config), [dataset])
+
+
+def test_a_run_is_of_one_version_of_the_file(folder, small_dataset_dir, tmp_path):
+    code = (
+        'from sklearn.dummy import DummyClassifier\nfrom dualatme_jax.models.system import System\n'
+        'def build(*, classes): return DummyClassifier(strategy="prior")\n'
+        'SYSTEM = System(name=__name__, title="T", build=build, learner="sklearn")\n'
+    )
+    (folder / 'own.py').write_text(code)
+    config = small(small_dataset_dir, **{'model.name': 'my_package.own'})
+    run(config, tmp_path / 'run')
+    assert 'nothing is trained again' in run(config, tmp_path / 'run')[2]
+    (folder / 'own.py').write_text(code.replace('prior', 'stratified'))
+    del sys.modules['my_package.own']
+    with pytest.raises(InputError, match=r'holds another run:\n  code\.my_package\.own is '):
+        run(config, tmp_path / 'run')
+    assert models.code_of('dual_atme') is None
