@@ -21,6 +21,8 @@ from dualatme_jax.training.engine import Engine
 from dualatme_jax.training.start import Start
 from dualatme_jax.training.step import Training
 
+DUAL_ATME_PAIR = ('entire', 'puzzled')  # the two branches
+
 
 def make_training(
     config: ConfigDict, labels: Sequence[str], others: Sequence[ConfigDict] = ()
@@ -39,6 +41,14 @@ def make_training(
     network = models.build(classes=len(labels), **config.model)
     if system.learner != GRADIENT:
         return None
+    pair = tuple(config.loss.cosine_pair)
+    # The default is that of Dual-ATME; a network without these features has no such term.
+    if pair != DUAL_ATME_PAIR and set(pair) - set(system.features):
+        there = ', '.join(map(repr, system.features)) or 'none that its record names'
+        raise InputError(
+            f'config.loss.cosine_pair is {pair}; {system.title} returns {there}: expected two of the `features` '
+            f'of its record, or {DUAL_ATME_PAIR}'
+        )
     every = (config, *others)
     changes = frozenset(name for name in augment.NAMES if any(each.augment[name] for each in every))
     active = frozenset(name for name in losses.OPTIONS if any(each.loss[name] for each in every))
@@ -51,7 +61,7 @@ def make_training(
         augment=augment.augmentation(changes, **config.input) if changes else None,
         active=active,
         balanced=config.training.balanced,
-        pair=tuple(config.loss.cosine_pair),
+        pair=pair,
         frozen=tuple(config.freeze),
         hyperparameters=tuple(hyperparameters(config, labels)),
         shuffled=config.training.shuffle,

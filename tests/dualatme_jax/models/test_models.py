@@ -221,3 +221,12 @@ def test_under_bfloat16_what_is_trained_and_what_comes_out_stays_float32(name, m
         program = str(jax.make_jaxpr(loss)(variables['params'], statistics))
     assert {leaf.dtype for leaf in jax.tree.leaves(found)} == {np.dtype(np.float32)}
     assert 'bf16[' in program
+
+
+def test_a_pair_of_features_that_a_system_does_not_return_is_refused():
+    config = cd.get_config()
+    programs.make_training(config, schema.LABELS)
+    config.loss.cosine_pair = ('entire', 'onset')
+    message = r"cosine_pair is \('entire', 'onset'\); Dual-ATME returns 'entire', 'puzzled'"
+    with pytest.raises(InputError, match=message):
+        programs.make_training(config, schema.LABELS)
