@@ -150,7 +150,10 @@ def described(argument: str, config: ConfigDict) -> str:
 
 
 def comments(path: pathlib.Path) -> dict[str, str]:
-    """What a config file says of fields: the comments above and beside `config.section.field = value`."""
+    """What a config file says of fields: the comments above and beside `config.section.field = value`.
+
+    One above a section, `config.section = ConfigDict()`, is of no field.
+    """
     source = _source(path)
     beside, above = {}, {}
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
@@ -165,7 +168,7 @@ def comments(path: pathlib.Path) -> dict[str, str]:
                 first -= 1
             words = [above[line] for line in range(first, node.lineno)]
             words += [beside[line] for line in range(node.lineno, node.end_lineno + 1) if line in beside]
-            if words:
+            if words and ast.unparse(node.value) != 'ConfigDict()':
                 found[ast.unparse(node.targets[0]).partition('.')[2]] = ' '.join(words)
     return found
 

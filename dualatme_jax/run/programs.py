@@ -46,8 +46,8 @@ def make_training(
     if pair != DUAL_ATME_PAIR and set(pair) - set(system.features):
         there = ', '.join(map(repr, system.features)) or 'none that its record names'
         raise InputError(
-            f'config.loss.cosine_pair is {pair}; {system.title} returns {there}: expected two of the `features` '
-            f'of its record, or {DUAL_ATME_PAIR}'
+            f'config.loss.cosine_pair is {pair}; {system.title} returns {there}: expected two of the '
+            f'`features` of its record, or {DUAL_ATME_PAIR}'
         )
     every = (config, *others)
     changes = frozenset(name for name in augment.NAMES if any(each.augment[name] for each in every))
