@@ -23,7 +23,7 @@ COMPARED = 'uf1'  # what the paired test compares
 
 WARNING = (
     'The rows are scored on the left-out subjects: picking the best row of this table is picking on the '
-    'test. For the honest score of a tuned system set config.selection.name=nested.'
+    'test. The honest score of a tuned system is that of config.selection.name=nested.'
 )
 _SHOWN = ('uar', 'uf1')  # where there is no room for all metrics
 _DIFFERENCE = [f'difference_{part}' for part in ('mean', 'low', 'high')]

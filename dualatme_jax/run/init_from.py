@@ -233,7 +233,10 @@ def _copied(*fits: Fit) -> str:
     """How much of the networks is copied, in words; of several networks the least and the most."""
     shares = sorted({(fit.copied_parameters, fit.parameters) for fit in fits}, key=lambda share: share[0][1])
     shown = [f'{copied:,} of {whole:,}' for (_, copied), (_, whole) in dict.fromkeys([shares[0], shares[-1]])]
-    return f'{" to ".join(shown)} parameters copied'
+    few = all(100 * copied < whole for (_, copied), (_, whole) in shares)
+    return f'{" to ".join(shown)} parameters copied' + (
+        ', next to nothing: the weights may be of another system' if few else ''
+    )
 
 
 def _some(found: Sequence[str]) -> str:

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shutil
+import types
 
 import jax
 import numpy as np
@@ -321,3 +322,9 @@ def test_converted_weights_are_matched_by_the_names_of_their_subjects(
     assert found.leaks == ()
     assert found.record()['subjects'][schema.UNKNOWN_TEXT] == ['somebody']
     assert found.record()['sha256'] == folds.fingerprint(folds.load(tmp_path / 'converted'))
+
+
+@pytest.mark.parametrize(('copied', 'said'), [(3, True), (400, False)])
+def test_that_next_to_nothing_fits_is_said(copied, said):
+    fit = types.SimpleNamespace(copied_parameters=(1, copied), parameters=(8, 1683))
+    assert ('may be of another system' in init_from._copied(fit)) == said
