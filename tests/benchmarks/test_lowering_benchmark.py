@@ -46,7 +46,9 @@ def test_every_convolution_of_the_network_is_measured(monkeypatch):
     seen = set()
 
     def record(x, kernel, **options):
-        assert options == {'strides': (1, 1), 'padding': (), 'dilation': (1, 1)}
+        half = (kernel.shape[0] - 1) // 2
+        same = ((half, half), (half, half))
+        assert options == {'strides': (1, 1), 'padding': same, 'dilation': (1, 1), 'groups': 1}
         seen.add(benchmark.Convolution(x.shape[1], *kernel.shape[2:], kernel.shape[0]))
         return original(x, kernel)
 

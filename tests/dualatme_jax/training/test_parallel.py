@@ -20,7 +20,7 @@ from dualatme_jax.models.layers.lowering import LOWERINGS
 from dualatme_jax.models.layers.maps import flat
 from dualatme_jax.models.layers.pooling import max_pool
 from dualatme_jax.models.output import Output
-from dualatme_jax.training import devices, engine, optimizers, trials
+from dualatme_jax.training import devices, engine, optimizers, prepare, trials
 from dualatme_jax.training.checkpoint import WaveCheckpoints
 from dualatme_jax.training.parallel import Parallel
 from dualatme_jax.training.step import Training
@@ -91,6 +91,7 @@ def machine(dataset, number, **options):
     training = Training(
         model=lambda given: Small(),
         optimizer=optimizers.optimizer('sgd'),
+        prepare=prepare.PAPER,
         hyperparameters=tuple(HYPERPARAMETERS),
     )
     return engine.Engine(training, dataset, batch_size=11, devices=devices.choose(number), **options)
@@ -213,7 +214,9 @@ def test_unknown_words_name_those_that_are_known(field, known):
 
 
 def test_without_being_told_all_devices_share(dataset):
-    training = Training(model=lambda hyperparameters: Small(), optimizer=optimizers.optimizer('sgd'))
+    training = Training(
+        model=lambda hyperparameters: Small(), optimizer=optimizers.optimizer('sgd'), prepare=prepare.PAPER
+    )
     assert len(Parallel(training, [(0, 4)]).devices) == jax.device_count() == 4
 
 
