@@ -1,5 +1,6 @@
 import numpy as np
 import pandas as pd
+import people
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,14 +13,7 @@ PARTS = 3
 
 
 def clips(subjects=8, clips_each=6):
-    """Clips of subjects in two databases, two of which share a name."""
-    rows = [
-        (('casme2', 'samm')[subject % 2], f'{subject // 2:03d}', f'c{clip}', (subject + clip) % 3)
-        for subject in range(subjects)
-        for clip in range(clips_each)
-    ]
-    table = pd.DataFrame(rows, columns=[*predictions.CLIP_KEY, 'label'])
-    return table.assign(left_out=table['database'] + '/' + table['subject'])
+    return people.clips(subjects, clips_each)
 
 
 def sweep(truth, points, seeds=(0,), rate=lambda point: 1 / 3, random=None):

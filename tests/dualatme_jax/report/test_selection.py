@@ -2,6 +2,7 @@ import io
 
 import numpy as np
 import pandas as pd
+import people
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,14 +18,7 @@ PARTS = 3
 
 
 def clips(subjects=6, clips_each=4):
-    """Clips of subjects in two databases, of which two share a name each."""
-    rows = [
-        (('casme2', 'samm')[subject % 2], f'{subject // 2:03d}', f'c{clip}', (subject + clip) % 3)
-        for subject in range(subjects)
-        for clip in range(clips_each)
-    ]
-    table = pd.DataFrame(rows, columns=[*predictions.CLIP_KEY, 'label'])
-    return table.assign(left_out=table['database'] + '/' + table['subject'])
+    return people.clips(subjects, clips_each)
 
 
 def kept(truth, epochs, seeds=(0,), rate=lambda epoch: 1 / 3, random=None, **columns):
