@@ -175,7 +175,11 @@ def records(stored: Stored) -> Iterator[dict[str, Any]]:
             schema.LABEL: tfds.features.ClassLabel(names=stored.labels),
         }
     )
-    pictures = [key for key, form in stored.inputs.items() if form.pictures]
+    pictures = {
+        key: tfds.features.Image(shape=form.shape[-3:], encoding_format='png')
+        for key, form in stored.inputs.items()
+        if form.pictures
+    }
     for path, count in stored.shards:
         try:
             serialized = shards.read(path, count, stored.record_bytes)
@@ -185,8 +189,8 @@ def records(stored: Stored) -> Iterator[dict[str, Any]]:
             try:
                 clip = features.deserialize_example_np(record)
                 clip |= {key: clip[key].decode() for key in stored.texts}
-                for key in pictures:
-                    clip[key] = _decoded(clip[key], stored.inputs[key])
+                for key, picture in pictures.items():
+                    clip[key] = _decoded(clip[key], stored.inputs[key], picture)
                 for key, form in stored.inputs.items():
                     if clip[key].shape != form.shape or clip[key].dtype != form.dtype:
                         raise ValueError(f'{key} is {clip[key].dtype} {clip[key].shape}')
@@ -308,16 +312,14 @@ def _feature(form: Form) -> tfds.features.FeatureConnector:
     return png if len(form.shape) == 3 else tfds.features.Sequence(png, length=form.pictures)
 
 
-def _decoded(stored: Any, form: Form) -> np.ndarray:
+def _decoded(stored: Any, form: Form, picture: tfds.features.Image) -> np.ndarray:
     """The pictures of a clip, from their PNGs."""
-    shape = form.shape[-3:]
-    feature = tfds.features.Image(shape=shape, encoding_format='png')
     several = [stored] if len(form.shape) == 3 else list(stored)
     if len(several) != form.pictures:
         raise ValueError(f'{len(several)} pictures instead of {form.pictures}')
     for content in several:
-        _check_png(content, shape)
-    decoded = np.stack([feature.decode_example_np(content) for content in several])
+        _check_png(content, picture.shape)
+    decoded = np.stack([picture.decode_example_np(content) for content in several])
     return decoded.reshape(form.shape)
 
 
