@@ -5,11 +5,12 @@ import dataclasses
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from dualatme_jax import files, schema
-from dualatme_jax.data import names, storage
+from dualatme_jax.data import names, splits, storage
 from dualatme_jax.data.storage import INFO
 from dualatme_jax.errors import InputError, printable
 from dualatme_jax.machines import host_memory
@@ -85,8 +86,13 @@ class Dataset:
     @property
     def subjects(self) -> np.ndarray:
         """[N] str, `database/subject`: the person, unique over all databases. LOSO leaves out one of them."""
-        pairs = zip(self.database, self.subject, strict=True)
-        return np.array([f'{database}/{subject}' for database, subject in pairs])
+        return splits.people_of(self.database, self.subject)
+
+
+def hash_input(digest: Any, key: str, array: np.ndarray) -> None:
+    """Adds an input to a digest of `hashlib`: its key, type, shape and numbers."""
+    digest.update(f'{key} {array.dtype} {array.shape}'.encode())
+    digest.update(np.ascontiguousarray(array))  # clips of a caller may be a view of others
 
 
 def difference(one: Dataset, other: Dataset) -> str | None:

@@ -73,7 +73,7 @@ def folds(
       InputError: no such kind, or too few subjects or databases for it.
     """
     check_kind(kind)
-    people = _people(database, subject)
+    people = people_of(database, subject)
     count = len(set(people))
     if kind == SUBJECT and count < 2:
         raise InputError(
@@ -177,7 +177,7 @@ def part_of(
     """
     try:
         return _cut(
-            tuple(np.asarray(label).tolist()), tuple(_people(database, subject).tolist()), parts, seed
+            tuple(np.asarray(label).tolist()), tuple(people_of(database, subject).tolist()), parts, seed
         )
     except ValueError as error:
         raise InputError(
@@ -203,7 +203,7 @@ def most_trained(kind: str, database: np.ndarray, subject: np.ndarray) -> int:
     """The most clips that a fold of a kind can train on, whatever its seed and number of parts."""
     if kind == ALL:
         return len(database)
-    people = database if kind == DATABASE else _people(database, subject)
+    people = database if kind == DATABASE else people_of(database, subject)
     return len(database) - int(np.unique(people, return_counts=True)[1].min())
 
 
@@ -226,6 +226,6 @@ def check_kind(kind: str) -> None:
         raise InputError(f'unknown folds {kind!r}: config.folds takes {", ".join(map(repr, KINDS))}')
 
 
-def _people(database: np.ndarray, subject: np.ndarray) -> np.ndarray:
+def people_of(database: np.ndarray, subject: np.ndarray) -> np.ndarray:
     """[N] `database/subject`: the person, unique over all databases."""
     return np.array([f'{one}/{other}' for one, other in zip(database, subject, strict=True)])

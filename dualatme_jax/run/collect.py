@@ -192,11 +192,10 @@ def _wave(trial_table: TrialTable, wave: int, dataset: Dataset, kept: Kept) -> p
     if wave in kept.predictions:
         return _typed(kept.predictions[wave])
     path = kept.wave(wave) / workdir.PREDICTIONS
-    if (path.parent / files.CHECKSUMS).exists():  # waves of older versions have none
-        try:
-            files.check_checksums(path.parent, 'files of the wave', only=[path.name])
-        except InputError as error:
-            raise InputError(f'{error}; {_ANEW}') from error
+    try:
+        files.check_if_sealed(path.parent, 'files of the wave', only=[path.name])
+    except InputError as error:
+        raise InputError(f'{error}; {_ANEW}') from error
     rows = read(path)
     table = trial_table.table
     _check(rows, table[(table['wave'] == wave) & (table['status'] == DONE)], dataset, path)

@@ -14,7 +14,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
-import numpy as np
 import pandas as pd
 from ml_collections import ConfigDict
 from rich.console import Console
@@ -126,7 +125,7 @@ def run(
             console.print(line, soft_wrap=True)
     if 'model.name' in swept.fields:  # the points' systems, each with its own options
         sections = [point.config.model.to_dict() for point in swept.points]
-        identity['models'] = [own for place, own in enumerate(sections) if own not in sections[:place]]
+        identity['models'] = list({json.dumps(own, sort_keys=True): own for own in sections}.values())
     if dataset is not None:
         identity['data'] |= {'path': None, 'build_synthetic': False, 'databases': None}
     if config.evaluate_only:
@@ -378,8 +377,7 @@ def fingerprint(*datasets: Dataset) -> dict[str, Any]:
         id(array): (key, array) for dataset in datasets for key, array in sorted(dataset.inputs.items())
     }
     for key, array in arrays.values():
-        digest.update(f'{key} {array.dtype} {array.shape}'.encode())
-        digest.update(np.ascontiguousarray(array))  # clips of a caller may be a view of others
+        dataset_lib.hash_input(digest, key, array)
     for dataset in {id(dataset.label): dataset for dataset in datasets}.values():
         digest.update(dataset.label)
         for names in (dataset.database, dataset.subject, dataset.clip):

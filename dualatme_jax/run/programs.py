@@ -12,7 +12,7 @@ from dualatme_jax import models, schema
 from dualatme_jax.data.dataset import Dataset
 from dualatme_jax.errors import InputError
 from dualatme_jax.models.system import GRADIENT, Descriptor
-from dualatme_jax.run import fields, model_section
+from dualatme_jax.run import fields, model_section, stages
 from dualatme_jax.run import sweep as sweep_lib
 from dualatme_jax.run.sweep import Point, Sweep
 from dualatme_jax.run.trial_table import OUTCOME
@@ -20,8 +20,6 @@ from dualatme_jax.training import augment, devices, losses, optimizers, prepare,
 from dualatme_jax.training.engine import Engine
 from dualatme_jax.training.start import Start
 from dualatme_jax.training.step import Training
-
-DUAL_ATME_PAIR = ('entire', 'puzzled')  # the two branches
 
 
 def make_training(
@@ -43,15 +41,15 @@ def make_training(
         return None
     pair = tuple(config.loss.cosine_pair)
     # The default is that of Dual-ATME; a network without these features has no such term.
-    if pair != DUAL_ATME_PAIR and set(pair) - set(system.features):
+    if pair != Training.pair and set(pair) - set(system.features):
         there = ', '.join(map(repr, system.features)) or 'none that its record names'
         raise InputError(
             f'config.loss.cosine_pair is {pair}; {system.title} returns {there}: expected two of the '
-            f'`features` of its record, or {DUAL_ATME_PAIR}'
+            f'`features` of its record, or {Training.pair}'
         )
     every = (config, *others)
-    changes = frozenset(name for name in augment.NAMES if any(each.augment[name] for each in every))
-    active = frozenset(name for name in losses.OPTIONS if any(each.loss[name] for each in every))
+    changes = used(augment.NAMES, [each.augment for each in every])
+    active = used(losses.OPTIONS, [each.loss for each in every])
     # What the code of a module of one's own depends on is not known.
     known = system is models.SYSTEMS.get(system.name)
     return Training(
@@ -81,6 +79,11 @@ def make_training(
         if known
         else '',
     )
+
+
+def used(names: Sequence[str], sections: Sequence[Mapping[str, float]]) -> frozenset[str]:
+    """The names of numbers that are not 0 in some section."""
+    return frozenset(name for name in names if any(section[name] for section in sections))
 
 
 def hyperparameters(config: ConfigDict, labels: Sequence[str]) -> dict[str, float]:
@@ -166,27 +169,25 @@ class Program:
 
 def make_programs(swept: Sweep, datasets: Sequence[Dataset]) -> list[Program]:
     """The programs of a sweep, in the order of their numbers; see `make_training` for what is refused."""
-    found: dict[int, Program] = {}
-    vectors: dict[tuple, np.ndarray] = {}  # points that differ in options of an estimator share them
-    count = len({point.program for point in swept.points})
+    points: dict[int, list[Point]] = {}
     for point in swept.points:
-        dataset, system = datasets[point.program], models.system(point.config.model.name)
-        if point.program in found:
-            continue
-        configs = [other.config for other in swept.points if other.program == point.program]
-        training = make_training(point.config, dataset.labels, configs)
+        points.setdefault(point.program, []).append(point)
+    found = []
+    vectors: dict[tuple, np.ndarray] = {}  # points that differ in options of an estimator share them
+    for number, (point, *others) in points.items():
+        dataset, system = datasets[number], models.system(point.config.model.name)
+        configs = [point.config, *(other.config for other in others)]
+        training = make_training(point.config, dataset.labels, configs[1:])
         key = (system.name, *map(id, dataset.inputs.values()))
         if training:
             check_inputs(point.config, dataset)
-            changes = {name for name in augment.NAMES if any(each.augment[name] for each in configs)}
-            augment.check(changes, dataset.inputs)
+            augment.check(used(augment.NAMES, [each.augment for each in configs]), dataset.inputs)
         elif key not in vectors:
             vectors[key] = described(system.descriptor, dataset)
-        prefix = f'program {point.program + 1} of {count}, {_difference(point, swept)}: ' if count > 1 else ''
-        found[point.program] = Program(
-            point.program, point.config, dataset, training, prefix, vectors=vectors.get(key)
-        )
-    return list(found.values())
+        several = len(points) > 1
+        prefix = f'program {number + 1} of {len(points)}, {_difference(point, swept)}: ' if several else ''
+        found.append(Program(number, point.config, dataset, training, prefix, vectors=vectors.get(key)))
+    return found
 
 
 def check_inputs(config: ConfigDict, dataset: Dataset) -> None:
@@ -230,9 +231,9 @@ def described(descriptor: Descriptor, dataset: Dataset) -> np.ndarray:
         clip = int(np.argmin(np.isfinite(vectors).all(1)))
         where = f'{dataset.subjects[clip]}/{dataset.clip[clip]}'
         raise InputError(f'the descriptor gives numbers of {where} that are not finite; {expected}')
-    near = 1e-3 * np.abs(vectors.astype(float)).max(initial=0)  # equal but for rounding, whatever the unit is
+    near = stages.rounding(vectors)
     if any(
-        own.shape != (1, vectors.shape[1]) or not np.allclose(own[0], vectors[place], rtol=1e-3, atol=near)
+        own.shape != (1, vectors.shape[1]) or not np.allclose(own[0], vectors[place], stages.TOLERANCE, near)
         for place, own in zip(ends, alone, strict=True)
     ):
         raise InputError(

@@ -229,8 +229,7 @@ def _of_run(path: pathlib.Path) -> Source:
 def _left_out(wave: pathlib.Path) -> dict[int, frozenset[Person]]:
     """Whom each trial of a wave left out: those that it has predicted; nobody, of a trial on all."""
     path = wave / workdir_lib.PREDICTIONS
-    if (wave / files.CHECKSUMS).exists():  # waves of older versions have none
-        files.check_checksums(wave, 'files of the wave', only=[path.name])
+    files.check_if_sealed(wave, 'files of the wave', only=[path.name])
     columns = ['trial', schema.DATABASE, schema.SUBJECT]
     with files.open_regular(path, 'predictions of a wave') as file:
         try:
@@ -243,9 +242,7 @@ def _left_out(wave: pathlib.Path) -> dict[int, frozenset[Person]]:
         except ValueError as error:
             raise InputError(f'{path} is no table of predictions ({error})') from error
     return {
-        trial: frozenset(
-            (row.database, schema.released(row.database, row.subject)) for row in own.itertuples()
-        )
+        trial: _as_released(zip(own[schema.DATABASE], own[schema.SUBJECT], strict=True))
         for trial, own in rows.groupby('trial')
     }
 
@@ -277,8 +274,8 @@ def trained_on(dataset: Dataset) -> dict[str, Any]:
 
 def people_of(dataset: Dataset, clips: np.ndarray) -> frozenset[Person]:
     """The people of some clips of a dataset."""
-    pairs = set(zip(dataset.database[clips].tolist(), dataset.subject[clips].tolist(), strict=True))
-    return frozenset((database, schema.released(database, subject)) for database, subject in pairs)
+    pairs = zip(dataset.database[clips].tolist(), dataset.subject[clips].tolist(), strict=True)
+    return _as_released(set(pairs))
 
 
 def by_database(people: Iterable[Person]) -> dict[str, list[str]]:
@@ -297,4 +294,9 @@ def people_in(found: Any) -> frozenset[Person]:
         raise InputError(
             f'{workdir_lib.CONFIG} of the weights names subjects in no known form ({error})'
         ) from error
+    return _as_released(pairs)
+
+
+def _as_released(pairs: Iterable[Person]) -> frozenset[Person]:
+    """People by database and subject, however a dataset spells the subject."""
     return frozenset((database, schema.released(database, subject)) for database, subject in pairs)

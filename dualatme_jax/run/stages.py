@@ -21,7 +21,7 @@ from ml_collections import ConfigDict
 from rich.console import Console
 
 from dualatme_jax import files, models
-from dualatme_jax.data.dataset import Dataset
+from dualatme_jax.data.dataset import Dataset, hash_input
 from dualatme_jax.errors import InputError
 from dualatme_jax.machines import processes
 from dualatme_jax.models.stage import Stage
@@ -34,7 +34,7 @@ FOLDER = 'stages'
 _FORMAT = 1  # raised when the cache's files change
 _MOST_BYTES = 2**32  # of one of them
 _DIGEST = hashlib.sha256().digest_size  # bytes before the arrays
-_TOLERANCE = 1e-3  # a clip in one batch and in another: equal but for rounding
+TOLERANCE = 1e-3  # a clip in one batch and in another: equal but for rounding
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -229,9 +229,7 @@ def digest_of(stage: Stage, dataset: Dataset, place: int) -> str:
     """The digest of what a stage reads of a clip."""
     digest = hashlib.sha256()
     for key in stage.reads:
-        array = dataset.inputs[key][place]
-        digest.update(f'{key} {array.dtype} {array.shape}'.encode())
-        digest.update(np.ascontiguousarray(array))
+        hash_input(digest, key, dataset.inputs[key][place])
     return digest.hexdigest()
 
 
@@ -270,13 +268,17 @@ def batch(stage: Stage, weights: Arrays, dataset: Dataset, places: Sequence[int]
 def check_alone(stage: Stage, among: Arrays, alone: Arrays) -> None:
     """Raises InputError where a stage gives other outputs for the first clip alone than among others."""
     for key, array in among.items():
-        near = _TOLERANCE * np.abs(array.astype(float)).max(initial=0)  # whatever the unit is
-        if not np.allclose(array[0], alone[key][0], _TOLERANCE, near):
+        if not np.allclose(array[0], alone[key][0], TOLERANCE, rounding(array)):
             raise InputError(
                 f'the stage {stage.name} gives other {key} for a clip among others than alone: it has seen '
                 'clips that trials leave out; expected a function of each clip for itself, such as a network '
                 'with train=False'
             )
+
+
+def rounding(array: np.ndarray) -> float:
+    """By how much numbers may differ that are equal but for rounding, whatever their unit is."""
+    return TOLERANCE * np.abs(array.astype(float)).max(initial=0)
 
 
 def _as_stored(array: np.ndarray) -> np.ndarray:

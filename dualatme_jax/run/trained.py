@@ -153,9 +153,8 @@ def _weights(folder: pathlib.Path, model: str, variant: str) -> dict[str, Any]:
     """The networks of a wave; raises InputError unless they are whole."""
     weights = folder / workdir_lib.WEIGHTS
     try:
-        # Waves of older versions have no checksums; what is missing altogether is told by `load_weights`.
-        if weights.exists() and (folder / files.CHECKSUMS).exists():
-            files.check_checksums(folder, 'files of the wave')
+        if weights.exists():  # what is missing altogether is said by `load_weights`
+            files.check_if_sealed(folder, 'files of the wave')
         variables = load_weights(weights)
         found = traverse_util.flatten_dict(variables)
         kernel = found['params', 'classifier', 'kernel']

@@ -216,5 +216,4 @@ def _check_weights(directory: pathlib.Path) -> None:
             f'no weights in {directory}; expected the folder waves/wave_NNN/weights of a run whose '
             'config.checkpoint.keep_weights was True'
         )
-    if (directory / files.CHECKSUMS).exists():  # those of older versions have none
-        files.check_checksums(directory, 'weights')
+    files.check_if_sealed(directory, 'weights')
