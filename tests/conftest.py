@@ -15,15 +15,17 @@ from dualatme_jax import schema
 # network is compiled once. Workers of pytest-xdist inherit the environment of the process that starts them.
 if 'DUALATME_JAX_TESTS' not in os.environ:
     os.environ['DUALATME_JAX_TESTS'] = tempfile.mkdtemp(prefix='dualatme_jax_tests_')
+TESTS = pathlib.Path(__file__).parent
 _CACHE = os.environ['DUALATME_JAX_TESTS']
 os.environ['JAX_COMPILATION_CACHE_DIR'] = _CACHE
 os.environ['JAX_PERSISTENT_COMPILATION_CACHE_MIN_COMPILE_TIME_SECS'] = '0.5'
 # JAX reads the environment when it is imported, which has been: the commands find it there, the tests here.
 jax.config.update('jax_compilation_cache_dir', _CACHE)
 jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.5)
-# Commands find the systems of small_systems/, as the tests do.
+# Commands find the systems of small_systems/, as the tests do; the root comes first, since tests/ has folders
+# of the packages' names.
 os.environ['PYTHONPATH'] = os.pathsep.join(
-    filter(None, [str(pathlib.Path(__file__).parent), os.environ.get('PYTHONPATH')])
+    filter(None, [str(TESTS.parent), str(TESTS), os.environ.get('PYTHONPATH')])
 )
 # Tests of several devices need several: the CPU passes as four.
 jax.config.update('jax_num_cpu_devices', 4)
