@@ -8,9 +8,7 @@ import pytest
 
 torch = pytest.importorskip('torch')
 
-from inputs import of_network  # noqa: E402
-
-from benchmarks import torch_systems as theirs  # noqa: E402
+from benchmarks.torch_systems import flow_images as theirs  # noqa: E402
 from dualatme_jax import models, schema  # noqa: E402
 from dualatme_jax.weights import names  # noqa: E402
 
@@ -18,7 +16,8 @@ BATCH = 4
 # Narrower than the papers' where a network's width is a field: it is compiled and run faster.
 FEATURES = 8
 
-# Name and variant, what of our network is smaller, and PyTorch's.
+# Name and variant, what of our network is smaller, and PyTorch's. Inputs have the usual size of their view
+# unless a third entry has another *S for each key.
 SYSTEMS = {
     ('dual_atme', 'paper'): ({}, lambda: theirs.DualATME('paper')),
     ('dual_atme', 'code'): ({}, lambda: theirs.DualATME('code')),
@@ -42,7 +41,7 @@ def ours(system):
     network = row.of_variant(variant, classes=3)
     network = network.clone(**dict.fromkeys(row.traced, 0.0), **SYSTEMS[system][0])
     shapes = jax.eval_shape(
-        lambda key: network.init(key, of_network(*flows()), mask=np.ones(BATCH), train=False),
+        lambda key: network.init(key, inputs(system), mask=np.ones(BATCH), train=False),
         jax.random.key(0),
     )
     random = np.random.default_rng(1)
@@ -58,9 +57,18 @@ def ours(system):
 
 
 @functools.cache
-def flows():
+def inputs(system):
+    """What the network reads, by key, each [C, *S, B] in -1..1."""
     # In float32 and float64 every ReLU must be on the same side of zero, which some seeds' are not.
-    return np.random.default_rng(1).uniform(-1, 1, (2, BATCH, *schema.FLOW_SHAPE)).astype(np.float32)
+    random = np.random.default_rng(1)
+    name, given = system[0], SYSTEMS[system][2:]
+    found = {}
+    for key in models.SYSTEMS[name].reads:
+        channels, *usual = schema.usual_shape(key)
+        size = given[0][key] if given else usual
+        drawn = random.uniform(-1, 1, (BATCH, *size, channels)).astype(np.float32)
+        found[key] = np.moveaxis(drawn, (-1, 0), (0, -1))
+    return found
 
 
 def with_our_weights(system, variables):
@@ -73,8 +81,8 @@ def with_our_weights(system, variables):
     return network
 
 
-def images():
-    return [torch.tensor(flow).permute(0, 3, 1, 2).double() for flow in flows()]
+def of_pytorch(system):
+    return [torch.tensor(np.moveaxis(value, -1, 0)).double() for value in inputs(system).values()]
 
 
 def close(found, expected, *, to, scale=None, name=''):
@@ -96,7 +104,9 @@ def test_a_training_step_is_pytorch_s(system):
     network, variables = ours(system)
     cotangent = np.random.default_rng(2).normal(size=(BATCH, 3)).astype(np.float32)
     # Two examples of padding, far from the others, which must be as if they were not there.
-    padded = np.concatenate([flows(), 50 * flows()[:, :2]], axis=1)
+    padded = {
+        key: np.concatenate([value, 50 * value[..., :2]], axis=-1) for key, value in inputs(system).items()
+    }
     mask = np.float32([1] * BATCH + [0] * 2)
 
     @jax.jit
@@ -104,7 +114,7 @@ def test_a_training_step_is_pytorch_s(system):
     def step(params):
         output, updated = network.apply(
             variables | {'params': params},
-            of_network(*padded),
+            padded,
             mask=mask,
             train=True,
             rngs={'dropout': jax.random.key(0)},  # of rate 0
@@ -115,7 +125,7 @@ def test_a_training_step_is_pytorch_s(system):
 
     (_, (logits, batch_stats)), gradients = step(variables['params'])
     expected = with_our_weights(system, variables).train()
-    expected_logits = expected(*images())
+    expected_logits = expected(*of_pytorch(system))
     (expected_logits * torch.tensor(cotangent)).sum().backward()
 
     close(logits, expected_logits.detach(), to=1e-5)
@@ -134,8 +144,8 @@ def test_a_training_step_is_pytorch_s(system):
 def test_evaluation_is_pytorch_s(system):
     network, variables = ours(system)
     found = jax.jit(functools.partial(network.apply, train=False))(
-        variables, of_network(*flows()), mask=np.ones(BATCH, np.float32)
+        variables, inputs(system), mask=np.ones(BATCH, np.float32)
     )
     with torch.inference_mode():
-        expected = with_our_weights(system, variables).eval()(*images())
+        expected = with_our_weights(system, variables).eval()(*of_pytorch(system))
     close(found.logits, expected, to=1e-5)

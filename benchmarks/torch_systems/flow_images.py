@@ -1,9 +1,6 @@
-"""The systems in PyTorch, as short as possible: the baseline of `python -m benchmarks.systems`.
+"""The systems of one small flow image, and Dual-ATME, in PyTorch.
 
-`tests/test_torch_systems.py` compares outputs, gradients and statistics with ours. Modules have the names of
-the published code, or those that `TORCH_NAMES` gives where none is published; they have the default init
-of PyTorch's layers. A network is called with flows [B, 3, 28, 28], and Dual-ATME's with those of the puzzled
-face as well, and returns logits [B, K].
+A network is called with flows [B, 3, 28, 28], and Dual-ATME's with those of the puzzled face as well.
 
 Axes: B clips of a batch, C channels, H and W pixels, K classes.
 """
