@@ -22,6 +22,8 @@ def get_config(dataset: str = '') -> ConfigDict:
     # Folder of the TFDS dataset that `python -m data_prep build` wrote; {regions} in it is filled in.
     config.data.path = 'data/synthetic' if dataset else 'data/megc2019_cd'
     config.data.build_synthetic = bool(dataset)  # build it there on first use
+    # With which options `data_prep build` makes the views that the system reads, such as '--frame-count 11'.
+    config.data.build_options = ''
     config.data.regions = ''  # what the puzzled face must be made of, such as 'EM'; '': of whatever it is
     config.data.databases = ('casme2', 'smic', 'samm')  # (): all that are in the dataset
     config.data.allow_missing_class = False  # train folds whose training side lacks a class

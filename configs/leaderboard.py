@@ -35,6 +35,7 @@ ARGUMENTS = ('small', 'quick', 'synthetic')
 
 # What systems may differ in.
 SECTIONS = ('input', 'model', 'loss', 'optimizer', 'training')
+BUILD_OPTIONS = 'build_options'  # of config.data, of the views that they read
 
 
 def get_config(argument: str = '') -> ConfigDict:
@@ -71,4 +72,6 @@ def point(name: str, *, quick: bool, small: bool) -> dict[str, Any]:
         for field, value in own[section].items()
         if value != home[section].get(field)
     }
+    if own.data[BUILD_OPTIONS]:
+        differing[f'data.{BUILD_OPTIONS}'] = own.data[BUILD_OPTIONS]
     return {'model.name': own.model.name} | differing

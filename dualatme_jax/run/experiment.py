@@ -6,6 +6,8 @@ import hashlib
 import json
 import os
 import pathlib
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -271,7 +273,12 @@ def load_datasets(swept: Sweep) -> list[Dataset]:
     Raises:
       InputError: a dataset cannot be read, or has other clips or labels than the first.
     """
-    sources = {point.program: (point.config.data.path, point.config.data.regions) for point in swept.points}
+    # What is built by options of its own lies in a folder of its own; what is there already, in one.
+    sources = {
+        point.program: (data.path, data.regions, data.build_options if data.build_synthetic else '')
+        for point in swept.points
+        for data in [point.config.data]
+    }
     configs = {sources[point.program]: point.config.data for point in swept.points}
     reads = reads_of(swept)
     wanted: dict[tuple, dict[str, None]] = {}
@@ -331,14 +338,21 @@ def load_dataset(data: ConfigDict, reads: Sequence[str]) -> Dataset:
         regions.
     """
     path = data_path(data)
+    views = schema.views_of(reads)
     if data.build_synthetic:
-        views = schema.views_of(reads)
-        if views != ['flow']:  # which lies alone, where it always did
-            path = path.with_name('-'.join([path.name, *views]))
+        own = re.findall(r'[\w.]+', data.build_options)
+        if own or views != ['flow']:  # which lies alone, where it always did
+            path = path.with_name('-'.join([path.name, *views, *own]))
         with processes.first_before_others():
             if not path.exists():
-                build_synthetic(path, data.regions, views)
-    dataset = dataset_lib.load(path, reads=reads, databases=tuple(data.databases))
+                build_synthetic(path, data.regions, views, data.build_options)
+    try:
+        dataset = dataset_lib.load(path, reads=reads, databases=tuple(data.databases))
+    except InputError as error:
+        if not data.build_options:
+            raise
+        asked = f'--view {" ".join(views)} {data.build_options}'
+        raise InputError(f'{error}. This config reads what `data_prep build ... {asked}` makes') from error
     if data.build_synthetic and (found := dataset.metadata.get('release')) != 'synthetic':
         raise InputError(
             f'config.data.build_synthetic asks for the synthetic release, and {path} holds another dataset '
@@ -358,12 +372,20 @@ def check_regions(dataset: Dataset, data: ConfigDict, name: str) -> None:
         )
 
 
-def build_synthetic(path: pathlib.Path, regions: str, views: Sequence[str]) -> None:
+def build_synthetic(path: pathlib.Path, regions: str, views: Sequence[str], options: str) -> None:
     """Builds some views of the synthetic release; raises InputError if that fails."""
+    try:
+        given = shlex.split(options)
+    except ValueError as error:
+        raise InputError(
+            f'config.data.build_options is {options!r} ({error}); expected options of `data_prep build`, '
+            'such as --frame-count 11'
+        ) from error
     # In a process of its own: training does not import OpenCV, nor building JAX.
     command = [sys.executable, '-m', 'data_prep', 'build', '--release', 'synthetic', '--out', str(path)]
     command += ['--view', *views] if views != ['flow'] else []
     command += ['--regions', regions] if regions else []
+    command += given
     # A notebook's kernel sets FORCE_COLOR, and a bar would be drawn line below line there.
     environment = {name: value for name, value in os.environ.items() if name != 'FORCE_COLOR'}
     if subprocess.run(command, check=False, env=environment).returncode:

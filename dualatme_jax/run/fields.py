@@ -46,6 +46,7 @@ GRIDS = Kind('a tuple of grids', lambda value: type(value) is tuple)
 FIELDS = {
     'data.path': SOME_PATH,
     'data.build_synthetic': SWITCH,
+    'data.build_options': TEXT,
     'data.regions': TEXT,
     'data.databases': several(TEXT),
     'data.allow_missing_class': SWITCH,

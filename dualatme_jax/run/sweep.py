@@ -25,7 +25,7 @@ from dualatme_jax.run import fields, model_section
 
 # What a sweep may vary; the rest of a config says which trials there are and how they are run.
 SECTIONS = ('input', 'model', 'augment', 'loss', 'optimizer', 'training')
-FIELDS = ('data.path', 'data.regions', 'stage.weights')
+FIELDS = ('data.path', 'data.build_options', 'data.regions', 'stage.weights')
 
 # More take minutes to plan, and each trains every left-out subject.
 MOST_POINTS = 20_000

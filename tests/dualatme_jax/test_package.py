@@ -151,7 +151,8 @@ def test_the_synthetic_release_is_built_where_the_command_has_it(tmp_path, monke
     monkeypatch.chdir(tmp_path)
     built = []
 
-    def build(path, regions, views):
+    def build(path, regions, views, options):
+        assert options == ''
         built.append((path, regions, views))
         write_clips(path, [2, 3, 2], labels=schema.LABELS, databases=schema.COMPOSITE)
 

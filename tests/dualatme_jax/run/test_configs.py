@@ -158,6 +158,34 @@ def test_a_synthetic_dataset_is_built_with_its_regions(monkeypatch, tmp_path):
     assert commands[0][1:] == ['-m', 'data_prep', 'build', '--release', 'synthetic', *out, '--regions', 'FM']
 
 
+def test_a_synthetic_dataset_is_built_with_the_options_of_its_views_in_a_folder_of_its_own(
+    monkeypatch, tmp_path
+):
+    data = importlib.import_module('configs.cd').get_config('synthetic').data
+    data.path, data.build_options = str(tmp_path / 'synthetic'), '--frame-count 11 --frame-size 64'
+    commands = []
+
+    def run(command, **_):
+        commands.append(command)
+        return subprocess.CompletedProcess(command, 2)
+
+    monkeypatch.setattr(subprocess, 'run', run)
+    with pytest.raises(InputError, match='could not be built in'):
+        experiment.load_dataset(data, ('face_frames',))
+    out = str(tmp_path / 'synthetic-frames-frame-count-11-frame-size-64')
+    assert commands[0][6:] == ['--out', out, '--view', 'frames', *data.build_options.split()]
+    data.build_options = "--frame-count '11"
+    with pytest.raises(InputError, match=r'build_options is .*No closing quotation'):
+        experiment.load_dataset(data, ('face_frames',))
+
+
+def test_who_lacks_a_dataset_reads_with_which_options_it_is_built(small_dataset_dir):
+    data = importlib.import_module('configs.cd').get_config().data
+    data.path, data.build_options = str(small_dataset_dir), '--frame-count 11'
+    with pytest.raises(InputError, match=r'lacks face_frames.*build \.\.\. --view frames --frame-count 11`'):
+        experiment.load_dataset(data, ('face_frames',))
+
+
 def test_another_dataset_is_not_taken_for_the_synthetic_one(small_dataset_dir):
     data = importlib.import_module('configs.cd').get_config('synthetic').data
     data.path = str(small_dataset_dir)
