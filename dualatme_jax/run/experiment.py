@@ -89,10 +89,12 @@ def run(
         console.print(line, soft_wrap=True)
     if not_kept := devices.keep_programs(config.engine.cache):
         console.print(not_kept, soft_wrap=True)
-    datasets = load_datasets(swept) if dataset is None else given(dataset, swept)
-    data, labels = fingerprint(*datasets), datasets[0].labels
+    failures: dict[int, str] = {}  # of a leaderboard, why programs cannot be trained
+    datasets = load_datasets(swept, failures) if dataset is None else given(dataset, swept)
+    home = next(iter(datasets.values()))  # its clips and classes are those of the others too
+    labels = home.labels
     table = trials.table(
-        datasets[0],
+        home,
         seeds=config.seeds,
         points=[
             {'program': point.program} | point.cells | hyperparameters(point.config, labels)
@@ -105,21 +107,25 @@ def run(
     )
     if config.smoke:
         table = smoke.few(table)
-    datasets, staged = stages.applied(swept, datasets, console)
-    programs = make_programs(swept, datasets)
+    stored = datasets
+    datasets, staged = stages.applied(swept, stored, console, failures)
+    programs = make_programs(swept, datasets, failures)
     for point, same in without_difference(swept, labels):
         console.print(
             f'{sweep_lib.named(point.values)} trains the same networks as {sweep_lib.named(same.values)}: '
             'what differs is not read there',
             soft_wrap=True,
         )
-    check_rows(table, swept, datasets[0].size)
-    identity = json.loads(swept.config.to_json()) | {'dataset': data, 'draws': DRAWS}
-    identity |= {'stages': staged} if staged else {}
+    check_rows(table, swept, home.size)
+    identity = json.loads(swept.config.to_json()) | {'dataset': fingerprint(swept, stored), 'draws': DRAWS}
+    if config.report.leaderboard:
+        identity['stages'] = {named(swept, number): stage for number, stage in staged.items()}
+    elif staged:
+        identity['stages'] = sorted({*staged.values()})
     names = {point.config.model.name for point in swept.points}
     if own := {name: code for name in sorted(names) if (code := models.code_of(name))}:
         identity['code'] = own
-    identity[sources.TRAINED_ON] = sources.trained_on(datasets[0])
+    identity[sources.TRAINED_ON] = sources.trained_on(home)
     programs, begin = init_from.prepared(config, programs, table)
     if begin:
         identity[sources.START] = begin.about()
@@ -140,19 +146,19 @@ def run(
         path = folder and folder / workdir_lib.TRIALS
         begun, reported = there(folder, workdir_lib.TRIALS, workdir_lib.RESULTS)
         trial_table = TrialTable.open(path, table) if begun else TrialTable.create(path, table)
-        finished, failures = reported and trial_table.unfinished.empty, {}
+        finished = reported and trial_table.unfinished.empty
         processes.check_same(workdir_lib.TRIALS, trial_table.table.to_csv())
         if finished:
             console.print(f'{folder} holds this run, finished; nothing is trained again', soft_wrap=True)
         else:
-            failures = train(trial_table, programs, kept, identity, console)
+            failures |= train(trial_table, programs, kept, identity, console)
         networks = None
         if config.folds == splits.ALL and folder:
             own = swept.reference.config
-            networks = network.save(trial_table.table, own, datasets[0], kept, identity)
+            networks = network.save(trial_table.table, own, home, kept, identity)
         if not processes.is_first():
             return Run(processes.agreed(None), trial_table.table, kept)
-        dataset = datasets[swept.reference.program]
+        dataset = datasets.get(swept.reference.program, home)
         from dualatme_jax.run import finish  # see `waves.import_for_report`
 
         with finish.made_anew(folder, console):
@@ -267,34 +273,64 @@ def check_rows(table: pd.DataFrame, swept: Sweep, clips: int) -> None:
         )
 
 
-def load_datasets(swept: Sweep) -> list[Dataset]:
+def load_datasets(swept: Sweep, failures: dict[int, str]) -> dict[int, Dataset]:
     """The dataset of each program, by number: the same clips in the same order.
 
+    Of a leaderboard a system whose dataset cannot be read does not cost the others theirs.
+
+    Args:
+      swept: the points.
+      failures: of a leaderboard, takes why programs have none.
+
     Raises:
-      InputError: a dataset cannot be read, or has other clips or labels than the first.
+      InputError: a dataset (of a leaderboard: every one) cannot be read, or has other clips or labels than
+        the first.
     """
     # What is built by options of its own lies in a folder of its own; what is there already, in one.
-    sources = {
-        point.program: (data.path, data.regions, data.build_options if data.build_synthetic else '')
-        for point in swept.points
-        for data in [point.config.data]
-    }
-    configs = {sources[point.program]: point.config.data for point in swept.points}
+    sources: dict[tuple, list[int]] = {}
+    configs = {point.program: point.config.data for point in swept.points}
+    for program, data in configs.items():
+        options = data.build_options if data.build_synthetic else ''
+        sources.setdefault((data.path, data.regions, options), []).append(program)
     reads = reads_of(swept)
-    wanted: dict[tuple, dict[str, None]] = {}
-    for program, source in sources.items():
-        wanted.setdefault(source, {}).update(dict.fromkeys(reads[program]))
-    loaded = {source: load_dataset(data, tuple(wanted[source])) for source, data in configs.items()}
-    first, *others = loaded
-    for source in others:
-        difference = dataset_lib.difference(loaded[first], loaded[source])
-        if difference:
+    found: dict[int, Dataset] = {}
+    lacking: dict[int, InputError] = {}
+    for programs in sources.values():
+        every = tuple(dict.fromkeys(key for program in programs for key in reads[program]))
+        parts = [(every, programs)]
+        if swept.config.report.leaderboard:  # one view may be missing where the others are
+            alike = {}
+            for program in programs:
+                alike.setdefault(reads[program], []).append(program)
+            parts = alike.items()
+        for keys, own in parts:
+            try:
+                loaded = load_dataset(configs[own[0]], keys)
+                check_same_clips(found, loaded, configs, own[0])
+            except InputError as error:
+                if not swept.config.report.leaderboard:
+                    raise
+                lacking |= dict.fromkeys(own, error)
+            else:
+                found |= {program: loaded.of(reads[program]) for program in own}
+    if not found:
+        raise next(iter(lacking.values()))
+    failures |= {program: reason(error) for program, error in lacking.items()}
+    return dict(sorted(found.items()))
+
+
+def check_same_clips(
+    found: Mapping[int, Dataset], dataset: Dataset, configs: Mapping[int, ConfigDict], program: int
+) -> None:
+    """Raises InputError unless the dataset of a program has the clips of the first one that was found."""
+    for first, other in found.items():
+        if difference := dataset_lib.difference(other, dataset):
             raise InputError(
-                f'the points of a sweep need the same clips, but {data_path(configs[source])} differs '
+                f'the points of a sweep need the same clips, but {data_path(configs[program])} differs '
                 f'from {data_path(configs[first])}: '
                 f'{difference}; build both from the same release, or run them one by one'
             )
-    return [loaded[source].of(reads[program]) for program, source in sources.items()]
+        return
 
 
 def reads_of(swept: Sweep) -> dict[int, tuple[str, ...]]:
@@ -302,7 +338,7 @@ def reads_of(swept: Sweep) -> dict[int, tuple[str, ...]]:
     return {point.program: models.system(point.config.model.name).stored for point in swept.points}
 
 
-def given(dataset: Dataset, swept: Sweep) -> list[Dataset]:
+def given(dataset: Dataset, swept: Sweep) -> dict[int, Dataset]:
     """The dataset of each program, by number, of clips that a caller has in memory.
 
     Raises:
@@ -321,7 +357,7 @@ def given(dataset: Dataset, swept: Sweep) -> list[Dataset]:
             f'a system of this run reads {", ".join(map(repr, lacking))}, and the clips that were given have '
             f'{", ".join(map(repr, dataset.inputs))}; load them with reads={tuple(wanted)!r}'
         )
-    return [dataset.of(own) for own in reads.values()]
+    return {program: dataset.of(own) for program, own in reads.items()}
 
 
 def data_path(data: ConfigDict) -> pathlib.Path:
@@ -392,16 +428,35 @@ def build_synthetic(path: pathlib.Path, regions: str, views: Sequence[str], opti
         raise InputError(f'the synthetic release could not be built in {path}: see the message above')
 
 
-def fingerprint(*datasets: Dataset) -> dict[str, Any]:
-    """Tells this data from any other: a run is continued on the data it began with."""
-    digest = hashlib.sha256()
+def fingerprint(swept: Sweep, datasets: Mapping[int, Dataset]) -> dict[str, Any]:
+    """Identifies the data: a run is continued on the data it began with.
+
+    Of a leaderboard each system's inputs have a digest of their own: a view may be built between a run and
+    its continuation.
+    """
+    home = next(iter(datasets.values()))
+    if not swept.config.report.leaderboard:
+        return {'clips': home.size, 'sha256': digest(*datasets.values())}
+    own = {named(swept, number): digest(dataset) for number, dataset in datasets.items()}
+    return {'clips': home.size, 'systems': own}
+
+
+def named(swept: Sweep, program: int) -> str:
+    """A program of a leaderboard: its number, for namesakes, and the name of its system."""
+    names = {point.program: point.config.model.name for point in swept.points}
+    return f'{program} {names[program]}'
+
+
+def digest(*datasets: Dataset) -> str:
+    """The digest of the clips and of all their inputs; each array is read once."""
+    found = hashlib.sha256()
     arrays = {
         id(array): (key, array) for dataset in datasets for key, array in sorted(dataset.inputs.items())
     }
     for key, array in arrays.values():
-        dataset_lib.hash_input(digest, key, array)
+        dataset_lib.hash_input(found, key, array)
     for dataset in {id(dataset.label): dataset for dataset in datasets}.values():
-        digest.update(dataset.label)
+        found.update(dataset.label)
         for names in (dataset.database, dataset.subject, dataset.clip):
-            digest.update('\n'.join(names).encode())
-    return {'clips': datasets[0].size, 'sha256': digest.hexdigest()}
+            found.update('\n'.join(names).encode())
+    return found.hexdigest()

@@ -167,26 +167,43 @@ class Program:
     start: Callable[[Sequence[Mapping[str, Any]]], Start] | None = None
 
 
-def make_programs(swept: Sweep, datasets: Sequence[Dataset]) -> list[Program]:
-    """The programs of a sweep, in the order of their numbers; see `make_training` for what is refused."""
+def make_programs(swept: Sweep, datasets: Mapping[int, Dataset], failures: dict[int, str]) -> list[Program]:
+    """The programs of a sweep that have a dataset, in the order of their numbers.
+
+    Args:
+      swept: the points.
+      datasets: by the number of the program.
+      failures: of a leaderboard, takes why programs cannot be made.
+
+    Raises:
+      InputError: see `make_training`; or the inputs cannot be read or augmented so.
+    """
     points: dict[int, list[Point]] = {}
     for point in swept.points:
         points.setdefault(point.program, []).append(point)
     found = []
     vectors: dict[tuple, np.ndarray] = {}  # points that differ in options of an estimator share them
     for number, (point, *others) in points.items():
+        if number not in datasets:
+            continue
         dataset, system = datasets[number], models.system(point.config.model.name)
         configs = [point.config, *(other.config for other in others)]
-        training = make_training(point.config, dataset.labels, configs[1:])
-        key = (system.name, *map(id, dataset.inputs.values()))
-        if training:
-            check_inputs(point.config, dataset)
-            augment.check(used(augment.NAMES, [each.augment for each in configs]), dataset.inputs)
-        elif key not in vectors:
-            vectors[key] = described(system.descriptor, dataset)
         several = len(points) > 1
         prefix = f'program {number + 1} of {len(points)}, {_difference(point, swept)}: ' if several else ''
-        found.append(Program(number, point.config, dataset, training, prefix, vectors=vectors.get(key)))
+        try:
+            training = make_training(point.config, dataset.labels, configs[1:])
+            key = (system.name, *map(id, dataset.inputs.values()))
+            if training:
+                check_inputs(point.config, dataset)
+                augment.check(used(augment.NAMES, [each.augment for each in configs]), dataset.inputs)
+            elif key not in vectors:
+                vectors[key] = described(system.descriptor, dataset)
+        except InputError as error:
+            if not swept.config.report.leaderboard:
+                raise
+            failures[number] = str(error)
+        else:
+            found.append(Program(number, point.config, dataset, training, prefix, vectors=vectors.get(key)))
     return found
 
 

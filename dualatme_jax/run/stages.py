@@ -39,43 +39,60 @@ TOLERANCE = 1e-3  # a clip in one batch and in another: equal but for rounding
 Arrays = Mapping[str, np.ndarray]
 
 
-def applied(swept: Sweep, datasets: Sequence[Dataset], console: Console) -> tuple[list[Dataset], list[str]]:
+def applied(
+    swept: Sweep, datasets: Mapping[int, Dataset], console: Console, failures: dict[int, str]
+) -> tuple[dict[int, Dataset], dict[int, str]]:
     """The dataset of each program with what its system reads, of which its stage computes some.
 
     Args:
       swept: the points.
       datasets: by program, with all that systems and stages read.
       console: where progress is shown.
+      failures: of a leaderboard, takes why programs have none.
 
     Returns:
-      The datasets; and name and version of each stage, which with the clips decide what it gives.
+      By program the datasets, and name and version of the stages, which with the clips decide what they give.
 
     Raises:
       InputError: see `read_weights` and `computed`.
     """
     configs = {point.program: point.config for point in swept.points}
     done: dict[tuple, Arrays] = {}
-    versions, found = set(), []
-    for number, dataset in enumerate(datasets):
-        config, system = configs[number], models.system(configs[number].model.name)
-        if stage := system.stage:
-            file = weights_file(stage, config.stage)
-            version = version_of(stage, file)
-            place = (stage.name, version, *(id(dataset.inputs[key]) for key in stage.reads))
-            if place not in done:
-                with processes.first_before_others():
-                    done[place] = computed(
-                        stage,
-                        read_weights(file) if file else {},
-                        dataset,
-                        batch_size=config.stage.batch_size,
-                        cache=Cache.of(config.engine.cache, stage, version),
-                        console=console,
-                    )
-            versions.add(f'{stage.name} {version}')
-            dataset = dataclasses.replace(dataset, inputs={**dataset.inputs, **done[place]})
-        found.append(dataset.of(system.reads))
-    return found, sorted(versions)
+    versions, found = {}, {}
+    for number, dataset in datasets.items():
+        system = models.system(configs[number].model.name)
+        try:
+            if system.stage:
+                made, version = _made(system.stage, dataset, configs[number], done, console)
+                versions[number] = f'{system.stage.name} {version}'
+                dataset = dataclasses.replace(dataset, inputs={**dataset.inputs, **made})
+        except InputError as error:
+            if not swept.config.report.leaderboard:
+                raise
+            failures[number] = str(error)
+        else:
+            found[number] = dataset.of(system.reads)
+    return found, versions
+
+
+def _made(
+    stage: Stage, dataset: Dataset, config: ConfigDict, done: dict[tuple, Arrays], console: Console
+) -> tuple[Arrays, str]:
+    """What a stage gives for the clips, and its version; `done` has what other programs' stages gave."""
+    file = weights_file(stage, config.stage)
+    version = version_of(stage, file)
+    place = (stage.name, version, *(id(dataset.inputs[key]) for key in stage.reads))
+    if place not in done:
+        with processes.first_before_others():
+            done[place] = computed(
+                stage,
+                read_weights(file) if file else {},
+                dataset,
+                batch_size=config.stage.batch_size,
+                cache=Cache.of(config.engine.cache, stage, version),
+                console=console,
+            )
+    return done[place], version
 
 
 def weights_file(stage: Stage, settings: ConfigDict) -> pathlib.Path | None:

@@ -63,6 +63,10 @@ DECISIVE = (
     'weights',
 )
 
+# Of a leaderboard, by system: one whose view or weights were not there in one of the two commands differs in
+# nothing that it was trained on.
+BY_SYSTEM = ('dataset.systems', 'stages')
+
 
 def decisive(config: Mapping[str, Any]) -> dict[str, Any]:
     """What of a config decides what is trained, by name; None where a config does not say."""
@@ -190,8 +194,12 @@ def _check_config(path: pathlib.Path, config: Mapping[str, Any]) -> None:
 
 def _differences(name: str, there: Any, here: Any) -> list[str]:
     if isinstance(there, dict) and isinstance(here, dict):
-        keys = sorted(there.keys() | here.keys())
-        return [line for key in keys for line in _differences(f'{name}.{key}', there.get(key), here.get(key))]
+        keys = there.keys() & here.keys() if name in BY_SYSTEM else there.keys() | here.keys()
+        return [
+            line
+            for key in sorted(keys)
+            for line in _differences(f'{name}.{key}', there.get(key), here.get(key))
+        ]
     # Through JSON, since a tuple comes back from the file as a list, and a mapping with its keys sorted.
     if json.dumps(there, sort_keys=True) == json.dumps(here, sort_keys=True):
         return []

@@ -124,7 +124,7 @@ def test_a_run_that_was_stopped_goes_on_in_its_workdir(run, small_dataset_dir, t
 def test_each_system_of_a_sweep_gets_what_it_reads_of_the_clips_that_are_given(small_dataset_dir):
     config = small('nowhere', sweep=({'model.name': ('ststnet', 'dual_atme', 'off_apexnet')},))
     found = experiment.given(dj.load(small_dataset_dir), sweep.points(config))
-    assert [tuple(data.inputs) for data in found] == [('flow',), ('flow', 'flow_puzzled'), ('flow',)]
+    assert [tuple(data.inputs) for data in found.values()] == [('flow',), ('flow', 'flow_puzzled'), ('flow',)]
 
 
 def test_clips_that_are_a_view_of_others_have_the_fingerprint_of_their_numbers(small_dataset_dir):
@@ -134,7 +134,7 @@ def test_clips_that_are_a_view_of_others_have_the_fingerprint_of_their_numbers(s
         dataclasses.replace(data, inputs={key: make(array) for key, array in turned.items()})
         for make in (lambda array: array, np.ascontiguousarray)
     )
-    assert experiment.fingerprint(view) == experiment.fingerprint(copy) != experiment.fingerprint(data)
+    assert experiment.digest(view) == experiment.digest(copy) != experiment.digest(data)
 
 
 def test_a_config_is_found_by_its_name_or_its_path():

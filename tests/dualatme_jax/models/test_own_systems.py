@@ -304,7 +304,7 @@ def test_a_network_that_looks_for_what_its_record_does_not_read_is_named(own, fo
     config.data.path = str(small_dataset_dir)
     dataset = dataset_lib.load(small_dataset_dir, reads=models.system(OWN).stored)
     with pytest.raises(InputError, match=r"looks for 'flow_puzzled', which is none .* reads, flow; expected"):
-        programs.make_programs(sweep.points(config), [dataset])
+        programs.make_programs(sweep.points(config), {0: dataset}, {})
 
 
 def test_a_run_is_of_one_version_of_the_file(folder, small_dataset_dir, tmp_path):

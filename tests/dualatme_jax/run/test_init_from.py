@@ -40,7 +40,7 @@ def people(dataset):
 def program(dataset, small_dataset_dir):
     config = ststnet.get_config()
     config.data.path = str(small_dataset_dir)
-    (found,) = programs.make_programs(sweep.points(config), [dataset])
+    (found,) = programs.make_programs(sweep.points(config), {0: dataset}, {})
     return found
 
 

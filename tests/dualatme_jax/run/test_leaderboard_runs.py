@@ -1,9 +1,12 @@
 """A leaderboard, trained: one system that fails costs no other its scores."""
 
+import shutil
+
 import pandas as pd
 import pytest
 from small_run import TINY, run, small, uf1
 
+from dualatme_jax.errors import InputError
 from dualatme_jax.run.progress import Reporter
 
 BOARD = (
@@ -59,3 +62,40 @@ def test_a_leaderboard_reports_all_systems_but_the_one_that_fails_which_goes_on(
     assert {row['system'] for row in results['leaderboard'] if row['status'] == 'scored'} == set(names)
     assert not (tmp_path / 'checkpoints').exists()
     assert 'nothing is trained again' in run(config, tmp_path)[2]
+
+
+@pytest.mark.slow
+def test_a_system_whose_dataset_is_not_there_costs_no_other_its_scores_and_is_trained_once_it_is(
+    small_dataset_dir, tmp_path
+):
+    later = tmp_path / 'later'
+    board = [
+        point | {'data.path': str(path)}
+        for point, path in zip(BOARD, (small_dataset_dir, later), strict=True)
+    ]
+    fields = {'sweep': tuple(board), 'selection.every': 1, 'report.leaderboard': True}
+    config = small(small_dataset_dir, **fields)
+    there, lacks = (point['model.name'] for point in BOARD)
+
+    complete, results, _ = run(config, tmp_path / 'run')
+    assert not complete
+    rows = {row['system']: row for row in results['leaderboard']}
+    assert rows[there]['status'] == 'scored'
+    assert rows[lacks]['status'] == 'failed'
+    assert f'no dataset at {later}' in rows[lacks]['reason']
+    assert 'python -m data_prep build' in rows[lacks]['reason']
+
+    shutil.copytree(small_dataset_dir, later)
+    complete, results, printed = run(config, tmp_path / 'run')
+    assert complete
+    assert printed.count('side by side') == 1, 'what had ended is not trained again'
+    after = {row['system']: row for row in results['leaderboard']}
+    assert after[lacks]['status'] == 'scored'
+    assert after[there]['uf1_mean'] == rows[there]['uf1_mean']
+
+
+def test_a_leaderboard_without_any_dataset_is_an_error(tmp_path):
+    board = ({'model.name': TINY}, {'model.name': 'small_systems.tiny_too'})
+    config = small(tmp_path / 'none', sweep=board, **{'selection.every': 1, 'report.leaderboard': True})
+    with pytest.raises(InputError, match='no dataset at'):
+        run(config, tmp_path / 'run')
