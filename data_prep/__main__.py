@@ -215,8 +215,8 @@ def _add_work(parser: argparse.ArgumentParser) -> None:
         nargs='+',
         default=['flow'],
         metavar='VIEW',
-        help='flow (onset to apex), apex (both faces), frames (30 of each clip); several: one dataset each, '
-        'below --out (default: flow)',
+        help='flow (onset to apex), apex (both faces), frames (30 of each clip), lbp_top and bi_woof '
+        '(histograms); several: one dataset each, below --out (default: flow)',
     )
     group.add_argument(
         '--size',

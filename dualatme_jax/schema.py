@@ -48,6 +48,7 @@ ONSET_FACE, APEX_FACE = 'onset_face', 'apex_face'  # aligned faces, RGB
 ONSET_FACE_GREY, APEX_FACE_GREY = 'onset_face_grey', 'apex_face_grey'
 FACE_FRAMES, CROP_FRAMES = 'face_frames', 'crop_frames'  # frames of a clip, RGB
 FRAME_NUMBERS = 'frame_numbers'  # which they are
+LBP_TOP, BI_WOOF = 'lbp_top', 'bi_woof'  # histograms, [D]
 LABEL = 'label'  # int, index into the dataset's labels
 DATABASE = 'database'  # one of DATABASES
 SUBJECT = 'subject'  # unique within its database only
@@ -57,12 +58,15 @@ APEX_CHOICE = 'apex_choice'  # where the apex comes from
 ACTION_UNITS = 'action_units'
 EMOTION = 'emotion'  # the release's own word, finer than the label
 
-# What is stored of a clip by each view, and the channels of each: the last axis, in this order.
+# What is stored of a clip by each view, and the channels of each: the last axis, in this order. Vectors have
+# none.
 RGB, GREY = ('red', 'green', 'blue'), ('grey',)
 VIEWS = {
     'flow': {FLOW: FLOW_CHANNELS, FLOW_PUZZLED: FLOW_CHANNELS},
     'apex': {ONSET_FACE: RGB, APEX_FACE: RGB, ONSET_FACE_GREY: GREY, APEX_FACE_GREY: GREY},
     'frames': {FACE_FRAMES: RGB, CROP_FRAMES: RGB},
+    'lbp_top': {LBP_TOP: ()},
+    'bi_woof': {BI_WOOF: ()},
 }
 CHANNELS = {key: channels for view in VIEWS.values() for key, channels in view.items()}
 
@@ -70,14 +74,21 @@ CHANNELS = {key: channels for view in VIEWS.values() for key, channels in view.i
 # Channels that change their sign where a face is mirrored, left for right.
 MIRRORED = ('u',)
 
-# Height and width of pictures, behind the number of frames, as `data_prep build` makes them if no option says
-# otherwise; published networks read them so.
-USUAL_SIZES = {'flow': FLOW_SHAPE[:2], 'apex': (224, 224), 'frames': (30, 128, 128)}
+# Height and width of pictures, behind the number of frames, or the length of vectors, as `data_prep build`
+# makes them if no option says otherwise; published systems read them so.
+USUAL_SIZES = {
+    'flow': FLOW_SHAPE[:2],
+    'apex': (224, 224),
+    'frames': (30, 128, 128),
+    'lbp_top': (1200,),  # 5x5 blocks, three planes, 16 codes
+    'bi_woof': (200,),  # 5x5 blocks, 8 directions
+}
 
 
 def usual_shape(key: str) -> tuple[int, ...]:
-    """[C, *S] of an input as networks read it, by the usual size of its view; KeyError for one's own."""
-    return (len(CHANNELS[key]), *USUAL_SIZES[view_of(key)])
+    """[C, *S] or [D] of an input as networks read it, as its view makes it; KeyError for one's own."""
+    channels = (len(CHANNELS[key]),) if CHANNELS[key] else ()
+    return (*channels, *USUAL_SIZES[view_of(key)])
 
 
 def view_of(key: str) -> str | None:

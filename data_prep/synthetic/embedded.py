@@ -1,7 +1,7 @@
 """A synthetic release: rendered grey faces, moved by action units, whose flow OpenCV computes.
 
 It needs no files: the frames of an aligned face are drawn for each clip, in memory, as the clip is read; two
-of them, or as many as the view `frames` shows.
+of them, or as many as its views show.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -51,7 +51,7 @@ def render(
         drawn from the seed, its subject and its place, so that no clip depends on another.
       pair: which regions make the puzzled frames, one of `regions.PAIRS`.
       algorithm: how the flow is computed, one of `optical_flow.ALGORITHMS`.
-      show: the views `apex` and `frames`, with their options, if they are asked for.
+      show: the views besides `flow`, with their options, if they are asked for.
       flow: whether the view `flow` is.
 
     Raises:
@@ -102,7 +102,7 @@ def _flow_format(pair: str, solver: cv2.DenseOpticalFlow) -> ViewFormat:
 def _examples(
     seed: int, pair: str, solver: cv2.DenseOpticalFlow, show: Sequence[View], *, flow: bool
 ) -> Iterator[Example]:
-    number = max([2, *(view.frames for view in show if view.span)])
+    number = _length(show)
     for place, database in enumerate(schema.COMPOSITE):
         for subject, counts in enumerate(CLIPS):
             neutral = _face(_stream(seed, place, subject, 0))
@@ -123,6 +123,14 @@ def _examples(
                     apex_choice='rendered',
                     action_units='+'.join(sorted(units, key=int)),
                 )
+
+
+def _length(show: Sequence[View]) -> int:
+    """How many frames a film has: what the view `frames` stores of it, else what `lbp_top` takes."""
+    shown = {view.name: view for view in show}
+    if 'frames' in shown:
+        return max(2, shown['frames'].frames)
+    return max(shown['lbp_top'].frames, shown['lbp_top'].least) if 'lbp_top' in shown else 2
 
 
 def _stream(*key: int) -> np.random.Generator:
@@ -162,7 +170,21 @@ def _sequence(view: View, film: Sequence[np.ndarray], pair: str) -> dict:
     }
 
 
-SHOWN = {'apex': _faces, 'frames': _sequence}
+def _patterns(view: View, film: Sequence[np.ndarray], pair: str) -> dict:
+    """The view `lbp_top`."""
+    del pair
+    return {schema.LBP_TOP: view.vector((_resized(frame, view.face_size) for frame in film), len(film))}
+
+
+def _directions(view: View, film: Sequence[np.ndarray], pair: str) -> dict:
+    """The view `bi_woof`."""
+    del pair
+    onset, apex = (_resized(frame, view.flow.face_size) for frame in (film[0], film[-1]))
+    flow = optical_flow.compute(view.flow.solver(), onset, apex)
+    return {schema.BI_WOOF: view.vector(view.flow.channels(flow))}
+
+
+SHOWN = {'apex': _faces, 'frames': _sequence, 'lbp_top': _patterns, 'bi_woof': _directions}
 
 
 def _resized(frame: np.ndarray, size: int) -> np.ndarray:

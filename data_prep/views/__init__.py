@@ -15,6 +15,8 @@ FILES = {
     'flow': 'flow',
     'apex': 'apex',
     'frames': 'frames',
+    'lbp_top': 'lbp_top',
+    'bi_woof': 'bi_woof',
 }
 
 

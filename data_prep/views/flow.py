@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 from collections.abc import Mapping, Sequence
 
+import cv2
 import numpy as np
 
 from data_prep.face import regions
@@ -129,18 +130,23 @@ class FlowView:
 
     def recipe(self) -> dict:
         """What the metadata says, as JSON values."""
-        own = {
-            'computed_at': [self.face_size, self.face_size],
-            'strain': {'variant': self.strain, 'smoothing_pixels': self.smoothing},
+        stored = {
             'encoding': self.encoding,
             'size': [self.size, self.size],
             'units': 'minmax_uint8: each channel min-max scaled to 0..255 by clip; '
             'raw: u and v in pixels of the face at computed_at, strain without unit',
         }
         return {
-            'flow': optical_flow.recipe(self._solver()) | own,
+            'flow': self.motion_recipe() | stored,
             'flow_puzzled': PUZZLED[self.puzzled],
             'regions': regions.recipe(self.pair),
+        }
+
+    def motion_recipe(self) -> dict:
+        """What decides the motion of the entire face, as JSON values."""
+        return optical_flow.recipe(self.solver()) | {
+            'computed_at': [self.face_size, self.face_size],
+            'strain': {'variant': self.strain, 'smoothing_pixels': self.smoothing},
         }
 
     def features(self) -> dict:
@@ -149,34 +155,48 @@ class FlowView:
 
     def make(self, aligned: AlignedClip, cache: Cache) -> dict[str, bytes | np.ndarray]:
         """Computes the view of one clip: a value for each of `features`."""
+        channels = self.motion(aligned, cache)
+        if self.puzzled == 'computed' and self.pair != 'full':
+            stacked = self._flow(aligned, cache, self.pair)
+            puzzled = self.channels(stacked, seam=regions.seam(self.face_size, self.pair))
+        else:
+            puzzled = regions.puzzle(channels, self.pair, aligned.boxes(self.face_size))
+        _check_moves(puzzled, 'puzzled face')
+        return {schema.FLOW: self._encode(channels), schema.FLOW_PUZZLED: self._encode(puzzled)}
+
+    def motion(self, aligned: AlignedClip, cache: Cache) -> np.ndarray:
+        """Computes u, v (pixels) and strain of the entire face, [`face_size`, `face_size`, 3] float32.
+
+        Raises:
+          InputError: nothing moves.
+        """
+        found = self.channels(self._flow(aligned, cache, 'full'))
+        _check_moves(found, 'face')
+        return found
+
+    def channels(self, flow: np.ndarray, seam: int = 0) -> np.ndarray:
+        """u, v and strain of a flow; see `optical_flow.channels`."""
+        return optical_flow.channels(flow, self.strain, smoothing=self.smoothing, seam=seam)
+
+    def solver(self) -> cv2.DenseOpticalFlow:
+        """What computes the flow."""
+        return optical_flow.solver(self.algorithm, **self.settings)
+
+    def _flow(self, aligned: AlignedClip, cache: Cache, pair: str) -> np.ndarray:
         key = {
             'frames': aligned.pair_digest(),
             'geometry': aligned.geometry(self.face_size),
-            'flow': optical_flow.recipe(self._solver()),
+            'flow': optical_flow.recipe(self.solver()),
         }
+        if pair != 'full':
+            key |= {'pair': pair, 'boxes': aligned.boxes(self.face_size)}
         forms = {'flow': Form((self.face_size, self.face_size, 2), np.float32, -_FURTHEST, _FURTHEST)}
-        boxes = aligned.boxes(self.face_size)
-        whole = cache.arrays('flow', key, lambda: self._compute(aligned, 'full'), forms)['flow']
-        channels = optical_flow.channels(whole, self.strain, smoothing=self.smoothing)
-        if self.puzzled == 'computed' and self.pair != 'full':
-            key |= {'pair': self.pair, 'boxes': boxes}
-            stacked = cache.arrays('flow', key, lambda: self._compute(aligned, self.pair), forms)['flow']
-            seam = regions.seam(self.face_size, self.pair)
-            puzzled = optical_flow.channels(stacked, self.strain, smoothing=self.smoothing, seam=seam)
-        else:
-            puzzled = regions.puzzle(channels, self.pair, boxes)
-        for face, motion in (('face', channels), ('puzzled face', puzzled)):
-            if not optical_flow.moves(motion):
-                raise InputError(f'no motion: the flow of the {face} is the same everywhere')
-        return {schema.FLOW: self._encode(channels), schema.FLOW_PUZZLED: self._encode(puzzled)}
-
-    def _solver(self):
-        return optical_flow.solver(self.algorithm, **self.settings)
+        return cache.arrays('flow', key, lambda: self._compute(aligned, pair), forms)['flow']
 
     def _compute(self, aligned: AlignedClip, pair: str) -> dict[str, np.ndarray]:
         boxes = aligned.boxes(self.face_size)
         frames = [regions.puzzle(images.grey(face), pair, boxes) for face in aligned.pair(self.face_size)]
-        return {'flow': optical_flow.compute(self._solver(), *frames)}
+        return {'flow': optical_flow.compute(self.solver(), *frames)}
 
     def _encode(self, channels: np.ndarray) -> bytes | np.ndarray:
         stored = optical_flow.resized(channels, self.size)
@@ -184,6 +204,11 @@ class FlowView:
 
 
 VIEW = FlowView
+
+
+def _check_moves(motion: np.ndarray, whose: str) -> None:
+    if not optical_flow.moves(motion):
+        raise InputError(f'no motion: the flow of the {whose} is the same everywhere')
 
 
 def _settings(given: Sequence[str]) -> dict[str, float]:

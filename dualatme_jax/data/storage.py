@@ -32,6 +32,7 @@ _FORMAT = 'array_record'
 _TEMPLATE = '{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}'  # what TFDS calls shards by default
 _MOST_SHARDS = 10_000
 _LARGEST = 4096  # pixels of a picture's edge
+_LONGEST = 2**20  # numbers of a vector
 
 # The classes that a feature may have, with the field of its description that they read. None of them runs
 # another program or opens a file when it decodes.
@@ -295,7 +296,8 @@ def _form(feature: feature_pb2.Feature, key: str, folder: pathlib.Path) -> Form:
     picture = kind == 'image' and dtype == 'uint8' and content.encoding_format == 'png'
     picture = picture and len(shape) == 3 + len(length) and shape[-1] in _COLOURS
     numbers = kind == 'tensor' and not length and dtype in _NUMBERS
-    if not (picture or numbers) or not all(0 < edge <= _LARGEST for edge in shape):
+    most = _LONGEST if len(shape) == 1 else _LARGEST
+    if not (picture or numbers) or not all(0 < edge <= most for edge in shape):
         raise InputError(
             f'{key} of the dataset {folder} is {dtype} {shape}; expected uint8 (height, width, 3 or 1) as '
             f'PNG, a fixed number of these, or numbers of a fixed shape. '

@@ -24,7 +24,7 @@ from data_prep.files.frames import Images
 from data_prep.releases.clip import Clip
 from data_prep.synthetic import truth
 from data_prep.synthetic.release import synthesize
-from data_prep.views import optical_flow
+from data_prep.views import optical_flow, temporal_interpolation
 from dualatme_jax import schema
 from dualatme_jax.data import dataset
 from dualatme_jax.errors import InputError
@@ -254,6 +254,35 @@ def test_a_warm_cache_computes_no_flow(samm, tmp_path, monkeypatch):
     assert build(samm, tmp_path / 'out', '--overwrite') == 0
     with pytest.raises(TypeError):  # another parameter is another flow
         build(samm, tmp_path / 'other', '--flow-setting', 'PatchStride=2')
+
+
+def test_bi_woof_takes_the_flow_that_is_there_and_histograms_are_kept(samm, tmp_path, monkeypatch):
+    views = ('--view', 'lbp_top', 'bi_woof', '--face-size', '64', '--flow', 'dis')
+    assert build(samm, tmp_path / 'flow', '--face-size', '64') == 0
+    kept = {path.name for path in (tmp_path / '.cache/flow').rglob('*.npz')}
+    assert build(samm, tmp_path / 'out', *views) == 0
+    assert {path.name for path in (tmp_path / '.cache/flow').rglob('*.npz')} == kept
+    found = dataset.load(tmp_path / 'out', reads=('lbp_top', 'bi_woof'))
+    assert {key: (x.shape, x.dtype) for key, x in found.inputs.items()} == {
+        'lbp_top': ((7, 1200), np.float32),
+        'bi_woof': ((7, 200), np.float32),
+    }
+    np.testing.assert_allclose(np.linalg.norm(found.inputs['bi_woof'], axis=1), 1, rtol=1e-5)
+    assert found.metadata['lbp_top']['radii'] == [1, 1, 4]
+    monkeypatch.setattr(temporal_interpolation, 'interpolated', None)
+    monkeypatch.setattr(optical_flow, 'compute', None)
+    assert build(samm, tmp_path / 'out', *views, '--overwrite') == 0
+    again = dataset.load(tmp_path / 'out', reads=('lbp_top', 'bi_woof'))
+    for key, array in found.inputs.items():
+        np.testing.assert_array_equal(again.inputs[key], array)
+    with pytest.raises(TypeError):  # other patterns
+        build(samm, tmp_path / 'other', *views, '--lbp-codes', 'uniform')
+
+
+def test_clips_that_are_too_short_for_patterns_are_problems_by_name(samm, tmp_path, capsys):
+    assert build(samm, tmp_path / 'out', '--view', 'lbp_top', '--lbp-frames', '0') == 2
+    assert '6/006_' in (said := capsys.readouterr().err)
+    assert '5 frames from onset to offset, and patterns with a radius of 4 frames need 9: interpolate' in said
 
 
 @pytest.mark.parametrize(('name', 'status'), [('SIGINT', 130), ('SIGTERM', 130), ('SIGKILL', -9)])

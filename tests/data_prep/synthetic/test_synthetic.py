@@ -1,3 +1,4 @@
+import dataclasses
 import itertools
 
 import numpy as np
@@ -9,6 +10,10 @@ from sklearn.svm import SVC
 from data_prep import __main__ as command
 from data_prep.face import regions
 from data_prep.synthetic import action_units, embedded
+from data_prep.views.bi_woof import BiWoofView
+from data_prep.views.flow import FlowView
+from data_prep.views.frames import FramesView
+from data_prep.views.lbp_top import LbpTopView
 from dualatme_jax import schema
 from dualatme_jax.data import dataset
 from dualatme_jax.errors import InputError
@@ -154,6 +159,24 @@ def test_views_of_pictures_show_the_same_clips_and_leave_the_flow_as_it_was(data
     moved = np.abs(frames - frames[:, :1]).mean((0, 2, 3, 4))
     assert moved[0] == 0 < moved[1] < moved[2] < moved[3]  # from the onset to the apex
     assert (found.inputs['frame_numbers'] == np.arange(4)).all()
+
+
+def test_histograms_of_the_release_are_those_of_its_films():
+    lbp = LbpTopView(face_size=56, radii=(1, 1, 2))
+    woof = BiWoofView(flow=FlowView(face_size=56, algorithm='dis'), histogram='full-circle')
+    for shown in ((lbp, woof), (lbp, woof, FramesView(frames=4, size=28))):
+        clips = first(2, show=shown, flow=False)
+        patterns, directions = (
+            np.array([clip.views[name][name] for clip in clips]) for name in ('lbp_top', 'bi_woof')
+        )
+        assert patterns.shape == (2, 1200)
+        np.testing.assert_allclose(np.linalg.norm(directions, axis=1), 1, rtol=1e-5)
+        # From onset to apex the faces move, so that in time not all neighbours are alike.
+        assert (patterns.reshape(2, 25, 3, 16)[:, :, 1:].max(-1) < 1).any(1).all()
+        assert clips[0].apex == (3 if len(shown) == 3 else 9)
+    with pytest.raises(InputError, match=r'4 frames from onset to offset, .* need 5'):
+        first(1, show=(dataclasses.replace(lbp, frames=0), FramesView(frames=4, size=28)), flow=False)
+    assert first(1, show=(dataclasses.replace(lbp, frames=0),), flow=False)[0].apex == 4
 
 
 def test_options_of_views_that_are_not_built_are_refused(capsys):

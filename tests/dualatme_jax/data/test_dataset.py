@@ -248,6 +248,17 @@ def test_raw_flow_is_refused_with_what_to_build(tmp_path):
         prepare.check_stored('signed', data.inputs)
 
 
+def test_a_vector_may_be_longer_than_a_picture_is_wide(tmp_path):
+    numbers = np.arange(4425, dtype=np.float32)  # uniform codes of 8 neighbours, three planes, 5x5 blocks
+    clip = dataclasses.replace(example(*KEYS[0]), views={'flow': {'numbers': numbers}})
+    stored = {'numbers': tfds.features.Tensor(shape=numbers.shape, dtype=np.float32)}
+    view = writer.ViewFormat(features=stored, recipe={})
+    writer.write(dataclasses.replace(release(clip), views={'flow': view}), tmp_path / 'vectors')
+    np.testing.assert_array_equal(
+        dataset.load(tmp_path / 'vectors', reads=['numbers']).inputs['numbers'][0], numbers
+    )
+
+
 def faces(rng, size=20):
     """Inputs of one clip by view, as `data_prep build` stores them."""
     picture = lambda depth: rng.integers(0, 256, (size, size, depth), np.uint8)  # noqa: E731
