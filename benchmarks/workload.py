@@ -15,10 +15,17 @@ if TYPE_CHECKING:
     from dualatme_jax.training.engine import Engine
     from dualatme_jax.training.step import Training
 
-# The config of every system of the leaderboard, by name; all of them have a network in `torch_systems`.
+# Groups of the leaderboard whose systems are networks; all of them have one in `torch_systems`.
+NETWORKS = ('flow', 'faces', 'clips')
+
+# The config of each, by the name of the system.
 SYSTEMS = {
     config.model.name: config
-    for config in (importlib.import_module(f'configs.{name}').get_config() for name in leaderboard.QUICK)
+    for config in (
+        importlib.import_module(f'configs.{name}').get_config()
+        for group in NETWORKS
+        for name in leaderboard.GROUPS[group]
+    )
 }
 
 CONFIG = cd.get_config()  # of Dual-ATME
