@@ -18,6 +18,23 @@ Apply = Callable[[Mapping[str, np.ndarray], Mapping[str, np.ndarray]], Mapping[s
 
 
 @dataclasses.dataclass(frozen=True)
+class Part:
+    """A network within a stage, whose weights are in a file of their own.
+
+    Attributes:
+      about: what the file is and where to get it, in words, after `weights`.
+      shapes: makes the shapes of its variables.
+      torch_names: from the path of each of its layers to the name of the layer in the file.
+      unread: first parts of names of tensors that the file may hold and the network does not have.
+    """
+
+    about: str
+    shapes: Callable[[], Mapping[str, Any]]
+    torch_names: Mapping[str, str]
+    unread: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
 class Stage:
     """A feature extractor, a magnifier or the like, which no training changes.
 

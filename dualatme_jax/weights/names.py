@@ -17,6 +17,7 @@ from flax import traverse_util
 from dualatme_jax import models, schema
 from dualatme_jax.data.names import MOST_CLASSES
 from dualatme_jax.errors import InputError
+from dualatme_jax.models.stage import Part
 
 Variables = dict[str, Any]
 StateDict = Mapping[str, np.ndarray]
@@ -159,26 +160,56 @@ def from_torch(model: str, variant: str, classes: int, state_dict: StateDict) ->
     """
     expected = tensors(model, variant, classes)
     state_dict = read(model, variant, state_dict)
-    problems = collections.defaultdict(list)
-    for problem in (*_misfits(expected, state_dict), *_not_finite(expected, state_dict)):
-        kind, _, what = problem.partition(': ')
-        problems[kind].append(what)
-    if problems:
+    if listing := _problems(expected, state_dict):
         owners = _owners(state_dict)
         hint = (
             ''
             if model in owners or not owners
             else f'; by their names they are those of {" or ".join(owners)}'
         )
-        listing = '\n'.join(f'  {len(found)} {kind}: {_some(found)}' for kind, found in problems.items())
         raise InputError(
             f'not the weights of {model}, variant {variant}, with {classes} classes{hint}\n{listing}'
         )
+    return {'batch_stats': {}} | _as_ours(expected, state_dict)
+
+
+def of_part(part: Part, state_dict: StateDict) -> Variables:
+    """The variables of a network within a stage, from the state_dict of its file, which may hold more.
+
+    Raises:
+      InputError: see `from_torch`.
+    """
+    expected = {}
+    for path, leaf in traverse_util.flatten_dict(part.shapes()).items():
+        shape = tuple(leaf.shape[axis] for axis in _axes(path, len(leaf.shape)))
+        layer = part.torch_names['/'.join(path[1:-1])]
+        expected[f'{layer}.{_LEAVES[path[0], path[-1]]}'] = Tensor(path, shape)
+    counter = f'.{_LEAVES[COUNTERS, "count"]}'
+    own = {
+        name: found
+        for name, found in state_dict.items()
+        if name.partition('.')[0] not in part.unread and not name.endswith(counter)
+    }
+    if listing := _problems(expected, own):
+        raise InputError(f'not the weights {part.about}\n{listing}')
+    return _as_ours(expected, own)
+
+
+def _problems(expected: Mapping[str, Tensor], state_dict: StateDict) -> str:
+    """What differs between tensors and those that are expected, one line per kind; empty: nothing."""
+    problems = collections.defaultdict(list)
+    for problem in (*_misfits(expected, state_dict), *_not_finite(expected, state_dict)):
+        kind, _, what = problem.partition(': ')
+        problems[kind].append(what)
+    return '\n'.join(f'  {len(found)} {kind}: {_some(found)}' for kind, found in problems.items())
+
+
+def _as_ours(expected: Mapping[str, Tensor], state_dict: StateDict) -> Variables:
     leaves = {}
     for name, found in state_dict.items():
         path, shape = expected[name].path, expected[name].shape
         leaves[path] = found.reshape(shape).transpose(np.argsort(_axes(path, len(shape))))
-    return {'batch_stats': {}} | traverse_util.unflatten_dict(leaves)
+    return traverse_util.unflatten_dict(leaves)
 
 
 def leaves_in(model: str, state_dict: StateDict) -> dict[Path, np.ndarray]:
