@@ -1,7 +1,7 @@
 """Leave-one-subject-out training: ours against a PyTorch loop over the folds, on the same machine, in turns.
 
     python -m benchmarks.loso [--system NAME] [--folds N] [--epochs N] [--rounds N] [--precision NAME]
-                              [--dataset DIR] [--json FILE] [--plot FILE]
+                              [--dataset DIR | --batches N] [--json FILE] [--plot FILE]
 
 Both sides train the same folds of a system from data in memory, by default of Dual-ATME as `configs/cd.py`
 has it (variant `paper`, batch 128, Adam, focal and cosine loss), else by the config of its name: ours side by
@@ -15,9 +15,9 @@ is faster. Compilation is the time of planning and warm-up minus that of a usual
 separately: the first round has no compilation cache, the others use that of the first.
 
 Without --dataset the clips are random, in the number and size of those of MEGC2019-CD: their content does not
-change the time. Nothing else should run on the machine: PyTorch's threads wait actively for each other, and
-with another process on one of two cores they took 3 to 15 times as long. On a shared machine
-OMP_WAIT_POLICY=PASSIVE in the environment avoids that.
+change the time. With --batches an epoch has only so many whole batches. Nothing else should run on the
+machine: PyTorch's threads wait actively for each other, and with another process on one of two cores they
+took 3 to 15 times as long. On a shared machine OMP_WAIT_POLICY=PASSIVE in the environment avoids that.
 """
 
 import argparse
@@ -39,6 +39,7 @@ from ml_collections import ConfigDict
 from rich.console import Console
 
 from benchmarks import machine, workload
+from dualatme_jax import models
 from dualatme_jax.data import dataset as dataset_lib
 from dualatme_jax.data.dataset import Dataset
 from dualatme_jax.errors import InputError
@@ -205,6 +206,7 @@ def compare(options: argparse.Namespace) -> dict[str, Any]:
         'system': options.system,
         'folds': options.folds,
         'epochs': options.epochs,
+        'batches': options.batches,
         'precision': options.precision,
         'dataset': options.dataset or 'random',
         'machine': machine.describe(rounds[0][OURS]['device']),
@@ -260,7 +262,11 @@ def work_of(options: argparse.Namespace) -> Work:
     """The work that the command names; raises InputError for a system or a dataset that cannot be used."""
     if options.system not in workload.SYSTEMS:
         raise InputError(f'--system {options.system}: expected one of {", ".join(workload.SYSTEMS)}')
-    dataset = dataset_lib.load(options.dataset) if options.dataset else workload.random_clips()
+    config = workload.config(options.system)
+    if options.dataset:
+        dataset = dataset_lib.load(options.dataset, reads=models.system(options.system).reads)
+    else:
+        dataset = workload.random_clips(config, batches=options.batches)
     work = Work(dataset, options.folds, options.epochs, options.system, options.precision)
     if len(work.subjects) < options.folds:
         raise InputError(
@@ -273,6 +279,10 @@ def work_of(options: argparse.Namespace) -> Work:
 def check(options: argparse.Namespace) -> None:
     """Raises InputError for what cannot be measured, before anything runs."""
     machine.check_at_least_one(options, 'folds', 'epochs', 'rounds')
+    if options.batches < 0 or (options.batches and options.dataset):
+        raise InputError(
+            f'--batches is {options.batches}; expected 0, or with random clips (without --dataset) 1 or more'
+        )
     if not has_pytorch():
         raise InputError(
             "PyTorch is not installed; the benchmark's baseline needs it: pip install -e '.[bench]'"
@@ -297,6 +307,13 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument('--rounds', type=int, default=3, help='both sides in turns (default: 3)')
     machine.add_precision(parser, PRECISIONS)
     parser.add_argument('--dataset', metavar='DIR', help='a built dataset (default: random clips)')
+    parser.add_argument(
+        '--batches',
+        type=int,
+        default=0,
+        metavar='N',
+        help='of each epoch of a fold, for systems of large inputs (default: 0, 442 random clips)',
+    )
     machine.add_outputs(parser)
     parser.add_argument(
         '--torch-compile',
@@ -346,6 +363,7 @@ def _in_a_process(side: str, options: argparse.Namespace, cache: str) -> dict[st
         command += ['--system', options.system, '--precision', options.precision]
         command += ['--folds', str(options.folds), '--epochs', str(options.epochs)]
         command += ['--dataset', options.dataset] if options.dataset else []
+        command += ['--batches', str(options.batches)]
         command += ['--torch-compile'] if options.torch_compile else []
         command += ['--channels-last'] if options.channels_last else []
         caches = {

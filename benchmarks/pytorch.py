@@ -18,7 +18,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from benchmarks import workload
-from dualatme_jax import schema
+from dualatme_jax import models
 from dualatme_jax.errors import InputError
 from dualatme_jax.training import prepare
 
@@ -140,12 +140,11 @@ class Clips:
     """The dataset on the device.
 
     Attributes:
-      flows: what the network reads, each [N, 3, 28, 28] float32: the entire face, and of Dual-ATME the
-        puzzled one.
+      inputs: what the network reads, in the order of its record's `reads`, each [N, C, *S] float32.
       labels: [N] int64.
     """
 
-    flows: tuple[torch.Tensor, ...]
+    inputs: tuple[torch.Tensor, ...]
     labels: torch.Tensor
 
 
@@ -179,7 +178,7 @@ class Baseline:
     The device holds one network, whose layers draw new parameters for every fold.
 
     Args:
-      inputs: key -> [N, 28, 28, 3] uint8, the flow and for Dual-ATME the puzzled flow.
+      inputs: key -> [N, *S, C] uint8, what the system reads.
       labels: [N], 0..K-1.
       classes: K.
       options: of speed.
@@ -201,11 +200,11 @@ class Baseline:
         _prepare(options)
         self._options, self._config = options, config
         two_branches = config.model.name == 'dual_atme'
-        reads = (schema.FLOW, schema.FLOW_PUZZLED) if two_branches else (schema.FLOW,)
+        reads = models.system(config.model.name).reads
         channels_first = {key: np.moveaxis(inputs[key], -1, 0) for key in reads}
-        flows = prepare.preparation(**config.input)(channels_first)
+        prepared = prepare.preparation(**config.input)(channels_first)
         self._clips = Clips(
-            tuple(_images(flow, options) for flow in flows.values()),
+            tuple(_on_device(prepared[key], options) for key in reads),
             torch.as_tensor(labels, dtype=torch.int64, device=options.device),
         )
         network = build(config.model, classes)
@@ -246,25 +245,25 @@ class Baseline:
         settings = self._config.training
         order = train[torch.randperm(len(train), device=train.device)] if settings.shuffle else train
         for index in order.split(settings.batch_size):
-            loss = self._loss([flow[index] for flow in self._clips.flows], self._clips.labels[index])
+            loss = self._loss([own[index] for own in self._clips.inputs], self._clips.labels[index])
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
             total += loss.detach() * len(index)
         return total / len(train)
 
-    def _forward(self, flows: Sequence[torch.Tensor], labels: torch.Tensor) -> torch.Tensor:
-        return self._criterion(*self._outputs(flows), labels)
+    def _forward(self, inputs: Sequence[torch.Tensor], labels: torch.Tensor) -> torch.Tensor:
+        return self._criterion(*self._outputs(inputs), labels)
 
-    def _outputs(self, flows: Sequence[torch.Tensor]) -> tuple[torch.Tensor, ...]:
+    def _outputs(self, inputs: Sequence[torch.Tensor]) -> tuple[torch.Tensor, ...]:
         """Logits, and of Dual-ATME both branches' features."""
-        outputs = self._network(*flows)
+        outputs = self._network(*inputs)
         return outputs if isinstance(outputs, tuple) else (outputs,)
 
     @torch.inference_mode()
     def _predict(self, index: torch.Tensor) -> np.ndarray:
         self._network.eval()
-        logits, *_ = self._outputs([flow[index] for flow in self._clips.flows])
+        logits, *_ = self._outputs([own[index] for own in self._clips.inputs])
         return logits.softmax(-1).cpu().numpy()
 
 
@@ -282,7 +281,10 @@ def make_optimizer(parameters: Iterable[nn.Parameter], settings: ConfigDict) -> 
     rate = settings.learning_rate
     if settings.name == 'sgd':
         return torch.optim.SGD(parameters, lr=rate, momentum=settings.momentum, fused=True)
-    return torch.optim.Adam(parameters, lr=rate, betas=(settings.beta1, settings.beta2), fused=True)
+    moments = {'lr': rate, 'betas': (settings.beta1, settings.beta2), 'fused': True}
+    if settings.weight_decay:
+        return torch.optim.AdamW(parameters, weight_decay=settings.weight_decay, **moments)
+    return torch.optim.Adam(parameters, **moments)
 
 
 def default_device() -> str:
@@ -309,7 +311,7 @@ def _prepare(options: Options) -> None:
     torch.backends.cudnn.benchmark = True
 
 
-def _images(flow: np.ndarray, options: Options) -> torch.Tensor:
-    """Flows [C, N, H, W] as [N, C, H, W], on the device."""
-    images = torch.as_tensor(flow, device=options.device).permute(1, 0, 2, 3)
-    return images.contiguous(memory_format=options.memory_format)
+def _on_device(inputs: np.ndarray, options: Options) -> torch.Tensor:
+    """Inputs [C, N, *S] as [N, C, *S], on the device."""
+    found = torch.as_tensor(inputs, device=options.device).movedim(0, 1)
+    return found.contiguous(memory_format=options.memory_format) if found.ndim == 4 else found.contiguous()

@@ -1,7 +1,7 @@
 """Every system's throughput: ours against its PyTorch loop over the folds, in trials per minute.
 
     python -m benchmarks.systems [--systems NAME,NAME,...] [--folds N] [--epochs N] [--rounds N]
-                                 [--json FILE] [--plot FILE]
+                                 [--batches N] [--json FILE] [--plot FILE]
 
 A trial is one fold, trained for the number of epochs of the system's paper. No trial is trained to its end:
 the time of an epoch of one fold is measured as by `python -m benchmarks.loso --system NAME`, after a warm-up
@@ -10,9 +10,12 @@ epochs). The measured time is that of a short training divided by its epochs, fr
 probabilities of the held-out clips included, which a whole training has only once: with few epochs small
 systems look slower than they are, on both sides.
 
-Each system trains by its own config: input, batch, order, optimizer, loss. ResNet-18 is the variant `small`,
-which takes the 28x28 image as it is: at 224x224 an epoch of one fold takes minutes on a CPU. If a system
-fails, the reason is printed and the others are still measured; files are rewritten after each system.
+With --batches an epoch has so many whole batches instead of the 442 clips: its time is then scaled to their
+number of batches, which is an extrapolation for systems of which an epoch of one fold takes minutes.
+
+Each system trains by its own config: input, batch, order, optimizer; not augmented. ResNet-18 is the variant
+`small`, which takes the 28x28 image as it is: at 224x224 an epoch of one fold takes minutes on a CPU. If a
+system fails, the reason is printed and the others are still measured; files are rewritten after each system.
 """
 
 import argparse
@@ -36,11 +39,14 @@ def measure(name: str, options: argparse.Namespace) -> dict[str, Any]:
       What `loso.compare` does, with `paper_epochs`, and of each side `trials_per_minute`.
     """
     command = [f'--system={name}', f'--folds={options.folds}']
-    command += [f'--epochs={options.epochs}', f'--rounds={options.rounds}']
+    command += [f'--epochs={options.epochs}', f'--rounds={options.rounds}', f'--batches={options.batches}']
     found = loso.compare(loso.parse(command))
-    epochs = workload.config(name).training.epochs
+    config = workload.config(name)
+    epochs, scale = config.training.epochs, workload.full_epochs(config, options.batches)
     rates = {
-        f'{side}_trials_per_minute': trials_per_minute(found[f'{side}_seconds_per_fold_epoch'], epochs)
+        f'{side}_trials_per_minute': trials_per_minute(
+            scale * found[f'{side}_seconds_per_fold_epoch'], epochs
+        )
         for side in SIDES
     }
     return found | rates | {'title': title(name), 'paper_epochs': epochs}
@@ -101,14 +107,14 @@ def systems_of(text: str) -> list[str]:
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Measures every system; returns what the JSON file holds."""
     names = systems_of(options.systems)
-    loso.check(
-        loso.parse([f'--folds={options.folds}', f'--epochs={options.epochs}', f'--rounds={options.rounds}'])
-    )
+    given = ('folds', 'epochs', 'rounds', 'batches')
+    loso.check(loso.parse([f'--{name}={vars(options)[name]}' for name in given]))
     machine.check_outputs(options)
     found = {
         'folds': options.folds,
         'epochs': options.epochs,
         'rounds': options.rounds,
+        'batches': options.batches,
         'rows': [],
         'failed': {},
     }
@@ -131,6 +137,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument('--folds', type=int, default=4, help='subjects left out (default: 4)')
     parser.add_argument('--epochs', type=int, default=10, help='of each fold that are timed (default: 10)')
     parser.add_argument('--rounds', type=int, default=3, help='both sides in turns (default: 3)')
+    parser.add_argument(
+        '--batches', type=int, default=0, help='of each epoch of a fold (default: 0, 442 random clips)'
+    )
     machine.add_outputs(parser)
     return parser.parse_args(arguments)
 

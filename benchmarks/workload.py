@@ -1,6 +1,8 @@
 """What benchmarks train: a system as its config has it, on random clips in the shape of MEGC2019-CD."""
 
+import argparse
 import importlib
+import shlex
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -8,7 +10,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from configs import cd, leaderboard
-from dualatme_jax import schema
+from dualatme_jax import models, schema
 from dualatme_jax.data.dataset import Dataset
 
 if TYPE_CHECKING:
@@ -33,26 +35,55 @@ BATCH_SIZE = CONFIG.training.batch_size
 
 
 def config(system: str) -> ConfigDict:
-    """The config of a system of `SYSTEMS`.
+    """The config of a system of `SYSTEMS`, without augmentation.
 
     ResNet-18 is the variant `small`: at 224x224 an epoch of one fold takes minutes on a CPU.
     """
     found = SYSTEMS[system].copy_and_resolve_references()
     if system == 'resnet18':
         found.model.variant = 'small'
+    for strength in found.augment:
+        found.augment[strength] = 0.0
     return found
 
 
-def random_clips() -> Dataset:
-    """Random flows in the shape of MEGC2019-CD: 442 clips of 68 subjects, 6 or 7 of each."""
+def shape(key: str, settings: ConfigDict) -> tuple[int, ...]:
+    """[*S, C] of an input as `config.data.build_options` has it built."""
+    sizes = argparse.ArgumentParser(add_help=False)
+    sizes.add_argument('--size', type=int, default=schema.FLOW_SIZE)
+    sizes.add_argument('--face-size', type=int, default=schema.USUAL_SIZES['apex'][0])
+    sizes.add_argument('--frame-count', type=int, default=schema.USUAL_SIZES['frames'][0])
+    sizes.add_argument('--frame-size', type=int, default=schema.USUAL_SIZES['frames'][1])
+    given, _ = sizes.parse_known_args(shlex.split(settings.data.build_options))
+    channels, *usual = schema.usual_shape(key)
+    match schema.view_of(key):
+        case 'flow':
+            usual = (given.size,) * 2
+        case 'apex':
+            usual = (given.face_size,) * 2
+        case 'frames':
+            usual = (given.frame_count, given.frame_size, given.frame_size)
+    return (*usual, channels)
+
+
+def random_clips(settings: ConfigDict = CONFIG, *, batches: int = 0) -> Dataset:
+    """Random inputs of a system.
+
+    Args:
+      settings: its config.
+      batches: 0 for clips as many as in MEGC2019-CD: 442 of 68 subjects, 6 or 7 of each. Else each fold
+        trains so many whole batches an epoch: one clip more than they hold, each of a subject of its own.
+    """
     clips, subjects = schema.MEGC2019_CD[schema.FULL]
+    if batches:
+        clips = subjects = batches * settings.training.batch_size + 1
     random = np.random.default_rng(0)
     subject = np.sort(np.arange(clips) % subjects)
     database = np.array(schema.COMPOSITE)[subject * len(schema.COMPOSITE) // subjects]
     return Dataset(
         inputs={
-            key: random.integers(0, 256, (clips, *schema.FLOW_SHAPE), np.uint8)
-            for key in schema.VIEWS['flow']
+            key: random.integers(0, 256, (clips, *shape(key, settings)), np.uint8)
+            for key in models.system(settings.model.name).reads
         },
         label=random.integers(0, len(schema.LABELS), clips).astype(np.int32),
         database=database,
@@ -63,9 +94,17 @@ def random_clips() -> Dataset:
     )
 
 
+def full_epochs(settings: ConfigDict, batches: int) -> float:
+    """How many epochs of `batches` make one of MEGC2019-CD, by the number of batches; 1 without."""
+    clips, _ = schema.MEGC2019_CD[schema.FULL]
+    return -(-clips // settings.training.batch_size) / batches if batches else 1.0
+
+
 def training(dataset: Dataset, settings: ConfigDict = CONFIG) -> 'Training':
     """The training of one trial, by a system's config."""
-    from dualatme_jax.run import programs  # loads JAX, which the other side of a comparison does without
+    from dualatme_jax.run import (
+        programs,
+    )  # computes by JAX, which the other side of a comparison does without
 
     return programs.make_training(settings, dataset.labels)
 
@@ -87,7 +126,6 @@ def rows(dataset: Dataset, number: int, settings: ConfigDict = CONFIG) -> list[M
 
 def engine(dataset: Dataset, settings: ConfigDict = CONFIG, **options) -> 'Engine':
     """The engine of a system's config; `options` are of `Engine`, such as the precision."""
-    from dualatme_jax import models
     from dualatme_jax.training.engine import Engine
 
     return Engine(
