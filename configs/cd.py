@@ -40,10 +40,11 @@ def get_config(dataset: str = '') -> ConfigDict:
     config.stage.batch_size = 32  # clips that it computes at a time
 
     config.model = ConfigDict()
-    # 'dual_atme', 'ststnet', 'off_apexnet', 'dual_inception', 'rcn_a', 'rcn_s', 'rcn_w', 'rcn_c', 'rcn_f' or
-    # 'resnet18': the configs of these names have their papers' settings. Or a module of your own, such as
-    # my_package.my_system, see docs/systems.md. Beside the name may stand options of that system, such as
-    # config.model.variant = 'code', or on the command line --config.model.dropout=0.3; --fields lists them.
+    # 'dual_atme', 'ststnet', 'off_apexnet', 'dual_inception', 'rcn_a', 'rcn_s', 'rcn_w', 'rcn_c', 'rcn_f',
+    # 'resnet18', 'htnet', ...: the configs of these names have their papers' settings. Or a module of your
+    # own, such as my_package.my_system, see docs/systems.md. Beside the name may stand options of that
+    # system, such as config.model.variant = 'code', or on the command line --config.model.dropout=0.3;
+    # --fields lists them.
     config.model.name = 'dual_atme'
 
     config.loss = ConfigDict()
@@ -71,15 +72,12 @@ def get_config(dataset: str = '') -> ConfigDict:
     config.augment.strength = 0.0  # stronger or weaker motion at most, as a fraction; of flows
 
     config.optimizer = ConfigDict()
-    config.optimizer.name = 'adam'  # 'adam', 'sgd' or 'rmsprop'
+    config.optimizer.name = 'adam'  # 'adam' or 'sgd'
     config.optimizer.learning_rate = 1e-3  # of the first epoch
     config.optimizer.momentum = 0.9  # of 'sgd'
     config.optimizer.beta1 = 0.9  # of 'adam'
     config.optimizer.beta2 = 0.999  # of 'adam'
-    config.optimizer.rms_decay = 0.99  # of 'rmsprop': PyTorch's alpha
-    config.optimizer.weight_decay = 0.0
-    # Whether it is a part of the gradient, as PyTorch mostly has it, or decoupled from it, as in AdamW.
-    config.optimizer.coupled_decay = False
+    config.optimizer.weight_decay = 0.0  # decoupled from the gradient, as in AdamW
     # The published code declares StepLR(10, 0.5) and never steps it: 'constant', or 'step'.
     config.optimizer.schedule = 'constant'
     config.optimizer.step_epochs = 10  # of 'step': epochs between two changes of the learning rate

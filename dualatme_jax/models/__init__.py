@@ -14,7 +14,7 @@ from flax import linen as nn
 
 from dualatme_jax.errors import InputError
 from dualatme_jax.kinds import shown
-from dualatme_jax.models import dual_atme, dual_inception, off_apexnet, rcn, resnet18, ststnet
+from dualatme_jax.models import dual_atme, dual_inception, htnet, off_apexnet, rcn, resnet18, ststnet
 from dualatme_jax.models.system import SKLEARN, System
 
 SYSTEMS = {
@@ -26,6 +26,7 @@ SYSTEMS = {
         dual_inception.SYSTEM,
         *rcn.SYSTEMS,
         resnet18.SYSTEM,
+        htnet.SYSTEM,
     )
 }
 

@@ -26,6 +26,19 @@ def flattened(inputs: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 @dataclasses.dataclass(frozen=True)
+class TorchTensor:
+    """How the published PyTorch code holds one parameter, where not as its layer of PyTorch would.
+
+    Attributes:
+      name: the whole name of the tensor.
+      ones: axes of length 1 that it has and ours lacks.
+    """
+
+    name: str
+    ones: tuple[int, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
 class System:
     """One system of the field, or of your own: everything that the package knows of it.
 
@@ -44,7 +57,8 @@ class System:
         network has a field of that name, which may be traced. Any other option makes another program.
       features: names of the features that the network returns, in some variant.
       torch_names: from the path of each layer that has parameters to the name of the same layer in the
-        published PyTorch code, or in a sensible one where none is published. Of all variants: a network has
+        published PyTorch code, or in a sensible one where none is published. A parameter that is held in
+        another way has an entry of its own, from its path to a `TorchTensor`. Of all variants: a network has
         some of them. Empty: its weights have no other form.
       torch_unread: layers that the published PyTorch code declares, and that no forward pass of some variant
         reads; named as in `torch_names`.
@@ -63,7 +77,7 @@ class System:
     config: str = ''
     traced: tuple[str, ...] = ()
     features: tuple[str, ...] = ()
-    torch_names: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    torch_names: Mapping[str, str | TorchTensor] = dataclasses.field(default_factory=dict)
     torch_unread: tuple[str, ...] = ()
     variants: tuple[str, ...] = ('paper',)
     figures: tuple[Figure, ...] = ()
@@ -95,6 +109,12 @@ class System:
     def made(self) -> tuple[str, ...]:
         """Keys of the inputs that the stage makes."""
         return self.stage.gives if self.stage else ()
+
+    @property
+    def torch_layers(self) -> list[str]:
+        """The layers of `torch_names` as PyTorch calls them, in their order."""
+        found = self.torch_names.values()
+        return [each if isinstance(each, str) else each.name.rpartition('.')[0] for each in found]
 
     @property
     def shaping(self) -> tuple[str, ...]:

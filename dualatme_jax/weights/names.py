@@ -47,11 +47,13 @@ class Tensor:
       path: of the leaf that holds it.
       shape: PyTorch's.
       dtype: of both.
+      ones: axes of length 1 that PyTorch's has and our leaf lacks.
     """
 
     path: Path
     shape: tuple[int, ...]
     dtype: str = 'float32'
+    ones: tuple[int, ...] = ()
 
     @property
     def optional(self) -> bool:
@@ -77,8 +79,10 @@ def tensors(model: str, variant: str, classes: int) -> dict[str, Tensor]:
     """
     found = {}
     for path, leaf in leaves(model, variant, classes).items():
+        name, ones = _held(model, path)
         shape = tuple(leaf.shape[axis] for axis in _axes(path, len(leaf.shape)))
-        found[_name(model, path)] = dataclasses.replace(leaf, shape=shape)
+        shape = np.expand_dims(np.empty(shape, bool), ones).shape
+        found[name] = dataclasses.replace(leaf, shape=shape, ones=ones)
     return _in_order(model, found)
 
 
@@ -207,8 +211,7 @@ def _problems(expected: Mapping[str, Tensor], state_dict: StateDict) -> str:
 def _as_ours(expected: Mapping[str, Tensor], state_dict: StateDict) -> Variables:
     leaves = {}
     for name, found in state_dict.items():
-        path, shape = expected[name].path, expected[name].shape
-        leaves[path] = found.reshape(shape).transpose(np.argsort(_axes(path, len(shape))))
+        leaves[expected[name].path] = _leaf(expected[name], found.reshape(expected[name].shape))
     return traverse_util.unflatten_dict(leaves)
 
 
@@ -234,10 +237,10 @@ def leaves_in(model: str, state_dict: StateDict) -> dict[Path, np.ndarray]:
         axes = len(expected.shape)
         if set(tensor.shape[axes:]) == {1}:  # a convolution of 1x1 in place of a dense layer
             tensor = tensor.reshape(tensor.shape[:axes])
-        if tensor.ndim != axes:
+        if tensor.ndim != axes or any(tensor.shape[axis] != 1 for axis in expected.ones):
             found[(name,)] = tensor
         elif expected.path[0] != COUNTERS:
-            found[expected.path] = tensor.transpose(np.argsort(_axes(expected.path, axes)))
+            found[expected.path] = _leaf(expected, tensor)
     return found
 
 
@@ -267,7 +270,9 @@ def to_torch(model: str, variables: Variables) -> dict[str, np.ndarray]:
     named = {}
     for path, leaf in traverse_util.flatten_dict(variables).items():
         leaf = np.asarray(leaf)
-        named[_name(model, path)] = np.array(leaf.transpose(_axes(path, leaf.ndim)), order='C')
+        name, ones = _held(model, path)
+        leaf = np.expand_dims(leaf.transpose(_axes(path, leaf.ndim)), ones)
+        named[name] = np.array(leaf, order='C')
     return _in_order(model, named)
 
 
@@ -301,7 +306,7 @@ def _owners(state_dict: StateDict) -> list[str]:
     able = [
         model
         for model, system in models.SYSTEMS.items()
-        if layers <= {*system.torch_names.values(), *system.torch_unread}
+        if layers <= {*system.torch_layers, *system.torch_unread}
     ]
     return [model for model in able if _is_named_as(model, state_dict)] or able
 
@@ -316,25 +321,38 @@ def _is_named_as(model: str, state_dict: StateDict) -> bool:
     return False
 
 
-def _name(model: str, path: Path) -> str:
-    """PyTorch's name of a leaf."""
+def _held(model: str, path: Path) -> tuple[str, tuple[int, ...]]:
+    """PyTorch's name of a leaf, and the axes of length 1 that its tensor has besides the leaf's."""
     collection, *layers, leaf = path
     layer, known = '/'.join(layers), models.system(model).torch_names
+    if own := known.get(f'{layer}/{leaf}'):
+        return own.name, own.ones
     if layer not in known or (collection, leaf) not in _LEAVES:
         lacks = f'the layer {layer!r}' if known else 'all of them'
         raise InputError(
             f'{model!r} has no names in PyTorch for its weights: torch_names of its record lacks {lacks}'
         )
-    return f'{known[layer]}.{_LEAVES[collection, leaf]}'
+    return f'{known[layer]}.{_LEAVES[collection, leaf]}', ()
+
+
+def _leaf(expected: Tensor, found: np.ndarray) -> np.ndarray:
+    """PyTorch's tensor in the layout of our leaf."""
+    found = np.squeeze(found, expected.ones)
+    return found.transpose(np.argsort(_axes(expected.path, found.ndim)))
 
 
 def _in_order(model: str, named: Mapping[str, Any]) -> dict[str, Any]:
-    """By layer as the model lists them, and within each as PyTorch does."""
-    layers, parts = list(models.system(model).torch_names.values()), list(_LEAVES.values())
+    """As the model lists layers and tensors, and within each layer as PyTorch does."""
+    entries = [
+        each if isinstance(each, str) else each.name for each in models.system(model).torch_names.values()
+    ]
+    parts = list(_LEAVES.values())
 
     def place(name: str) -> tuple[int, int]:
+        if name in entries:
+            return entries.index(name), 0
         layer, _, part = name.rpartition('.')
-        return layers.index(layer), parts.index(part)
+        return entries.index(layer), parts.index(part)
 
     return {name: named[name] for name in sorted(named, key=place)}
 

@@ -1,5 +1,7 @@
 """From maps to others, and from maps to features."""
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 
@@ -46,3 +48,17 @@ def bilinear(maps: jax.Array, size: int) -> jax.Array:
     of the outermost ones the value stays.
     """
     return jax.image.resize(maps, (maps.shape[0], size, size, maps.shape[-1]), 'bilinear')
+
+
+def windows(maps: jax.Array, edge: int) -> jax.Array:
+    """Maps [C, H, W, B] as tokens of windows, [C, edge * edge, N * B]: the N windows row by row."""
+    channels, height, width, batch = maps.shape
+    cut = maps.reshape(channels, height // edge, edge, width // edge, edge, batch)
+    return cut.transpose(0, 2, 4, 1, 3, 5).reshape(channels, edge * edge, -1)
+
+
+def joined_windows(tokens: jax.Array, edge: int, shape: Sequence[int]) -> jax.Array:
+    """Tokens of windows, see `windows`, as the maps of `shape` (C, H, W, B) that were cut."""
+    channels, height, width, batch = shape
+    cut = tokens.reshape(channels, edge, edge, height // edge, width // edge, batch)
+    return cut.transpose(0, 3, 1, 4, 2, 5).reshape(shape)

@@ -11,6 +11,7 @@ from dualatme_jax.data.dataset import Dataset
 from dualatme_jax.errors import InputError
 from dualatme_jax.models import rcn
 from dualatme_jax.run import model_section, programs, sweep
+from dualatme_jax.weights import names
 
 # Parameters of each system and variant, by hand from its paper. A k x k convolution from c to o channels with
 # bias has k*k*c*o + o, a normalisation 2*o, a dense layer i*o + o.
@@ -35,6 +36,10 @@ PARAMETERS = {
     ('resnet18', 'paper'): 11_689_512 - (512 * 1000 + 1000) + (512 * 3 + 3),
     # A stem of 3x3 for one of 7x7, from 3 to 64, without bias.
     ('resnet18', 'small'): 11_689_512 - (512 * 1000 + 1000) + (512 * 3 + 3) - (49 - 9) * 3 * 64,
+    # Patches 37,888; blocks 787,968, 3,146,752 and 12,576,768; merges 1,181,184 and 4,721,664; norm 2048;
+    # one number of each place in a window, per level.
+    ('htnet', 'published'): 139_582_982,
+    ('htnet', 'windows'): 139_582_982 + 3 * (4 - 1),
 }
 
 
@@ -80,11 +85,12 @@ def test_every_system_is_counted():
 
 @pytest.mark.parametrize('name', models.SYSTEMS)
 def test_every_layer_has_one_name_in_pytorch(name):
-    names = models.SYSTEMS[name].torch_names
+    named = models.SYSTEMS[name].torch_names
+    assert len(set(named.values())) == len(named)
     _, variables = shapes(name)
-    layers = {'/'.join(path[:-1]) for path in traverse_util.flatten_dict(variables['params'])}
-    assert layers <= names.keys()
-    assert len(set(names.values())) == len(names)
+    tensors = names.tensors(name, models.SYSTEMS[name].variants[0], 3)
+    leaves = traverse_util.flatten_dict({'params': variables['params']})
+    assert leaves.keys() == {tensor.path for tensor in tensors.values() if tensor.path[0] == 'params'}
 
 
 @pytest.mark.parametrize('name', [name for name, row in models.SYSTEMS.items() if 'variant' in row.options])
@@ -174,7 +180,7 @@ def test_converted_weights_are_for_flows_of_28_pixels_where_layers_depend_on_it(
 @pytest.mark.parametrize(
     ('options', 'message'),
     [
-        ({'variant': 'large'}, "variant 'large': config.model.variant takes 'paper'"),
+        ({'variant': 'large'}, "variant 'large': config.model.variant takes '"),
         ({'init': 'he'}, "unknown initialisation 'he': config.model.init takes 'torch', 'lecun', 'kaiming'"),
         ({'dropout': 1.0}, r'config.model.dropout is 1.0; expected a fraction in \[0, 1\)'),
     ],

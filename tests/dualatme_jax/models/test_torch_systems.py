@@ -9,12 +9,15 @@ import pytest
 torch = pytest.importorskip('torch')
 
 from benchmarks.torch_systems import flow_images as theirs  # noqa: E402
+from benchmarks.torch_systems import htnet  # noqa: E402
 from dualatme_jax import models, schema  # noqa: E402
 from dualatme_jax.weights import names  # noqa: E402
 
 BATCH = 4
 # Narrower than the papers' where a network's width is a field: it is compiled and run faster.
 FEATURES = 8
+
+SMALL_HTNET = {'width': 10, 'heads': 3, 'blocks': (1, 1, 1), 'centres': 'template', 'swapped': True}
 
 # Name and variant, what of our network is smaller, and PyTorch's. Inputs have the usual size of their view
 # unless a third entry has another *S for each key.
@@ -31,6 +34,13 @@ SYSTEMS = {
     ('rcn_f', 'code'): ({'features': FEATURES}, lambda: theirs.RCN('rcn_f', FEATURES, variant='code')),
     ('resnet18', 'small'): ({'width': 2}, lambda: theirs.ResNet18('small', 2)),
     ('resnet18', 'paper'): ({'width': 2}, lambda: theirs.ResNet18('paper', 2)),
+    **{
+        ('htnet', variant): (
+            SMALL_HTNET,
+            functools.partial(htnet.build, 'htnet', classes=3, variant=variant, **SMALL_HTNET),
+        )
+        for variant in ('published', 'windows')
+    },
 }
 
 
