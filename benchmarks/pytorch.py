@@ -281,9 +281,13 @@ def make_optimizer(parameters: Iterable[nn.Parameter], settings: ConfigDict) -> 
     rate = settings.learning_rate
     if settings.name == 'sgd':
         return torch.optim.SGD(parameters, lr=rate, momentum=settings.momentum, fused=True)
+    if settings.name == 'rmsprop':
+        decay = settings.weight_decay if settings.coupled_decay else 0.0
+        return torch.optim.RMSprop(parameters, lr=rate, alpha=settings.rms_decay, weight_decay=decay)
     moments = {'lr': rate, 'betas': (settings.beta1, settings.beta2), 'fused': True}
     if settings.weight_decay:
-        return torch.optim.AdamW(parameters, weight_decay=settings.weight_decay, **moments)
+        kind = torch.optim.Adam if settings.coupled_decay else torch.optim.AdamW
+        return kind(parameters, weight_decay=settings.weight_decay, **moments)
     return torch.optim.Adam(parameters, **moments)
 
 

@@ -72,12 +72,15 @@ def get_config(dataset: str = '') -> ConfigDict:
     config.augment.strength = 0.0  # stronger or weaker motion at most, as a fraction; of flows
 
     config.optimizer = ConfigDict()
-    config.optimizer.name = 'adam'  # 'adam' or 'sgd'
+    config.optimizer.name = 'adam'  # 'adam', 'sgd' or 'rmsprop'
     config.optimizer.learning_rate = 1e-3  # of the first epoch
     config.optimizer.momentum = 0.9  # of 'sgd'
     config.optimizer.beta1 = 0.9  # of 'adam'
     config.optimizer.beta2 = 0.999  # of 'adam'
-    config.optimizer.weight_decay = 0.0  # decoupled from the gradient, as in AdamW
+    config.optimizer.rms_decay = 0.99  # of 'rmsprop': PyTorch's alpha
+    config.optimizer.weight_decay = 0.0
+    # Whether it is a part of the gradient, as PyTorch mostly has it, or decoupled from it, as in AdamW.
+    config.optimizer.coupled_decay = False
     # The published code declares StepLR(10, 0.5) and never steps it: 'constant', or 'step'.
     config.optimizer.schedule = 'constant'
     config.optimizer.step_epochs = 10  # of 'step': epochs between two changes of the learning rate

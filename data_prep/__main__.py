@@ -1,4 +1,4 @@
-"""The command `python -m data_prep`: checks releases, builds datasets, makes synthetic releases."""
+"""The command `python -m data_prep`: checks releases, builds datasets, makes synthetic ones, shows clips."""
 
 import argparse
 import os
@@ -6,7 +6,7 @@ import signal
 import sys
 import time
 
-from data_prep import releases
+from data_prep import films, releases
 from dualatme_jax.errors import InputError, of_system, printable
 
 # Everything else is imported by the command that needs it: `--help` answers at once.
@@ -17,6 +17,8 @@ Turns a release of micro-expression clips into a dataset for dualatme_jax.
   check       say whether a build would be complete: counts, and every bad row or file by name
   build       write the dataset
   synthesize  make a synthetic release in the layout of a real one, to learn the tools with
+  film        write the frames of a clip as PNG images, a GIF or a video
+  magnify     the same, with its motion multiplied
 """
 
 LEAST = 10  # seconds before the first line of progress where there is no terminal
@@ -36,7 +38,8 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     options = _parser(of_views=arguments[:1] == ['build']).parse_args(arguments)
     try:
-        _check_release(options)
+        if 'release' in options:
+            _check_release(options)
         status = options.run(options)
         sys.stdout.flush()
         return status
@@ -53,8 +56,8 @@ def main(arguments: list[str] | None = None) -> int:
         )
         return 2
     except KeyboardInterrupt:
-        synthetic = options.run is _synthesize  # a release is moved to its place when all of it is there
-        kept = 'nothing is left' if synthetic else 'what is done is kept; the same command goes on from there'
+        goes_on = options.run in (_build, _check)  # the others move all to its place at the end
+        kept = 'what is done is kept; the same command goes on from there' if goes_on else 'nothing is left'
         print(f'interrupted: {kept}', file=sys.stderr)
         return 130
 
@@ -120,6 +123,16 @@ def _parser(*, of_views: bool = True) -> argparse.ArgumentParser:
         '--list', metavar='FILE', help="take the rows of MEGC2019-CD from the challenge's list"
     )
     _add_workers(synthesize)
+    for name, add, described in (
+        ('film', films.add_film, 'Writes the frames of a clip as PNG images, a GIF or a video.'),
+        (
+            'magnify',
+            films.add_magnify,
+            'Writes the frames of a clip, each warped by a multiple of its own flow from the first one, the '
+            'onset. It needs no weights.',
+        ),
+    ):
+        add(commands.add_parser(name, help=described.partition('.')[0].lower(), description=described))
     return parser
 
 

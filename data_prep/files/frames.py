@@ -20,6 +20,7 @@ from dualatme_jax.files import open_regular, sha256
 from dualatme_jax.outside import guarded
 
 MOST_FRAMES = 2**20  # of a video: three hours at 100 a second
+RATES = (0.1, 1000.0)  # frames a second, the least and the most
 
 _MEMORY = 2**30  # bytes, of counting a video's frames
 _SECONDS, _BYTES_A_SECOND = 9.0, 50_000  # of computing: a few, and more for long files
@@ -141,6 +142,17 @@ def count(path: pathlib.Path) -> int:
     with open_regular(path, 'video') as file:
         status = os.fstat(file.fileno())
     return _counted(path, status.st_size, status.st_mtime_ns)
+
+
+def rate(path: pathlib.Path) -> float | None:
+    """Returns the frames a second that a video's header says; None where it says none that can be.
+
+    Raises:
+      InputError: no regular file or no video.
+    """
+    with _opened(path) as capture:
+        found = capture.get(cv2.CAP_PROP_FPS)
+    return found if RATES[0] <= found <= RATES[1] else None
 
 
 @functools.lru_cache(maxsize=1024)

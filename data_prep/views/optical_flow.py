@@ -104,13 +104,18 @@ def strain(flow: np.ndarray, variant: str = 'symmetric', *, smoothing: float = 0
     if variant not in STRAINS:
         raise InputError(f'unknown strain {variant!r}: expected one of {", ".join(STRAINS)}')
     if smoothing:
-        smooth = _blurred(flow, smoothing)
-        # Twicing (Tukey, Exploratory Data Analysis, 1977): what of the motion went with the noise comes back.
-        flow = smooth + _blurred(flow - smooth, smoothing)
+        flow = smoothed(flow, smoothing)
     # The rows of an array run along y.
     uy, ux = np.gradient(flow[..., 0])
     vy, vx = np.gradient(flow[..., 1])
     return STRAINS[variant](ux, uy, vx, vy)
+
+
+def smoothed(flow: np.ndarray, width: float) -> np.ndarray:
+    """Returns a flow [H, W, 2] smoothed twice over by a Gaussian of `width` pixels, standard deviation."""
+    smooth = _blurred(flow, width)
+    # Twicing (Tukey, Exploratory Data Analysis, 1977): what of the motion went with the noise comes back.
+    return smooth + _blurred(flow - smooth, width)
 
 
 def _blurred(flow: np.ndarray, width: float) -> np.ndarray:

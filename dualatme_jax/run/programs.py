@@ -54,7 +54,7 @@ def make_training(
     known = system is models.SYSTEMS.get(system.name)
     return Training(
         model=lambda given: network.clone(**{name: given[name] for name in system.traced}),
-        optimizer=optimizers.optimizer(config.optimizer.name),
+        optimizer=optimizers.optimizer(config.optimizer.name, coupled=config.optimizer.coupled_decay),
         prepare=prepare.preparation(**config.input, made=system.made),
         augment=augment.augmentation(changes, **config.input) if changes else None,
         active=active,
@@ -67,6 +67,7 @@ def make_training(
             (
                 network,
                 config.optimizer.name,
+                config.optimizer.coupled_decay,
                 config.input.to_dict(),
                 system.made,
                 config.loss.cosine_pair,

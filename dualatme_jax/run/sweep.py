@@ -125,6 +125,7 @@ def is_column(field: str, system: str) -> bool:
         return _option(field) in models.system(system).traced
     return field.startswith(('augment.', 'loss.', 'optimizer.')) and field not in (
         'optimizer.name',
+        'optimizer.coupled_decay',
         'loss.cosine_pair',
     )
 

@@ -15,21 +15,31 @@ Hyperparameters = Mapping[str, jax.Array]
 DIRECTIONS: dict[str, Callable[[Hyperparameters], optax.GradientTransformation]] = {
     'adam': lambda given: optax.scale_by_adam(b1=given['beta1'], b2=given['beta2']),
     'sgd': lambda given: optax.trace(decay=given['momentum']),
+    'rmsprop': lambda given: optax.scale_by_rms(given['rms_decay'], eps=1e-8, eps_in_sqrt=False),
 }
 
 # The hyperparameters that an optimizer does not read.
-UNREAD = {'adam': ('momentum',), 'sgd': ('beta1', 'beta2')}
+UNREAD = {
+    'adam': ('momentum', 'rms_decay'),
+    'sgd': ('beta1', 'beta2', 'rms_decay'),
+    'rmsprop': ('momentum', 'beta1', 'beta2'),
+}
 
 # The schedule that is constant.
 NO_STEPS = {'step_epochs': 1, 'step_factor': 1.0}
 
 
-def optimizer(name: str) -> Callable[[Hyperparameters, jax.Array | int], optax.GradientTransformation]:
+def optimizer(
+    name: str, *, coupled: bool = False
+) -> Callable[[Hyperparameters, jax.Array | int], optax.GradientTransformation]:
     """From a trial's hyperparameters and the number of an epoch, from 0, to the optimizer in that epoch.
 
-    `adam` has `beta1` and `beta2`, and PyTorch's (and Optax's) eps of 1e-8; `sgd` has `momentum`. Weight
-    decay is decoupled from the gradient, as in AdamW (Loshchilov and Hutter, 2019, algorithm 2, with the
-    learning rate as the factor, as PyTorch has it): every parameter p also loses rate * weight_decay * p.
+    `adam` has `beta1` and `beta2`, and PyTorch's (and Optax's) eps of 1e-8; `sgd` has `momentum`;
+    `rmsprop` has `rms_decay`, the alpha of PyTorch's, its eps of 1e-8 outside of the root, and no momentum.
+    Weight decay is decoupled from the gradient, as in AdamW (Loshchilov and Hutter, 2019, algorithm 2, with
+    the learning rate as the factor, as PyTorch has it): every parameter p also loses rate * weight_decay * p.
+    If it is `coupled`, weight_decay * p is a part of the gradient instead, as PyTorch's other optimizers have
+    it.
 
     Raises:
       InputError: none is called `name`.
@@ -40,11 +50,9 @@ def optimizer(name: str) -> Callable[[Hyperparameters, jax.Array | int], optax.G
         )
 
     def in_epoch(given: Hyperparameters, epoch: jax.Array | int) -> optax.GradientTransformation:
-        return optax.chain(
-            DIRECTIONS[name](given),
-            optax.add_decayed_weights(given['weight_decay']),
-            optax.scale(-rate(given, epoch)),
-        )
+        steps = [DIRECTIONS[name](given)]
+        steps.insert(0 if coupled else 1, optax.add_decayed_weights(given['weight_decay']))
+        return optax.chain(*steps, optax.scale(-rate(given, epoch)))
 
     return in_epoch
 
@@ -60,7 +68,7 @@ def hyperparameters(section: Mapping[str, Any]) -> dict[str, float]:
         raise InputError(f"unknown schedule {schedule!r}: config.optimizer.schedule takes 'constant', 'step'")
     if schedule == 'step' and every < 1:
         raise InputError(f'config.optimizer.step_epochs is {every}; expected 1 or more')
-    names = ('learning_rate', 'momentum', 'beta1', 'beta2', 'weight_decay')
+    names = ('learning_rate', 'momentum', 'beta1', 'beta2', 'rms_decay', 'weight_decay')
     steps = {'step_epochs': every, 'step_factor': factor} if schedule == 'step' else NO_STEPS
     return {name: section[name] for name in names} | steps
 

@@ -43,7 +43,7 @@ def test_a_config_of_one_s_own_may_be_made_from_ours_wherever_it_lies(monkeypatc
     lines = config_file.described('configs/mine.py:7', config).splitlines()
     assert lines[lines.index('config.training.epochs = 7') + 1] == '    as few as do'
     # The grandparent says what the parent does not.
-    assert lines[lines.index("config.optimizer.name = 'adam'") + 1] == "    'adam' or 'sgd'"
+    assert lines[lines.index("config.optimizer.name = 'adam'") + 1] == "    'adam', 'sgd' or 'rmsprop'"
 
 
 def test_the_current_folder_comes_first(monkeypatch, tmp_path):

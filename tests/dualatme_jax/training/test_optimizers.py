@@ -25,10 +25,36 @@ def given(**fields):
     }
 
 
-def path(name, rate, **fields):
+def path(name, rate, *, coupled=False, **fields):
     """Parameters after each of some steps, as `Training.step` takes them."""
     hyperparameters = given(learning_rate=rate, **fields)
-    return reference_path(optimizers.optimizer(name)(hyperparameters, 0))
+    return reference_path(optimizers.optimizer(name, coupled=coupled)(hyperparameters, 0))
+
+
+def pytorch_path(make, **options):
+    """The same of an optimizer of PyTorch."""
+    torch = pytest.importorskip('torch')
+    x = torch.nn.Parameter(torch.tensor(BEGIN).double())
+    optimizer, expected = getattr(torch.optim, make)([x], **options), []
+    for _ in range(STEPS):
+        x.grad = torch.tensor(CURVATURE) * x.detach()
+        optimizer.step()
+        expected.append(x.detach().numpy().copy())
+    return np.stack(expected)
+
+
+@pytest.mark.parametrize('decay', [0.0, 0.3])
+def test_rmsprop_with_coupled_weight_decay_takes_pytorch_s_steps(decay):
+    found = path('rmsprop', 0.05, coupled=True, rms_decay=0.9, weight_decay=decay)
+    expected = pytorch_path('RMSprop', lr=0.05, alpha=0.9, weight_decay=decay)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_coupled_weight_decay_of_sgd_is_pytorch_s():
+    found = path('sgd', 0.05, coupled=True, momentum=0.9, weight_decay=0.3)
+    expected = pytorch_path('SGD', lr=0.05, momentum=0.9, weight_decay=0.3)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    assert not np.allclose(path('sgd', 0.05, momentum=0.9, weight_decay=0.3), expected, rtol=1e-3)
 
 
 def reference_path(reference):
@@ -114,7 +140,7 @@ def test_the_step_schedule_takes_its_numbers(step_epochs):
 
 
 def test_unknown_names_are_refused_with_those_there_are():
-    with pytest.raises(InputError, match=r"unknown optimizer 'lion': .* takes 'adam', 'sgd'"):
+    with pytest.raises(InputError, match=r"unknown optimizer 'lion': .* takes 'adam', 'sgd', 'rmsprop'"):
         optimizers.optimizer('lion')
     with pytest.raises(InputError, match=r"unknown schedule 'cosine': .* takes 'constant', 'step'"):
         given(schedule='cosine')
