@@ -78,7 +78,7 @@ def get_config(dataset: str = '') -> ConfigDict:
     config.optimizer.beta1 = 0.9  # of 'adam'
     config.optimizer.beta2 = 0.999  # of 'adam'
     config.optimizer.rms_decay = 0.99  # of 'rmsprop': PyTorch's alpha
-    config.optimizer.weight_decay = 0.0
+    config.optimizer.weight_decay = 0.0  # how fast all parameters shrink
     # Whether it is a part of the gradient, as PyTorch mostly has it, or decoupled from it, as in AdamW.
     config.optimizer.coupled_decay = False
     # The published code declares StepLR(10, 0.5) and never steps it: 'constant', or 'step'.
