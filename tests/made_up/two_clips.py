@@ -1,4 +1,4 @@
-"""Two Clips: a 3-D convolution on two clips of 30 frames of 128x128, a GRU over time, a classifier."""
+"""Two Clips: a 3-D convolution on two clips of frames, a GRU over time, a classifier."""
 
 from collections.abc import Mapping
 
@@ -14,7 +14,7 @@ from dualatme_jax.models.system import System
 
 
 class TwoClips(nn.Module):
-    """[3, 30, 128, 128, B] twice, to logits."""
+    """[3, T, H, W, B] twice, to logits."""
 
     classes: int
     units: int
@@ -27,7 +27,7 @@ class TwoClips(nn.Module):
             nn.relu(Conv(2, (3, 8, 8), 'torch', stride=(3, 8, 8), padding=0, name=key)(inputs[key]))
             for key in ('face_frames', 'crop_frames')
         ]
-        x = jnp.concatenate(maps)  # [4, 10, 16, 16, B]
+        x = jnp.concatenate(maps)  # [4, T/3, H/8, W/8, B]
         x = x.transpose(0, 2, 3, 1, 4).reshape(-1, x.shape[1], x.shape[-1])
         x = GRU(self.units, 'torch', name='gru')(x)[:, -1]
         x = Dropout(self.dropout)(x, train=train)

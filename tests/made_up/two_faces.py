@@ -1,4 +1,4 @@
-"""Two Faces: one convolution on the faces of onset and apex, 224x224 each, and on how they differ."""
+"""Two Faces: one convolution on the faces of onset and apex, and on how they differ."""
 
 from collections.abc import Mapping
 
@@ -15,7 +15,7 @@ from dualatme_jax.models.system import System
 
 
 class TwoFaces(nn.Module):
-    """[3, 224, 224, B] twice, to logits and the features of both faces."""
+    """[3, H, W, B] twice, to logits and the features of both faces."""
 
     classes: int
     width: int

@@ -24,8 +24,8 @@ TESTS = pathlib.Path(__file__).parents[2]
 
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory):
-    """Two subjects of each database, with faces of 224x224 and two clips of 30x128x128."""
-    shown = embedded.render(show=(ApexView(), FramesView()))
+    """Two subjects of each database, with faces of 112x112 and two clips of 12x64x64."""
+    shown = embedded.render(show=(ApexView(face_size=112), FramesView(frames=12, size=64)))
     few = [clip for clip in shown.examples if clip.subject in ('sub01', 'sub04')]
     folder = tmp_path_factory.mktemp('data') / 'pictures'
     writer.write(dataclasses.replace(shown, examples=few, size=len(few)), folder)
@@ -57,8 +57,8 @@ def run(folder, workdir, *, until=None):
 @pytest.mark.slow
 def test_made_up_systems_are_killed_continued_swept_and_compared_with_dual_atme(folder, tmp_path):
     clips = dataset.load(folder, reads=('onset_face', 'face_frames', 'flow'))
-    assert clips.inputs['onset_face'].shape[1:] == (224, 224, 3)
-    assert clips.inputs['face_frames'].shape[1:] == (30, 128, 128, 3)
+    assert clips.inputs['onset_face'].shape[1:] == (112, 112, 3)
+    assert clips.inputs['face_frames'].shape[1:] == (12, 64, 64, 3)
 
     status, said = run(folder, tmp_path / 'run', until=3)
     assert status == -signal.SIGKILL, said

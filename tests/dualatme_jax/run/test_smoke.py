@@ -6,6 +6,7 @@ import json
 import pandas as pd
 import pytest
 from rich.console import Console
+from small_run import TINY
 
 from configs import cd, leaderboard
 from dualatme_jax.errors import InputError
@@ -56,7 +57,7 @@ def test_it_is_marked_and_its_workdir_is_not_that_of_a_full_run(small_dataset_di
     config = config_of(
         **{
             'data.path': str(small_dataset_dir),
-            'model.name': 'ststnet',
+            'model.name': TINY,
             'report.resamples': 20,
             'engine.devices': 1,
         }
