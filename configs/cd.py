@@ -29,7 +29,8 @@ def get_config(dataset: str = '') -> ConfigDict:
     config.data.allow_missing_class = False  # train folds whose training side lacks a class
 
     config.input = ConfigDict()
-    # 'signed': bytes to -1..1, 'unit': to 0..1, 'byte': 0..255; 'stored': numbers of any type as they are.
+    # 'signed': bytes to -1..1, 'unit': to 0..1, 'imagenet': by the mean and the deviation of ImageNet's colours,
+    # 'byte': 0..255; 'stored': numbers of any type as they are.
     config.input.scale = 'signed'
     # In the order in which the network reads them, of inputs that have these; (): as they are stored.
     config.input.channels = ('u', 'v', 'strain')
@@ -70,6 +71,8 @@ def get_config(dataset: str = '') -> ConfigDict:
     config.augment.erase = 0.0  # edge of a rectangle that takes the picture's mean, as a fraction of the edge
     config.augment.noise = 0.0  # standard deviation, as a fraction of the range of values
     config.augment.strength = 0.0  # stronger or weaker motion at most, as a fraction; of flows
+    # Width of the zeros around it, from which its size is cut at random, as a fraction of the edge.
+    config.augment.crop = 0.0
 
     config.optimizer = ConfigDict()
     config.optimizer.name = 'adam'  # 'adam', 'sgd' or 'rmsprop'
@@ -85,6 +88,7 @@ def get_config(dataset: str = '') -> ConfigDict:
     config.optimizer.schedule = 'constant'
     config.optimizer.step_epochs = 10  # of 'step': epochs between two changes of the learning rate
     config.optimizer.step_factor = 0.5  # of 'step': by which it is multiplied
+    config.optimizer.step_until = 0  # of 'step': epochs after which it stays as it is; 0: it never does
 
     # A folder that `python -m dualatme_jax.convert` wrote, or the workdir of a run that kept its weights: its
     # networks are scored, each on the subject that it has not seen, and nothing is trained.

@@ -1,7 +1,7 @@
 """Augmentation: in training, the batch of a step is changed at random before the network reads it.
 
 The strengths are hyperparameters, `augment_NAME`, which may be traced; 0 changes nothing. All inputs of a
-clip are mirrored, moved, turned, scaled and erased alike. Axes: C channels, *S space (behind time, if there
+clip are mirrored, moved, turned, scaled, cut and erased alike. Axes: C channels, *S space (behind time, if there
 is any), B examples; H and W are the last two of *S.
 """
 
@@ -31,6 +31,7 @@ STRENGTHS = {
     'erase': 'edge of a rectangle that is filled with the mean of the picture, as a fraction of the edge',
     'noise': 'standard deviation of what is added to every value, as a fraction of the range of values',
     'strength': 'the most that its motion is made stronger or weaker, as a fraction: u, v and strain',
+    'crop': 'width of the zeros around it, from which its size is cut at random, as a fraction of the edge',
 }
 NAMES = tuple(STRENGTHS)
 _MOVES = ('shift', 'rotation', 'scale')
@@ -73,7 +74,6 @@ def augmentation(active: Collection[str], *, scale: str, channels: Sequence[str]
       scale: of the prepared inputs, a key of `prepare.SCALES`.
       channels: their order, as `prepare.preparation` takes it.
     """
-    low, high = prepare.RANGES[scale]
 
     def augment(inputs: Inputs, given: Hyperparameters, key: jax.Array) -> dict[str, jax.Array]:
         batch = next(iter(inputs.values())).shape[-1]
@@ -82,6 +82,7 @@ def augmentation(active: Collection[str], *, scale: str, channels: Sequence[str]
         found = {}
         for name, x in inputs.items():
             own = prepare.ordered_names(name, channels)
+            low, high = prepare.ends(scale, x)
             if 'strength' in active:
                 factor = 1 + strengths['strength'] * _spread(keys['strength'], batch)
                 x = _stronger(x, factor, own, low)
@@ -90,11 +91,13 @@ def augmentation(active: Collection[str], *, scale: str, channels: Sequence[str]
             if 'mirror' in active:
                 chosen = jax.random.uniform(keys['mirror'], (batch,)) < strengths['mirror']
                 x = jnp.where(chosen, _mirrored(x, own, low + high), x)
+            if 'crop' in active:
+                x = _cropped(x, strengths['crop'], keys['crop'])
             if 'erase' in active:
                 x = _erased(x, strengths['erase'], keys['erase'])
             if 'noise' in active:
                 drawn = jax.random.normal(_of(keys['noise'], name), x.shape[::-1]).T
-                x = x + strengths['noise'] * (high - low or 1) * drawn
+                x = x + strengths['noise'] * (1 if scale == 'stored' else high - low) * drawn
             found[name] = x
         return found
 
@@ -174,6 +177,22 @@ def _moved(x: jax.Array, places: tuple[jax.Array, jax.Array]) -> jax.Array:
     above = at(low[0], low[1]) * (1 - right) + at(low[0], high[1]) * right
     below = at(high[0], low[1]) * (1 - right) + at(high[0], high[1]) * right
     return above * (1 - down) + below * down
+
+
+def _cropped(x: jax.Array, width: jax.Array, key: jax.Array) -> jax.Array:
+    """Moved by whole pixels, at most by `width` times the picture's edges; zeros stand where there was none."""
+    height, length = x.shape[-3:-1]
+    drawn = jax.random.uniform(key, (x.shape[-1], 2))
+
+    def places(edge: int, drawn: jax.Array) -> jax.Array:
+        most = jnp.round(width * edge)
+        moved = jnp.floor(drawn * (2 * most + 1)) - most  # each of 2 * most + 1 numbers is as likely
+        return jnp.arange(edge)[:, None] + moved.astype(jnp.int32)
+
+    rows, columns = places(height, drawn[:, 0]), places(length, drawn[:, 1])
+    inside = ((rows >= 0) & (rows < height))[:, None] & ((columns >= 0) & (columns < length))[None]
+    rows, columns = jnp.clip(rows, 0, height - 1)[:, None], jnp.clip(columns, 0, length - 1)[None]
+    return jnp.where(inside, x[..., rows, columns, jnp.arange(x.shape[-1])], 0)
 
 
 def _erased(x: jax.Array, edge: jax.Array, key: jax.Array) -> jax.Array:

@@ -26,7 +26,7 @@ UNREAD = {
 }
 
 # The schedule that is constant.
-NO_STEPS = {'step_epochs': 1, 'step_factor': 1.0}
+NO_STEPS = {'step_epochs': 1, 'step_factor': 1.0, 'step_until': 0}
 
 
 def optimizer(
@@ -61,7 +61,8 @@ def hyperparameters(section: Mapping[str, Any]) -> dict[str, float]:
     """The numbers of a config's `optimizer` section; raises InputError for an unknown schedule.
 
     The schedule `constant` is what the published code of Dual-ATME does; `step` is the StepLR(10, 0.5) that
-    it declares and never steps: `step_factor` once every `step_epochs` epochs. Constant is a factor of 1.
+    it declares and never steps: `step_factor` once every `step_epochs` epochs, until `step_until` of them are
+    over, if that is not 0. Constant is a factor of 1.
     """
     schedule, every, factor = section['schedule'], section['step_epochs'], section['step_factor']
     if schedule not in ('constant', 'step'):
@@ -69,11 +70,14 @@ def hyperparameters(section: Mapping[str, Any]) -> dict[str, float]:
     if schedule == 'step' and every < 1:
         raise InputError(f'config.optimizer.step_epochs is {every}; expected 1 or more')
     names = ('learning_rate', 'momentum', 'beta1', 'beta2', 'rms_decay', 'weight_decay')
-    steps = {'step_epochs': every, 'step_factor': factor} if schedule == 'step' else NO_STEPS
+    steps = {'step_epochs': every, 'step_factor': factor, 'step_until': section['step_until']}
+    steps = steps if schedule == 'step' else NO_STEPS
     return {name: section[name] for name in names} | steps
 
 
 def rate(hyperparameters: Hyperparameters, epoch: jax.Array | int) -> jax.Array:
     """The learning rate in an epoch, from 0."""
+    until = hyperparameters['step_until']
+    epoch = jnp.where((until > 0) & (epoch > until), until, epoch)
     steps = jnp.floor(epoch / hyperparameters['step_epochs'])
     return hyperparameters['learning_rate'] * hyperparameters['step_factor'] ** steps

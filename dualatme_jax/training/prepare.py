@@ -29,20 +29,44 @@ def _divided(divisor: float) -> Callable[[Any], Any]:
 
 
 _by_127_5, _by_255 = _divided(127.5), _divided(255)
-_BYTES = ('signed', 'unit', 'byte')
+_BYTES = ('signed', 'unit', 'imagenet', 'byte')
 
-# `signed`: bytes to -1..1, as Dual-ATME's paper has it. `unit`: to 0..1, PyTorch's ToTensor. `byte`: 0..255.
-# `stored`: whatever numbers there are.
+# Mean and deviation of ImageNet's red, green and blue, of values 0..1: torchvision's.
+_IMAGENET = np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225])
+
+
+def _by_imagenet(x: Any) -> Any:
+    """`x` [C, ...] of bytes; other inputs than three channels, such as maps, all have the numbers of red."""
+    mean, deviation = (
+        (values if len(x) == 3 else values[:1]).reshape(-1, *[1] * (x.ndim - 1)) for values in _IMAGENET
+    )
+    return (_by_255(x) - mean) * (1 / deviation)
+
+
+# `signed`: bytes to -1..1, as Dual-ATME's paper has it. `unit`: to 0..1, PyTorch's ToTensor. `imagenet`: then
+# normalised as ImageNet's pictures are. `byte`: 0..255. `stored`: whatever numbers there are.
 SCALES: dict[str, Callable[[Any], Any]] = {
     'signed': lambda x: _by_127_5(x - np.float32(127.5)),
     'unit': _by_255,
+    'imagenet': _by_imagenet,
     'byte': lambda x: x,
     'stored': lambda x: x,
 }
 
+_RANGES = {'signed': (-1.0, 1.0), 'unit': (0.0, 1.0), 'byte': (0.0, 255.0), 'stored': (0.0, 0.0)}
 
-# The least and the largest value; `stored` has none.
-RANGES = {'signed': (-1.0, 1.0), 'unit': (0.0, 1.0), 'byte': (0.0, 255.0), 'stored': (0.0, 0.0)}
+
+def ends(scale: str, x: Any) -> tuple[Any, Any]:
+    """The least and the largest value of inputs `x` [C, ...]: numbers, or of each channel, [C, 1, ...].
+
+    `stored` has none: 0 and 0.
+    """
+    if scale in _RANGES:
+        return _RANGES[scale]
+    bytes_ = np.full((2, len(x), *[1] * (x.ndim - 1)), 255, np.float32)
+    bytes_[0] = 0
+    low, high = map(SCALES[scale], bytes_)
+    return low, high
 
 
 def check(*, scale: str, channels: Sequence[str], reads: Sequence[str]) -> None:

@@ -24,7 +24,7 @@ from dualatme_jax.training.engine import Engine
     [
         ('data.path', 'nowhere', 'python -m data_prep build'),
         ('data.databases', ('casme3',), 'casme3'),
-        ('input.scale', 'grey', "config.input.scale takes 'signed', 'unit', 'byte'"),
+        ('input.scale', 'grey', "config.input.scale takes 'signed', 'unit', 'imagenet', 'byte'"),
         ('input.channels', ('u', 'v'), r"config.input.channels is \('u', 'v'\); expected 'u', 'v', 'strain'"),
         ('sweep', ({'input.channels': [('u', 'u', 'v')]},), 'config.input.channels is'),
         ('model.name', 'resnet', "config.model.name takes 'dual_atme'"),

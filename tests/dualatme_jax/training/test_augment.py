@@ -42,7 +42,7 @@ def augmented(given, key=0, *, scale='signed', channels=FLOW, batch=BATCH):
     return before, jax.tree.map(np.asarray, after)
 
 
-@pytest.mark.parametrize('scale', ['signed', 'unit', 'byte'])
+@pytest.mark.parametrize('scale', ['signed', 'unit', 'imagenet', 'byte'])
 @pytest.mark.parametrize('channels', [FLOW, ('strain', 'v', 'u')])
 def test_a_mirrored_clip_is_read_as_the_mirrored_bytes_would_be(scale, channels):
     """Scaled to its range by clip, u of the other sign is 255 - u: so `data_prep` stores a mirrored face."""
@@ -116,6 +116,25 @@ def test_rotation_and_scale_keep_the_middle_and_shifts_stay_below_their_strength
     down, right = rows[0, 0], columns[0, 0]
     assert 0.9 * 3 < np.abs(down).max() <= 3
     assert 0.9 * 2.5 < np.abs(right).max() <= 2.5
+
+
+def test_a_crop_is_cut_from_the_picture_with_zeros_around_it():
+    before, after = augmented({'crop': 0.25}, batch=300)  # 3 of 12 rows and, of 10 columns, 2 by rounding
+    wide = {key: np.pad(x, [(0, 0)] * (x.ndim - 3) + [(3, 3), (2, 2), (0, 0)]) for key, x in before.items()}
+    drawn = set()
+    for k in range(300):
+        places = [
+            (row, column)
+            for row in range(7)
+            for column in range(5)
+            if all(
+                np.array_equal(after[key][..., k], x[..., row : row + 12, column : column + 10, k])
+                for key, x in wide.items()
+            )
+        ]
+        assert len(places) == 1
+        drawn |= {*places}
+    assert len(drawn) == 7 * 5
 
 
 def test_what_is_erased_is_a_rectangle_of_the_mean():

@@ -21,6 +21,7 @@ HYPERPARAMETERS = {
     'weight_decay': 0.1,
     'step_epochs': 10,
     'step_factor': 1.0,
+    'step_until': 0,
     'beta1': 0.9,
     'beta2': 0.999,
     'focal_gamma': 2.0,

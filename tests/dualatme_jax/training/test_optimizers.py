@@ -139,6 +139,35 @@ def test_the_step_schedule_takes_its_numbers(step_epochs):
     )
 
 
+def test_the_step_schedule_may_end():
+    torch = pytest.importorskip('torch')
+    # MMNet's training: ExponentialLR, stepped behind each of the first 50 epochs only.
+    optimizer = torch.optim.AdamW([torch.zeros(1, requires_grad=True)], lr=1.0)
+    scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.987)
+    expected = []
+    for epoch in range(74):
+        expected.append(scheduler.get_last_lr()[0])
+        optimizer.step()
+        if epoch < 50:
+            scheduler.step()
+    found = rates(range(74), schedule='step', step_epochs=1, step_factor=0.987, step_until=50)
+    assert found == pytest.approx(expected, rel=1e-5)
+    assert found[49] > found[50] == found[73]
+
+
+def test_weight_decay_is_that_of_pytorch_s_adamw():
+    """As MMNet has it: a decay of .6, by which the rate multiplies."""
+    torch = pytest.importorskip('torch')
+    x = torch.tensor(BEGIN, dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.AdamW([x], lr=8e-4, weight_decay=0.6)
+    expected = []
+    for _ in range(STEPS):
+        x.grad = torch.tensor(CURVATURE) * x.detach()
+        optimizer.step()
+        expected.append(x.detach().numpy().copy())
+    np.testing.assert_allclose(path('adam', 8e-4, weight_decay=0.6), expected, rtol=1e-6)
+
+
 def test_unknown_names_are_refused_with_those_there_are():
     with pytest.raises(InputError, match=r"unknown optimizer 'lion': .* takes 'adam', 'sgd', 'rmsprop'"):
         optimizers.optimizer('lion')

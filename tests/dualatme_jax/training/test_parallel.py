@@ -32,6 +32,7 @@ HYPERPARAMETERS = {
     'weight_decay': 0.0,
     'step_epochs': 10,
     'step_factor': 1.0,
+    'step_until': 0,
     'momentum': 0.9,
     'focal_gamma': 2.0,
     'focal_alpha': 1.0,

@@ -44,6 +44,17 @@ def test_each_input_has_the_order_of_its_own_channels():
     }
 
 
+def test_imagenet_s_scale_is_torchvision_s():
+    """Its ToTensor and Normalize, whose numbers these are; maps without colours all have those of red."""
+    mean, deviation = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+    stored = np.arange(256, dtype=np.uint8)
+    function = jax.jit(prepare.preparation(scale='imagenet', channels=()))
+    face = function({'apex_face': np.stack([stored] * 3)[..., None]})['apex_face'][..., 0]
+    np.testing.assert_allclose(face, (stored / 255 - mean[:, None]) / deviation[:, None], rtol=1e-5, atol=1e-6)
+    maps = function({'maps': np.stack([stored] * 10)[..., None]})['maps'][..., 0]
+    np.testing.assert_array_equal(maps, np.stack([face[0]] * 10))
+
+
 @pytest.mark.parametrize(
     ('scale', 'value'), [('signed', lambda b: (b / 255 - 0.5) / 0.5), ('unit', lambda b: b / 255)]
 )
@@ -61,7 +72,7 @@ def test_within_a_compiled_step_bytes_are_rounded_once(scale, value):
     [
         (
             {'scale': 'grey'},
-            "unknown scale 'grey': config.input.scale takes 'signed', 'unit', 'byte', 'stored'",
+            "unknown scale 'grey': config.input.scale takes 'signed', 'unit', 'imagenet', 'byte', 'stored'",
         ),
         ({'channels': ('u', 'v')}, r"config.input.channels is \('u', 'v'\); expected 'u', 'v', 'strain'"),
         ({'channels': ('u', 'v', 'v')}, 'in any order'),

@@ -21,6 +21,7 @@ HYPERPARAMETERS = {
     'weight_decay': 0.0,
     'step_epochs': 1.0,
     'step_factor': 1.0,
+    'step_until': 0.0,
     'momentum': 0.0,
     'focal_gamma': 0.0,
     'focal_alpha': 1.0,
