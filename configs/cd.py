@@ -29,7 +29,7 @@ def get_config(dataset: str = '') -> ConfigDict:
     config.data.allow_missing_class = False  # train folds whose training side lacks a class
 
     config.input = ConfigDict()
-    # 'signed': bytes to -1..1, 'unit': to 0..1, 'imagenet': by the mean and the deviation of ImageNet's colours,
+    # 'signed': bytes to -1..1, 'unit': to 0..1, 'imagenet': then normalised as ImageNet's pictures are,
     # 'byte': 0..255; 'stored': numbers of any type as they are.
     config.input.scale = 'signed'
     # In the order in which the network reads them, of inputs that have these; (): as they are stored.

@@ -14,7 +14,7 @@ from flax import linen as nn
 
 from dualatme_jax.errors import InputError
 from dualatme_jax.kinds import shown
-from dualatme_jax.models import dual_atme, dual_inception, htnet, off_apexnet, rcn, resnet18, ststnet
+from dualatme_jax.models import dual_atme, dual_inception, htnet, mmnet, off_apexnet, rcn, resnet18, ststnet
 from dualatme_jax.models.system import SKLEARN, System
 
 SYSTEMS = {
@@ -27,6 +27,7 @@ SYSTEMS = {
         *rcn.SYSTEMS,
         resnet18.SYSTEM,
         htnet.SYSTEM,
+        mmnet.SYSTEM,
     )
 }
 

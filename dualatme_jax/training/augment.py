@@ -1,8 +1,8 @@
 """Augmentation: in training, the batch of a step is changed at random before the network reads it.
 
 The strengths are hyperparameters, `augment_NAME`, which may be traced; 0 changes nothing. All inputs of a
-clip are mirrored, moved, turned, scaled, cut and erased alike. Axes: C channels, *S space (behind time, if there
-is any), B examples; H and W are the last two of *S.
+clip are mirrored, moved, turned, scaled, cut and erased alike. Axes: C channels, *S space (behind time, if
+there is any), B examples; H and W are the last two of *S.
 """
 
 import zlib
@@ -180,7 +180,7 @@ def _moved(x: jax.Array, places: tuple[jax.Array, jax.Array]) -> jax.Array:
 
 
 def _cropped(x: jax.Array, width: jax.Array, key: jax.Array) -> jax.Array:
-    """Moved by whole pixels, at most by `width` times the picture's edges; zeros stand where there was none."""
+    """Moved by whole pixels, at most by `width` times the picture's edges; zeros beyond its border."""
     height, length = x.shape[-3:-1]
     drawn = jax.random.uniform(key, (x.shape[-1], 2))
 

@@ -32,6 +32,7 @@ _SHOWN = 4  # problems of a kind that a message has
 _LEAVES = {
     ('params', 'kernel'): 'weight',
     ('params', 'scale'): 'weight',
+    ('params', 'embedding'): 'weight',
     ('params', 'bias'): 'bias',
     ('batch_stats', 'mean'): 'running_mean',
     ('batch_stats', 'var'): 'running_var',

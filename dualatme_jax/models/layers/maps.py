@@ -41,13 +41,14 @@ def enlarged(maps: jax.Array, factor: int) -> jax.Array:
     return maps
 
 
-def bilinear(maps: jax.Array, size: int) -> jax.Array:
-    """Maps [C, H, W, B] enlarged to [C, size, size, B].
+def bilinear(maps: jax.Array, size: int, *, antialias: bool = True) -> jax.Array:
+    """Maps [C, H, W, B] resized to [C, size, size, B].
 
     As PyTorch's `interpolate(mode='bilinear', align_corners=False)`: pixels are areas, and behind the centres
-    of the outermost ones the value stays.
+    of the outermost ones the value stays. Made smaller they are smoothed first with `antialias`.
     """
-    return jax.image.resize(maps, (maps.shape[0], size, size, maps.shape[-1]), 'bilinear')
+    shape = (maps.shape[0], size, size, maps.shape[-1])
+    return jax.image.resize(maps, shape, 'bilinear', antialias=antialias)
 
 
 def windows(maps: jax.Array, edge: int) -> jax.Array:

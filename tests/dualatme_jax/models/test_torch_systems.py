@@ -1,5 +1,6 @@
 """Every system against PyTorch: the same weights and inputs give the same outputs, gradients, statistics."""
 
+import dataclasses
 import functools
 
 import jax
@@ -10,13 +11,15 @@ torch = pytest.importorskip('torch')
 
 from benchmarks.torch_systems import flow_images as theirs  # noqa: E402
 from benchmarks.torch_systems import htnet  # noqa: E402
+from benchmarks.torch_systems import mmnet as torch_mmnet  # noqa: E402
 from dualatme_jax import models, schema  # noqa: E402
+from dualatme_jax.models import mmnet  # noqa: E402
 from dualatme_jax.weights import names  # noqa: E402
 
 BATCH = 4
 # Narrower than the papers' where a network's width is a field: it is compiled and run faster.
 FEATURES = 8
-
+MMNET = {'stem': 6, 'width': 8}
 SMALL_HTNET = {'width': 10, 'heads': 3, 'blocks': (1, 1, 1), 'centres': 'template', 'swapped': True}
 
 # Name and variant, what of our network is smaller, and PyTorch's. Inputs have the usual size of their view
@@ -40,6 +43,14 @@ SYSTEMS = {
             functools.partial(htnet.build, 'htnet', classes=3, variant=variant, **SMALL_HTNET),
         )
         for variant in ('published', 'windows')
+    },
+    **{
+        ('mmnet', variant): (
+            {**MMNET, 'transformer': dataclasses.replace(design, drop_path=0.0)},
+            functools.partial(torch_mmnet.MMNet, variant, size=32, drop_path=0.0, **MMNET),
+            dict.fromkeys(('onset_face', 'apex_face'), (32, 32)),
+        )
+        for variant, design in mmnet.VARIANTS.items()
     },
 }
 
@@ -104,8 +115,8 @@ def close(found, expected, *, to, scale=None, name=''):
 
 # At 224x224 a training step takes long, and it differs from the small one in its stem alone; that of
 # Dual-ATME's figure is in `test_torch_baseline.py`; the paper's RCN-f has the streams of RCN-c, and the block
-# of its code.
-ELSEWHERE = {('resnet18', 'paper'), ('dual_atme', 'paper'), ('rcn_f', 'paper')}
+# of its code. MMNet's scripts differ in the sizes of a transformer alone.
+ELSEWHERE = {('resnet18', 'paper'), ('dual_atme', 'paper'), ('rcn_f', 'paper'), ('mmnet', '3class')}
 
 
 @pytest.mark.parametrize('system', [key for key in SYSTEMS if key not in ELSEWHERE], ids='-'.join)

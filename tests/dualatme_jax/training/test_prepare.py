@@ -50,7 +50,9 @@ def test_imagenet_s_scale_is_torchvision_s():
     stored = np.arange(256, dtype=np.uint8)
     function = jax.jit(prepare.preparation(scale='imagenet', channels=()))
     face = function({'apex_face': np.stack([stored] * 3)[..., None]})['apex_face'][..., 0]
-    np.testing.assert_allclose(face, (stored / 255 - mean[:, None]) / deviation[:, None], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        face, (stored / 255 - mean[:, None]) / deviation[:, None], rtol=1e-5, atol=1e-6
+    )
     maps = function({'maps': np.stack([stored] * 10)[..., None]})['maps'][..., 0]
     np.testing.assert_array_equal(maps, np.stack([face[0]] * 10))
 

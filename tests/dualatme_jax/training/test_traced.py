@@ -19,7 +19,9 @@ from dualatme_jax.training.trials import Trial
 
 CLIPS, TRIALS = 12, 2
 HYPERPARAMETERS = {
-    **dict.fromkeys(('learning_rate', 'beta1', 'focal_alpha', 'step_epochs', 'step_factor', 'step_until'), 0.5),
+    **dict.fromkeys(
+        ('learning_rate', 'beta1', 'focal_alpha', 'step_epochs', 'step_factor', 'step_until'), 0.5
+    ),
     **dict.fromkeys(('weight_decay', 'beta2', 'focal_gamma', 'cosine_weight'), 0.0),
     **{f'class_weight_{k}': 1.0 for k in range(3)},
 }
