@@ -32,6 +32,7 @@ GROUPS = {
         'dual_inception': 5,
         **dict.fromkeys(('rcn_a', 'rcn_s', 'rcn_w', 'rcn_c', 'rcn_f'), 10),
         'resnet18': 1,
+        'htnet': 1,
     },
     'faces': {'mmnet': 3},
     'clips': {},
