@@ -14,7 +14,17 @@ from flax import linen as nn
 
 from dualatme_jax.errors import InputError
 from dualatme_jax.kinds import shown
-from dualatme_jax.models import dual_atme, dual_inception, htnet, mmnet, off_apexnet, rcn, resnet18, ststnet
+from dualatme_jax.models import (
+    dual_atme,
+    dual_branch_3dcnn,
+    dual_inception,
+    htnet,
+    mmnet,
+    off_apexnet,
+    rcn,
+    resnet18,
+    ststnet,
+)
 from dualatme_jax.models.system import SKLEARN, System
 
 SYSTEMS = {
@@ -28,6 +38,7 @@ SYSTEMS = {
         resnet18.SYSTEM,
         htnet.SYSTEM,
         mmnet.SYSTEM,
+        dual_branch_3dcnn.SYSTEM,
     )
 }
 

@@ -43,6 +43,13 @@ PARAMETERS = {
     # Of the public scripts' networks, whose dense layers on 512 maps of 14x14 have 5 classes.
     ('mmnet', '5class'): 9_438_841 - 2 * (512 * 14 * 14 + 1),
     ('mmnet', '3class'): 9_442_425 - 2 * (512 * 14 * 14 + 1),
+    # Counted in networks built from the published code; of four and of two classes there, with 65 a class.
+    ('dual_branch_3dcnn', 'casme2'): 3_817_055,
+    ('dual_branch_3dcnn', 'samm'): 3_817_055,
+    ('dual_branch_3dcnn', 'smic'): 2_836_759,
+    ('dual_branch_3dcnn', 'casme3'): 10_362_463,
+    ('dual_branch_3dcnn', 'casme_sq'): 10_362_528 - 65,
+    ('dual_branch_3dcnn', 'deception'): 7_103_190 + 65,
 }
 
 
