@@ -216,7 +216,8 @@ def _advice(path: pathlib.Path) -> str:
 
 def _check_memory(stored: Sequence[storage.Stored]) -> None:
     """Raises InputError, before a clip is read, where the clips would not fit."""
-    needed, free = _COPIES * sum(part.input_bytes for part in stored), host_memory.free()
+    needed = sum(_COPIES * part.input_bytes + part.unread_bytes for part in stored)
+    free = host_memory.free()
     if needed > free:
         raise InputError(
             f'the dataset {stored[0].folder} says that it holds {stored[0].size} clips, which take '

@@ -63,6 +63,7 @@ class Stored:
     Attributes:
       folder: where it lies.
       inputs: by key, what a clip has of it.
+      unread: what it has of keys that are not read, and which its records hold all the same.
       texts: keys of texts.
       labels: the classes; a class's number is its place.
       metadata: what `metadata.json` holds: no more than JSON can.
@@ -71,6 +72,7 @@ class Stored:
 
     folder: pathlib.Path
     inputs: dict[str, 'Form']
+    unread: tuple['Form', ...]
     texts: tuple[str, ...]
     labels: tuple[str, ...]
     metadata: dict[str, Any]
@@ -84,13 +86,19 @@ class Stored:
     @property
     def record_bytes(self) -> int:
         """What a clip takes on the disk, at the most: a PNG may be a little larger than its pixels."""
-        pictures = sum(form.pictures for form in self.inputs.values())
-        return sum(form.bytes for form in self.inputs.values()) * 11 // 10 + pictures * _PICTURE + _TEXTS
+        forms = [*self.inputs.values(), *self.unread]
+        pictures = sum(form.pictures for form in forms)
+        return sum(form.bytes for form in forms) * 11 // 10 + pictures * _PICTURE + _TEXTS
 
     @property
     def input_bytes(self) -> int:
         """What the inputs of all clips take in memory."""
         return self.size * sum(form.bytes for form in self.inputs.values())
+
+    @property
+    def unread_bytes(self) -> int:
+        """What the rest of all clips takes in memory while they are read, at the most."""
+        return self.size * sum(form.bytes for form in self.unread)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,6 +142,11 @@ def describe(folder: pathlib.Path, *, inputs: Sequence[str], texts: Sequence[str
     if missing := [key for key in (*inputs, schema.LABEL, *texts) if key not in features]:
         raise lacking(folder, missing, features)
     forms = {key: _form(features[key], key, folder) for key in inputs}
+    unread = tuple(
+        _form(feature, key, folder)
+        for key, feature in features.items()
+        if key not in inputs and schema.view_of(key)
+    )
     if len({forms[key].shape for key in schema.VIEWS['flow'] if key in forms}) > 1:
         raise _broken(folder, 'its flows have different sizes')
     for key in texts:
@@ -141,7 +154,7 @@ def describe(folder: pathlib.Path, *, inputs: Sequence[str], texts: Sequence[str
             raise _broken(folder, f'{key} is no text')
     labels = _labels(features[schema.LABEL], folder)
     metadata = _metadata(folder)
-    return Stored(folder, forms, tuple(texts), labels, metadata, _shards(info, folder))
+    return Stored(folder, forms, unread, tuple(texts), labels, metadata, _shards(info, folder))
 
 
 def check_whole(stored: Stored) -> None:

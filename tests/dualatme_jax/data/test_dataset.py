@@ -312,6 +312,17 @@ def test_inputs_of_any_view_are_read_as_they_are_stored(views):
             np.testing.assert_array_equal(array[place[key[2]]], own[name])
 
 
+def test_one_of_several_large_pictures_of_a_clip_is_read(tmp_path):
+    """A record holds all of them, and may be larger than the one that is read."""
+    clip = dataclasses.replace(
+        example(*KEYS[0]), views={'apex': faces(np.random.default_rng(0), 160)['apex']}
+    )
+    formats = {'apex': writer.ViewFormat(features=ApexView(face_size=160).features(), recipe={})}
+    writer.write(dataclasses.replace(release(clip), views=formats), tmp_path / 'apex')
+    data = dataset.load(tmp_path / 'apex', reads=('apex_face_grey',))
+    np.testing.assert_array_equal(data.inputs['apex_face_grey'][0], clip.views['apex']['apex_face_grey'])
+
+
 def test_an_input_that_no_view_has_is_refused_with_the_view_to_build(views, tmp_path):
     folder, _ = views
     shutil.copytree(folder / 'flow', tmp_path / 'flow')
