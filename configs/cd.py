@@ -34,6 +34,9 @@ def get_config(dataset: str = '') -> ConfigDict:
     config.input.scale = 'signed'
     # In the order in which the network reads them, of inputs that have these; (): as they are stored.
     config.input.channels = ('u', 'v', 'strain')
+    config.input.size = 0  # pixels of the edges to which pictures are resized; 0: as they are stored
+    # In training a window of that size, anywhere in the stored picture, instead of all of it resized.
+    config.input.random_crop = False
 
     # Of systems with a frozen stage, such as a feature extractor; see docs/systems.md.
     config.stage = ConfigDict()
@@ -84,6 +87,7 @@ def get_config(dataset: str = '') -> ConfigDict:
     config.optimizer.weight_decay = 0.0  # how fast all parameters shrink
     # Whether it is a part of the gradient, as PyTorch mostly has it, or decoupled from it, as in AdamW.
     config.optimizer.coupled_decay = False
+    config.optimizer.bias_rate = 1.0  # by which the learning rate of biases is multiplied; in Caffe mostly 2
     # The published code declares StepLR(10, 0.5) and never steps it: 'constant', or 'step'.
     config.optimizer.schedule = 'constant'
     config.optimizer.step_epochs = 10  # of 'step': epochs between two changes of the learning rate

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import jax
 import numpy as np
 import pandas as pd
 from ml_collections import ConfigDict
@@ -19,6 +20,7 @@ from dualatme_jax.run.trial_table import OUTCOME
 from dualatme_jax.training import augment, devices, losses, optimizers, prepare, trials
 from dualatme_jax.training.engine import Engine
 from dualatme_jax.training.start import Start
+from dualatme_jax.training.state import Clips
 from dualatme_jax.training.step import Training
 
 
@@ -54,8 +56,13 @@ def make_training(
     known = system is models.SYSTEMS.get(system.name)
     return Training(
         model=lambda given: network.clone(**{name: given[name] for name in system.traced}),
-        optimizer=optimizers.optimizer(config.optimizer.name, coupled=config.optimizer.coupled_decay),
+        optimizer=optimizers.optimizer(
+            config.optimizer.name,
+            coupled=config.optimizer.coupled_decay,
+            bias_rate=config.optimizer.bias_rate,
+        ),
         prepare=prepare.preparation(**config.input, made=system.made),
+        crop=config.input.size if config.input.random_crop else 0,
         augment=augment.augmentation(changes, **config.input) if changes else None,
         active=active,
         balanced=config.training.balanced,
@@ -68,6 +75,7 @@ def make_training(
                 network,
                 config.optimizer.name,
                 config.optimizer.coupled_decay,
+                config.optimizer.bias_rate,
                 config.input.to_dict(),
                 system.made,
                 config.loss.cosine_pair,
@@ -210,8 +218,9 @@ def make_programs(swept: Sweep, datasets: Mapping[int, Dataset], failures: dict[
 
 def check_inputs(config: ConfigDict, dataset: Dataset) -> None:
     """Raises InputError unless network and converted weights can read inputs as the dataset has them."""
-    prepare.check_stored(config.input.scale, dataset.inputs, models.system(config.model.name).made)
-    found = {key: (array.shape[-1], *array.shape[1:-1]) for key, array in dataset.inputs.items()}
+    made, read = models.system(config.model.name).made, config.input
+    prepare.check_stored(read.scale, dataset.inputs, made, size=read.size, random_crop=read.random_crop)
+    found = _shapes_read(config, dataset)
     usual = {key: schema.usual_shape(key) for key in schema.VIEWS['flow']}
     own = config.model.name not in models.SYSTEMS
     if not own and all(usual.get(key) == shape for key, shape in found.items()):
@@ -227,6 +236,14 @@ def check_inputs(config: ConfigDict, dataset: Dataset) -> None:
             f'{schema.FLOW_SIZE} pixels, and the dataset has {width}x{height}: the layers of '
             f'{config.model.name!r} would have other sizes. Build it with --size {schema.FLOW_SIZE}'
         )
+
+
+def _shapes_read(config: ConfigDict, dataset: Dataset) -> dict[str, tuple[int, ...]]:
+    """[C, *S] of each input as the network reads it."""
+    made = models.system(config.model.name).made
+    read = prepare.preparation(**config.input, made=made)
+    stored = Clips.shapes(dataset, 1).inputs
+    return {key: x.shape[:-1] for key, x in jax.eval_shape(read, stored).items()}
 
 
 def described(descriptor: Descriptor, dataset: Dataset) -> np.ndarray:

@@ -126,6 +126,7 @@ def is_column(field: str, system: str) -> bool:
     return field.startswith(('augment.', 'loss.', 'optimizer.')) and field not in (
         'optimizer.name',
         'optimizer.coupled_decay',
+        'optimizer.bias_rate',
         'loss.cosine_pair',
     )
 

@@ -75,7 +75,9 @@ def as_folds(
     variant = _variant(workdir, chosen, config, model, '--config.model.name')
     _check_same(workdir, 'folds', table['folds'].iloc[0], kind)
     for name, now in inputs.items():
-        _check_same(workdir, f'input.{name}', _trained_with(chosen, config, 'input', name), now)
+        then = _trained_with(chosen, config, 'input', name)
+        if now or then is not None:  # which it is where an older version had no such field
+            _check_same(workdir, f'input.{name}', then, now)
     system = models.system(model)
     for name in system.shaping:
         then = _trained_with(chosen, config, 'model', name)

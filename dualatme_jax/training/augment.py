@@ -66,7 +66,7 @@ def check(active: Collection[str], inputs: Mapping[str, np.ndarray]) -> None:
             )
 
 
-def augmentation(active: Collection[str], *, scale: str, channels: Sequence[str]) -> Augment:
+def augmentation(active: Collection[str], *, scale: str, channels: Sequence[str], **_) -> Augment:
     """What changes inputs at random.
 
     Args:
@@ -103,6 +103,22 @@ def augmentation(active: Collection[str], *, scale: str, channels: Sequence[str]
 
     active = frozenset(active)
     return augment
+
+
+def window(inputs: Inputs, size: int, key: jax.Array) -> dict[str, jax.Array]:
+    """A window anywhere in each picture, [C, ..., H, W, B] to [C, ..., size, size, B]: PyTorch's RandomCrop.
+
+    All inputs of a clip, as they are stored, have the window at the same place. See `prepare.check_stored`.
+    """
+    drawn = jax.random.uniform(key, (next(iter(inputs.values())).shape[-1], 2))
+    found = {}
+    for name, x in inputs.items():
+        rows, columns = (
+            jnp.floor(drawn[:, k] * (edge - size + 1)).astype(int) + jnp.arange(size)[:, None]
+            for k, edge in enumerate(x.shape[-3:-1])
+        )
+        found[name] = x[..., rows[:, None], columns[None], jnp.arange(x.shape[-1])]
+    return found
 
 
 def _of(key: jax.Array, name: str) -> jax.Array:

@@ -30,7 +30,7 @@ NO_STEPS = {'step_epochs': 1, 'step_factor': 1.0, 'step_until': 0}
 
 
 def optimizer(
-    name: str, *, coupled: bool = False
+    name: str, *, coupled: bool = False, bias_rate: float = 1.0
 ) -> Callable[[Hyperparameters, jax.Array | int], optax.GradientTransformation]:
     """From a trial's hyperparameters and the number of an epoch, from 0, to the optimizer in that epoch.
 
@@ -39,7 +39,8 @@ def optimizer(
     Weight decay is decoupled from the gradient, as in AdamW (Loshchilov and Hutter, 2019, algorithm 2, with
     the learning rate as the factor, as PyTorch has it): every parameter p also loses rate * weight_decay * p.
     If it is `coupled`, weight_decay * p is a part of the gradient instead, as PyTorch's other optimizers have
-    it.
+    it. Biases, those of normalisations too, have the learning rate times `bias_rate`, which is 2 in most
+    definitions of Caffe (their lr_mult).
 
     Raises:
       InputError: none is called `name`.
@@ -52,9 +53,16 @@ def optimizer(
     def in_epoch(given: Hyperparameters, epoch: jax.Array | int) -> optax.GradientTransformation:
         steps = [DIRECTIONS[name](given)]
         steps.insert(0 if coupled else 1, optax.add_decayed_weights(given['weight_decay']))
-        return optax.chain(*steps, optax.scale(-rate(given, epoch)))
+        steps.append(optax.scale(-rate(given, epoch)))
+        steps += [optax.masked(optax.scale(bias_rate), _are_biases)] if bias_rate != 1 else []
+        return optax.chain(*steps)
 
     return in_epoch
+
+
+def _are_biases(params: Any) -> Any:
+    """For each parameter whether it is a bias, by its name."""
+    return jax.tree_util.tree_map_with_path(lambda path, _: path[-1].key == 'bias', params)
 
 
 def hyperparameters(section: Mapping[str, Any]) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""What lies in the dataset, as the network reads it: scaled, with its channels in order, inside the step.
+"""What lies in the dataset, as the network reads it: scaled, resized, its channels in order, in the step.
 
 Works on NumPy's arrays and on JAX's. Axes: C channels, *S space and time, B examples of a batch.
 """
@@ -12,7 +12,8 @@ import numpy as np
 from dualatme_jax import schema
 from dualatme_jax.errors import InputError
 
-# From a batch as it is stored, by key, each [C, *S, B], to what the network reads: float32 of the same shape.
+# From a batch as it is stored, by key, each [C, *S, B], to what the network reads: float32, its pictures
+# resized where that is asked for.
 Prepare = Callable[[Mapping[str, Any]], dict[str, Any]]
 
 
@@ -69,14 +70,23 @@ def ends(scale: str, x: Any) -> tuple[Any, Any]:
     return low, high
 
 
-def check(*, scale: str, channels: Sequence[str], reads: Sequence[str]) -> None:
+def check(
+    *, scale: str, channels: Sequence[str], reads: Sequence[str], size: int = 0, random_crop: bool = False
+) -> None:
     """Raises InputError for a scale that there is not, or channels that none of the inputs has.
 
     Args:
       scale: a key of `SCALES`.
-      channels: an order of channels; see `prepare`.
+      channels: an order of channels; see `preparation`.
       reads: keys of the inputs.
+      size: see `preparation`.
+      random_crop: whether training takes a window of this size, see `augment.window`.
     """
+    if random_crop and not size:
+        raise InputError(
+            'config.input.random_crop is True and config.input.size is 0; expected the edge of the window, '
+            'such as --config.input.size=224'
+        )
     if scale not in SCALES:
         raise InputError(f'unknown scale {scale!r}: config.input.scale takes {", ".join(map(repr, SCALES))}')
     unknown = set(channels) - {name for own in schema.CHANNELS.values() for name in own}
@@ -90,15 +100,29 @@ def check(*, scale: str, channels: Sequence[str], reads: Sequence[str]) -> None:
             )
 
 
-def check_stored(scale: str, inputs: Mapping[str, np.ndarray], made: Sequence[str] = ()) -> None:
-    """Raises InputError for inputs [N, *S, C] that the scale cannot be taken of.
+def check_stored(
+    scale: str,
+    inputs: Mapping[str, np.ndarray],
+    made: Sequence[str] = (),
+    *,
+    size: int = 0,
+    random_crop: bool = False,
+) -> None:
+    """Raises InputError for inputs [N, *S, C] that the scale, or a window, cannot be taken of.
 
     Args:
       scale: a key of `SCALES`.
       inputs: by key.
       made: keys of those that a frozen stage makes, see `preparation`.
+      size, random_crop: see `check`.
     """
     for key, array in inputs.items():
+        if random_crop and (array.ndim < 4 or min(array.shape[-3:-1]) <= size):
+            raise InputError(
+                f'config.input.random_crop takes windows of {size}x{size} pixels, and {key} of the dataset '
+                f'is {"x".join(map(str, array.shape[1:]))}; expected larger pictures (data_prep build '
+                '--view apex --face-size 240), or --config.input.random_crop=False'
+            )
         if scale in _BYTES and array.dtype != np.uint8 and key not in made:
             raise InputError(
                 f'{key} of the dataset is {array.dtype} {array.shape[1:]}; expected uint8, which '
@@ -107,24 +131,49 @@ def check_stored(scale: str, inputs: Mapping[str, np.ndarray], made: Sequence[st
             )
 
 
-def preparation(*, scale: str, channels: Sequence[str], made: Sequence[str] = ()) -> Prepare:
-    """What scales inputs and orders their channels.
+def preparation(
+    *,
+    scale: str,
+    channels: Sequence[str],
+    size: int = 0,
+    random_crop: bool = False,
+    made: Sequence[str] = (),
+) -> Prepare:
+    """What scales and resizes inputs, and orders their channels.
 
     Args:
       scale: a key of `SCALES`, of all inputs.
       channels: the order in which the network reads them, of each input that has these; the others, such as
         those of a face where the order is that of a flow, are read as they are stored. See `check`.
-      made: keys of inputs that a frozen stage makes: those of them that are no bytes have no scale.
+      size: height and width of all pictures and frames as they are read; 0: as they are stored.
+      random_crop: is not read: a window is taken before, see `augment.window`.
+      made: keys of inputs that a frozen stage makes: they keep their size, and those that are no bytes have
+        no scale.
     """
+    del random_crop
 
     def scaled(key: str, x: Any) -> Any:
         own = 'stored' if key in made and x.dtype != np.uint8 else scale
-        return SCALES[own](_ordered(x, key, channels).astype(np.float32))
+        x = SCALES[own](_ordered(x, key, channels).astype(np.float32))
+        return _resized(x, size) if size and key not in made else x
 
     def prepare(inputs: Mapping[str, Any]) -> dict[str, Any]:
         return {key: scaled(key, x) for key, x in inputs.items()}
 
     return prepare
+
+
+def _resized(x: Any, size: int) -> Any:
+    """Pictures [C, ..., H, W, B] with this height and width; other inputs as they are.
+
+    As OpenCV and Caffe do, and PyTorch's `interpolate(mode='bilinear')`: between the four nearest pixels,
+    also where the picture becomes smaller.
+    """
+    if x.ndim < 4 or x.shape[-3:-1] == (size, size):
+        return x
+    import jax  # which the PyTorch side of benchmarks does without
+
+    return jax.image.resize(x, (*x.shape[:-3], size, size, x.shape[-1]), 'bilinear', antialias=False)
 
 
 def ordered_names(key: str, channels: Sequence[str]) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from flax import linen as nn
 
 from dualatme_jax.models.output import Output
 from dualatme_jax.training import freeze, losses
-from dualatme_jax.training.augment import Augment
+from dualatme_jax.training.augment import Augment, window
 from dualatme_jax.training.prepare import Prepare
 from dualatme_jax.training.state import Clips, State
 from dualatme_jax.training.streams import Stream
@@ -33,6 +33,7 @@ class Training:
       model: from hyperparameters, which may be traced, to the network.
       optimizer: from hyperparameters and the number of the epoch, which may be traced, to the optimizer.
       prepare: from inputs as they are stored to what the network reads; by default they are read so.
+      crop: the edge of the window that training takes of each clip's pictures, anywhere; 0: all of them.
       augment: changes what the network reads in training, at random; None: nothing does.
       active: those of `losses.OPTIONS` that are above 0 in some trial.
       balanced: whether every epoch draws its clips anew, so that each class is as frequent.
@@ -46,6 +47,7 @@ class Training:
     model: Callable[[Mapping[str, jax.Array]], nn.Module]
     optimizer: Callable[[Mapping[str, jax.Array], jax.Array | int], optax.GradientTransformation]
     prepare: Prepare = dict
+    crop: int = 0
     augment: Augment | None = None
     active: frozenset[str] = frozenset()
     balanced: bool = False
@@ -107,6 +109,8 @@ class Training:
         # Behind the training clips of an order stand the held-out ones: padding is a training clip instead.
         index = jnp.where(mask > 0, order.at[places].get(mode='clip'), order[0])
         inputs, labels = clips.batch(index)
+        if self.crop:
+            inputs = window(inputs, self.crop, _key(trial, Stream.CROP, epoch, start))
         inputs = self.prepare(inputs)
         if self.augment:
             inputs = self.augment(inputs, trial.hyperparameters, _key(trial, Stream.AUGMENT, epoch, start))

@@ -13,3 +13,4 @@ class Stream(enum.IntEnum):
     AUGMENT = 4
     SAMPLE = 5
     MIXUP = 6
+    CROP = 7

@@ -168,6 +168,30 @@ def test_strength_is_of_motion_around_the_mean_and_strain_from_below():
     np.testing.assert_array_equal(after['apex_face_grey'], before['apex_face_grey'])
 
 
+def test_a_random_window_is_a_part_of_the_picture_at_one_place_for_all_inputs_of_a_clip():
+    before = inputs(batch=200)
+    found = jax.jit(augment.window, static_argnums=1)(before, 9, jax.random.key(0))
+    assert {key: x.shape for key, x in found.items()} == {
+        'flow': (3, 9, 9, 200),
+        'apex_face_grey': (1, 9, 9, 200),
+        'face_frames': (3, 4, 9, 9, 200),
+    }
+    tops, lefts = set(), set()
+    for clip in range(200):
+        (place,) = (
+            (top, left)
+            for top in range(4)
+            for left in range(2)
+            if (before['flow'][:, top : top + 9, left : left + 9, clip] == found['flow'][..., clip]).all()
+        )
+        own = (..., slice(place[0], place[0] + 9), slice(place[1], place[1] + 9), clip)
+        np.testing.assert_array_equal(before['face_frames'][own], found['face_frames'][..., clip])
+        tops.add(place[0])
+        lefts.add(place[1])
+    assert (tops, lefts) == ({0, 1, 2, 3}, {0, 1})
+    assert found['flow'].dtype == np.uint8
+
+
 STORED = {
     'flow': np.zeros((2, 4, 4, 3), np.uint8),
     'apex_face': np.zeros((2, 4, 4, 3), np.uint8),

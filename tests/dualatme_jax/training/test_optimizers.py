@@ -57,6 +57,27 @@ def test_coupled_weight_decay_of_sgd_is_pytorch_s():
     assert not np.allclose(path('sgd', 0.05, momentum=0.9, weight_decay=0.3), expected, rtol=1e-3)
 
 
+def test_biases_have_a_rate_of_their_own_as_pytorch_s_groups_do():
+    torch = pytest.importorskip('torch')
+    begin = {'norm': {'scale': BEGIN, 'bias': BEGIN}, 'dense': {'kernel': BEGIN[None], 'bias': BEGIN}}
+    optimizer = optimizers.optimizer('sgd', coupled=True, bias_rate=2.0)
+    optimizer = optimizer(given(learning_rate=0.05, momentum=0.9, weight_decay=0.3), 0)
+    params, state = begin, optimizer.init(begin)
+    theirs = {name: torch.nn.Parameter(torch.tensor(BEGIN).double()) for name in ('bias', 'other')}
+    groups = [{'params': theirs['bias'], 'lr': 0.1}, {'params': theirs['other'], 'lr': 0.05}]
+    reference = torch.optim.SGD(groups, momentum=0.9, weight_decay=0.3)
+    for _ in range(STEPS):
+        updates, state = optimizer.update(jax.tree.map(lambda x: CURVATURE * x, params), state, params)
+        params = optax.apply_updates(params, updates)
+        for x in theirs.values():
+            x.grad = torch.tensor(CURVATURE) * x.detach()
+        reference.step()
+    for layer in params.values():
+        for name, found in layer.items():
+            expected = theirs['bias' if name == 'bias' else 'other'].detach().numpy()
+            np.testing.assert_allclose(np.ravel(found), expected, rtol=1e-5)
+
+
 def reference_path(reference):
     x, state, expected = BEGIN, reference.init(BEGIN), []
     for _ in range(STEPS):

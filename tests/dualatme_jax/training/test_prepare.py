@@ -1,5 +1,6 @@
 """What a network reads of what is stored."""
 
+import cv2
 import jax
 import numpy as np
 import pytest
@@ -67,6 +68,28 @@ def test_within_a_compiled_step_bytes_are_rounded_once(scale, value):
     expected = value(stored.astype(float)).astype(np.float32)
     for found in (function({'x': stored}), jax.jit(jax.vmap(function))({'x': stored})):
         np.testing.assert_array_equal(found['x'], expected)
+
+
+def test_pictures_are_resized_as_opencv_and_caffe_do():
+    face = np.random.default_rng(0).integers(0, 256, (1, 15, 12, 2), np.uint8)
+    given = {'apex_face_grey': face, 'frames': np.stack([face, face], 1), 'histogram': face[0, 0]}
+    found = prepare.preparation(scale='byte', channels=(), size=9)(given)
+    for clip in range(2):
+        expected = cv2.resize(face[0, ..., clip].astype(np.float32), (9, 9), interpolation=cv2.INTER_LINEAR)
+        np.testing.assert_allclose(found['apex_face_grey'][0, ..., clip], expected, atol=1e-3)
+        np.testing.assert_allclose(found['frames'][0, 1, ..., clip], expected, atol=1e-3)
+    np.testing.assert_array_equal(found['histogram'], face[0, 0])
+    of_stage = prepare.preparation(scale='byte', channels=(), size=9, made=('apex_face_grey',))(given)
+    assert of_stage['apex_face_grey'].shape == face.shape
+
+
+def test_a_random_window_needs_larger_pictures_and_a_size():
+    faces = {'apex_face_grey': np.zeros((2, 240, 240, 1), np.uint8)}
+    prepare.check_stored('byte', faces, size=224, random_crop=True)
+    with pytest.raises(InputError, match=r'windows of 240x240 pixels, and apex_face_grey .* 240x240x1;'):
+        prepare.check_stored('byte', faces, size=240, random_crop=True)
+    with pytest.raises(InputError, match=r'random_crop is True and config\.input\.size is 0'):
+        prepare.check(scale='byte', channels=(), reads=(), random_crop=True)
 
 
 @pytest.mark.parametrize(
