@@ -34,7 +34,7 @@ GROUPS = {
         'resnet18': 1,
         'htnet': 1,
     },
-    'faces': {'mmnet': 3},
+    'faces': {'micro_attention': 2, 'mmnet': 3},
     'clips': {},
     'classical': {},
 }
@@ -42,7 +42,9 @@ GROUPS = {
 # takes minutes per fold on a CPU. By config; the others have what their own config asks for.
 QUICK_VIEWS: dict[str, tuple[str, str]] = {
     'mmnet': ('--face-size 64', 'faces of 64x64 pixels'),
+    'micro_attention': ('--face-size 60', 'Micro-Attention on faces of 56x56 pixels'),
 }
+QUICK_SIZES = {'micro_attention': 56}  # of what such a system reads of them, where it resizes its input
 
 # After the name of this file and a colon.
 ALL = 'all'
@@ -86,6 +88,7 @@ def point(name: str, *, quick: int, small: bool) -> dict[str, Any]:
     if quick:
         own.training.epochs = quick
         own.data.build_options, _ = QUICK_VIEWS.get(name, (own.data.build_options, ''))
+        own.input.size = QUICK_SIZES.get(name, own.input.size)
     if small and own.model.name == 'resnet18':
         own.model.variant = 'small'
     differing = {

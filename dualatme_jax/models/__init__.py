@@ -16,9 +16,9 @@ from dualatme_jax.errors import InputError
 from dualatme_jax.kinds import shown
 from dualatme_jax.models import (
     dual_atme,
-    dual_branch_3dcnn,
     dual_inception,
     htnet,
+    micro_attention,
     mmnet,
     off_apexnet,
     rcn,
@@ -38,7 +38,7 @@ SYSTEMS = {
         resnet18.SYSTEM,
         htnet.SYSTEM,
         mmnet.SYSTEM,
-        dual_branch_3dcnn.SYSTEM,
+        micro_attention.SYSTEM,
     )
 }
 

@@ -80,6 +80,8 @@ INITIALIZERS = {
     'glorot_uniform': _of_all(initializers.glorot_uniform()),
     # Caffe's `xavier`: uniform of variance 1/fan_in.
     'caffe_xavier': _of_all(initializers.lecun_uniform()),
+    # What definitions of Caffe mostly have: `msra` for convolutions, `xavier` for dense layers.
+    'caffe': _Start(initializers.variance_scaling(2.0, 'fan_in', 'normal'), initializers.lecun_uniform()),
     # Dense layers of vision transformers.
     'normal_0.02': _of_all(initializers.normal(0.02)),
     'orthogonal': _of_all(initializers.orthogonal()),

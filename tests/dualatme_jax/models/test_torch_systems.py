@@ -9,12 +9,11 @@ import pytest
 
 torch = pytest.importorskip('torch')
 
-from benchmarks.torch_systems import dual_branch_3dcnn as clips  # noqa: E402
 from benchmarks.torch_systems import flow_images as theirs  # noqa: E402
-from benchmarks.torch_systems import htnet  # noqa: E402
+from benchmarks.torch_systems import htnet, micro_attention  # noqa: E402
 from benchmarks.torch_systems import mmnet as torch_mmnet  # noqa: E402
 from dualatme_jax import models, schema  # noqa: E402
-from dualatme_jax.models import dual_branch_3dcnn, mmnet  # noqa: E402
+from dualatme_jax.models import mmnet  # noqa: E402
 from dualatme_jax.weights import names  # noqa: E402
 
 BATCH = 4
@@ -22,18 +21,6 @@ BATCH = 4
 FEATURES = 8
 MMNET = {'stem': 6, 'width': 8}
 SMALL_HTNET = {'width': 10, 'heads': 3, 'blocks': (1, 1, 1), 'centres': 'template', 'swapped': True}
-
-
-def dual_branch(variant, frames, edge, places):
-    """A row of `SYSTEMS`: narrow, without dropout, of clips of few small frames."""
-    form = dataclasses.replace(
-        dual_branch_3dcnn.FORMS[variant], maps=16, dropout_gru=0.0, dropout_head=(0.0, 0.0)
-    )
-    widths = {'branch': 4, 'dense': 8, 'state': 12, 'widest': 128}
-    network = functools.partial(clips.DualBranch3DCNN, form, places=places, **widths)
-    sizes = dict.fromkeys(schema.VIEWS['frames'], (frames, edge, edge))
-    return {'form': form, **widths}, network, sizes
-
 
 # Name and variant, what of our network is smaller, and PyTorch's. Inputs have the usual size of their view
 # unless a third entry has another *S for each key.
@@ -65,10 +52,11 @@ SYSTEMS = {
         )
         for variant, design in mmnet.VARIANTS.items()
     },
-    # The other variants are of the same forms. Each has two steps of time behind its pooling.
-    ('dual_branch_3dcnn', 'smic'): dual_branch('smic', 10, 16, 4),
-    ('dual_branch_3dcnn', 'casme3'): dual_branch('casme3', 7, 13, 16),
-    ('dual_branch_3dcnn', 'deception'): dual_branch('deception', 10, 16, 4),
+    ('micro_attention', 'paper'): (
+        {'width': 4},
+        lambda: micro_attention.MicroAttention(3, 4),
+        {'apex_face_grey': (48, 40)},
+    ),
 }
 
 
@@ -88,7 +76,7 @@ def ours(system):
         if path[-1].key == 'kernel':
             bound = (3 / np.prod(leaf.shape[:-1])) ** 0.5
             return random.uniform(-bound, bound, leaf.shape).astype(np.float32)
-        low, high = {'scale': (0.5, 1.5), 'var': (0.5, 1.5)}.get(path[-1].key, (-0.3, 0.3))
+        low, high = {'scale': (0.5, 1.5), 'var': (0.5, 1.5), 'weight': (1, 9)}.get(path[-1].key, (-0.3, 0.3))
         return random.uniform(low, high, leaf.shape).astype(np.float32)
 
     return network, jax.tree_util.tree_map_with_path(draw, dict(shapes))
@@ -132,15 +120,8 @@ def close(found, expected, *, to, scale=None, name=''):
 
 # At 224x224 a training step takes long, and it differs from the small one in its stem alone; that of
 # Dual-ATME's figure is in `test_torch_baseline.py`; the paper's RCN-f has the streams of RCN-c, and the block
-# of its code. MMNet's scripts differ in a transformer's sizes alone. SMIC's 3DCNN is made of parts of the
-# other two.
-ELSEWHERE = {
-    ('resnet18', 'paper'),
-    ('dual_atme', 'paper'),
-    ('rcn_f', 'paper'),
-    ('mmnet', '3class'),
-    ('dual_branch_3dcnn', 'smic'),
-}
+# of its code. MMNet's scripts differ in the sizes of a transformer alone.
+ELSEWHERE = {('resnet18', 'paper'), ('dual_atme', 'paper'), ('rcn_f', 'paper'), ('mmnet', '3class')}
 
 
 @pytest.mark.parametrize('system', [key for key in SYSTEMS if key not in ELSEWHERE], ids='-'.join)

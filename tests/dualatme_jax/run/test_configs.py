@@ -27,6 +27,7 @@ SYSTEMS = {
     **dict.fromkeys(('rcn_a', 'rcn_s', 'rcn_w', 'rcn_c', 'rcn_f'), ('sgd', 5e-4, 20, 64, 'kaiming', 'unit')),
     'resnet18': ('adam', 1e-3, 60, 128, 'kaiming', 'signed'),
     'htnet': ('adam', 5e-5, 800, 256, 'torch', 'byte'),
+    'micro_attention': ('sgd', 1e-2, 30, 10, 'caffe', 'byte'),
 }
 AS_READ = ('ststnet', 'htnet')  # whose programs take pictures as blue, green, red, in the order of files
 SYNTHETIC |= dict.fromkeys(SYSTEMS, COMPOSITE)
