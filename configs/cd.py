@@ -52,10 +52,14 @@ def get_config(dataset: str = '') -> ConfigDict:
     config.model.name = 'dual_atme'
 
     config.loss = ConfigDict()
-    config.loss.name = 'focal'  # 'focal', 'cross_entropy' or 'weighted_cross_entropy'
+    # 'focal', 'cross_entropy', 'weighted_cross_entropy' or, of capsules, 'margin'
+    config.loss.name = 'focal'
     config.loss.focal_gamma = 2.0  # of 'focal': how much clips that are right already are held back
     config.loss.focal_alpha = 1.0  # of 'focal': a factor
     config.loss.class_weights = (0.2857, 0.1329, 0.1695)  # of the weighted cross-entropy, one a class
+    config.loss.margin_present = 0.99  # of 'margin': the length that is long enough for the right class
+    config.loss.margin_absent = 0.01  # of 'margin': the length that is short enough for another one
+    config.loss.margin_others = 0.5  # of 'margin': of the other classes
     config.loss.cosine_weight = 0.01  # the paper's lambda
     config.loss.cosine_pair = ('entire', 'puzzled')  # the features that it draws together
     config.loss.label_smoothing = 0.0  # part of the target that is spread over all classes

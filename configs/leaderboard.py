@@ -10,8 +10,8 @@ Expect   leaderboard.md, leaderboard.csv and leaderboard.png in the workdir: see
          `faces`, `clips`, `classical` and `all` are what systems read, see `GROUPS`; a system whose view is
          not in the dataset is listed with the command that builds it, and the others are trained. `small`
          gives ResNet-18 the 28x28 pixels of the other systems, a quarter of its work; `quick` does the same,
-         trains the epochs of `GROUPS` with one seed and builds the small views of `QUICK_VIEWS`. Both are
-         marked wherever they are shown.
+         trains the epochs of `GROUPS` with one seed, builds the small views of `QUICK_VIEWS` and trains the
+         smaller networks of `QUICK_NETWORKS`. Both are marked wherever they are shown.
 """
 
 import importlib
@@ -34,15 +34,20 @@ GROUPS = {
         'resnet18': 1,
         'htnet': 1,
     },
-    'faces': {'micro_attention': 2, 'mmnet': 3},
+    'faces': {'micro_attention': 2, 'mmnet': 3, 'capsulenet': 3},
     'clips': {},
     'classical': {},
 }
 # With which options the shortened form builds views, and what it says of them: a system of large pictures
 # takes minutes per fold on a CPU. By config; the others have what their own config asks for.
 QUICK_VIEWS: dict[str, tuple[str, str]] = {
-    'mmnet': ('--face-size 64', 'faces of 64x64 pixels'),
+    **dict.fromkeys(('mmnet', 'capsulenet'), ('--face-size 64', 'faces of 64x64 pixels')),
     'micro_attention': ('--face-size 60', 'Micro-Attention on faces of 56x56 pixels'),
+}
+# Which options of their own make networks smaller in the shortened form, and what it says of that.
+QUICK_NETWORKS: dict[str, tuple[dict[str, Any], str]] = {
+    'htnet': ({'width': 32}, 'HTNet with an eighth of its channels'),
+    'capsulenet': ({'width': 16, 'kernel': 3}, 'CapsuleNet with a quarter of its channels, kernels of 3x3'),
 }
 QUICK_SIZES = {'micro_attention': 56}  # of what such a system reads of them, where it resizes its input
 
@@ -74,7 +79,8 @@ def get_config(argument: str = '') -> ConfigDict:
     config.report.leaderboard = True
     shortened = ['fewer epochs than in the papers', 'one seed'] if quick else []
     shortened += ['ResNet-18 on 28x28 pixels'] if small and 'resnet18' in epochs else []
-    shortened += dict.fromkeys(about for name, (_, about) in QUICK_VIEWS.items() if quick and name in epochs)
+    for smaller in (QUICK_VIEWS, QUICK_NETWORKS):
+        shortened += dict.fromkeys(about for name, (_, about) in smaller.items() if quick and name in epochs)
     config.report.shortened = ', '.join(shortened)
     return config
 
@@ -89,6 +95,7 @@ def point(name: str, *, quick: int, small: bool) -> dict[str, Any]:
         own.training.epochs = quick
         own.data.build_options, _ = QUICK_VIEWS.get(name, (own.data.build_options, ''))
         own.input.size = QUICK_SIZES.get(name, own.input.size)
+        own.model.update(QUICK_NETWORKS.get(name, ({}, ''))[0])
     if small and own.model.name == 'resnet18':
         own.model.variant = 'small'
     differing = {

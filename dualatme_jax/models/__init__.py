@@ -15,6 +15,7 @@ from flax import linen as nn
 from dualatme_jax.errors import InputError
 from dualatme_jax.kinds import shown
 from dualatme_jax.models import (
+    capsulenet,
     dual_atme,
     dual_inception,
     htnet,
@@ -38,6 +39,7 @@ SYSTEMS = {
         resnet18.SYSTEM,
         htnet.SYSTEM,
         mmnet.SYSTEM,
+        capsulenet.SYSTEM,
         micro_attention.SYSTEM,
     )
 }

@@ -71,6 +71,21 @@ class Residual(nn.Module):
         return nn.relu(x + y)
 
 
+def two_blocks(
+    x: jax.Array, stage: int, width: int, initializer: str, *, mask: jax.Array, train: bool
+) -> jax.Array:
+    """A stage, within a network's `__call__`: [C, H, W, B] to [width * 2^(stage - 1), H', W', B].
+
+    The first of its blocks halves the maps' edges, except in stage 1.
+    """
+    for number in (0, 1):
+        stride = 2 if stage > 1 and number == 0 else 1
+        name = f'stage{stage}_{number}'
+        block = Residual(width * 2 ** (stage - 1), stride, initializer, name=name)
+        x = block(x, mask=mask, train=train)
+    return x
+
+
 class ResNet18(nn.Module):
     """The network. It has no dropout."""
 
@@ -90,14 +105,7 @@ class ResNet18(nn.Module):
         x = nn.relu(BatchNorm(name='stem_norm')(stem(x), mask=mask, train=train))
         x = max_pool(x, 3, stride=2, padding=1) if paper else x
         for stage in (1, 2, 3, 4):
-            for number in (0, 1):
-                block = Residual(
-                    self.width * 2 ** (stage - 1),
-                    2 if stage > 1 and number == 0 else 1,
-                    self.initializer,
-                    name=f'stage{stage}_{number}',
-                )
-                x = block(x, mask=mask, train=train)
+            x = two_blocks(x, stage, self.width, self.initializer, mask=mask, train=train)
         x = flat(adaptive_average_pool(x, 1))
         return Output(Dense(self.classes, self.initializer, name='classifier')(x).T)
 

@@ -52,6 +52,13 @@ def make_training(
     every = (config, *others)
     changes = used(augment.NAMES, [each.augment for each in every])
     active = used(losses.OPTIONS, [each.loss for each in every])
+    active |= {each.loss.name for each in every} & {losses.MARGIN}
+    if losses.MARGIN in active and losses.LENGTHS not in system.features:
+        raise InputError(
+            f'config.loss.name is {losses.MARGIN!r}, a loss of capsules, and {system.title} returns no '
+            f'{losses.LENGTHS}; expected another loss, or a system that has them among the `features` of its '
+            'record, such as capsulenet'
+        )
     # What the code of a module of one's own depends on is not known.
     known = system is models.SYSTEMS.get(system.name)
     return Training(

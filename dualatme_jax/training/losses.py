@@ -1,4 +1,4 @@
-"""The losses of Dual-ATME, each a value an example: [B]. The caller masks and averages.
+"""The losses, each one value per example: [B]. The caller masks and averages.
 
 Axes: B examples, K classes, D features.
 """
@@ -16,7 +16,16 @@ from dualatme_jax.errors import InputError
 # Numbers of a config's loss that are 0 in every published system; no code is compiled for those that are 0.
 OPTIONS = ('label_smoothing', 'mixup', 'class_balance')
 
-NAMES = ('focal', 'cross_entropy', 'weighted_cross_entropy')
+NAMES = ('focal', 'cross_entropy', 'weighted_cross_entropy', 'margin')
+
+# What code is compiled for if some trial has it, as for `OPTIONS`.
+MARGIN = 'margin'
+
+# The feature of the networks that `margin` is for: [B, K], each class's length.
+LENGTHS = 'lengths'
+
+# Its numbers; 0 in trials of other losses.
+MARGINS = ('margin_present', 'margin_absent', 'margin_others')
 
 
 def focal(logits: jax.Array, labels: jax.Array, *, gamma: jax.Array, alpha: jax.Array) -> jax.Array:
@@ -34,6 +43,26 @@ def focal(logits: jax.Array, labels: jax.Array, *, gamma: jax.Array, alpha: jax.
     # At p = 1 a power below 1 has an infinite gradient: the floor takes it away.
     miss = jnp.maximum(-jnp.expm1(log_p), jnp.finfo(log_p.dtype).tiny)
     return -alpha * miss**gamma * log_p
+
+
+def margin(
+    logits: jax.Array, labels: jax.Array, *, present: jax.Array, absent: jax.Array, weight: jax.Array
+) -> jax.Array:
+    """max(0, present - l)^2 of the right class's length l, weight * max(0, l - absent)^2 of each other one's.
+
+    Of capsules (Sabour, Frosst, Hinton, 2017, equation 4), whose lengths lie in 0..1.
+
+    Args:
+      logits: [B, K], the logarithms of the lengths.
+      labels: [B], integers in 0..K-1.
+      present: the length that is long enough for the right class.
+      absent: the length that is short enough for another one.
+      weight: of the other classes.
+    """
+    lengths, right = jnp.exp(logits), jax.nn.one_hot(labels, logits.shape[-1])
+    short = jnp.square(jnp.maximum(present - lengths, 0))
+    long = jnp.square(jnp.maximum(lengths - absent, 0))
+    return (right * short + weight * (1 - right) * long).sum(-1)
 
 
 def cosine_distance(a: jax.Array, b: jax.Array) -> jax.Array:
@@ -54,6 +83,7 @@ def classification(
     *,
     counts: jax.Array | None = None,
     smoothed: bool = False,
+    margins: bool = False,
 ) -> tuple[jax.Array, jax.Array]:
     """Values [B] and weights [B] of every loss by name: the batch's loss is their weighted mean.
 
@@ -67,18 +97,27 @@ def classification(
         by (their mean / counts) ** class_balance.
       smoothed: whether `label_smoothing`, a part s of the target, is spread over all classes (Szegedy et al.,
         2016, section 7): (1 - s) times the right class's loss, and s times the mean of all classes'.
+      margins: whether trials of which `margin_present` is above 0 have the margin loss.
     """
     classes = logits.shape[-1]
     focal_of = functools.partial(
         focal, logits, gamma=hyperparameters['focal_gamma'], alpha=hyperparameters['focal_alpha']
     )
+
+    def values_of(labels: jax.Array) -> jax.Array:
+        if not margins:
+            return focal_of(labels)
+        present, absent, weight = (hyperparameters[name] for name in MARGINS)
+        own = margin(logits, labels, present=present, absent=absent, weight=weight)
+        return jnp.where(present > 0, own, focal_of(labels))
+
     weights = jnp.stack([hyperparameters[f'class_weight_{k}'] for k in range(classes)])
     if counts is not None:
         rarity = counts.sum() / (classes * jnp.maximum(counts, 1))
         weights = weights * rarity ** hyperparameters['class_balance']
-    values = focal_of(labels)
+    values = values_of(labels)
     if smoothed:
-        every = jnp.stack([focal_of(jnp.full_like(labels, k)) for k in range(classes)])
+        every = jnp.stack([values_of(jnp.full_like(labels, k)) for k in range(classes)])
         share = hyperparameters['label_smoothing']
         values = (1 - share) * values + share * every.mean(0)
     return values, weights[labels]
@@ -91,12 +130,13 @@ def hyperparameters(loss: Mapping[str, Any], labels: Sequence[str]) -> dict[str,
     other than 1.
 
     Args:
-      loss: the section of the config: `name`, `focal_gamma`, `focal_alpha`, `class_weights`, `cosine_weight`,
-        and `OPTIONS`.
+      loss: the section of the config: `name`, `focal_gamma`, `focal_alpha`, `class_weights`, `MARGINS`,
+        `cosine_weight`, and `OPTIONS`.
       labels: the classes.
 
     Raises:
-      InputError: no loss of this name, or weights that do not fit the classes.
+      InputError: no loss of this name, weights that do not fit the classes, or numbers of which nothing
+        would be learnt.
     """
     if loss['name'] not in NAMES:
         raise InputError(
@@ -117,10 +157,16 @@ def hyperparameters(loss: Mapping[str, Any], labels: Sequence[str]) -> dict[str,
         raise InputError(
             'config.loss.focal_alpha is 0, so no class would be learnt; expected a number above 0, such as 1'
         )
+    if loss['name'] == MARGIN and not loss['margin_absent'] < loss['margin_present']:
+        raise InputError(
+            f'config.loss.margin_present is {loss["margin_present"]} and config.loss.margin_absent '
+            f'{loss["margin_absent"]}; expected a length of the right class above that of the others'
+        )
     return {
         'cosine_weight': loss['cosine_weight'],
         'focal_gamma': gamma,
         'focal_alpha': alpha,
+        **{name: loss[name] if loss['name'] == MARGIN else 0.0 for name in MARGINS},
         **{name: loss[name] for name in OPTIONS},
         **{f'class_weight_{k}': float(weight) for k, weight in enumerate(weights)},
     }

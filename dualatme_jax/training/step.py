@@ -35,7 +35,7 @@ class Training:
       prepare: from inputs as they are stored to what the network reads; by default they are read so.
       crop: the edge of the window that training takes of each clip's pictures, anywhere; 0: all of them.
       augment: changes what the network reads in training, at random; None: nothing does.
-      active: those of `losses.OPTIONS` that are above 0 in some trial.
+      active: those of `losses.OPTIONS` that are above 0 in some trial, and `losses.MARGIN` if one has it.
       balanced: whether every epoch draws its clips anew, so that each class is as frequent.
       pair: the two features whose cosine distance is part of the loss; networks without them have none.
       frozen: patterns of the parameters that are not trained, see `freeze`.
@@ -176,6 +176,7 @@ class Training:
                     trial.hyperparameters,
                     counts=None if counts is None else counts[: logits.shape[-1]],
                     smoothed='label_smoothing' in self.active,
+                    margins=losses.MARGIN in self.active,
                 )
 
             if output.step_logits is None:

@@ -43,6 +43,8 @@ PARAMETERS = {
     # Of the public scripts' networks, whose dense layers on 512 maps of 14x14 have 5 classes.
     ('mmnet', '5class'): 9_438_841 - 2 * (512 * 14 * 14 + 1),
     ('mmnet', '3class'): 9_442_425 - 2 * (512 * 14 * 14 + 1),
+    # ResNet-18's first three stages, two convolutions of 9x9 from 256 to 256, 1152 capsules of 8 to 3 of 16.
+    ('capsulenet', 'paper'): 2_782_784 + 2 * (81 * 256 * 256 + 256) + 3 * 1152 * 16 * 8,
     # Normalised picture 2; stem 7x7 of 1 with bias 3200 + 128; of stages from b to c channels two 3x3
     # convolutions, the attention's 3c * c, the normalisation between, and but for the first one a 1x1
     # convolution and a normalisation of b; the last normalisation; dense layer. With 5 classes 5,944,839.

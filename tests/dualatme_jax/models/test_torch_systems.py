@@ -9,8 +9,8 @@ import pytest
 
 torch = pytest.importorskip('torch')
 
+from benchmarks.torch_systems import capsulenet, htnet, micro_attention  # noqa: E402
 from benchmarks.torch_systems import flow_images as theirs  # noqa: E402
-from benchmarks.torch_systems import htnet, micro_attention  # noqa: E402
 from benchmarks.torch_systems import mmnet as torch_mmnet  # noqa: E402
 from dualatme_jax import models, schema  # noqa: E402
 from dualatme_jax.models import mmnet  # noqa: E402
@@ -20,6 +20,7 @@ BATCH = 4
 # Narrower than the papers' where a network's width is a field: it is compiled and run faster.
 FEATURES = 8
 MMNET = {'stem': 6, 'width': 8}
+SMALL_CAPSULENET = {'width': 2, 'capsules': 2, 'kernel': 3}
 SMALL_HTNET = {'width': 10, 'heads': 3, 'blocks': (1, 1, 1), 'centres': 'template', 'swapped': True}
 
 # Name and variant, what of our network is smaller, and PyTorch's. Inputs have the usual size of their view
@@ -56,6 +57,11 @@ SYSTEMS = {
         {'width': 4},
         lambda: micro_attention.MicroAttention(3, 4),
         {'apex_face_grey': (48, 40)},
+    ),
+    ('capsulenet', 'paper'): (
+        SMALL_CAPSULENET,
+        functools.partial(capsulenet.build, 'capsulenet', classes=3, **SMALL_CAPSULENET, size=64),
+        {'apex_face': (64, 64)},
     ),
 }
 

@@ -15,7 +15,12 @@ from dualatme_jax.errors import InputError
 from dualatme_jax.report import paper
 from dualatme_jax.run import experiment, model_section, programs, sweep
 from dualatme_jax.schema import COMPOSITE, FLOW_CHANNELS, LABELS
+from dualatme_jax.training import losses, optimizers
 
+QUICK = (
+    'fewer epochs than in the papers, one seed, ResNet-18 on 28x28 pixels, '
+    'HTNet with an eighth of its channels'
+)
 TABLES = ('modules', 'regions', 'lambda', 'loss')
 SYNTHETIC = {'cd': COMPOSITE, 'casme2': ('casme2',), 'smic': ('smic',), 'samm': ('samm',)}
 SYNTHETIC |= dict.fromkeys((f'table_{name}' for name in TABLES), COMPOSITE)
@@ -29,8 +34,10 @@ SYSTEMS = {
     'htnet': ('adam', 5e-5, 800, 256, 'torch', 'byte'),
     'micro_attention': ('sgd', 1e-2, 30, 10, 'caffe', 'byte'),
 }
+# Those of another loss and schedule.
+CAPSULENET = {'capsulenet': ('adam', 1e-4, 30, 32, 'torch', 'unit')}
 AS_READ = ('ststnet', 'htnet')  # whose programs take pictures as blue, green, red, in the order of files
-SYNTHETIC |= dict.fromkeys(SYSTEMS, COMPOSITE)
+SYNTHETIC |= dict.fromkeys(SYSTEMS | CAPSULENET, COMPOSITE)
 DATABASES_OF = SYNTHETIC | {'casme3': ('casme3',)}
 
 
@@ -48,27 +55,38 @@ def test_a_config_is_locked_and_can_be_used(module):
     programs.make_training(config, LABELS)
     name = module.__name__.split('.')[1]
     numbers = programs.hyperparameters(config, LABELS)
-    assert numbers['learning_rate'] == pytest.approx(SYSTEMS[name][1] if name in SYSTEMS else 1e-3)
+    known = SYSTEMS | CAPSULENET
+    assert numbers['learning_rate'] == pytest.approx(known[name][1] if name in known else 1e-3)
     assert numbers['cosine_weight'] == 0.01
+
+
+def settings(config):
+    """In the order of `SYSTEMS`."""
+    optimizer, training = config.optimizer, config.training
+    init = model_section.complete(config.model)['init']
+    trained = (optimizer.name, optimizer.learning_rate, training.epochs, training.batch_size)
+    return (*trained, init, config.input.scale)
+
+
+def test_capsules_are_trained_as_their_paper_has_it():
+    config = importlib.import_module('configs.capsulenet').get_config()
+    assert settings(config) == CAPSULENET['capsulenet']
+    numbers = programs.hyperparameters(config, LABELS)
+    assert [numbers[name] for name in losses.MARGINS] == [0.99, 0.01, 0.5]
+    assert [optimizers.rate(numbers, epoch) for epoch in (0, 1, 29)] == pytest.approx(
+        [1e-4, 0.9e-4, 1e-4 * 0.9**29]
+    )
 
 
 @pytest.mark.parametrize('name', SYSTEMS)
 def test_a_system_is_trained_as_its_paper_has_it(name):
     config = importlib.import_module(f'configs.{name}').get_config()
-    optimizer, training = config.optimizer, config.training
     model = model_section.complete(config.model)
     first = models.SYSTEMS[name].variants[0]
     assert (model['name'], model.get('variant', first), config.loss.name) == (name, first, 'cross_entropy')
-    assert (
-        optimizer.name,
-        optimizer.learning_rate,
-        training.epochs,
-        training.batch_size,
-        model['init'],
-        config.input.scale,
-    ) == SYSTEMS[name]
-    assert (optimizer.momentum, optimizer.schedule) == (0.9, 'constant')
-    assert training.shuffle == (name not in AS_READ)
+    assert settings(config) == SYSTEMS[name]
+    assert (config.optimizer.momentum, config.optimizer.schedule) == (0.9, 'constant')
+    assert config.training.shuffle == (name not in AS_READ)
     assert config.input.channels == (('strain', 'v', 'u') if name in AS_READ else FLOW_CHANNELS)
 
 
@@ -214,7 +232,7 @@ def test_paths_of_a_dataset_that_cannot_be_are_refused(argument, path):
     [
         ('all', 'paper', '', 3),
         ('all,small', 'small', 'ResNet-18 on 28x28 pixels', 3),
-        ('quick', 'small', 'fewer epochs than in the papers, one seed, ResNet-18 on 28x28 pixels', 1),
+        ('quick', 'small', QUICK, 1),
     ],
 )
 def test_the_leaderboard_trains_every_system_by_its_own_config_or_says_what_is_shorter(
@@ -234,7 +252,9 @@ def test_the_leaderboard_trains_every_system_by_its_own_config_or_says_what_is_s
         with own.unlocked():
             if name == 'resnet18':
                 own.model.variant = variant
-            own.training.epochs = epochs[stem] if argument == 'quick' else own.training.epochs
+            if argument == 'quick':
+                own.training.epochs = epochs[stem]
+                own.model.update(leaderboard.QUICK_NETWORKS.get(stem, ({}, ''))[0])
         for section in leaderboard.SECTIONS:
             assert found[section] == own[section], (name, section)
 

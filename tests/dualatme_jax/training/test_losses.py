@@ -14,6 +14,7 @@ from configs import cd
 from dualatme_jax import schema
 from dualatme_jax.errors import InputError
 from dualatme_jax.models.output import Output
+from dualatme_jax.run import programs
 from dualatme_jax.training import losses
 from dualatme_jax.training.step import Training
 
@@ -255,3 +256,41 @@ def test_mixed_clips_have_the_losses_of_both_labels_in_their_shares():
     found = training.joint_loss(output, LABELS, mask, trial, mixed=(0.3, others))
     one, two = (training.joint_loss(output, labels, mask, trial) for labels in (LABELS, others))
     assert float(found) == pytest.approx(float(0.3 * one + 0.7 * two), rel=1e-5)
+
+
+LENGTHS = np.float32([[0.995, 0.005, 0.01], [0.4, 0.7, 0.0], [0.5, 0.1, 0.99]])
+
+
+@pytest.mark.parametrize(('present', 'absent', 'weight'), [(0.99, 0.01, 0.5), (0.9, 0.1, 0.25)])
+def test_margin_loss_is_equation_4_of_the_capsules_paper(present, absent, weight):
+    fields = {'margin_present': present, 'margin_absent': absent, 'margin_others': weight}
+    numbers = hyperparameters('margin', **fields)
+    labels = np.array([0, 2, 0])
+    right = np.eye(3)[labels]
+    short, long = np.maximum(present - LENGTHS, 0) ** 2, np.maximum(LENGTHS - absent, 0) ** 2
+    expected = (right * short + weight * (1 - right) * long).sum(1)
+    logits = np.log(np.maximum(LENGTHS, 1e-30))
+    values, weights = losses.classification(logits, labels, numbers, margins=True)
+    np.testing.assert_allclose(values, expected, rtol=1e-5, atol=1e-7)
+    np.testing.assert_array_equal(weights, 1)
+    assert values[0] == 0, 'long and short enough'
+
+
+def test_trials_of_another_loss_keep_it_beside_those_of_the_margin_loss():
+    values, _ = losses.classification(LOGITS, LABELS, hyperparameters('cross_entropy'), margins=True)
+    np.testing.assert_allclose(values, CROSS_ENTROPY, rtol=1e-5)
+
+
+def test_margins_the_wrong_way_round_are_refused():
+    with pytest.raises(InputError, match=r'margin_present is 0\.1 and config\.loss\.margin_absent 0\.5'):
+        hyperparameters('margin', margin_present=0.1, margin_absent=0.5)
+    assert hyperparameters('focal', margin_present=0.1, margin_absent=0.5)['margin_present'] == 0
+
+
+def test_the_margin_loss_of_a_network_without_lengths_is_refused():
+    config = cd.get_config()
+    config.loss.name = 'margin'
+    with pytest.raises(InputError, match='a loss of capsules, and Dual-ATME returns no lengths'):
+        programs.make_training(config, schema.LABELS)
+    config.model.name = 'capsulenet'
+    assert 'margin' in programs.make_training(config, schema.LABELS).active
