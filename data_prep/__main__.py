@@ -284,6 +284,13 @@ def _add_views(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         '--face-size', type=int, default=224, metavar='N', help='pixels of the aligned face (default: 224)'
     )
+    group.add_argument(
+        '--magnify',
+        type=float,
+        default=1.0,
+        metavar='FACTOR',
+        help='of apex and frames: warp each frame by a multiple of its own flow from the onset (default: 1)',
+    )
     for name in views.FILES:
         views.of(name).add_options(parser.add_argument_group(f'--view {name}'))
     group.add_argument('--seed', type=int, help='of synthetic: another seed, other faces (default: 0)')

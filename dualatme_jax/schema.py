@@ -105,6 +105,9 @@ def views_of(keys: Iterable[str]) -> list[str]:
 # The release whose clips are rendered: nothing that was published belongs beside a score on it.
 SYNTHETIC = 'synthetic'
 
+# In the metadata: input -> why a score with it leaks what is to be recognised. Every report shows it.
+LEAKS = 'leaks'
+
 # What the source does not know.
 UNKNOWN_FRAME = -1
 UNKNOWN_TEXT = 'unknown'

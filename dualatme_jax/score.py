@@ -41,7 +41,7 @@ def run(options: argparse.Namespace) -> None:
     from rich.console import Console
 
     from dualatme_jax.report import given as given_lib
-    from dualatme_jax.report import plots, predictions, results, scores, tables, truth
+    from dualatme_jax.report import plots, predictions, results, scores, tables, truth, two_classes
 
     scores.check_resamples(options.resamples, '--resamples')
     console = Console(highlight=False, markup=False, emoji=False)
@@ -75,11 +75,15 @@ def run(options: argparse.Namespace) -> None:
     scored = []
     for number, (point, rows) in enumerate(points, start=1):
         result = scores.score_run(rows, resamples=options.resamples)
-        scored.append({'hyperparameters': point} | result if point else result)
         title = ', '.join(f'{name} = {value}' for name, value in point.items())
         title = printable('\n'.join(filter(None, [given.notice, title])))
         console.print()
         console.print(tables.scores_table(rows, result, selection=given.selection, title=title))
+        if len(labels) == 2:
+            two_classes.add(result, rows, resamples=options.resamples)
+            console.print()
+            console.print(two_classes.rich_table(rows, result, selection=given.selection, notice=title))
+        scored.append({'hyperparameters': point} | result if point else result)
         if options.plot:
             plot = files.expanded(options.plot, '--plot')
             picture = plot if len(points) == 1 else plot.with_stem(f'{plot.stem}-{number}')

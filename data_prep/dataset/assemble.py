@@ -19,7 +19,7 @@ from data_prep.files import folders, images
 from data_prep.files.cache import Cache
 from data_prep.releases import synthetic_mark
 from data_prep.releases.clip import Problem, Survey
-from data_prep.views import View
+from data_prep.views import View, magnification
 from data_prep.views.dry_run import DryRun
 from dualatme_jax import schema
 from dualatme_jax.errors import InputError
@@ -161,6 +161,7 @@ def make_views(options: argparse.Namespace) -> list[View]:
     asked = [views.of(name) for name in dict.fromkeys(options.view)]
     if not regions.GRID <= options.face_size <= LARGEST_FACE:
         raise InputError(f'--face-size {options.face_size}: expected {regions.GRID} to {LARGEST_FACE} pixels')
+    magnification.check_factor(options.magnify, '--magnify')
     return [view.of(options) for view in asked]
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from data_prep.face import alignment, apex, landmarks, regions
+from data_prep.face.alignment import Alignment
 from data_prep.face.landmarks import ibug
 from data_prep.files import images
 from data_prep.files.cache import Cache, Form
@@ -59,19 +60,23 @@ class AlignedClip:
         """The numbers of the frames from onset to offset."""
         return [n for n in self.clip.frames.numbers if self.clip.onset <= n <= self.clip.offset]
 
-    def alignment(self, size: int) -> alignment.Alignment:
+    def alignment(self, size: int) -> Alignment:
         """The map from frames to an aligned face of `size` pixels: the same for every frame."""
         if self._whole_frame:
             return alignment.whole_frame(self._shape, size)
         return alignment.align(self.landmarks, self._shape, size, self._pair)
 
+    def whole_frame(self, size: int) -> Alignment:
+        """The map from frames to pictures of `size` pixels that show all of them."""
+        return alignment.whole_frame(self._shape, size)
+
     def boxes(self, size: int) -> dict[str, tuple[int, int, int, int]]:
-        """The regions on an aligned face of `size` pixels, as `alignment.Alignment.boxes` returns them."""
+        """The regions on an aligned face of `size` pixels, as `Alignment.boxes` returns them."""
         return self.alignment(size).boxes(self.landmarks, self._pair)
 
     def geometry(self, size: int) -> dict:
         """All that decides an aligned face besides the frame, as JSON values."""
-        return {'size': size, 'matrix': np.asarray(self.alignment(size).matrix, float).tolist()}
+        return self.alignment(size).recipe()
 
     def pair_digest(self) -> list[str]:
         """What distinguishes the onset and the apex frame from any other."""
@@ -98,11 +103,10 @@ class AlignedClip:
 
     def span(self, size: int) -> Iterator[np.ndarray]:
         """Yields the aligned faces from onset to offset, [S, S, 3] uint8 each, one at a time."""
-        return self.aligned_faces(self.span_numbers, size)
+        return self.seen(self.span_numbers, self.alignment(size))
 
-    def aligned_faces(self, numbers: Sequence[int], size: int) -> Iterator[np.ndarray]:
-        """Yields the aligned faces of ascending `numbers`, [S, S, 3] uint8 each, one at a time."""
-        alignment = self.alignment(size)
+    def seen(self, numbers: Sequence[int], alignment: Alignment) -> Iterator[np.ndarray]:
+        """Yields the frames of ascending `numbers` as a map shows them, [S, S, 3] uint8, one at a time."""
         others = self.clip.frames.read([number for number in numbers if number not in self._kept])
         for number in numbers:
             frame = self._kept[number] if number in self._kept else self._checked(next(others), number)

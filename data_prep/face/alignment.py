@@ -18,6 +18,7 @@ SMALLEST_EYE_DISTANCE = 8.0  # pixels: below, a motion of the face is a small pa
 LARGEST_OUTSIDE = 0.5  # of a region's area
 
 LARGEST_FACE = 1024  # pixels of an aligned face; no release has larger ones
+SMALLEST_CROP = 4.0  # pixels of the frame: each side of the box around some landmarks
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -33,6 +34,10 @@ class Alignment:
     matrix: np.ndarray
     size: int
     frame: tuple[int, int]
+
+    def recipe(self) -> dict:
+        """All that decides a picture besides the frame, as JSON values."""
+        return {'size': self.size, 'matrix': np.asarray(self.matrix, float).tolist()}
 
     def points(self, landmarks: np.ndarray) -> np.ndarray:
         """Returns where points [N, 2] of the frame lie in the aligned face, [N, 2]."""
@@ -66,6 +71,37 @@ class Alignment:
         points = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
         inverse = cv2.invertAffineTransform(self.matrix)
         return 1 - float(_inside(points @ inverse[:, :2].T + inverse[:, 2], self.frame).mean())
+
+    def around(self, landmarks: np.ndarray, numbers: Collection[int]) -> 'Alignment':
+        """Returns the map to the box around some landmarks, without a margin, which then fills the picture.
+
+        Args:
+          landmarks: [68, 2], in pixels of the frame.
+          numbers: of those that the box is around, from 0.
+
+        Raises:
+          InputError: there is no face for a crop: the box is tiny, or lies mostly outside of the frame.
+        """
+        points = self.points(landmarks)[sorted(numbers)] + 0.5  # 0 is the first pixel's edge
+        low, high = points.min(0), points.max(0)
+        listed = ', '.join(map(str, sorted(numbers)))
+        remedy = 'look at the landmarks by --overlays, or choose another --frame-crop'
+        smallest = (high - low).min() / np.linalg.svd(self.matrix[:, :2], compute_uv=False).max()
+        if not smallest >= SMALLEST_CROP:
+            raise InputError(
+                f'no face for a crop: the box around the landmarks {listed} is {smallest:.1f} pixels of the '
+                f'frame wide or high, expected at least {SMALLEST_CROP:g}: {remedy}'
+            )
+        scale = self.size / (high - low)
+        matrix = scale[:, None] * self.matrix
+        matrix[:, 2] += scale * (0.5 - low) - 0.5
+        found = Alignment(matrix, self.size, self.frame)
+        if (outside := found.outside()) > LARGEST_OUTSIDE:
+            raise InputError(
+                f'no face for a crop: {outside:.0%} of the box around the landmarks {listed} lie outside of '
+                f'the frame, expected at most {LARGEST_OUTSIDE:.0%}: {remedy}'
+            )
+        return found
 
     def boxes(self, landmarks: np.ndarray, pair: str) -> dict[str, regions.Box]:
         """Returns letter -> box of each region on the aligned face, without those that mostly lie outside.

@@ -4,6 +4,8 @@ It needs no files: the frames of an aligned face are drawn for each clip, in mem
 of them, or as many as its views show.
 """
 
+import dataclasses
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 
 import cv2
@@ -12,7 +14,10 @@ import numpy as np
 from data_prep.dataset.example import Example
 from data_prep.dataset.writer import Contents, ViewFormat
 from data_prep.face import regions
-from data_prep.files import images
+from data_prep.face.aligned_clip import AlignedClip
+from data_prep.face.landmarks.template import Template
+from data_prep.files.cache import Cache
+from data_prep.releases.clip import Clip
 from data_prep.synthetic import action_units, camera_noise, face
 from data_prep.views import View, optical_flow
 from data_prep.views import flow as flow_view
@@ -111,18 +116,42 @@ def _examples(
                 random = _stream(seed, place, subject, 1 + clip)  # 0 is the face: NumPy pads keys by zeros
                 units = action_units.choose(random, action_units.COMBINATIONS[label])
                 film = _film(random, neutral, units, number)
+                words = {
+                    'database': database,
+                    'subject': f'sub{subject + 1:02}',
+                    'clip': f'clip{clip + 1:02}',
+                    'onset': 0,
+                    'apex': number - 1,  # no frame is rendered after it
+                    'apex_choice': 'rendered',
+                    'action_units': '+'.join(sorted(units, key=int)),
+                }
+                aligned = AlignedClip(Clip(**words, frames=_Rendered(film)), Template(), Cache(None), pair)
                 yield Example(
                     views=({'flow': _flows(solver, film[0], film[-1], pair)} if flow else {})
-                    | {view.name: SHOWN[view.name](view, film, pair) for view in show},
+                    | {view.name: view.make(aligned, Cache(None)) for view in show},
                     label=label,
-                    database=database,
-                    subject=f'sub{subject + 1:02}',
-                    clip=f'clip{clip + 1:02}',
-                    onset=0,
-                    apex=number - 1,  # no frame is rendered after it
-                    apex_choice='rendered',
-                    action_units='+'.join(sorted(units, key=int)),
+                    **words,
                 )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Rendered:
+    """A clip's frames in memory, numbered from 0, as `files.frames.Images` are read."""
+
+    film: Sequence[np.ndarray]
+
+    @property
+    def numbers(self) -> list[int]:
+        return list(range(len(self.film)))
+
+    def read(self, numbers: Sequence[int]) -> Iterator[np.ndarray]:
+        return (cv2.cvtColor(self.film[number], cv2.COLOR_GRAY2BGR) for number in numbers)
+
+    def digest(self, number: int) -> str:
+        return hashlib.sha256(self.film[number]).hexdigest()
+
+    def name(self, number: int) -> str:
+        return f'the rendered frame {number}'
 
 
 def _length(show: Sequence[View]) -> int:
@@ -145,51 +174,6 @@ def _flows(solver: cv2.DenseOpticalFlow, onset: np.ndarray, apex: np.ndarray, pa
     return {
         key: optical_flow.flow_image(optical_flow.compute(solver, *frames)) for key, frames in pairs.items()
     }
-
-
-def _faces(view: View, film: Sequence[np.ndarray], pair: str) -> dict:
-    """The view `apex`."""
-    del pair
-    found = {}
-    for frame, grey, colour in (
-        (film[0], schema.ONSET_FACE_GREY, schema.ONSET_FACE),
-        (film[-1], schema.APEX_FACE_GREY, schema.APEX_FACE),
-    ):
-        found[grey] = _resized(frame, view.face_size)[..., None]
-        found[colour] = np.repeat(found[grey], 3, axis=-1)
-    return found
-
-
-def _sequence(view: View, film: Sequence[np.ndarray], pair: str) -> dict:
-    """The view `frames`."""
-    faces = [np.repeat(_resized(frame, view.size)[..., None], 3, axis=-1) for frame in film]
-    return {
-        schema.FACE_FRAMES: [images.encode_png(each) for each in faces],
-        schema.CROP_FRAMES: [images.encode_png(regions.puzzle(each, pair)) for each in faces],
-        schema.FRAME_NUMBERS: np.arange(len(film), dtype=np.int32),
-    }
-
-
-def _patterns(view: View, film: Sequence[np.ndarray], pair: str) -> dict:
-    """The view `lbp_top`."""
-    del pair
-    return {schema.LBP_TOP: view.vector((_resized(frame, view.face_size) for frame in film), len(film))}
-
-
-def _directions(view: View, film: Sequence[np.ndarray], pair: str) -> dict:
-    """The view `bi_woof`."""
-    del pair
-    onset, apex = (_resized(frame, view.flow.face_size) for frame in (film[0], film[-1]))
-    flow = optical_flow.compute(view.flow.solver(), onset, apex)
-    return {schema.BI_WOOF: view.vector(view.flow.channels(flow))}
-
-
-SHOWN = {'apex': _faces, 'frames': _sequence, 'lbp_top': _patterns, 'bi_woof': _directions}
-
-
-def _resized(frame: np.ndarray, size: int) -> np.ndarray:
-    shrinks = size < FRAME_SIZE
-    return cv2.resize(frame, (size, size), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
 def _film(

@@ -6,18 +6,25 @@ import dataclasses
 from data_prep.face.aligned_clip import AlignedClip
 from data_prep.files import images
 from data_prep.files.cache import Cache
+from data_prep.views import magnification
 from dualatme_jax import schema
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ApexView:
-    """Which faces are stored: height and width in pixels."""
+    """Which faces are stored.
+
+    Attributes:
+      face_size: height and width, in pixels.
+      magnify: the factor by which the motion of the apex is multiplied.
+    """
 
     name = 'apex'
     span = False
-    shared = ('face_size',)
+    shared = ('face_size', 'magnify')
 
     face_size: int = 224
+    magnify: float = 1.0
 
     @staticmethod
     def add_options(parser: argparse.ArgumentParser) -> None:
@@ -26,11 +33,17 @@ class ApexView:
     @classmethod
     def of(cls, options: argparse.Namespace) -> 'ApexView':
         """The view that the options ask for."""
-        return cls(face_size=options.face_size)
+        return cls(face_size=options.face_size, magnify=options.magnify)
 
     def recipe(self) -> dict:
         """What the metadata says, as JSON values."""
-        return {'faces': {'size': [self.face_size, self.face_size], 'colours': 'RGB and grey'}}
+        return {
+            'faces': {
+                'size': [self.face_size, self.face_size],
+                'colours': 'RGB and grey',
+                'magnified': magnification.recipe(self.magnify),
+            }
+        }
 
     def features(self) -> dict:
         """The features of its dataset."""
@@ -53,7 +66,7 @@ class ApexView:
     def make(self, aligned: AlignedClip, cache: Cache) -> dict[str, bytes]:
         """Makes the view of one clip: a value for each of `features`."""
         del cache  # decoding two frames is as fast as reading them back
-        onset, apex = aligned.pair(self.face_size)
+        onset, apex = magnification.magnified(aligned.pair(self.face_size), self.magnify)
         return {
             schema.ONSET_FACE: images.encode_png(images.rgb(onset)),
             schema.APEX_FACE: images.encode_png(images.rgb(apex)),

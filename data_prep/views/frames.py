@@ -1,36 +1,72 @@
-"""The view `frames`: the frames of a clip that differ most from the onset, whole face and a second crop.
+"""The view `frames`: some frames of a clip, each as a first picture and as a second crop of it.
 
-`T` is the number of frames, the same for every clip (`--frame-count`): of a longer clip those that differ
-most are stored, those of a shorter one are repeated evenly. `S` is their height and width.
+`T` is the number of frames, the same for every clip (`--frame-count`), `S` their height and width. The
+defaults are honest. The Dual-branch 3DCNN (Fang, Liu, Liu, 2024) reads, of CASME II,
+
+    --frame-face frame --frame-choice next --frame-crop action_units --short-clips refuse
+
+which LEAKS: the crop of a clip needs its annotation. The authors find landmarks on every frame and, where
+they find none, reuse the crop before. Here the landmarks of the onset place the box of all frames, so that it
+adds no motion of its own.
 """
 
 import argparse
 import dataclasses
+import itertools
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 import cv2
 import numpy as np
 
 from data_prep.face import regions
 from data_prep.face.aligned_clip import AlignedClip
-from data_prep.face.alignment import LARGEST_FACE
+from data_prep.face.alignment import LARGEST_FACE, Alignment
+from data_prep.face.landmarks import ibug
 from data_prep.files import images
 from data_prep.files.cache import LARGEST_ENTRY, Cache, Form
+from data_prep.views import magnification
 from dualatme_jax import schema
 from dualatme_jax.errors import InputError
 
-# The regions in which an action unit shows: upper face, nose, lower face (Ekman, Friesen, Hager: FACS, 2002).
-UNIT_REGIONS = {
-    **dict.fromkeys((1, 2, 4, 5, 6, 7, 43, 44, 45, 46), 'E'),
-    **dict.fromkeys((9, 11, 38, 39), 'N'),
-    **dict.fromkeys((8, 10, *range(12, 29), 30, 32, 33, 34, 35), 'M'),
-}
 FRAMES = (1, 1000)  # of a clip: the least and the most
+CHOICES = {
+    'onset': 'largest mean absolute difference from the onset frame',
+    'previous': 'largest sum of absolute differences from the frame before, of which the first has none',
+    'next': 'largest sum of absolute differences from the frame after, of which the last has none',
+    'even': 'evenly spaced from the first to the last',
+    'first': 'the first ones',
+}
+FROM_ONSET = ('even', 'first')  # the choices whose first frame is always the onset
+FACES = {
+    'aligned': 'the aligned face',
+    'frame': 'the whole frame, neither cropped nor aligned, each pixel the mean over its area',
+}
 CROPS = {
     'regions': 'the puzzled face of the same regions for every clip',
-    'action_units': "the box around the regions of the clip's annotated action units; without any, the face",
+    'landmarks': 'the box around the landmarks of the regions, without a margin; around all if they are full',
+    'action_units': "the box around the landmarks of the clip's annotated action units, without a margin: "
+    'the first of the rules of Fang, Liu and Liu (2024) that has any of them, else all landmarks',
+    'whole': 'the same pictures as the first',
 }
+SHORT_CLIPS = {
+    'repeat': 'a clip with fewer frames repeats them evenly',
+    'refuse': 'a clip with fewer frames is refused',
+}
+LEAK = (
+    'the second crop (--frame-crop action_units) is placed by the annotated action units of the very clip '
+    'that is recognised'
+)
+
+# Landmarks, from 0, between which an action unit shows: the five rules of Fang, Liu and Liu, the last for all
+# other units.
+RULES = (
+    (frozenset({4, 5, 7, 43}), (19, 24, 15, 1)),
+    (frozenset({10, 12, 14, 15, 17}), (3, 5, 11, 13)),
+    (frozenset({1, 2}), (17, 19, 24, 26)),
+    (frozenset({6, 9}), (1, 29, 15, 3, 13)),
+    (frozenset(), tuple(range(ibug.NUMBER))),
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -40,24 +76,38 @@ class FramesView:
     Attributes:
       frames: `T`.
       size: `S`, in pixels.
+      choice: a key of `CHOICES`.
+      short: a key of `SHORT_CLIPS`.
+      face: a key of `FACES`.
       crop: a key of `CROPS`. `action_units` needs the annotation of the clip that is tested: a score with it
-        says nothing about unannotated faces.
-      pair: the regions of the crop `regions`.
+        says nothing about unannotated faces, and every report says so.
+      magnify: the factor by which motion from the onset is multiplied.
+      pair: the regions of the crops `regions` and `landmarks`.
     """
 
     name = 'frames'
     span = True
-    shared = ()
+    shared = ('magnify',)
 
     frames: int = 30
     size: int = 128
+    choice: str = 'onset'
+    short: str = 'repeat'
+    face: str = 'aligned'
     crop: str = 'regions'
+    magnify: float = 1.0
     pair: str = 'EM'
 
     def __post_init__(self):
         regions.check_pair(self.pair)
-        if self.crop not in CROPS:
-            raise InputError(f'unknown --frame-crop {self.crop!r}: expected one of {", ".join(CROPS)}')
+        for option, value, known in (
+            ('--frame-choice', self.choice, CHOICES),
+            ('--short-clips', self.short, SHORT_CLIPS),
+            ('--frame-face', self.face, FACES),
+            ('--frame-crop', self.crop, CROPS),
+        ):
+            if value not in known:
+                raise InputError(f'unknown {option} {value!r}: expected one of {", ".join(known)}')
 
     @staticmethod
     def add_options(parser: argparse.ArgumentParser) -> None:
@@ -69,11 +119,31 @@ class FramesView:
             '--frame-size', type=int, default=128, metavar='N', help='pixels of a frame (default: 128)'
         )
         parser.add_argument(
+            '--frame-choice',
+            default='onset',
+            choices=tuple(CHOICES),
+            help='of a longer clip, those that differ most from the onset, or from the previous or the next '
+            'frame; evenly spaced ones; or the first (default: onset)',
+        )
+        parser.add_argument(
+            '--short-clips',
+            default='repeat',
+            choices=tuple(SHORT_CLIPS),
+            help='clips with fewer frames: repeat them evenly, or refuse the clip (default: repeat)',
+        )
+        parser.add_argument(
+            '--frame-face',
+            default='aligned',
+            choices=tuple(FACES),
+            help='the aligned face, or the whole frame as it was filmed (default: aligned)',
+        )
+        parser.add_argument(
             '--frame-crop',
             default='regions',
             choices=tuple(CROPS),
-            help="the second crop: --regions, or by the clip's annotated action units, which a clip that is "
-            'to be recognised does not have (default: regions)',
+            help='the second picture: the puzzled face of --regions, the box around their landmarks, the box '
+            "by the clip's annotated action units, which LEAKS, or the first picture again "
+            '(default: regions)',
         )
 
     @classmethod
@@ -82,7 +152,11 @@ class FramesView:
         made = cls(
             frames=options.frame_count,
             size=options.frame_size,
+            choice=options.frame_choice,
+            short=options.short_clips,
+            face=options.frame_face,
             crop=options.frame_crop,
+            magnify=options.magnify,
             pair=options.regions,
         )
         for option, value, (least, most) in (
@@ -100,15 +174,20 @@ class FramesView:
 
     def recipe(self) -> dict:
         """What the metadata says, as JSON values."""
+        leaks = {schema.CROP_FRAMES: LEAK} if self.crop == 'action_units' else {}
         return {
             'frames': {
                 'number': self.frames,
                 'size': [self.size, self.size],
-                'choice': 'largest mean absolute difference from the onset frame, in order of time; '
-                'shorter clips repeat frames evenly',
+                'face': FACES[self.face],
+                'choice': f'{CHOICES[self.choice]}; in order of time',
+                'first_is_onset': self.choice in FROM_ONSET,
+                'short_clips': SHORT_CLIPS[self.short],
                 'crop': CROPS[self.crop],
+                'magnified': magnification.recipe(self.magnify),
             },
             'regions': regions.recipe(self.pair),
+            schema.LEAKS: leaks,
         }
 
     def features(self) -> dict:
@@ -126,60 +205,118 @@ class FramesView:
             doc=tfds.features.Documentation('frame numbers as the release counts, ascending'),
         )
         return {
-            schema.FACE_FRAMES: feature('aligned face'),
-            schema.CROP_FRAMES: feature('second crop of the aligned face'),
+            schema.FACE_FRAMES: feature(FACES[self.face]),
+            schema.CROP_FRAMES: feature(CROPS[self.crop]),
             schema.FRAME_NUMBERS: numbers,
         }
 
     def make(self, aligned: AlignedClip, cache: Cache) -> dict[str, list[bytes] | np.ndarray]:
-        """Makes the view of one clip: a value for each of `features`."""
+        """Makes the view of one clip: a value for each of `features`.
+
+        Raises:
+          InputError: a frame that cannot be decoded, a clip that is too short, no face for the crop, or no
+            annotated action units.
+        """
+        numbers = aligned.span_numbers
+        if len(numbers) < self.frames and self.short == 'refuse':
+            raise InputError(
+                f'{len(numbers)} frames from onset to offset, and --frame-count {self.frames} of them are '
+                'asked for: ask for fewer, or repeat some by --short-clips repeat'
+            )
+        face = aligned.alignment(self.size) if self.face == 'aligned' else aligned.whole_frame(self.size)
+        crop = self._crop(aligned, face)  # an annotation that is missing costs no work
         key = {
             'frames': aligned.span_digest(),
-            'geometry': aligned.geometry(self.size),
+            'geometry': face.recipe(),
             'number': self.frames,
+            'choice': self.choice,
+            'magnified': magnification.recipe(self.magnify),
         }
-        numbers = aligned.span_numbers
         forms = {
             'faces': Form((self.frames, self.size, self.size, 3), np.uint8),
             'numbers': Form((self.frames,), np.int32, numbers[0], numbers[-1]),
         }
-        kept = cache.arrays('frames', key, lambda: self._select(aligned), forms)
-        faces = [images.rgb(face) for face in kept['faces']]
+        kept = cache.arrays('frames', key, lambda: self._select(aligned, face), forms)
+        faces = crops = kept['faces']
+        if crop is not face:
+            key |= {'crop': crop.recipe()}
+            pictures = cache.arrays(
+                'frames',
+                key,
+                lambda: {'faces': self._shown(aligned, kept['numbers'], crop)},
+                {'faces': forms['faces']},
+            )
+            crops = pictures['faces']
+        if self.crop == 'regions':
+            boxes = aligned.boxes(self.size)
+            crops = [regions.puzzle(each, self.pair, boxes) for each in crops]
         return {
-            schema.FACE_FRAMES: [images.encode_png(face) for face in faces],
-            schema.CROP_FRAMES: [images.encode_png(self._cropped(face, aligned)) for face in faces],
+            schema.FACE_FRAMES: [images.encode_png(images.rgb(each)) for each in faces],
+            schema.CROP_FRAMES: [images.encode_png(images.rgb(each)) for each in crops],
             schema.FRAME_NUMBERS: kept['numbers'],
         }
 
-    def _select(self, aligned: AlignedClip) -> dict[str, np.ndarray]:
+    def _crop(self, aligned: AlignedClip, face: Alignment) -> Alignment:
+        """Returns the map to what the second crop is cut from; `face` itself where it is cut from that."""
+        if self.crop == 'whole' or (self.crop == 'regions' and self.face == 'aligned'):
+            return face
+        if self.crop == 'regions':
+            return aligned.alignment(self.size)
+        if self.crop == 'action_units':
+            return face.around(aligned.landmarks, points_of(action_units(aligned.clip.action_units)))
+        whole = range(ibug.NUMBER)
+        return face.around(
+            aligned.landmarks, whole if self.pair == 'full' else regions.landmarks_of(self.pair)
+        )
+
+    def _select(self, aligned: AlignedClip, face: Alignment) -> dict[str, np.ndarray]:
         """Returns the chosen frames, `faces` [T, S, S, 3], and their `numbers` [T].
 
-        Of a long clip every frame is read, but none is kept: the chosen ones are read a second time.
+        Of a long clip every frame may be read, but none is kept: the chosen ones are read a second time.
         """
         numbers = np.array(aligned.span_numbers, np.int32)
         if len(numbers) > self.frames:
-            chosen = most_different(differences(aligned.span(self.size)), self.frames)
+            chosen = chosen_frames(
+                self.choice, self.frames, len(numbers), lambda: aligned.seen(numbers.tolist(), face)
+            )
         else:
             chosen = repeated(len(numbers), self.frames)
-        different, places = np.unique(chosen, return_inverse=True)
-        faces = np.stack(list(aligned.aligned_faces(numbers[different].tolist(), self.size)))
-        return {'faces': faces[places], 'numbers': numbers[chosen]}
+        return {'faces': self._shown(aligned, numbers[chosen], face), 'numbers': numbers[chosen]}
 
-    def _cropped(self, face: np.ndarray, aligned: AlignedClip) -> np.ndarray:
-        boxes = aligned.boxes(self.size)
-        if self.crop == 'regions':
-            return regions.puzzle(face, self.pair, boxes)
-        letters = {UNIT_REGIONS[unit] for unit in action_units(aligned.clip.action_units)}
-        if not letters:
-            return face
-        if lacking := letters - boxes.keys():
-            raise InputError(f'the region {min(lacking)} of its action units lies outside of the frame')
-        tops, bottoms, lefts, rights = zip(*(boxes[letter] for letter in sorted(letters)), strict=True)
-        cut = face[min(tops) : max(bottoms), min(lefts) : max(rights)]
-        return cv2.resize(cut, (self.size, self.size), interpolation=cv2.INTER_LINEAR)
+    def _shown(self, aligned: AlignedClip, numbers: np.ndarray, shown: Alignment) -> np.ndarray:
+        """Returns the frames of ascending `numbers` as a map shows them, magnified, [T, S, S, 3]."""
+        different, places = np.unique(numbers, return_inverse=True)
+        read = different.tolist()
+        # Motion is magnified from the onset, whether it is among the frames or not.
+        ahead = [aligned.span_numbers[0]] if self.magnify != 1 and read[0] != aligned.span_numbers[0] else []
+        found = magnification.magnified(aligned.seen(ahead + read, shown), self.magnify)
+        return np.stack(list(found)[len(ahead) :])[places]
 
 
 VIEW = FramesView
+
+
+def chosen_frames(
+    choice: str, number: int, length: int, faces: Callable[[], Iterator[np.ndarray]]
+) -> np.ndarray:
+    """Returns which of a clip's frames are stored: [number] indices, ascending.
+
+    Args:
+      choice: a key of `CHOICES`.
+      number: how many, at most `length`.
+      length: how many frames the clip has.
+      faces: returns its frames in order of time, [S, S, 3] each, if they are needed.
+    """
+    if choice == 'first':
+        return np.arange(number)
+    if choice == 'even':
+        return np.linspace(0, length - 1, number, dtype=int)
+    if choice == 'onset':
+        return most_different(differences(faces()), number)
+    between, none = steps(faces()), [-1]
+    return most_different(
+        np.concatenate([none, between] if choice == 'previous' else [between, none]), number
+    )
 
 
 def differences(faces: Iterable[np.ndarray]) -> np.ndarray:
@@ -189,8 +326,18 @@ def differences(faces: Iterable[np.ndarray]) -> np.ndarray:
     return np.array([0, *(cv2.absdiff(grey, first).sum(dtype=np.int64) for grey in greys)])
 
 
+def steps(faces: Iterable[np.ndarray]) -> np.ndarray:
+    """Returns by how much each of `faces`, [S, S, 3], differs from the next, in grey, summed up: [N - 1]."""
+    return np.array(
+        [
+            images.grey(cv2.absdiff(face, following)).sum(dtype=np.int64)
+            for face, following in itertools.pairwise(faces)
+        ]
+    )
+
+
 def most_different(difference: np.ndarray, number: int) -> np.ndarray:
-    """Returns which frames differ most from the first one: [number] indices, ascending.
+    """Returns which frames differ most: [number] indices, ascending.
 
     Args:
       difference: [N], of the frames in order of time; of equal ones the earlier are chosen.
@@ -205,5 +352,21 @@ def repeated(length: int, number: int) -> np.ndarray:
 
 
 def action_units(text: str) -> list[int]:
-    """Returns the action units of an annotation such as `4+R12` or `L14B` that have a region."""
-    return [int(digits) for digits in re.findall(r'\d+', text) if int(digits) in UNIT_REGIONS]
+    """Returns the numbers in an annotation such as `4+R12` or `L14B`.
+
+    Raises:
+      InputError: it has none.
+    """
+    units = [int(digits) for digits in re.findall(r'\d+', text)]
+    if not units:
+        raise InputError(
+            f'its annotation has no action units ({text!r}), and --frame-crop action_units needs them: write '
+            'them into the sheet, leave the clip out by --on-error skip, or take --frame-crop landmarks, '
+            'which needs no annotation'
+        )
+    return units
+
+
+def points_of(units: Collection[int]) -> tuple[int, ...]:
+    """Returns the landmarks, from 0, of the first rule that has any of some action units."""
+    return next(points for known, points in RULES if not known or known & set(units))

@@ -79,6 +79,13 @@ class Dataset:
         return self.metadata.get('release') == schema.SYNTHETIC or bool(self.metadata.get('synthetic'))
 
     @property
+    def leaks(self) -> str:
+        """Why a score with these inputs leaks, in words that begin with LEAKS; empty if none does."""
+        marks = self.metadata.get(schema.LEAKS) or {}
+        found = [f'{key}: {marks[key]}' for key in self.inputs if key in marks]
+        return printable(f'LEAKS: {"; ".join(found)}') if found else ''
+
+    @property
     def regions(self) -> str:
         """Which pair of regions the puzzled face is made of, such as `EM`."""
         return self.metadata.get('regions', {}).get('pair', schema.UNKNOWN_TEXT)

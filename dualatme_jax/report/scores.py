@@ -75,7 +75,7 @@ def score_run(table: pd.DataFrame, *, resamples: int = 1000, seed: int = 0) -> d
         intervals = _intervals(rows, resamples, seed)
         of_seeds = [entry[name] for entry in per_seed]
         scores[name] = {
-            metric: _spread([values[metric] for values in of_seeds]) | {'interval': intervals[metric]}
+            metric: spread([values[metric] for values in of_seeds]) | {'interval': intervals[metric]}
             for metric in METRICS
         }
     return {'scores': scores, 'per_seed': per_seed}
@@ -121,12 +121,12 @@ def paired(a: pd.DataFrame, b: pd.DataFrame, *, resamples: int = 1000, seed: int
     )
     drawn = _joined(
         _difference(*(_resampled(draws, each) for each in confusions))
-        for draws in _draws(subjects, resamples, seed)
+        for draws in draws(subjects, resamples, seed)
     )
     return {
         metric: {
             'difference': float(observed[metric][0]),
-            'interval': _percentiles(drawn[metric]) if subjects > 1 else None,
+            'interval': percentiles(drawn[metric]) if subjects > 1 else None,
             'p': _p(swapped[metric], observed[metric][0]),
         }
         for metric in METRICS
@@ -170,11 +170,11 @@ def _intervals(table: pd.DataFrame, resamples: int, seed: int) -> dict[str, list
     subjects = confusions.shape[1]
     if subjects < 2:
         return dict.fromkeys(METRICS)
-    drawn = _joined(_means(_resampled(draws, confusions)) for draws in _draws(subjects, resamples, seed))
-    return {metric: _percentiles(values) for metric, values in drawn.items()}
+    drawn = _joined(_means(_resampled(draws, confusions)) for draws in draws(subjects, resamples, seed))
+    return {metric: percentiles(values) for metric, values in drawn.items()}
 
 
-def _draws(subjects: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
+def draws(subjects: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
     """Draws of S subjects with replacement, as how often each was drawn; the same for all seeds.
 
     Yields [R, S] in blocks of a few R, which together are what one block of all would be.
@@ -201,7 +201,8 @@ def _resampled(weights: np.ndarray, confusions: np.ndarray) -> np.ndarray:
     return np.tensordot(weights.astype(float), confusions.astype(float), axes=(1, 1))
 
 
-def _percentiles(values: np.ndarray) -> list[float]:
+def percentiles(values: np.ndarray) -> list[float]:
+    """The interval that holds `INTERVAL` of some draws, [R]."""
     tail = 100 * (1 - INTERVAL) / 2
     return np.percentile(values, [tail, 100 - tail]).tolist()
 
@@ -225,5 +226,6 @@ def _p(swapped: np.ndarray, observed: float) -> float:
     return (1 + as_large) / (1 + len(swapped))
 
 
-def _spread(values: list[float]) -> dict[str, float | None]:
+def spread(values: list[float]) -> dict[str, float | None]:
+    """The mean over seeds, and the standard deviation of the sample; None of one seed."""
     return {'mean': float(np.mean(values)), 'sd': float(np.std(values, ddof=1)) if len(values) > 1 else None}

@@ -9,13 +9,17 @@ from rich.table import Table
 from rich.text import Text
 
 from dualatme_jax.report import predictions
-from dualatme_jax.report.scores import METRICS
 
 HEADINGS = {'acc': 'Acc', 'uar': 'UAR', 'uf1': 'UF1'}
 
 
 def scores_table(
-    table: pd.DataFrame, result: dict, *, selection: str | None = None, title: str | None = None
+    table: pd.DataFrame,
+    result: dict,
+    *,
+    selection: str | None = None,
+    title: str | None = None,
+    headings: Mapping[str, str] = HEADINGS,
 ) -> Table:
     """The scores of one run, one row per set; printing is the caller's.
 
@@ -24,15 +28,17 @@ def scores_table(
       result: what `scores.score_run` made of them.
       selection: how the epoch was chosen, e.g. `last epoch`; None where the predictions' origin is unknown.
       title: stands above the table, e.g. a hyperparameter point.
+      headings: metric -> its column; `-` stands where a set has none.
     """
     seeds = len(result['per_seed'])
     view = plain(title, _caption(seeds, selection))
     view.add_column('')
-    for heading in ('clips', 'subjects', *(HEADINGS[metric] for metric in METRICS)):
+    for heading in ('clips', 'subjects', *headings.values()):
         view.add_column(heading, justify='right', no_wrap=True)
     for name, (heading, rows) in predictions.titled_subsets(table).items():
         clips, subjects = predictions.count(rows)
-        cells = [_cell(result['scores'][name][metric]) for metric in METRICS]
+        own = result['scores'][name]
+        cells = [_cell(own[metric]) if metric in own else Text('-') for metric in headings]
         view.add_row(Text(heading), str(clips), str(subjects), *cells)
     return view
 

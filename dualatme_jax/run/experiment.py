@@ -108,6 +108,9 @@ def run(
     if config.smoke:
         table = smoke.few(table)
     stored = datasets
+    leaks = {program: own.leaks for program, own in stored.items()}
+    for reason in sorted({*leaks.values()} - {''}):
+        console.print(reason, soft_wrap=True)
     datasets, staged = stages.applied(swept, stored, console, failures)
     programs = make_programs(swept, datasets, failures)
     for point, same in without_difference(swept, labels):
@@ -163,7 +166,7 @@ def run(
 
         with finish.made_anew(folder, console):
             collected = collect.collect(trial_table, swept, dataset, kept, console, finished=finished)
-            report = finish.report(trial_table, dataset, swept, collected, failures, begin)
+            report = finish.report(trial_table, dataset, swept, collected, failures, begin, leaks)
             report.show(console)
             if folder:
                 report.write(folder)

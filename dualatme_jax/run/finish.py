@@ -30,6 +30,7 @@ from dualatme_jax.report import (
     scores,
     selection,
     tables,
+    two_classes,
 )
 from dualatme_jax.report import sweep as sweep_report
 from dualatme_jax.report.selection import BEST_ON_TEST, LAST, NESTED
@@ -107,6 +108,7 @@ def report(
     collected: Collected,
     failures: Mapping[int, str] | None = None,
     begin: Beginning | Earlier | None = None,
+    leaks: Mapping[int, str] | None = None,
 ) -> Report:
     """Scores the predictions, and makes the tables.
 
@@ -117,10 +119,12 @@ def report(
       collected: the predictions.
       failures: of a leaderboard, why programs could not be trained.
       begin: the weights that the run started from, or the run that it evaluates, if any.
+      leaks: program -> why its inputs leak, see `Dataset.leaks`.
     """
     config, failed = swept.reference.config, trial_table.failed
     left_out = splits.protocol(config.folds, config.fold_parts)
-    mark = '\n'.join(filter(None, [smoke.notice(config), begin.notice if begin else '']))
+    leaking = '\n'.join(filter(None, [begin.notice if begin else '', *leaks_by_system(swept, leaks or {})]))
+    mark = '\n'.join(filter(None, [smoke.notice(config), leaking]))
     # Scores by other folds than of one subject must not pass for those that the field reports.
     notice = mark if config.folds == splits.SUBJECT else '\n'.join(filter(None, [mark, f'Folds: {left_out}']))
     began = begin.heading if begin else ''
@@ -130,6 +134,7 @@ def report(
         columns += ['inner', *swept.fields]
     result = {
         'notice': notice,
+        'leaks': bool(leaking),
         'folds': config.folds,
         'protocol': left_out,
         'selection': 'evaluate_only' if config.evaluate_only else config.selection.name,
@@ -164,6 +169,10 @@ def report(
             if not config.report.leaderboard:
                 head = '\n'.join(filter(None, [mark, heading(selected, swept, dataset, begin), title]))
                 made.shown += ['', tables.scores_table(selected, result, selection=how, title=head)]
+            if len(dataset.labels) == 2:
+                two_classes.add(result, selected, resamples=config.report.resamples)
+                if not config.report.leaderboard:
+                    made.shown += ['', two_classes.rich_table(selected, result, selection=how, notice=notice)]
             above = '\n'.join(filter(None, [notice, title]))
             made.writers.append(functools.partial(draw_confusion, selected, dataset.labels, above))
             if not notice:  # the form of a challenge log has no room for one
@@ -178,10 +187,21 @@ def report(
             trial_table,
             swept,
             origin,
-            notice=begin.notice if begin else '',
+            notice=leaking,
             synthetic=dataset.synthetic,
         )
     return made
+
+
+def leaks_by_system(swept: Sweep, leaks: Mapping[int, str]) -> list[str]:
+    """Why inputs leak, each reason once; of a leaderboard with the systems that it concerns."""
+    found: dict[str, list[str]] = {}
+    for name, point in systems(swept).items():
+        found.setdefault(leaks.get(point.program, ''), []).append(name)
+    found.pop('', None)
+    if not swept.config.report.leaderboard:
+        return [*found]
+    return [f'{reason} ({", ".join(names)})' for reason, names in found.items()]
 
 
 def whole_seeds(trial_table: TrialTable) -> bool:
@@ -261,8 +281,7 @@ def select(
     if kept is not None:
         ways[BEST_ON_TEST] = selection.best_on_test(kept[kept['trial'].isin(of_reference)])
         if len(ways[LAST]):
-            leaks = bool(made.results['started_from'] and made.results['started_from']['leaks'])
-            found = selection.beside(ways, resamples=config.report.resamples, leaks=leaks)
+            found = selection.beside(ways, resamples=config.report.resamples, leaks=made.results['leaks'])
             made.results['selections'] = found
             if not config.report.leaderboard:  # which shows the like of all systems
                 made.shown.append(selection.rich_table(found, notice=made.results['notice']))

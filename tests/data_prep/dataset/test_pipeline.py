@@ -221,6 +221,14 @@ def test_action_units_choose_the_second_crop_on_demand(samm, tmp_path):
     for fixed, by_units in zip(read(tmp_path / 'regions'), read(tmp_path / 'action_units'), strict=True):
         np.testing.assert_array_equal(fixed[schema.FACE_FRAMES], by_units[schema.FACE_FRAMES])
         assert (np.stack(fixed[schema.CROP_FRAMES]) != np.stack(by_units[schema.CROP_FRAMES])).any()
+    for crop, key, leaks in (
+        ('regions', schema.CROP_FRAMES, False),
+        ('action_units', schema.CROP_FRAMES, True),
+        ('action_units', schema.FACE_FRAMES, False),  # the annotation has placed nothing of them
+    ):
+        data = dataset.load(tmp_path / crop, reads=(key,), databases=('samm',))
+        assert data.leaks.startswith('LEAKS: crop_frames: ') is leaks
+        assert bool(data.leaks) is leaks
 
 
 def test_the_puzzled_flow_may_be_cut(samm, tmp_path):

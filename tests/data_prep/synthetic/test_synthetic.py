@@ -93,6 +93,19 @@ def test_the_puzzled_flow_follows_the_pair():
     assert embedded.render(0, pair='FN').views['flow'].recipe['regions']['pair'] == 'FN'
 
 
+def test_its_views_heed_their_options():
+    still, moved = (
+        first(1, show=[FramesView(frames=3, size=32, crop=crop, magnify=factor)], flow=False)[0].views[
+            'frames'
+        ]
+        for crop, factor in (('whole', 1.0), ('action_units', 4.0))
+    )
+    assert still[schema.FACE_FRAMES] == still[schema.CROP_FRAMES]
+    assert moved[schema.FACE_FRAMES][0] == still[schema.FACE_FRAMES][0]  # the onset
+    assert moved[schema.FACE_FRAMES][2] != still[schema.FACE_FRAMES][2]
+    assert moved[schema.CROP_FRAMES] != moved[schema.FACE_FRAMES]
+
+
 def test_a_smile_lifts_the_lip_corners_and_nothing_else():
     motion = embedded._expression(np.random.default_rng(0), {'12': 1.0})
     strength = np.linalg.norm(motion, axis=-1)

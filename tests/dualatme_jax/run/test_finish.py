@@ -1,5 +1,6 @@
 """The end of a run: its report, and what is said when that fails. Nothing is trained."""
 
+import dataclasses
 import io
 import json
 import pathlib
@@ -31,10 +32,10 @@ def report(trial_table, folder):
     return json.loads((folder / 'results.json').read_text()), console.file.getvalue()
 
 
-def reported(trial_table, swept, folder, begin=None, **options):
+def reported(trial_table, swept, folder, begin=None, leaks=None, **options):
     """The report of a run that `tiny_run.trained` has left, written."""
     found, _ = tiny_run.collected(trial_table, swept, folder, **options)
-    made = finish.report(trial_table, tiny_run.DATASET, swept, found, begin=begin)
+    made = finish.report(trial_table, tiny_run.DATASET, swept, found, begin=begin, leaks=leaks)
     made.write(folder)
     return made
 
@@ -122,13 +123,45 @@ def test_scores_of_a_run_whose_weights_had_seen_a_left_out_subject_are_marked_ev
     assert not list(tmp_path.glob('challenge_log*'))
 
 
+def test_scores_of_inputs_that_leak_are_marked_everywhere(tmp_path, monkeypatch):
+    config = SWEPT.copy_and_resolve_references()
+    config.selection.every = 1
+    swept, told = sweep.points(config), []
+    monkeypatch.setattr(plots, 'confusion_matrices', lambda *_, notice: told.append(notice))
+    trial_table = tiny_run.trained(tmp_path, swept, epochs=2)
+    metadata = tiny_run.METADATA | {'leaks': {'flow': 'cropped by the annotation', 'crop_frames': 'not read'}}
+    notice = dataclasses.replace(tiny_run.DATASET, metadata=metadata).leaks
+    assert notice == 'LEAKS: flow: cropped by the annotation'
+    made = reported(trial_table, swept, tmp_path, leaks={point.program: notice for point in swept.points})
+    assert words(made).count(notice) == 3  # of the sweep, of the selections, of the result
+    results = json.loads((tmp_path / 'results.json').read_text())
+    assert (results['notice'], results['leaks']) == (notice, True)
+    assert all(row['leaks'] for row in results['selections'].values())
+    assert notice in (tmp_path / 'sweep.md').read_text()
+    assert notice in told[0]
+    assert not list(tmp_path.glob('challenge_log*'))
+    assert tiny_run.DATASET.leaks == ''
+
+
+def test_a_leaderboard_says_whose_inputs_leak(tmp_path):
+    config = cd.get_config()
+    config.sweep = ({'model.name': ('dual_atme', 'ststnet')},)
+    config.report.leaderboard = True
+    swept = sweep.points(config)
+    programs = {point.config.model.name: point.program for point in swept.points}
+    assert finish.leaks_by_system(swept, {programs['ststnet']: 'LEAKS: flow: why'}) == [
+        'LEAKS: flow: why (ststnet)'
+    ]
+    assert finish.leaks_by_system(swept, {}) == []
+
+
 def test_scores_of_a_run_whose_weights_had_seen_others_are_not_marked(tmp_path):
     trial_table = trained(tmp_path, failed=set())
     made = reported(trial_table, SINGLE, tmp_path, began())
     assert 'LEAKS' not in words(made)
     assert 'Started from before: run on somewhere; 28 of 30 parameters copied' in words(made)
     results = json.loads((tmp_path / 'results.json').read_text())
-    assert results['notice'] == ''
+    assert (results['notice'], results['leaks']) == ('', False)
     assert results['started_from']['leaks'] == {}
 
 
