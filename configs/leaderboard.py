@@ -36,7 +36,7 @@ GROUPS = {
     },
     'faces': {'micro_attention': 2, 'mmnet': 3, 'capsulenet': 3},
     'clips': {},
-    'classical': {},
+    'classical': dict.fromkeys(('lbp_top', 'bi_woof'), 1),  # which have no epochs
 }
 # With which options the shortened form builds views, and what it says of them: a system of large pictures
 # takes minutes per fold on a CPU. By config; the others have what their own config asks for.

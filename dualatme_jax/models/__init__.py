@@ -15,10 +15,12 @@ from flax import linen as nn
 from dualatme_jax.errors import InputError
 from dualatme_jax.kinds import shown
 from dualatme_jax.models import (
+    bi_woof,
     capsulenet,
     dual_atme,
     dual_inception,
     htnet,
+    lbp_top,
     micro_attention,
     mmnet,
     off_apexnet,
@@ -26,7 +28,7 @@ from dualatme_jax.models import (
     resnet18,
     ststnet,
 )
-from dualatme_jax.models.system import SKLEARN, System
+from dualatme_jax.models.system import GRADIENT, SKLEARN, System
 
 SYSTEMS = {
     system.name: system
@@ -41,9 +43,11 @@ SYSTEMS = {
         mmnet.SYSTEM,
         capsulenet.SYSTEM,
         micro_attention.SYSTEM,
+        lbp_top.SYSTEM,
+        bi_woof.SYSTEM,
     )
 }
-
+NETWORKS = tuple(name for name, system in SYSTEMS.items() if system.learner == GRADIENT)  # which have weights
 
 # Files of what runs an import, in a traceback.
 _IMPORTERS = (importlib.__file__, '<frozen importlib._bootstrap>', '<frozen importlib._bootstrap_external>')

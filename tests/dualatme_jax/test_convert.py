@@ -324,7 +324,7 @@ def test_weights_of_another_model_are_recognised(owner, shapes, asked):
     assert any(line.startswith(f'  {surplus} surplus: ') and line.endswith(' more') for line in kinds)
 
 
-@pytest.mark.parametrize('model', models.SYSTEMS)
+@pytest.mark.parametrize('model', models.NETWORKS)
 @pytest.mark.slow
 def test_every_model_goes_there_and_back_and_is_told_from_the_others(model):
     shapes = {name: tensor.shape for name, tensor in names.tensors(model, 'paper', 4).items()}
@@ -340,6 +340,8 @@ def test_every_model_goes_there_and_back_and_is_told_from_the_others(model):
 def test_unknown_names_are_refused(capsys, source, tmp_path):
     arguments = ('--source', source, '--out', tmp_path / 'out')
     assert "unknown model 'vgg'" in command(capsys, '--model', 'vgg', *arguments, status=2)
+    error = command(capsys, '--model', 'lbp_top', *arguments, status=2)
+    assert "'lbp_top' has no weights: scikit-learn fits it; expected a network, such as dual_atme" in error
     error = command(capsys, '--model', 'ststnet', '--variant', 'big', *arguments, status=2)
     assert "unknown variant 'big': ststnet has 'paper'" in error
     assert '--seed chooses from a trained run' in command(

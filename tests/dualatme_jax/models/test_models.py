@@ -94,10 +94,10 @@ def test_parameters_are_those_counted_by_hand(name, variant):
 
 
 def test_every_system_is_counted():
-    assert {name for name, _ in PARAMETERS} == models.SYSTEMS.keys()
+    assert {name for name, _ in PARAMETERS} == {*models.NETWORKS}
 
 
-@pytest.mark.parametrize('name', models.SYSTEMS)
+@pytest.mark.parametrize('name', models.NETWORKS)
 def test_every_layer_has_one_name_in_pytorch(name):
     named = models.SYSTEMS[name].torch_names
     assert len(set(named.values())) == len(named)
@@ -133,7 +133,7 @@ def test_a_traced_rate_of_dropout_is_read(name):
     assert any(rate in equation.invars for equation in jaxpr.jaxpr.eqns)
 
 
-@pytest.mark.parametrize('name', models.SYSTEMS)
+@pytest.mark.parametrize('name', models.NETWORKS)
 def test_the_similarity_term_needs_two_branches(name):
     output, _ = shapes(name)
     both = {'entire', 'puzzled'} <= output.features.keys()
@@ -190,7 +190,7 @@ def test_converted_weights_are_for_flows_of_28_pixels_where_layers_depend_on_it(
     programs.check_inputs(config, of_size(56))
 
 
-@pytest.mark.parametrize('name', models.SYSTEMS)
+@pytest.mark.parametrize('name', models.NETWORKS)
 @pytest.mark.parametrize(
     ('options', 'message'),
     [
@@ -224,7 +224,7 @@ def test_attention_that_is_the_same_at_all_places_is_finite():
     assert not rcn.attention(still + 1, flat_weights).any()
 
 
-@pytest.mark.parametrize('name', models.SYSTEMS)
+@pytest.mark.parametrize('name', models.NETWORKS)
 @pytest.mark.slow
 def test_under_bfloat16_what_is_trained_and_what_comes_out_stays_float32(name, monkeypatch):
     monkeypatch.setattr(jax, 'default_backend', lambda: 'gpu')  # a CPU keeps no maps in bfloat16

@@ -338,6 +338,7 @@ def test_published_figures_are_scores_and_say_what_they_rest_on():
 @pytest.mark.skipif(not SPECIFICATION.is_dir(), reason='the notes on the systems are not here')
 def test_published_figures_are_those_of_the_notes():
     systems = (SPECIFICATION / 'models_flow.md').read_text(encoding='utf-8')
+    others = (SPECIFICATION / 'models_video.md').read_text(encoding='utf-8')
     paper = (SPECIFICATION / 'dual_atme.md').read_text(encoding='utf-8')
     for known in models.SYSTEMS.values():
         for figure in known.figures:
@@ -347,5 +348,6 @@ def test_published_figures_are_those_of_the_notes():
                 row = next(part for part in paper.split('Comparison table')[1].split(', ') if name in part)
                 assert f'/{figure.uar:.3f}/{figure.uf1:.3f}'.replace('0.', '.') in row
             else:
-                row = next(line for line in systems.splitlines() if line.startswith(f'| **{known.title}**'))
+                rows = [line for line in systems.splitlines() if line.startswith(f'| **{known.title}**')]
+                row = rows[0] if rows else others[others.index(known.title) :]
                 assert f'{figure.uf1:.4f}/{figure.uar:.4f}'.replace('0.', '.') in row

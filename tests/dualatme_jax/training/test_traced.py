@@ -136,7 +136,7 @@ def test_a_folder_that_cannot_be_written_costs_nothing_but_time(folder):
     assert folder.is_file()
 
 
-@pytest.mark.parametrize('name', models.SYSTEMS)
+@pytest.mark.parametrize('name', models.NETWORKS)
 def test_every_system_has_a_name_that_is_the_same_in_the_next_process(name):
     config = cd.get_config()
     config.model.name = name
