@@ -18,6 +18,7 @@ from dualatme_jax.models import (
     bi_woof,
     capsulenet,
     dual_atme,
+    dual_branch_3dcnn,
     dual_inception,
     htnet,
     lbp_top,
@@ -45,6 +46,7 @@ SYSTEMS = {
         micro_attention.SYSTEM,
         lbp_top.SYSTEM,
         bi_woof.SYSTEM,
+        dual_branch_3dcnn.SYSTEM,
     )
 }
 NETWORKS = tuple(name for name, system in SYSTEMS.items() if system.learner == GRADIENT)  # which have weights

@@ -35,6 +35,10 @@ _LEAVES = {
     ('params', 'scale'): 'weight',
     ('params', 'embedding'): 'weight',
     ('params', 'bias'): 'bias',
+    ('params', 'input_kernel'): 'weight_ih_l0',  # of a GRU
+    ('params', 'recurrent_kernel'): 'weight_hh_l0',
+    ('params', 'input_bias'): 'bias_ih_l0',
+    ('params', 'recurrent_bias'): 'bias_hh_l0',
     ('batch_stats', 'mean'): 'running_mean',
     ('batch_stats', 'var'): 'running_var',
     ('batch_stats', 'weight'): 'running_weight',  # Caffe's third number of them, which PyTorch has not
@@ -367,7 +371,7 @@ def _in_order(model: str, named: Mapping[str, Any]) -> dict[str, Any]:
 
 def _axes(path: Path, axes: int) -> tuple[int, ...]:
     """The axes of a leaf in PyTorch's order."""
-    return (axes - 1, axes - 2, *range(axes - 2)) if path[-1] == 'kernel' else tuple(range(axes))
+    return (axes - 1, axes - 2, *range(axes - 2)) if path[-1].endswith('kernel') else tuple(range(axes))
 
 
 def _some(found: Sequence[str]) -> str:

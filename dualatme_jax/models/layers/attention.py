@@ -24,6 +24,8 @@ class Attention(nn.Module):
       initializer: how it starts, see `initializers`.
       use_bias: whether queries, keys and values have biases; the output has.
       causal: whether a query sees no key behind its own place.
+      pooled: whether for each key the largest of its scores stands for all queries, so that one step comes
+        out, [features, 1, B].
     """
 
     heads: int
@@ -32,6 +34,7 @@ class Attention(nn.Module):
     initializer: str
     use_bias: bool = True
     causal: bool = False
+    pooled: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array, context: jax.Array | None = None) -> jax.Array:
@@ -46,8 +49,10 @@ class Attention(nn.Module):
         if self.causal:
             behind = jnp.arange(found.shape[2]) > jnp.arange(found.shape[1])[:, None]
             found = jnp.where(behind[..., None], -jnp.inf, found)
+        if self.pooled:
+            found = found.max(1, keepdims=True)
         mixed = attend(found, heads(context, 'value'))
-        return Dense(self.features, self.initializer, name='out')(mixed.reshape(-1, *x.shape[1:]))
+        return Dense(self.features, self.initializer, name='out')(mixed.reshape(-1, *mixed.shape[2:]))
 
 
 def scores(query: jax.Array, key: jax.Array) -> jax.Array:

@@ -58,9 +58,9 @@ class GRU(nn.Module):
         numbers, steps, batch = x.shape
         form, wide = FORMS[self.form], 3 * self.units
         of_kernel, of_recurrent, of_bias = initializers.recurrent(self.initializer, units=self.units)
-        kernel = self.param('kernel', of_kernel, (numbers, wide))
+        kernel = self.param('input_kernel', of_kernel, (numbers, wide))
         recurrent = self.param('recurrent_kernel', of_recurrent, (self.units, wide))
-        bias = self.param('bias', of_bias, (wide,))
+        bias = self.param('input_bias', of_bias, (wide,))
         if form.reset_after:
             recurrent_bias = self.param('recurrent_bias', of_bias, (wide,))[:, None]
 

@@ -14,9 +14,14 @@ def flat(maps: jax.Array) -> jax.Array:
     return maps.reshape(-1, maps.shape[-1])
 
 
-def flat_steps(maps: jax.Array) -> jax.Array:
-    """Maps of clips [C, T, *S, B] as the features of each step [C * S.., T, B], in the order of `flat`."""
+def flat_steps(maps: jax.Array, *, channels_last: bool = False) -> jax.Array:
+    """Maps of clips [C, T, *S, B] as the features of each step [C * S.., T, B].
+
+    In the order of `flat`, or with `channels_last` in that of Keras: row, column, channel.
+    """
     by_step = maps.swapaxes(0, 1)
+    if channels_last:
+        by_step = jnp.moveaxis(by_step, 1, -2)
     return by_step.reshape(len(by_step), -1, maps.shape[-1]).swapaxes(0, 1)
 
 

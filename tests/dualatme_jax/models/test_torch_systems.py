@@ -10,10 +10,11 @@ import pytest
 torch = pytest.importorskip('torch')
 
 from benchmarks.torch_systems import capsulenet, htnet, micro_attention  # noqa: E402
+from benchmarks.torch_systems import dual_branch_3dcnn as clips  # noqa: E402
 from benchmarks.torch_systems import flow_images as theirs  # noqa: E402
 from benchmarks.torch_systems import mmnet as torch_mmnet  # noqa: E402
 from dualatme_jax import models, schema  # noqa: E402
-from dualatme_jax.models import mmnet  # noqa: E402
+from dualatme_jax.models import dual_branch_3dcnn, mmnet  # noqa: E402
 from dualatme_jax.weights import names  # noqa: E402
 
 BATCH = 4
@@ -22,6 +23,18 @@ FEATURES = 8
 MMNET = {'stem': 6, 'width': 8}
 SMALL_CAPSULENET = {'width': 2, 'capsules': 2, 'kernel': 3}
 SMALL_HTNET = {'width': 10, 'heads': 3, 'blocks': (1, 1, 1), 'centres': 'template', 'swapped': True}
+
+
+def dual_branch(variant, frames, edge, places):
+    """A row of `SYSTEMS`: narrow, without dropout, of clips of few small frames."""
+    form = dataclasses.replace(
+        dual_branch_3dcnn.FORMS[variant], maps=16, dropout_gru=0.0, dropout_head=(0.0, 0.0)
+    )
+    widths = {'branch': 4, 'dense': 8, 'state': 12, 'widest': 128}
+    network = functools.partial(clips.DualBranch3DCNN, form, places=places, **widths)
+    sizes = dict.fromkeys(schema.VIEWS['frames'], (frames, edge, edge))
+    return {'form': form, **widths}, network, sizes
+
 
 # Name and variant, what of our network is smaller, and PyTorch's. Inputs have the usual size of their view
 # unless a third entry has another *S for each key.
@@ -63,6 +76,10 @@ SYSTEMS = {
         functools.partial(capsulenet.build, 'capsulenet', classes=3, **SMALL_CAPSULENET, size=64),
         {'apex_face': (64, 64)},
     ),
+    # The other variants are of the same forms. Each has two steps of time behind its pooling.
+    ('dual_branch_3dcnn', 'smic'): dual_branch('smic', 10, 16, 4),
+    ('dual_branch_3dcnn', 'casme3'): dual_branch('casme3', 7, 13, 16),
+    ('dual_branch_3dcnn', 'deception'): dual_branch('deception', 10, 16, 4),
 }
 
 
@@ -126,8 +143,15 @@ def close(found, expected, *, to, scale=None, name=''):
 
 # At 224x224 a training step takes long, and it differs from the small one in its stem alone; that of
 # Dual-ATME's figure is in `test_torch_baseline.py`; the paper's RCN-f has the streams of RCN-c, and the block
-# of its code. MMNet's scripts differ in the sizes of a transformer alone.
-ELSEWHERE = {('resnet18', 'paper'), ('dual_atme', 'paper'), ('rcn_f', 'paper'), ('mmnet', '3class')}
+# of its code. MMNet's scripts differ in a transformer's sizes alone. SMIC's 3DCNN is made of parts of the
+# other two.
+ELSEWHERE = {
+    ('resnet18', 'paper'),
+    ('dual_atme', 'paper'),
+    ('rcn_f', 'paper'),
+    ('mmnet', '3class'),
+    ('dual_branch_3dcnn', 'smic'),
+}
 
 
 @pytest.mark.parametrize('system', [key for key in SYSTEMS if key not in ELSEWHERE], ids='-'.join)

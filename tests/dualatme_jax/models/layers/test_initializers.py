@@ -107,9 +107,9 @@ def test_a_gru_starts_as_pytorch_s_or_with_an_orthogonal_recurrent_kernel(initia
     layer, x = GRU(64, initializer, 'keras'), np.zeros((256, 1, 1), np.float32)
     params = jax.tree.map(np.asarray, layer.init(jax.random.key(0), x)['params'])
     assert {name: leaf.shape for name, leaf in params.items()} == {
-        'kernel': (256, 192),
+        'input_kernel': (256, 192),
         'recurrent_kernel': (64, 192),
-        'bias': (192,),
+        'input_bias': (192,),
         'recurrent_bias': (192,),
     }
     if initializer == 'torch':
@@ -118,7 +118,7 @@ def test_a_gru_starts_as_pytorch_s_or_with_an_orthogonal_recurrent_kernel(initia
         return
     recurrent = params['recurrent_kernel']
     np.testing.assert_allclose(recurrent @ recurrent.T, np.eye(64), atol=1e-5)
-    assert not params['bias'].any()
+    assert not params['input_bias'].any()
     assert not params['recurrent_bias'].any()
     variance = 1 / 256 if initializer == 'lecun' else 2 / (256 + 192)
-    assert params['kernel'].std() == pytest.approx(variance**0.5, rel=0.03)
+    assert params['input_kernel'].std() == pytest.approx(variance**0.5, rel=0.03)

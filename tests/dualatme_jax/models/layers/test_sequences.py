@@ -12,11 +12,10 @@ torch = pytest.importorskip('torch')
 from same_as_torch import TRIALS, assert_same, jit, normal, parameters  # noqa: E402
 from torch.nn import functional  # noqa: E402
 
-from dualatme_jax.models.layers.attention import Attention, attend, scores  # noqa: E402
+from dualatme_jax.models.layers.attention import Attention  # noqa: E402
 from dualatme_jax.models.layers.conv import Dense  # noqa: E402
 from dualatme_jax.models.layers.gru import GRU  # noqa: E402
 from dualatme_jax.models.layers.layer_norm import LayerNorm  # noqa: E402
-from dualatme_jax.models.layers.pooling import max_pool  # noqa: E402
 
 D, T, S, B, UNITS = 3, 5, 4, 2, 4
 
@@ -24,9 +23,9 @@ D, T, S, B, UNITS = 3, 5, 4, 2, 4
 def torch_gru(params, x):
     """PyTorch's layer; of [D, T, B]."""
     names = {
-        'weight_ih_l0': params['kernel'].T,
+        'weight_ih_l0': params['input_kernel'].T,
         'weight_hh_l0': params['recurrent_kernel'].T,
-        'bias_ih_l0': params['bias'],
+        'bias_ih_l0': params['input_bias'],
         'bias_hh_l0': params['recurrent_bias'],
     }
     layer = torch.nn.GRU(D, UNITS, dtype=torch.float64)
@@ -41,8 +40,8 @@ def keras_gru(params, x, *, reset_after):
     n = tanh(x Wh + bh + r (h Uh + ch)) with reset_after, else tanh(x Wh + bh + (r h) Uh);
     h = z h + (1 - z) n.
     """
-    kernels, recurrent = params['kernel'].split(UNITS, 1), params['recurrent_kernel'].split(UNITS, 1)
-    biases = params['bias'].split(UNITS)
+    kernels, recurrent = params['input_kernel'].split(UNITS, 1), params['recurrent_kernel'].split(UNITS, 1)
+    biases = params['input_bias'].split(UNITS)
     own = params['recurrent_bias'].split(UNITS) if reset_after else (0, 0, 0)
     h, states = torch.zeros(B, UNITS, dtype=torch.float64), []
     for step in x.movedim(1, 0):  # [D, B]
@@ -125,16 +124,19 @@ def test_attention_to_another_sequence_is_pytorch_s():
 @pytest.mark.slow
 def test_scores_may_be_pooled_over_the_queries_as_in_the_dual_branch_network():
     """Its heads: Keras's max pool of size 10 with padding `same` leaves the largest score of each key."""
-    query, key, value = (normal(k, TRIALS, 1, 3, T, B) for k in range(3))
+    layer, x = Attention(1, 3, 5, 'torch', pooled=True), normal(0, TRIALS, 6, T, B)
 
-    def ours(_, query, key, value):
-        return attend(max_pool(scores(query, key), (10, 1), padding='tensorflow'), value)
+    def theirs(params, x):
+        def dense(x, name):
+            return params[name]['kernel'].T @ x + params[name]['bias'][:, None]
 
-    def theirs(_, query, key, value):
-        most = (torch.einsum('hwtb,hwsb->htsb', query, key) / 3**0.5).amax(1)
-        return torch.einsum('hsb,hwsb->hwb', most.softmax(1), value)[:, :, None]
+        x = x.movedim(-1, 0)  # [B, 6, T]
+        query, key, value = (dense(x, name) for name in ('query', 'key', 'value'))
+        padded = functional.pad(query.mT @ key / 3**0.5, (0, 0, 0, 10 - T), value=-torch.inf)
+        pooled = functional.max_pool2d(padded[:, None], (10, 1))[:, 0]  # [B, 1, T]
+        return dense(value @ pooled.softmax(-1).mT, 'out').movedim(0, -1)
 
-    assert_same(ours, theirs, {}, query, key, value)
+    assert_same(lambda params, x: layer.apply({'params': params}, x), theirs, parameters(layer, x[0]), x)
 
 
 LAYERS = {'gru': GRU(2, 'torch'), 'attention': Attention(2, 2, 4, 'torch'), 'dense': Dense(3, 'torch')}

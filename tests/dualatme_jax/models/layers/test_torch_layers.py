@@ -140,6 +140,11 @@ MAPS = {
     ),
     'flat': (maps.flat, lambda x: x.flatten(1), (2, 3, 2, 2, 3)),
     'flat steps': (maps.flat_steps, lambda x: x.movedim(2, 1).flatten(2).mT, (2, 3, 2, 4, 3)),
+    'flat steps, channels last': (
+        functools.partial(maps.flat_steps, channels_last=True),
+        lambda x: x.movedim(1, -1).flatten(2).mT,
+        (2, 3, 2, 4, 3),
+    ),
 }
 
 
