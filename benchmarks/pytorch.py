@@ -283,8 +283,10 @@ def make_optimizer(parameters: Iterable[nn.Parameter], settings: ConfigDict) -> 
         return torch.optim.SGD(parameters, lr=rate, momentum=settings.momentum, fused=True)
     if settings.name == 'rmsprop':
         decay = settings.weight_decay if settings.coupled_decay else 0.0
-        return torch.optim.RMSprop(parameters, lr=rate, alpha=settings.rms_decay, weight_decay=decay)
-    moments = {'lr': rate, 'betas': (settings.beta1, settings.beta2), 'fused': True}
+        options = {'alpha': settings.rms_decay, 'eps': settings.epsilon, 'weight_decay': decay}
+        return torch.optim.RMSprop(parameters, lr=rate, **options)
+    betas = settings.beta1, settings.beta2
+    moments = {'lr': rate, 'betas': betas, 'eps': settings.epsilon, 'fused': True}
     if settings.weight_decay:
         kind = torch.optim.Adam if settings.coupled_decay else torch.optim.AdamW
         return kind(parameters, weight_decay=settings.weight_decay, **moments)

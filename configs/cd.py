@@ -67,6 +67,9 @@ def get_config(dataset: str = '') -> ConfigDict:
     # Weight of a class: (mean count / its count) ** class_balance, in the fold's training clips; 0: 1, and 1:
     # scikit-learn's 'balanced'.
     config.loss.class_balance = 0.0
+    config.loss.floor = 0.0  # the least probability of the right class: below, its loss grows no more
+    # Whether the weighted cross-entropy is divided by the number of clips, as in Keras, or by their weights.
+    config.loss.mean_over_clips = False
 
     # What changes clips at random in training, see docs/augmentation.md. Strengths of 0 change nothing, as in
     # the paper; all of them can be swept.
@@ -88,6 +91,7 @@ def get_config(dataset: str = '') -> ConfigDict:
     config.optimizer.beta1 = 0.9  # of 'adam'
     config.optimizer.beta2 = 0.999  # of 'adam'
     config.optimizer.rms_decay = 0.99  # of 'rmsprop': PyTorch's alpha
+    config.optimizer.epsilon = 1e-8  # of 'adam' and 'rmsprop': PyTorch's eps
     config.optimizer.weight_decay = 0.0  # how fast all parameters shrink
     # Whether it is a part of the gradient, as PyTorch mostly has it, or decoupled from it, as in AdamW.
     config.optimizer.coupled_decay = False

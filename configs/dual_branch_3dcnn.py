@@ -52,6 +52,9 @@ def get_config(argument: str = '') -> ConfigDict:
     config.model.dropout = dropout
     config.loss.name = 'weighted_cross_entropy'
     config.loss.class_weights = weights
+    config.loss.floor = 1e-15
+    config.loss.mean_over_clips = True
+    config.optimizer.epsilon = 1e-7
     if step:
         config.optimizer.schedule = 'step'
         config.optimizer.step_epochs = step

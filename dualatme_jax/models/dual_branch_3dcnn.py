@@ -14,6 +14,7 @@ Deviations:
 - Pooling comes before the activation, which is the same and 27 times less work.
 - The gates of the GRU stand in PyTorch's order and not in Keras's: the arithmetic is the same.
 - `dropout` is one option, .5 as in three of the scripts; configs/dual_branch_3dcnn.py has those of each.
+- Its Adam adds epsilon behind the correction of its start, as PyTorch's, and not before, as Keras's.
 - The deception script drops `around its head`; here before its first layer and behind both activations.
 
 Axes: C channels, T steps of time, H and W places, B examples, D features.

@@ -13,8 +13,8 @@ import jax.numpy as jnp
 
 from dualatme_jax.errors import InputError
 
-# Numbers of a config's loss that are 0 in every published system; no code is compiled for those that are 0.
-OPTIONS = ('label_smoothing', 'mixup', 'class_balance')
+# Numbers of a config's loss that are 0 in most published systems; no code is compiled for those that are 0.
+OPTIONS = ('label_smoothing', 'mixup', 'class_balance', 'floor', 'mean_over_clips')
 
 NAMES = ('focal', 'cross_entropy', 'weighted_cross_entropy', 'margin')
 
@@ -28,7 +28,14 @@ LENGTHS = 'lengths'
 MARGINS = ('margin_present', 'margin_absent', 'margin_others')
 
 
-def focal(logits: jax.Array, labels: jax.Array, *, gamma: jax.Array, alpha: jax.Array) -> jax.Array:
+def focal(
+    logits: jax.Array,
+    labels: jax.Array,
+    *,
+    gamma: jax.Array,
+    alpha: jax.Array,
+    floor: jax.Array | None = None,
+) -> jax.Array:
     """-alpha (1 - p)^gamma log p of the right class (Lin et al., 2017, equation 5).
 
     With gamma 0 and alpha 1 it is the cross-entropy.
@@ -38,8 +45,11 @@ def focal(logits: jax.Array, labels: jax.Array, *, gamma: jax.Array, alpha: jax.
       labels: [B], integers in 0..K-1.
       gamma: how much clips that are right already are held back, 0 or more.
       alpha: a factor.
+      floor: the least p, in [0, 1): where it is less, the loss does not grow and has no gradient.
     """
     log_p = jnp.take_along_axis(jax.nn.log_softmax(logits), labels[:, None], axis=-1)[:, 0]
+    if floor is not None:
+        log_p = jnp.maximum(log_p, jnp.log(floor))
     # At p = 1 a power below 1 has an infinite gradient: the floor takes it away.
     miss = jnp.maximum(-jnp.expm1(log_p), jnp.finfo(log_p.dtype).tiny)
     return -alpha * miss**gamma * log_p
@@ -84,10 +94,9 @@ def classification(
     counts: jax.Array | None = None,
     smoothed: bool = False,
     margins: bool = False,
+    floored: bool = False,
 ) -> tuple[jax.Array, jax.Array]:
-    """Values [B] and weights [B] of every loss by name: the batch's loss is their weighted mean.
-
-    As in PyTorch's weighted cross-entropy, the mean divides by the sum of the weights.
+    """Values [B] and weights [B] of every loss by name: the batch's loss is their weighted mean, see `mean`.
 
     Args:
       logits: [B, K].
@@ -98,10 +107,15 @@ def classification(
       smoothed: whether `label_smoothing`, a part s of the target, is spread over all classes (Szegedy et al.,
         2016, section 7): (1 - s) times the right class's loss, and s times the mean of all classes'.
       margins: whether trials of which `margin_present` is above 0 have the margin loss.
+      floored: whether the right class's probability counts as `floor` where it is less.
     """
     classes = logits.shape[-1]
     focal_of = functools.partial(
-        focal, logits, gamma=hyperparameters['focal_gamma'], alpha=hyperparameters['focal_alpha']
+        focal,
+        logits,
+        gamma=hyperparameters['focal_gamma'],
+        alpha=hyperparameters['focal_alpha'],
+        floor=hyperparameters['floor'] if floored else None,
     )
 
     def values_of(labels: jax.Array) -> jax.Array:
@@ -121,6 +135,22 @@ def classification(
         share = hyperparameters['label_smoothing']
         values = (1 - share) * values + share * every.mean(0)
     return values, weights[labels]
+
+
+def mean(
+    values: jax.Array, weights: jax.Array, over_clips: jax.Array = 0.0, mask: jax.Array | None = None
+) -> jax.Array:
+    """The weighted mean of values [B]: their sum by that of the weights, as PyTorch's weighted cross-entropy.
+
+    Args:
+      values: [B].
+      weights: [B], 0 of padding.
+      over_clips: not 0: divided by the number of clips instead, as losses of Keras mostly are.
+      mask: [B], 1 of a clip and 0 of padding, which `over_clips` needs.
+    """
+    total = weights.sum() if mask is None else jnp.where(over_clips, mask.sum(), weights.sum())
+    # The floor is for a batch of padding alone, whose step is dropped: it only keeps 0/0 away.
+    return (values * weights).sum() / jnp.maximum(total, jnp.finfo(values.dtype).tiny)
 
 
 def hyperparameters(loss: Mapping[str, Any], labels: Sequence[str]) -> dict[str, float]:
@@ -167,6 +197,6 @@ def hyperparameters(loss: Mapping[str, Any], labels: Sequence[str]) -> dict[str,
         'focal_gamma': gamma,
         'focal_alpha': alpha,
         **{name: loss[name] if loss['name'] == MARGIN else 0.0 for name in MARGINS},
-        **{name: loss[name] for name in OPTIONS},
+        **{name: float(loss[name]) for name in OPTIONS},
         **{f'class_weight_{k}': float(weight) for k, weight in enumerate(weights)},
     }

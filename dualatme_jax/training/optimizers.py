@@ -13,15 +13,15 @@ Hyperparameters = Mapping[str, jax.Array]
 
 # The direction of a step, before weight decay and the learning rate. Hyperparameters may be traced.
 DIRECTIONS: dict[str, Callable[[Hyperparameters], optax.GradientTransformation]] = {
-    'adam': lambda given: optax.scale_by_adam(b1=given['beta1'], b2=given['beta2']),
+    'adam': lambda given: optax.scale_by_adam(given['beta1'], given['beta2'], given['epsilon']),
     'sgd': lambda given: optax.trace(decay=given['momentum']),
-    'rmsprop': lambda given: optax.scale_by_rms(given['rms_decay'], eps=1e-8, eps_in_sqrt=False),
+    'rmsprop': lambda given: optax.scale_by_rms(given['rms_decay'], given['epsilon'], eps_in_sqrt=False),
 }
 
 # The hyperparameters that an optimizer does not read.
 UNREAD = {
     'adam': ('momentum', 'rms_decay'),
-    'sgd': ('beta1', 'beta2', 'rms_decay'),
+    'sgd': ('beta1', 'beta2', 'rms_decay', 'epsilon'),
     'rmsprop': ('momentum', 'beta1', 'beta2'),
 }
 
@@ -34,8 +34,9 @@ def optimizer(
 ) -> Callable[[Hyperparameters, jax.Array | int], optax.GradientTransformation]:
     """From a trial's hyperparameters and the number of an epoch, from 0, to the optimizer in that epoch.
 
-    `adam` has `beta1` and `beta2`, and PyTorch's (and Optax's) eps of 1e-8; `sgd` has `momentum`;
-    `rmsprop` has `rms_decay`, the alpha of PyTorch's, its eps of 1e-8 outside of the root, and no momentum.
+    `adam` has `beta1`, `beta2` and `epsilon`, PyTorch's eps; `sgd` has `momentum`; `rmsprop` has `rms_decay`,
+    the alpha of PyTorch's, `epsilon` outside of the root, and no momentum. (Keras's Adam adds its epsilon to
+    the root before the correction of its start: in the first step it is 32 times as much there.)
     Weight decay is decoupled from the gradient, as in AdamW (Loshchilov and Hutter, 2019, algorithm 2, with
     the learning rate as the factor, as PyTorch has it): every parameter p also loses rate * weight_decay * p.
     If it is `coupled`, weight_decay * p is a part of the gradient instead, as PyTorch's other optimizers have
@@ -77,7 +78,7 @@ def hyperparameters(section: Mapping[str, Any]) -> dict[str, float]:
         raise InputError(f"unknown schedule {schedule!r}: config.optimizer.schedule takes 'constant', 'step'")
     if schedule == 'step' and every < 1:
         raise InputError(f'config.optimizer.step_epochs is {every}; expected 1 or more')
-    names = ('learning_rate', 'momentum', 'beta1', 'beta2', 'rms_decay', 'weight_decay')
+    names = ('learning_rate', 'momentum', 'beta1', 'beta2', 'rms_decay', 'epsilon', 'weight_decay')
     steps = {'step_epochs': every, 'step_factor': factor, 'step_until': section['step_until']}
     steps = steps if schedule == 'step' else NO_STEPS
     return {name: section[name] for name in names} | steps

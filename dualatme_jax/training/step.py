@@ -177,13 +177,17 @@ class Training:
                     counts=None if counts is None else counts[: logits.shape[-1]],
                     smoothed='label_smoothing' in self.active,
                     margins=losses.MARGIN in self.active,
+                    floored='floor' in self.active,
                 )
 
             if output.step_logits is None:
                 values, weights = at_step(output.logits)
             else:
                 values, weights = (x.mean(1) for x in jax.vmap(at_step, 1, 1)(output.step_logits))
-            return _mean(values, weights * mask)
+            if 'mean_over_clips' in self.active:
+                over_clips = trial.hyperparameters['mean_over_clips']
+                return losses.mean(values, weights * mask, over_clips, mask)
+            return losses.mean(values, weights * mask)
 
         loss = classification(labels)
         if mixed is not None:
@@ -191,9 +195,9 @@ class Training:
             loss = share * loss + (1 - share) * classification(others)
         if set(self.pair) <= output.features.keys():
             distance = losses.cosine_distance(*(output.features[name] for name in self.pair))
-            loss += trial.hyperparameters['cosine_weight'] * _mean(distance, mask)
+            loss += trial.hyperparameters['cosine_weight'] * losses.mean(distance, mask)
         for _, own in sorted(output.losses.items()):
-            loss += _mean(own, mask)
+            loss += losses.mean(own, mask)
         return loss
 
     def predict(self, state: State, trial: Trial, clips: Clips) -> jax.Array:
@@ -219,8 +223,3 @@ def _share(key: jax.Array, strength: jax.Array) -> jax.Array:
     """A draw of Beta(strength, strength); 1, nothing of another clip, where the strength is 0."""
     drawn = jax.random.beta(key, *[jnp.maximum(strength, 1e-3)] * 2)
     return jnp.where(strength > 0, drawn, 1.0)
-
-
-def _mean(values: jax.Array, weights: jax.Array) -> jax.Array:
-    # The floor is for a batch of padding alone, whose step is dropped: it only keeps 0/0 away.
-    return (values * weights).sum() / jnp.maximum(weights.sum(), jnp.finfo(values.dtype).tiny)

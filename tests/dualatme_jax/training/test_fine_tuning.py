@@ -24,6 +24,7 @@ HYPERPARAMETERS = {
     'step_until': 0,
     'beta1': 0.9,
     'beta2': 0.999,
+    'epsilon': 1e-8,
     'focal_gamma': 2.0,
     'focal_alpha': 1.0,
     'cosine_weight': 0.0,

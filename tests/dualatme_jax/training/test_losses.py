@@ -242,6 +242,32 @@ def test_class_balance_weighs_as_scikit_learn_does(power, expected):
     np.testing.assert_allclose(weights, balanced[LABELS] if expected == 'balanced' else 1, rtol=1e-5)
 
 
+def test_a_floor_ends_a_loss_and_its_gradient_as_keras_s_clipping_does():
+    """-log(max(p, floor)), p of the right class."""
+    numbers, floor = hyperparameters('cross_entropy', floor=0.05), 0.05
+    (values, _), gradient = (
+        losses.classification(LOGITS, LABELS, numbers, floored=True),
+        jax.grad(lambda x: losses.classification(x, LABELS, numbers, floored=True)[0].sum())(LOGITS),
+    )
+    p = np.exp(-CROSS_ENTROPY)
+    assert 0 < (p < floor).sum() < len(p)
+    np.testing.assert_allclose(values, -np.log(np.maximum(p, floor)), rtol=1e-5)
+    np.testing.assert_array_equal(np.abs(gradient).max(1) == 0, p < floor)
+
+
+@pytest.mark.parametrize('over_clips', [False, True])
+def test_the_weighted_loss_is_pytorch_s_or_divided_by_the_number_of_clips(over_clips):
+    numbers = hyperparameters('weighted_cross_entropy', mean_over_clips=over_clips)
+    training = Training(model=None, optimizer=None, active=frozenset(['mean_over_clips']))
+    mask = np.float32([1] * 6 + [0] * 2)
+    trial = types.SimpleNamespace(hyperparameters=numbers)
+    found = training.joint_loss(Output(jnp.asarray(LOGITS)), LABELS, mask, trial)
+    weights = np.array(CLASS_WEIGHTS)[LABELS] * mask
+    assert float(found) == pytest.approx(
+        (weights * CROSS_ENTROPY).sum() / (6 if over_clips else weights.sum()), rel=1e-5
+    )
+
+
 def test_a_class_without_clips_has_a_finite_weight():
     numbers = hyperparameters('focal', class_balance=1.0)
     _, weights = losses.classification(LOGITS, LABELS, numbers, counts=np.float32([9, 0, 3]))

@@ -50,6 +50,12 @@ def test_rmsprop_with_coupled_weight_decay_takes_pytorch_s_steps(decay):
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
+@pytest.mark.parametrize(('name', 'make'), [('adam', 'Adam'), ('rmsprop', 'RMSprop')])
+def test_epsilon_is_pytorch_s(name, make):
+    found = path(name, 0.05, epsilon=0.3)
+    np.testing.assert_allclose(found, pytorch_path(make, lr=0.05, eps=0.3), rtol=1e-5)
+
+
 def test_coupled_weight_decay_of_sgd_is_pytorch_s():
     found = path('sgd', 0.05, coupled=True, momentum=0.9, weight_decay=0.3)
     expected = pytorch_path('SGD', lr=0.05, momentum=0.9, weight_decay=0.3)

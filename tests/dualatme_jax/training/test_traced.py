@@ -22,7 +22,7 @@ HYPERPARAMETERS = {
     **dict.fromkeys(
         ('learning_rate', 'beta1', 'focal_alpha', 'step_epochs', 'step_factor', 'step_until'), 0.5
     ),
-    **dict.fromkeys(('weight_decay', 'beta2', 'focal_gamma', 'cosine_weight'), 0.0),
+    **dict.fromkeys(('weight_decay', 'beta2', 'epsilon', 'focal_gamma', 'cosine_weight'), 0.0),
     **{f'class_weight_{k}': 1.0 for k in range(3)},
 }
 
