@@ -8,10 +8,12 @@ much the network believes in it. The logits are the logarithms of the lengths, s
 each length's share; `config.loss.name='margin'` is the loss of the lengths.
 
 It follows the published PyTorch code, whose weights it takes. Deviations: that code begins with ImageNet's
-weights, which are no part of this package (docs/fine_tuning.md: `config.init_from` takes torchvision's file);
-without them it begins at random. It adds frames beside the apex until all classes have as many pictures, and
-changes colours at random; here each epoch draws the apex frames with the same chance for each class. It turns
-the pictures at random in the test too, ours are read as they are.
+weights, which are no part of this package: `config.init_from` takes torchvision's file, and without one the
+network begins at random. In one of its commits the first 15 tensors are frozen; their normalisations run as
+in training there, here by their running statistics (docs/fine_tuning.md). It adds frames beside the apex
+until all classes have as many pictures, and changes colours at random; here each epoch draws the apex
+frames with the same chance for each class. It turns the pictures at random in the test too, ours are read
+as they are.
 """
 
 from collections.abc import Mapping
@@ -146,6 +148,7 @@ SYSTEM = System(
     config='configs/capsulenet.py',
     features=('lengths',),
     torch_names=TORCH_NAMES,
+    torch_backbone=BACKBONE,
     figures=(
         Figure(
             0.6520,

@@ -62,6 +62,8 @@ class System:
         some of them. Empty: its weights have no other form.
       torch_unread: layers that the published PyTorch code declares, and that no forward pass of some variant
         reads; named as in `torch_names`.
+      torch_backbone: the same for a published file of another network, such as torchvision's ResNet-18, that
+        has some of its layers to begin with.
       variants: what `build` takes for the option `variant`, if it has one. Where there is a `code`, that is
         what the published PyTorch code computes, else it is the first.
       figures: its published scores, the authors' own first.
@@ -79,6 +81,7 @@ class System:
     features: tuple[str, ...] = ()
     torch_names: Mapping[str, str | TorchTensor] = dataclasses.field(default_factory=dict)
     torch_unread: tuple[str, ...] = ()
+    torch_backbone: Mapping[str, str] = dataclasses.field(default_factory=dict)
     variants: tuple[str, ...] = ('paper',)
     figures: tuple[Figure, ...] = ()
 

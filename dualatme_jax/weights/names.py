@@ -230,6 +230,9 @@ def _as_ours(expected: Mapping[str, Tensor], state_dict: StateDict) -> Variables
 def leaves_in(model: str, state_dict: StateDict) -> dict[Path, np.ndarray]:
     """What of a state_dict may be leaves of a model, whatever its variant, classes and sizes.
 
+    It may be the model's, or that of the network whose layers it has to begin with (`torch_backbone`): which
+    of them is decided by the names.
+
     Returns:
       The leaves by their paths, without counters; a tensor that is none by its name, or has other axes, stays
       under that name.
@@ -240,6 +243,7 @@ def leaves_in(model: str, state_dict: StateDict) -> dict[Path, np.ndarray]:
     known: dict[str, Tensor] = {}
     for variant in models.system(model).variants:
         known |= tensors(model, variant, len(schema.LABELS))
+    known = max(known, _of_backbone(model, known), key=lambda each: len(each.keys() & state_dict.keys()))
     found = {}
     for name, tensor in state_dict.items():
         expected = known.get(name)
@@ -253,6 +257,17 @@ def leaves_in(model: str, state_dict: StateDict) -> dict[Path, np.ndarray]:
             found[(name,)] = tensor
         elif expected.path[0] != COUNTERS:
             found[expected.path] = _leaf(expected, tensor)
+    return found
+
+
+def _of_backbone(model: str, known: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Those of the tensors that a network to begin with has too, by the names of its file."""
+    backbone = models.system(model).torch_backbone
+    found = {}
+    for name, tensor in known.items():
+        layer = '/'.join(tensor.path[1:-1])
+        if layer in backbone:
+            found[f'{backbone[layer]}.{name.rpartition(".")[2]}'] = tensor
     return found
 
 

@@ -83,7 +83,8 @@ def read_file(path: pathlib.Path, model: str, scratch: pathlib.Path) -> dict[str
 def _first_parts(model: str) -> set[str]:
     """The first parts of the names of a model's tensors, which no wrapper has put there."""
     system = models.system(model)
-    return {layer.partition('.')[0] for layer in (*system.torch_layers, *system.torch_unread)}
+    layers = (*system.torch_layers, *system.torch_unread, *system.torch_backbone.values())
+    return {layer.partition('.')[0] for layer in layers}
 
 
 def _subjects(source: pathlib.Path, model: str) -> tuple[dict[str, pathlib.Path], list[str]]:

@@ -7,6 +7,7 @@ import pytest
 from dualatme_jax import models, schema
 from dualatme_jax.errors import InputError
 from dualatme_jax.models import capsulenet
+from dualatme_jax.training import freeze, start
 from dualatme_jax.weights import names
 
 
@@ -56,3 +57,26 @@ def test_faces_that_are_too_small_are_refused():
         InputError, match=r'cannot read apex_face of 3x64x64 .*maps of 8x8 for two convolutions of 9x9'
     ):
         models.shapes(models.build('capsulenet', classes=3), {schema.APEX_FACE: (3, 64, 64)})
+
+
+def test_torchvision_s_resnet_18_is_what_it_begins_with():
+    """By the names of torchvision's file, of which `conv1` is another layer in CapsuleNet's own."""
+    theirs = {
+        name: np.zeros(tensor.shape, tensor.dtype)
+        for name, tensor in names.tensors('resnet18', 'paper', 10).items()
+    }
+    found = names.leaves_in('capsulenet', theirs)
+    assert found['params', 'stem_conv', 'kernel'].shape == (7, 7, 3, 64)
+    assert found['batch_stats', 'stage3_1', 'norm2', 'var'].shape == (256,)
+    assert ('params', 'conv', 'kernel') not in found
+    own = start.flat(models.shapes(capsulenet.build(classes=3), {schema.APEX_FACE: (3, 224, 224)}))
+    assert {path for path in own if path[1].startswith('st')} <= found.keys()
+    assert {path[0].partition('.')[0] for path in found if len(path) == 1} == {'layer4', 'fc'}
+
+
+def test_the_first_15_tensors_are_those_of_the_stem_and_the_first_stage():
+    params = models.shapes(capsulenet.build(classes=3), {schema.APEX_FACE: (3, 224, 224)})['params']
+    _, frozen = freeze.split(params, ('params/stem_*', 'params/stage1_*'))
+    tensors = names.tensors('capsulenet', 'paper', 3).values()
+    first = [tensor.path for tensor in tensors if tensor.path[0] == 'params'][:15]
+    assert {path for path, leaf in start.flat({'params': frozen}).items() if leaf is not None} == set(first)
