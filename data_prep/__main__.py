@@ -317,6 +317,7 @@ def _refuse_options(options: argparse.Namespace) -> None:
     if own := _OWN.get(options.release):
         if options.release == 'synthetic':
             own = own.union(*(views.heeded(view) for view in options.view if view != 'flow'))
+            own -= {'part_maps'}  # a rendered clip has no files
         surplus = given - own
         if options.view != ['flow']:
             surplus |= given & {'regions', 'template'}  # of what is cut from a flow

@@ -48,6 +48,7 @@ ONSET_FACE, APEX_FACE = 'onset_face', 'apex_face'  # aligned faces, RGB
 ONSET_FACE_GREY, APEX_FACE_GREY = 'onset_face_grey', 'apex_face_grey'
 FACE_FRAMES, CROP_FRAMES = 'face_frames', 'crop_frames'  # frames of a clip, RGB
 FRAME_NUMBERS = 'frame_numbers'  # which they are
+FACE_FLOW, FACE_STRAIN, FACE_PARTS = 'face_flow', 'face_strain', 'face_parts'  # of the aligned face
 LBP_TOP, BI_WOOF = 'lbp_top', 'bi_woof'  # histograms, [D]
 LABEL = 'label'  # int, index into the dataset's labels
 DATABASE = 'database'  # one of DATABASES
@@ -61,18 +62,36 @@ EMOTION = 'emotion'  # the release's own word, finer than the label
 # What is stored of a clip by each view, and the channels of each: the last axis, in this order. Vectors have
 # none.
 RGB, GREY = ('red', 'green', 'blue'), ('grey',)
+PARTS = (  # right and left are the person's
+    'skin',
+    'left_brow',
+    'right_brow',
+    'left_eye',
+    'right_eye',
+    'glasses',
+    'nose',
+    'mouth',
+    'upper_lip',
+    'lower_lip',
+)
 VIEWS = {
     'flow': {FLOW: FLOW_CHANNELS, FLOW_PUZZLED: FLOW_CHANNELS},
     'apex': {ONSET_FACE: RGB, APEX_FACE: RGB, ONSET_FACE_GREY: GREY, APEX_FACE_GREY: GREY},
     'frames': {FACE_FRAMES: RGB, CROP_FRAMES: RGB},
+    'parts': {
+        FACE_FLOW: ('u', 'v', 'magnitude'),
+        FACE_STRAIN: ('exx', 'eyy', 'exy'),
+        FACE_PARTS: PARTS,
+    },
     'lbp_top': {LBP_TOP: ()},
     'bi_woof': {BI_WOOF: ()},
 }
 CHANNELS = {key: channels for view in VIEWS.values() for key, channels in view.items()}
 
 
-# Channels that change their sign where a face is mirrored, left for right.
-MIRRORED = ('u',)
+# Channels that change their sign where a face is mirrored, left for right, and those that change places.
+MIRRORED = ('u', 'exy')
+SIDES = {'left_brow': 'right_brow', 'left_eye': 'right_eye'}
 
 # Height and width of pictures, behind the number of frames, or the length of vectors, as `data_prep build`
 # makes them if no option says otherwise; published systems read them so.
@@ -80,6 +99,7 @@ USUAL_SIZES = {
     'flow': FLOW_SHAPE[:2],
     'apex': (224, 224),
     'frames': (30, 128, 128),
+    'parts': (224, 224),
     'lbp_top': (1200,),  # 5x5 blocks, three planes, 16 codes
     'bi_woof': (200,),  # 5x5 blocks, 8 directions
 }

@@ -15,6 +15,7 @@ FILES = {
     'flow': 'flow',
     'apex': 'apex',
     'frames': 'frames',
+    'parts': 'parts',
     'lbp_top': 'lbp_top',
     'bi_woof': 'bi_woof',
 }

@@ -103,12 +103,26 @@ def strain(flow: np.ndarray, variant: str = 'symmetric', *, smoothing: float = 0
     """
     if variant not in STRAINS:
         raise InputError(f'unknown strain {variant!r}: expected one of {", ".join(STRAINS)}')
+    return STRAINS[variant](*_derivatives(flow, smoothing))
+
+
+def strain_tensor(flow: np.ndarray, *, smoothing: float = 0.0) -> np.ndarray:
+    """Returns the strain's normal and shear parts, [H, W, 3]: exx = ux, eyy = vy, exy = (uy + vx) / 2.
+
+    The `symmetric` strain is the square root of exx^2 + eyy^2 + 2 exy^2. Arguments as of `strain`.
+    """
+    ux, uy, vx, vy = _derivatives(flow, smoothing)
+    return np.dstack([ux, vy, (uy + vx) / 2])
+
+
+def _derivatives(flow: np.ndarray, smoothing: float) -> tuple[np.ndarray, ...]:
+    """(ux, uy, vx, vy), [H, W] each, of a flow that is smoothed first."""
     if smoothing:
         flow = smoothed(flow, smoothing)
     # The rows of an array run along y.
     uy, ux = np.gradient(flow[..., 0])
     vy, vx = np.gradient(flow[..., 1])
-    return STRAINS[variant](ux, uy, vx, vy)
+    return ux, uy, vx, vy
 
 
 def smoothed(flow: np.ndarray, width: float) -> np.ndarray:

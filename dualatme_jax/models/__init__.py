@@ -21,6 +21,7 @@ from dualatme_jax.models import (
     dual_branch_3dcnn,
     dual_inception,
     htnet,
+    kfc_mer,
     lbp_top,
     micro_attention,
     mmnet,
@@ -47,6 +48,7 @@ SYSTEMS = {
         lbp_top.SYSTEM,
         bi_woof.SYSTEM,
         dual_branch_3dcnn.SYSTEM,
+        kfc_mer.SYSTEM,
     )
 }
 NETWORKS = tuple(name for name, system in SYSTEMS.items() if system.learner == GRADIENT)  # which have weights

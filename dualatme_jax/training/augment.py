@@ -142,6 +142,9 @@ def _mirrored(x: jax.Array, channels: Sequence[str], total: float) -> jax.Array:
     """
     signed = np.array([name in schema.MIRRORED for name in channels] or [False] * len(x))
     x = jnp.flip(x, _space(x)[1])
+    other = schema.SIDES | {right: left for left, right in schema.SIDES.items()}
+    names = [other.get(name, name) for name in channels]
+    x = x if names == [*channels] else x[np.array([channels.index(name) for name in names])]
     return jnp.where(signed.reshape(-1, *[1] * (x.ndim - 1)), total - x, x) if signed.any() else x
 
 

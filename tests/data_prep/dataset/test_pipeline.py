@@ -157,6 +157,23 @@ def test_views_are_made_together(samm, tmp_path):
     assert dataset.load(tmp_path / 'out').size == 7  # training takes the flow of several views
 
 
+def test_parts_of_a_face_are_shown_with_how_it_moves(samm, tmp_path):
+    """Its flow is that of the view `flow`; its maps lie where the landmarks do."""
+    assert build(samm, tmp_path / 'out', '--view', 'flow', 'parts', '--face-size', '56', '--size', '56') == 0
+    data = dataset.load(tmp_path / 'out', reads=('flow', *schema.VIEWS['parts']))
+    flow, moving, strain, maps = data.inputs.values()
+    np.testing.assert_array_equal(moving[..., :2], flow[..., :2])
+    assert strain.shape == (7, 56, 56, 3)
+    assert maps.shape == (7, 56, 56, 10)
+    rows, columns = np.mgrid[:56, :56]
+    for part, column in (('left_eye', 19.5), ('right_eye', 8.5)):  # of 28, where alignment puts them
+        found = maps[..., schema.PARTS.index(part)].astype(float)
+        total = found.sum((1, 2))
+        np.testing.assert_allclose((found * columns).sum((1, 2)) / total, 2 * column - 0.5, atol=0.7)
+        np.testing.assert_allclose((found * rows).sum((1, 2)) / total, 2 * 8.2 - 0.5, atol=0.7)
+    assert 'polygons of the landmarks' in data.metadata['face_parts']['maps']
+
+
 def test_the_number_and_the_size_of_the_frames_are_options(samm, tmp_path):
     frames = ('--view', 'frames', '--frame-count', '3', '--frame-size', '32')
     assert build(samm, tmp_path / 'out', *frames) == 0

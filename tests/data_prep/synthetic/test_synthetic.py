@@ -1,6 +1,7 @@
 import dataclasses
 import itertools
 
+import cv2
 import numpy as np
 import pytest
 from sklearn.metrics import f1_score
@@ -14,6 +15,7 @@ from data_prep.views.bi_woof import BiWoofView
 from data_prep.views.flow import FlowView
 from data_prep.views.frames import FramesView
 from data_prep.views.lbp_top import LbpTopView
+from data_prep.views.parts import PartsView
 from dualatme_jax import schema
 from dualatme_jax.data import dataset
 from dualatme_jax.errors import InputError
@@ -172,6 +174,24 @@ def test_views_of_pictures_show_the_same_clips_and_leave_the_flow_as_it_was(data
     moved = np.abs(frames - frames[:, :1]).mean((0, 2, 3, 4))
     assert moved[0] == 0 < moved[1] < moved[2] < moved[3]  # from the onset to the apex
     assert (found.inputs['frame_numbers'] == np.arange(4)).all()
+
+
+def test_the_release_shows_its_motion_and_the_parts_of_its_faces():
+    shown = (PartsView(flow=FlowView(face_size=56, algorithm='dis')),)
+    for clip in first(2, show=shown, flow=False):
+        found = clip.views['parts']
+        assert found['face_parts'].shape == (56, 56, 10)
+        moving = [
+            cv2.imdecode(np.frombuffer(found[key], np.uint8), cv2.IMREAD_COLOR)
+            for key in ('face_flow', 'face_strain')
+        ]
+        assert [(each.shape, each.min(), each.max()) for each in moving] == [((56, 56, 3), 0, 255)] * 2
+
+
+def test_maps_of_parts_are_of_files_and_rendered_clips_have_none(tmp_path, capsys):
+    arguments = ['--view', 'parts', '--part-maps', str(tmp_path), '--out', str(tmp_path / 'out')]
+    assert command.main([*BUILD, *arguments]) == 2
+    assert '--part-maps: not an option of --release synthetic' in capsys.readouterr().err
 
 
 def test_histograms_of_the_release_are_those_of_its_films():

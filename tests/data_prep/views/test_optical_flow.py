@@ -155,3 +155,13 @@ def test_opencv_without_contrib_is_refused(monkeypatch):
     monkeypatch.setattr(cv2.version, 'contrib', False)
     with pytest.raises(InputError, match='opencv-contrib-python-headless'):
         optical_flow.solver()
+
+
+def test_the_strain_tensor_of_an_affine_flow_is_its_symmetric_gradient():
+    y, x = np.mgrid[:12, :10].astype(float)
+    flow = np.dstack([0.1 * x + 0.04 * y, -0.02 * x + 0.3 * y])
+    expected = np.broadcast_to([0.1, 0.3, 0.01], (12, 10, 3))
+    np.testing.assert_allclose(optical_flow.strain_tensor(flow), expected, atol=1e-12)
+    exx, eyy, exy = np.moveaxis(optical_flow.strain_tensor(flow**2, smoothing=1.5), -1, 0)
+    norm = np.sqrt(exx**2 + eyy**2 + 2 * exy**2)
+    np.testing.assert_allclose(norm, optical_flow.strain(flow**2, smoothing=1.5), rtol=1e-9)

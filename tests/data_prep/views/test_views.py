@@ -261,7 +261,8 @@ def test_wrong_options_are_refused():
 def options(view, *given):
     """The options of a view, as the command has them by default or as they are given."""
     parser = argparse.ArgumentParser()
-    views.of(view).add_options(parser)
+    for name in dict.fromkeys((view, 'flow')):  # whose options some others share
+        views.of(name).add_options(parser)
     parser.set_defaults(regions='EM', face_size=224, size=None, magnify=1.0)
     return parser.parse_args(given)
 
@@ -286,6 +287,15 @@ def options(view, *given):
             },
         ),
         (
+            'parts',
+            (),
+            {
+                schema.FACE_FLOW: ((224, 224, 3), np.uint8),
+                schema.FACE_STRAIN: ((224, 224, 3), np.uint8),
+                schema.FACE_PARTS: ((224, 224, 10), np.uint8),
+            },
+        ),
+        (
             'frames',
             ('--frame-count', '16'),
             {
@@ -302,7 +312,8 @@ def test_the_features_of_a_view_have_a_shape_and_a_dtype(view, given, expected):
     assert {key: (each.shape, each.np_dtype) for key, each in features.items()} == expected
     for feature in features.values():
         words = getattr(feature, 'feature', feature).doc.desc
-        assert any(told in words for told in ('RGB', 'grey', 'u rightwards, v downwards', 'frame numbers'))
+        known = ('RGB', 'grey', 'u rightwards, v downwards', 'strain tensor', 'brow', 'frame numbers')
+        assert any(told in words for told in known)
     assert made.name == view
 
 
@@ -315,6 +326,7 @@ def test_the_features_of_a_view_have_a_shape_and_a_dtype(view, given, expected):
         ),
         ('apex', 'face_size magnify'),
         ('frames', 'frame_choice frame_count frame_crop frame_face frame_size magnify short_clips'),
+        ('parts', 'face_size flow flow_setting part_maps strain_smoothing'),
     ],
 )
 def test_which_options_a_view_heeds(view, heeded):

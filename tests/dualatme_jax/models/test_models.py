@@ -61,6 +61,8 @@ PARAMETERS = {
     ('dual_branch_3dcnn', 'casme3'): 10_362_463,
     ('dual_branch_3dcnn', 'casme_sq'): 10_362_528 - 65,
     ('dual_branch_3dcnn', 'deception'): 7_103_190 + 65,
+    # Two streams of 928,384; dense layers of 1024 * 14 * 14 to 256, and of these.
+    ('kfc_mer', 'paper'): 53_238_019,
 }
 
 

@@ -9,7 +9,7 @@ import pytest
 
 torch = pytest.importorskip('torch')
 
-from benchmarks.torch_systems import capsulenet, htnet, micro_attention  # noqa: E402
+from benchmarks.torch_systems import capsulenet, htnet, kfc_mer, micro_attention  # noqa: E402
 from benchmarks.torch_systems import dual_branch_3dcnn as clips  # noqa: E402
 from benchmarks.torch_systems import flow_images as theirs  # noqa: E402
 from benchmarks.torch_systems import mmnet as torch_mmnet  # noqa: E402
@@ -80,6 +80,11 @@ SYSTEMS = {
     ('dual_branch_3dcnn', 'smic'): dual_branch('smic', 10, 16, 4),
     ('dual_branch_3dcnn', 'casme3'): dual_branch('casme3', 7, 13, 16),
     ('dual_branch_3dcnn', 'deception'): dual_branch('deception', 10, 16, 4),
+    ('kfc_mer', 'paper'): (
+        {'width': 4},
+        functools.partial(kfc_mer.KfcMer, width=4, size=32),
+        dict.fromkeys(schema.VIEWS['parts'], (32, 32)),
+    ),
 }
 
 

@@ -2,12 +2,15 @@
 
 import functools
 
+import cv2
 import jax
 import numpy as np
 import pytest
 from scipy import ndimage
 
-from dualatme_jax import schema
+from data_prep.face import parts
+from data_prep.face.landmarks import template
+from data_prep.views import optical_flow
 from dualatme_jax.errors import InputError
 from dualatme_jax.training import augment, prepare
 
@@ -55,6 +58,35 @@ def test_a_mirrored_clip_is_read_as_the_mirrored_bytes_would_be(scale, channels)
     np.testing.assert_array_equal(
         augmented({'mirror': 0.0}, scale=scale, channels=channels)[1]['flow'], before['flow']
     )
+
+
+def test_of_a_mirrored_face_the_shear_changes_sign_and_left_and_right_change_places():
+    random = np.random.default_rng(0)
+    motion = cv2.GaussianBlur(random.normal(size=(40, 30, 2)), (0, 0), 4)
+    points = template.stretched((40, 40)) + random.normal(size=(68, 2))
+
+    def stored(motion, points):
+        return {
+            'face_strain': optical_flow.minmax(optical_flow.strain_tensor(motion)),
+            'face_parts': parts.drawn(points, 40),
+        }
+
+    # Mirrored, landmarks of the right eye are those of the left one, and so on.
+    swapped = points.copy()
+    for right, left in ((range(17, 22), range(26, 21, -1)), (range(36, 42), (45, 44, 43, 42, 47, 46))):
+        swapped[[*right, *left]] = points[[*left, *right]]
+    swapped[:17] = points[16::-1]
+    nose, lips = ((31, 35), (32, 34)), ((48, 54), (49, 53), (50, 52), (55, 59), (56, 58))
+    for right, left in (*nose, *lips, (60, 64), (61, 63), (65, 67)):
+        swapped[[right, left]] = points[[left, right]]
+    mirrored = stored(motion[:, ::-1] * (-1, 1), (39, 0) + swapped * (-1, 1))
+    mirror = augment.augmentation(frozenset({'mirror'}), scale='byte', channels=())
+    for key, before in stored(motion, points).items():
+        before = np.moveaxis(before, -1, 0)[..., None].astype(np.float32)
+        after = mirror({key: before}, {'augment_mirror': np.float32(1)}, jax.random.key(0))[key][..., 0]
+        difference = np.abs(np.moveaxis(np.asarray(after), 0, -1) - mirrored[key])
+        assert np.median(difference) <= 1
+        assert (difference > 2).mean() < 0.01  # on the edges of polygons
 
 
 def test_about_as_many_clips_are_mirrored_as_asked_for_and_all_their_inputs_are():
@@ -219,4 +251,3 @@ def test_augmentations_that_inputs_can_have_are_taken():
     augment.check({'shift', 'noise', 'erase'}, {key: STORED[key] for key in ('flow', 'apex_face', 'map')})
     augment.check({'noise'}, STORED)
     augment.check({*augment.NAMES}, {'flow': STORED['flow']})
-    assert schema.MIRRORED == ('u',)
