@@ -34,14 +34,14 @@ GROUPS = {
         'resnet18': 1,
         'htnet': 1,
     },
-    'faces': {'micro_attention': 2, 'mmnet': 3, 'capsulenet': 3},
+    'faces': {'micro_attention': 2, 'mmnet': 3, 'capsulenet': 3, 'kfc_mer': 2},
     'clips': {},
     'classical': dict.fromkeys(('lbp_top', 'bi_woof'), 1),  # which have no epochs
 }
 # With which options the shortened form builds views, and what it says of them: a system of large pictures
 # takes minutes per fold on a CPU. By config; the others have what their own config asks for.
 QUICK_VIEWS: dict[str, tuple[str, str]] = {
-    **dict.fromkeys(('mmnet', 'capsulenet'), ('--face-size 64', 'faces of 64x64 pixels')),
+    **dict.fromkeys(('mmnet', 'capsulenet', 'kfc_mer'), ('--face-size 64', 'faces of 64x64 pixels')),
     'micro_attention': ('--face-size 60', 'Micro-Attention on faces of 56x56 pixels'),
 }
 # Which options of their own make networks smaller in the shortened form, and what it says of that.
