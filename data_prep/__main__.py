@@ -25,7 +25,8 @@ LEAST = 10  # seconds before the first line of progress where there is no termin
 
 _RELEASE_HELP = """\
 : the database as it is released; megc2019_cd: the composite of the first three; flow_images: the public 28x28
-flow images of that composite; images: flow images or faces of your own, by --table"""
+flow images of that composite; images: flow images or faces of your own, by --table; image_folder: labelled
+faces, one folder per class"""
 SYNTHESIZED = ('casme2', 'smic', 'samm', 'casme3', 'deception', 'megc2019_cd')
 _SYNTHETIC_HELP = '; synthetic: the embedded synthetic release, needs no source'
 
@@ -143,7 +144,9 @@ def _add_name(parser: argparse.ArgumentParser, names: tuple[str, ...], described
 
 def _add_release(parser: argparse.ArgumentParser, *more: str) -> None:
     described = ', '.join(releases.FILES) + _RELEASE_HELP + (_SYNTHETIC_HELP if more else '')
-    _add_name(parser, (*releases.FILES, 'megc2019_cd', 'flow_images', 'images', *more), described)
+    _add_name(
+        parser, (*releases.FILES, 'megc2019_cd', 'flow_images', 'images', 'image_folder', *more), described
+    )
     parser.add_argument(
         '--source',
         action='append',
@@ -162,7 +165,14 @@ def _add_release(parser: argparse.ArgumentParser, *more: str) -> None:
         '--table',
         metavar='FILE',
         help='of images: a row per clip with the columns database, subject, clip, label and path (and, with '
-        "--view apex, onset_path); paths begin at --source (default: the table's folder)",
+        "--view apex, onset_path); paths begin at --source (default: the table's folder); of image_folder: "
+        'path and subject',
+    )
+    parser.add_argument(
+        '--subject-pattern',
+        metavar='PATTERN',
+        help='of image_folder: where the names of its files have the subject, {subject}_*; with slashes that '
+        'of paths below --source; {label} is the class, if the first folder is not',
     )
     group = parser.add_argument_group('what is in the release')
     group.add_argument(
@@ -185,7 +195,8 @@ def _add_release(parser: argparse.ArgumentParser, *more: str) -> None:
     group.add_argument(
         '--split-by-clip',
         action='store_true',
-        help='of deception, without --speakers: every clip is its own subject, though people come back',
+        help='of deception without --speakers, and of image_folder: every clip is its own subject, though '
+        'people come back',
     )
     group.add_argument(
         '--protocol',
@@ -300,6 +311,7 @@ def _add_views(parser: argparse.ArgumentParser) -> None:
 _OWN = {
     'flow_images': {'source', 'list', 'regions', 'template'},
     'images': {'source', 'table', 'regions', 'template', 'size', 'view', 'on_error'},
+    'image_folder': {'source', 'table', 'subject_pattern', 'split_by_clip', 'face_size', 'view', 'on_error'},
     'synthetic': {'regions', 'flow', 'seed', 'view'},
 }
 _COMMON = {'run', 'parser', 'release', 'out', 'overwrite', 'json'}
@@ -322,7 +334,7 @@ def _refuse_options(options: argparse.Namespace) -> None:
         if options.view != ['flow']:
             surplus |= given & {'regions', 'template'}  # of what is cut from a flow
     else:
-        surplus = given & {'seed', 'table'}
+        surplus = given & {'seed', 'table', 'subject_pattern'}
         asked = set().union(*map(views.heeded, options.view))
         surplus |= (given & set().union(*map(views.heeded, views.FILES))) - asked
     surplus = sorted(surplus)
@@ -385,11 +397,11 @@ def _flow_images(options: argparse.Namespace, skipped: list[str]):
     return flow_images.read(_one_source(options), options.list, pair=options.regions, by_database=by_database)
 
 
-def _images(options: argparse.Namespace, skipped: list[str]):
+def _pictures(options: argparse.Namespace, skipped: list[str]):
     from data_prep.dataset import assemble, check_report
     from data_prep.pictures import images
 
-    found = _images_survey(options)
+    found = _surveyed_pictures(options)
     if found.problems and options.on_error == 'stop':
         listing = '\n'.join(check_report.collapsed(found.problems))
         raise InputError(f'{len(found.problems)} problems:\n{listing}\n{assemble.SKIP_HINT}')
@@ -400,9 +412,20 @@ def _images(options: argparse.Namespace, skipped: list[str]):
     return images.read(found, pair=options.regions, by_database=by_database, skipped=skipped)
 
 
-def _images_survey(options: argparse.Namespace):
-    from data_prep.pictures import images
+def _surveyed_pictures(options: argparse.Namespace):
+    from data_prep.pictures import image_folder, images
 
+    if options.release == 'image_folder':
+        if options.view not in (options.parser.get_default('view'), ['apex']):
+            raise InputError(f'--view {" ".join(options.view)}: the pictures of image_folder become apex')
+        given = {'size': options.face_size} if hasattr(options, 'face_size') else {}  # which `check` has not
+        return image_folder.survey(
+            _one_source(options),
+            pattern=options.subject_pattern,
+            table=options.table,
+            split_by_clip=options.split_by_clip,
+            **given,
+        )
     if not options.table:
         raise InputError(
             f'--release images needs --table FILE: a row per clip, columns {", ".join(images.COLUMNS)}'
@@ -413,7 +436,12 @@ def _images_survey(options: argparse.Namespace):
     return images.survey(options.table, source, view=options.view[0], size=options.size)
 
 
-_RELEASES = {'synthetic': _synthetic, 'flow_images': _flow_images, 'images': _images}
+_RELEASES = {
+    'synthetic': _synthetic,
+    'flow_images': _flow_images,
+    'images': _pictures,
+    'image_folder': _pictures,
+}
 
 
 def _raw_release(options: argparse.Namespace, skipped: list[str]):
@@ -452,10 +480,10 @@ def _check(options: argparse.Namespace) -> int:
         plan = flow_images.plan(_one_source(options), options.list)
         plan = dataclasses.replace(plan, notes=plan.deviations())  # a list may have a part of the clips
         problems = plan.problems
-    elif options.release == 'images':
+    elif options.release in ('images', 'image_folder'):
         from data_prep.pictures import images
 
-        plan = images.plan(_images_survey(options))
+        plan = images.plan(_surveyed_pictures(options))
         problems = plan.problems
     else:
         plan = assemble.make_plan(options, assemble.survey(options))

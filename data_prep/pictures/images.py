@@ -10,7 +10,7 @@ import dataclasses
 import functools
 import os
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -58,10 +58,10 @@ class ImageRow:
 
 @dataclasses.dataclass(frozen=True)
 class ImageTable:
-    """What a table and its images are.
+    """What a table and its images are, or a folder of them.
 
     Attributes:
-      table: the file.
+      table: the file, or the folder.
       folder: where the paths of the table begin.
       view: one of `VIEWS`.
       labels: the classes; a class's number is its place.
@@ -69,6 +69,8 @@ class ImageTable:
       shape: (H, W) that all images have, or will be given.
       problems: one for everything that keeps a build from being complete.
       notes: what is odd but keeps nothing from being used.
+      release: that it is a survey of.
+      recipe: what the metadata says of where subjects and classes come from.
     """
 
     table: pathlib.Path
@@ -79,6 +81,13 @@ class ImageTable:
     shape: tuple[int, int]
     problems: Sequence[Problem]
     notes: Sequence[Problem] = ()
+    release: str = 'images'
+    recipe: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    @property
+    def where_labels(self) -> str:
+        """Where the classes are written, for messages."""
+        return f'{self.table}, column {schema.LABEL}' if self.release == 'images' else str(self.table)
 
     @property
     def sound(self) -> list[ImageRow]:
@@ -117,12 +126,13 @@ def survey(
         )
     read_table = _table(table)
     rows, problems = _rows(read_table, folder, view)
-    labels = _ordered({row.label for row in rows})
+    labels = ordered({row.label for row in rows})
     if fault := names.fault_of_classes(labels):
         problems.append(Problem(row=f'{table.name}, column {schema.LABEL}', text=fault))
-    shape, of_images = _look(rows, view, size)
+    shape, of_images = look(rows, view, size)
     notes = [Problem(row=place, text=sheet.HIDDEN) for place in read_table.hidden]
-    return ImageTable(table, folder, view, labels, rows, shape, problems + of_images, notes)
+    recipe = {'table': table.name}
+    return ImageTable(table, folder, view, labels, rows, shape, problems + of_images, notes, recipe=recipe)
 
 
 def read(
@@ -141,7 +151,7 @@ def read(
     """
     regions.check_pair(pair)
     if fault := names.fault_of_classes(found.labels):
-        raise InputError(f'{found.table}, column {schema.LABEL}: {fault}')
+        raise InputError(f'{found.where_labels}: {fault}')
     if not found.sound:
         raise InputError('no clip is left to write:\n' + '\n'.join(collapsed(found.problems)))
     height, width = found.shape
@@ -152,13 +162,13 @@ def read(
         )
     known = tuple(name for name in releases.FILES if any(row.clip.database == name for row in found.rows))
     return Contents(
-        name='images',
-        description=f'Images of the table {found.table.name}.',
+        name=found.release,
+        description=f'Images of {found.table.name}.',
         citation=releases.citation(known),
         licence=releases.licence(known) if known else 'That of the images.',
         labels=found.labels,
         recipe={
-            'release': 'images',
+            'release': found.release,
             'synthetic': names.known_first(
                 [
                     row.clip.database
@@ -166,7 +176,7 @@ def read(
                     if any(synthetic_mark.above(path.parent) for path in row.paths)
                 ]
             ),
-            'table': found.table.name,
+            **found.recipe,
             'apex': schema.UNKNOWN_TEXT,
             'exclusions': [],
             'skipped': list(skipped),
@@ -182,7 +192,7 @@ def read(
 def plan(found: ImageTable) -> Plan:
     """What `check` shows of a table of images."""
     present = names.known_first([row.clip.database for row in found.rows])
-    protocol = Protocol(name='own', labels=found.labels, classes={}, source='the table')
+    protocol = Protocol(name='own', labels=found.labels, classes={}, source=found.table.name)
     surveys = {
         name: Survey(
             database=name,
@@ -318,14 +328,14 @@ def _path(cell) -> str:
     return str(cell).strip() if cells.given(cell) else ''
 
 
-def _ordered(labels: set[str]) -> tuple[str, ...]:
+def ordered(labels: set[str]) -> tuple[str, ...]:
     """The classes by their numbers: the challenge's in its order, numbers by size, others by alphabet."""
     if labels <= set(schema.LABELS):
         return tuple(label for label in schema.LABELS if label in labels)
     return tuple(sorted(labels, key=lambda label: (len(label) if label.isdigit() else 0, label)))
 
 
-def _look(rows: Sequence[ImageRow], view: str, size: int | None) -> tuple[tuple[int, int], list[Problem]]:
+def look(rows: Sequence[ImageRow], view: str, size: int | None) -> tuple[tuple[int, int], list[Problem]]:
     """Decodes every image: (their shape, or that of `size`; what is wrong with single ones)."""
     problems, shapes = [], {}
     for row in rows:
