@@ -44,8 +44,8 @@ def check(config: ConfigDict) -> Sweep:
                 prepare.check(**point.config.input, reads=system.reads)
             if system.stage:
                 stages.weights_file(system.stage, point.config.stage)
+    check_fitted(config, swept)  # before what else a config may ask of networks
     check_folds(config, swept)
-    check_fitted(config, swept)
     check_selection(config, swept)
     check_evaluation(config, swept)
     paper.check(config.report.paper, swept.fields)
@@ -173,11 +173,15 @@ def check_selection(config: ConfigDict, swept: Sweep) -> None:
     every = config.selection.every
     epochs = max(programs.epochs_of(point.config) for point in swept.points)
     several = bool(every) and (epochs - 1) // every > 0  # the last one is kept always
+    example = 'such as --config.selection.every=1'
+    points, kept = f'such as {fields.GRID_EXAMPLE}, or several kept epochs, {example}', f'epochs, {example}'
+    if not any(map(_trains, swept.points)):
+        points = 'since what scikit-learn fits has no epochs'
+        kept = f'{LAST!r} or {NESTED!r}, {points}'
     if config.selection.name == NESTED and len(swept.points) < 2 and not several:
         raise InputError(
             f'config.selection.name is {NESTED!r} and there is one point to choose from; '
-            f'expected a sweep of two or more, such as {fields.GRID_EXAMPLE}, or several kept epochs, '
-            'such as --config.selection.every=1'
+            f'expected a sweep of two or more, {points}'
         )
     if config.report.leaderboard and (not every or config.selection.name == BEST_ON_TEST):
         raise InputError(
@@ -187,6 +191,5 @@ def check_selection(config: ConfigDict, swept: Sweep) -> None:
         )
     if config.selection.name == BEST_ON_TEST and not several:
         raise InputError(
-            f'config.selection.name is {BEST_ON_TEST!r}, and no epoch but the last is kept; '
-            'expected epochs to choose from, such as --config.selection.every=1'
+            f'config.selection.name is {BEST_ON_TEST!r}, and no epoch but the last is kept; expected {kept}'
         )

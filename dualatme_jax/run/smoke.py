@@ -7,7 +7,7 @@ from ml_collections import ConfigDict
 FOLDS = 2
 
 # Stands wherever a result of it is shown.
-NOTICE = 'SMOKE TEST, NO RESULT: a few folds, one epoch or two'
+NOTICE = 'SMOKE TEST, NO RESULT: a few folds, two epochs at most'
 
 _EPOCHS = 'training.epochs'
 

@@ -214,6 +214,6 @@ def _check_weights(directory: pathlib.Path) -> None:
     if not (directory / '_METADATA').exists():
         raise InputError(
             f'no weights in {directory}; expected the folder waves/wave_NNN/weights of a run whose '
-            'config.checkpoint.keep_weights was True'
+            'config.checkpoint.keep_weights was True; estimators of scikit-learn are never kept'
         )
     files.check_if_sealed(directory, 'weights')

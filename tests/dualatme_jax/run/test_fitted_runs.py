@@ -200,10 +200,16 @@ def test_a_smoke_test_fits_two_folds_of_each_database(small_dataset_dir, tmp_pat
         ),
         ({'init_from': 'weights'}, 'config.init_from is of networks'),
         ({'freeze': ('conv.*',)}, 'config.freeze is of networks'),
-        ({'folds': 'all', 'checkpoint.keep_weights': True}, "config.folds='all' is of networks"),
+        ({'folds': 'all'}, "config.folds='all' is of networks"),  # and not that it keeps no weights
         ({'sweep': ({'model.name': (TINY, SVC)},), 'freeze': ('conv.*',)}, 'config.freeze is of networks'),
-        ({'selection.name': 'nested', 'selection.every': 1}, 'there is one point to choose from'),
-        ({'selection.name': 'best_on_test', 'selection.every': 1}, 'no epoch but the last is kept'),
+        (
+            {'selection.name': 'nested', 'selection.every': 1},
+            'expected a sweep of two or more, since what scikit-learn fits has no epochs',
+        ),
+        (
+            {'selection.name': 'best_on_test', 'selection.every': 1},
+            "expected 'last' or 'nested', since what scikit-learn fits has no epochs",
+        ),
         ({'model.c': 1.0}, r"config.model.c: 'made_up.flow_svc' has no such option; it has C, balanced"),
         ({'model.C': -1.0}, r"trial 0, .* left out: .* The 'C' parameter of LinearSVC must be a float"),
     ],
