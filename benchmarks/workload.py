@@ -59,7 +59,7 @@ def shape(key: str, settings: ConfigDict) -> tuple[int, ...]:
     match schema.view_of(key):
         case 'flow':
             usual = (given.size,) * 2
-        case 'apex':
+        case 'apex' | 'parts':
             usual = (given.face_size,) * 2
         case 'frames':
             usual = (given.frame_count, given.frame_size, given.frame_size)

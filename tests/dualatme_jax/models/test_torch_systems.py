@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 
 import jax
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 torch = pytest.importorskip('torch')
 
+from benchmarks import torch_systems  # noqa: E402
 from benchmarks.torch_systems import capsulenet, htnet, kfc_mer, micro_attention  # noqa: E402
 from benchmarks.torch_systems import dual_branch_3dcnn as clips  # noqa: E402
 from benchmarks.torch_systems import flow_images as theirs  # noqa: E402
@@ -210,3 +212,21 @@ def test_evaluation_is_pytorch_s(system):
     with torch.inference_mode():
         expected = with_our_weights(system, variables).eval()(*of_pytorch(system))
     close(found.logits, expected, to=1e-5)
+
+
+@pytest.mark.parametrize(
+    ('name', 'variant'), [('mmnet', '5class'), ('mmnet', '3class'), ('kfc_mer', 'paper')]
+)
+@pytest.mark.slow
+def test_networks_of_full_size_have_the_same_tensors(name, variant):
+    """Which are too large to be computed here."""
+    options = {'variant': variant} if 'variant' in models.SYSTEMS[name].options else {}
+    with torch.device('meta'):
+        expected = torch_systems.build(name, classes=5, **options).state_dict()
+    found = names.tensors(name, variant, 5)
+    assert {key: tensor.shape for key, tensor in found.items()} == {
+        key: tuple(tensor.shape) for key, tensor in expected.items()
+    }
+    trained = (tensor for tensor in found.values() if tensor.path[0] == 'params')
+    published = {'5class': 9_438_841, '3class': 9_442_425, 'paper': 53_238_533}
+    assert sum(math.prod(tensor.shape) for tensor in trained) == published[variant]
