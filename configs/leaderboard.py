@@ -10,11 +10,12 @@ Expect   leaderboard.md, leaderboard.csv and leaderboard.png in the workdir: see
          `faces`, `clips`, `classical` and `all` are what systems read, see `GROUPS`; a system whose view is
          not in the dataset is listed with the command that builds it, and the others are trained. `small`
          gives ResNet-18 the 28x28 pixels of the other systems, a quarter of its work; `quick` does the same,
-         trains the epochs of `GROUPS` with one seed, builds the small views of `QUICK_VIEWS` and trains the
-         smaller networks of `QUICK_NETWORKS`. Both are marked wherever they are shown.
+         trains the epochs of `GROUPS` with one seed and makes systems smaller as `QUICK` has it. Both are
+         marked wherever they are shown.
 """
 
 import importlib
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -38,18 +39,21 @@ GROUPS = {
     'clips': {},
     'classical': dict.fromkeys(('lbp_top', 'bi_woof'), 1),  # which have no epochs
 }
-# With which options the shortened form builds views, and what it says of them: a system of large pictures
-# takes minutes per fold on a CPU. By config; the others have what their own config asks for.
-QUICK_VIEWS: dict[str, tuple[str, str]] = {
-    **dict.fromkeys(('mmnet', 'capsulenet', 'kfc_mer'), ('--face-size 64', 'faces of 64x64 pixels')),
-    'micro_attention': ('--face-size 60', 'Micro-Attention on faces of 56x56 pixels'),
+# What of a system is smaller in the shortened form, in words and as fields of its config: one of large
+# pictures or with many parameters takes minutes per fold on a CPU.
+QUICK: dict[str, tuple[str, dict[str, Any]]] = {
+    'htnet': ('HTNet with an eighth of its channels', {'model.width': 32}),
+    'micro_attention': (
+        'Micro-Attention on faces of 56x56 pixels',
+        {'data.build_options': '--face-size 60', 'input.size': 56},
+    ),
+    'mmnet': ('faces of 64x64 pixels', {'data.build_options': '--face-size 64'}),
+    'kfc_mer': ('faces of 64x64 pixels', {'data.build_options': '--face-size 64'}),
+    'capsulenet': (
+        'CapsuleNet on faces of 64x64 pixels, with a quarter of its channels and kernels of 3x3',
+        {'data.build_options': '--face-size 64', 'model.width': 16, 'model.kernel': 3},
+    ),
 }
-# Which options of their own make networks smaller in the shortened form, and what it says of that.
-QUICK_NETWORKS: dict[str, tuple[dict[str, Any], str]] = {
-    'htnet': ({'width': 32}, 'HTNet with an eighth of its channels'),
-    'capsulenet': ({'width': 16, 'kernel': 3}, 'CapsuleNet with a quarter of its channels, kernels of 3x3'),
-}
-QUICK_SIZES = {'micro_attention': 56}  # of what such a system reads of them, where it resizes its input
 
 # After the name of this file and a colon.
 ALL = 'all'
@@ -67,35 +71,34 @@ def get_config(argument: str = '') -> ConfigDict:
             f"the config's argument is {argument!r}; expected some of {', '.join(ARGUMENTS)}, with commas "
             'between them, or none'
         )
-    quick, small = 'quick' in words, bool({'quick', 'small'} & set(words))
     groups = [*GROUPS] if ALL in words else [group for group in GROUPS if group in words] or ['flow']
-    epochs = {name: number for group in groups for name, number in GROUPS[group].items()}
-    synthetic = 'synthetic' in words
-    config = cd.get_config('synthetic' if synthetic else '')
-    config.sweep = tuple(point(name, quick=quick and number, small=small) for name, number in epochs.items())
+    return board([name for group in groups for name in GROUPS[group]], words)
+
+
+def board(names: Sequence[str], words: Collection[str]) -> ConfigDict:
+    """The leaderboard of some configs of `GROUPS`; `words` are of `ARGUMENTS`."""
+    quick, small = 'quick' in words, bool({'quick', 'small'} & set(words))
+    config = cd.get_config('synthetic' if 'synthetic' in words else '')
+    config.sweep = tuple(point(name, quick=quick, small=small) for name in names)
     config.seeds = (0,) if quick else (0, 1, 2)
     config.selection.every = 1 if quick else 5
     config.checkpoint.keep_weights = False
     config.report.leaderboard = True
     shortened = ['fewer epochs than in the papers', 'one seed'] if quick else []
-    shortened += ['ResNet-18 on 28x28 pixels'] if small and 'resnet18' in epochs else []
-    for smaller in (QUICK_VIEWS, QUICK_NETWORKS):
-        shortened += dict.fromkeys(about for name, (_, about) in smaller.items() if quick and name in epochs)
+    shortened += ['ResNet-18 on 28x28 pixels'] if small and 'resnet18' in names else []
+    shortened += dict.fromkeys(QUICK[name][0] for name in names if quick and name in QUICK)
     config.report.shortened = ', '.join(shortened)
     return config
 
 
-def point(name: str, *, quick: int, small: bool) -> dict[str, Any]:
-    """The fields in which the config `name` differs from that of Dual-ATME, and its system.
-
-    `quick` is the number of its epochs in the shortened form, or 0.
-    """
+def point(name: str, *, quick: bool, small: bool) -> dict[str, Any]:
+    """The fields in which the config `name` differs from that of Dual-ATME, and its system."""
     home, own = cd.get_config(), importlib.import_module(f'configs.{name}').get_config()
     if quick:
-        own.training.epochs = quick
-        own.data.build_options, _ = QUICK_VIEWS.get(name, (own.data.build_options, ''))
-        own.input.size = QUICK_SIZES.get(name, own.input.size)
-        own.model.update(QUICK_NETWORKS.get(name, ({}, ''))[0])
+        own.training.epochs = next(epochs[name] for epochs in GROUPS.values() if name in epochs)
+        _, fields = QUICK.get(name, ('', {}))
+        for section, field in (key.split('.') for key in fields):
+            own[section][field] = fields[f'{section}.{field}']
     if small and own.model.name == 'resnet18':
         own.model.variant = 'small'
     differing = {

@@ -161,8 +161,8 @@ def report(
         inner = collected.tables.get(workdir_lib.INNER_PREDICTIONS)
         if swept.fields and not config.report.leaderboard:
             report_sweep(made, table, swept, notice)
-            if config.report.paper:
-                report_paper(made, table, config.report.paper, origin, synthetic=dataset.synthetic)
+        if swept.fields and config.report.paper:
+            report_paper(made, table, config.report.paper, origin, synthetic=dataset.synthetic)
         selected, how, title = select(made, table, kept, inner, trial_table, swept)
         if len(selected):
             result |= scores.score_run(selected, resamples=config.report.resamples)

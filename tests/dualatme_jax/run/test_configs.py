@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from configs import leaderboard
+from configs import leaderboard, table_comparison
 from data_prep.face.regions import PAIRS
 from dualatme_jax import models
 from dualatme_jax.data.dataset import FLOWS
@@ -157,6 +157,18 @@ def test_a_table_of_the_paper_is_swept_row_by_row(name, dataset):
     assert differing == {'sweep', 'report'} | ({'data'} if name == 'regions' else set())
 
 
+def test_the_comparison_is_a_leaderboard_of_the_paper_s_rows():
+    config = table_comparison.get_config('quick,synthetic')
+    swept = sweep.points(config)
+    rows = [values for _, values, _ in paper.TABLES['comparison'].rows]
+    assert sorted((point.config.model.name,) for point in swept.points) == sorted(rows)
+    assert swept.reference.config.model.name == 'dual_atme'
+    assert config.report.leaderboard
+    paper.check(config.report.paper, swept.fields)
+    with pytest.raises(ValueError, match="argument is 'all'; expected some of small, quick, synthetic, with"):
+        table_comparison.get_config('all')
+
+
 def test_each_regions_dataset_lies_in_its_own_folder():
     swept = sweep.points(importlib.import_module('configs.table_regions').get_config())
     paths = [str(experiment.data_path(point.config.data)) for point in swept.points]
@@ -258,7 +270,9 @@ def test_the_leaderboard_trains_every_system_by_its_own_config_or_says_what_is_s
                 own.model.variant = variant
             if argument == 'quick':
                 own.training.epochs = epochs[stem]
-                own.model.update(leaderboard.QUICK_NETWORKS.get(stem, ({}, ''))[0])
+                for field, value in leaderboard.QUICK.get(stem, ('', {}))[1].items():
+                    section, key = field.split('.')
+                    own[section][key] = value
         for section in leaderboard.SECTIONS:
             assert found[section] == own[section], (name, section)
 
