@@ -36,7 +36,7 @@ GROUPS = {
         'htnet': 1,
     },
     'faces': {'micro_attention': 2, 'mmnet': 3, 'capsulenet': 3, 'kfc_mer': 2},
-    'clips': {},
+    'clips': {'dual_branch_3dcnn': 10},
     'classical': dict.fromkeys(('lbp_top', 'bi_woof'), 1),  # which have no epochs
 }
 # What of a system is smaller in the shortened form, in words and as fields of its config: one of large
@@ -49,6 +49,10 @@ QUICK: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     'mmnet': ('faces of 64x64 pixels', {'data.build_options': '--face-size 64'}),
     'kfc_mer': ('faces of 64x64 pixels', {'data.build_options': '--face-size 64'}),
+    'dual_branch_3dcnn': (
+        'clips of 10 frames of 48x48 pixels',
+        {'data.build_options': '--frame-count 10 --frame-size 48'},
+    ),
     'capsulenet': (
         'CapsuleNet on faces of 64x64 pixels, with a quarter of its channels and kernels of 3x3',
         {'data.build_options': '--face-size 64', 'model.width': 16, 'model.kernel': 3},
