@@ -18,6 +18,8 @@ from dualatme_jax.machines import host_memory
 _NAMES = (schema.DATABASE, schema.SUBJECT, schema.CLIP)
 # Of the inputs, what is in memory when they are loaded (records and arrays) or trained on.
 _COPIES = 3
+# In the metadata of a dataset with inputs that a frozen stage made: what stands beside results, in words.
+STAGE = 'stage'
 _SHOWN = 10  # faults of one kind that a message names
 _BUILD = (
     'Make one from raw releases by '
@@ -71,6 +73,8 @@ class Dataset:
             parts.append(f'puzzled flow ({self.regions}): {made}')
         else:
             parts.append(', '.join(self.inputs))
+        if made := self.metadata.get(STAGE):
+            parts.append(made)
         return printable('; '.join(parts))
 
     @property

@@ -15,6 +15,7 @@ from flax import linen as nn
 from dualatme_jax.errors import InputError
 from dualatme_jax.kinds import shown
 from dualatme_jax.models import (
+    aman,
     bi_woof,
     capsulenet,
     dual_atme,
@@ -49,6 +50,7 @@ SYSTEMS = {
         bi_woof.SYSTEM,
         dual_branch_3dcnn.SYSTEM,
         kfc_mer.SYSTEM,
+        aman.SYSTEM,
     )
 }
 NETWORKS = tuple(name for name, system in SYSTEMS.items() if system.learner == GRADIENT)  # which have weights

@@ -54,6 +54,7 @@ class Residual(nn.Module):
     features: int
     stride: int
     initializer: str
+    slices: int = 1  # of the examples, see `BatchNorm`
 
     @nn.compact
     def __call__(self, x: jax.Array, *, mask: jax.Array, train: bool) -> jax.Array:
@@ -62,7 +63,7 @@ class Residual(nn.Module):
             return Conv(self.features, size, self.initializer, **how, name=name)(x)
 
         def norm(x, name):
-            return BatchNorm(name=name)(x, mask=mask, train=train)
+            return BatchNorm(slices=self.slices, name=name)(x, mask=mask, train=train)
 
         y = nn.relu(norm(conv(x, 3, self.stride, 'conv1'), 'norm1'))
         y = norm(conv(y, 3, 1, 'conv2'), 'norm2')
@@ -86,6 +87,27 @@ def two_blocks(
     return x
 
 
+def trunk(
+    x: jax.Array,
+    width: int,
+    initializer: str,
+    *,
+    stages: int,
+    paper: bool,
+    mask: jax.Array,
+    train: bool,
+) -> jax.Array:
+    """Stem and first stages, within a network's `__call__`; `paper`: at 224x224."""
+    size, stride = (7, 2) if paper else (3, 1)
+    how = {'stride': stride, 'padding': size // 2, 'use_bias': False}
+    stem = Conv(width, size, initializer, **how, name='stem_conv')
+    x = nn.relu(BatchNorm(name='stem_norm')(stem(x), mask=mask, train=train))
+    x = max_pool(x, 3, stride=2, padding=1) if paper else x
+    for stage in range(1, stages + 1):
+        x = two_blocks(x, stage, width, initializer, mask=mask, train=train)
+    return x
+
+
 class ResNet18(nn.Module):
     """The network. It has no dropout."""
 
@@ -98,14 +120,8 @@ class ResNet18(nn.Module):
     def __call__(self, inputs: Mapping[str, jax.Array], *, mask: jax.Array, train: bool) -> Output:
         """Logits of a batch; `inputs` has the flow. See `DualATME.__call__`."""
         x, paper = inputs['flow'], self.variant == 'paper'
-        size, stride = (7, 2) if paper else (3, 1)
         x = bilinear(x, ENLARGED) if paper else x
-        how = {'stride': stride, 'padding': size // 2, 'use_bias': False}
-        stem = Conv(self.width, size, self.initializer, **how, name='stem_conv')
-        x = nn.relu(BatchNorm(name='stem_norm')(stem(x), mask=mask, train=train))
-        x = max_pool(x, 3, stride=2, padding=1) if paper else x
-        for stage in (1, 2, 3, 4):
-            x = two_blocks(x, stage, self.width, self.initializer, mask=mask, train=train)
+        x = trunk(x, self.width, self.initializer, stages=4, paper=paper, mask=mask, train=train)
         x = flat(adaptive_average_pool(x, 1))
         return Output(Dense(self.classes, self.initializer, name='classifier')(x).T)
 

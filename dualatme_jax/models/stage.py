@@ -14,7 +14,7 @@ import numpy as np
 from dualatme_jax.errors import InputError
 
 # From weights by name and a batch by key, each [B, *S, C] as it is stored, to outputs by key, each [B, ...].
-Apply = Callable[[Mapping[str, np.ndarray], Mapping[str, np.ndarray]], Mapping[str, Any]]
+Apply = Callable[[Mapping[str, Any], Mapping[str, np.ndarray]], Mapping[str, Any]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,8 +43,11 @@ class Stage:
       reads: keys of the dataset that it reads.
       gives: keys of what it returns, for the system to read.
       apply: the function, see `Apply`; each clip of the batch is computed for itself. It may return arrays of
-        NumPy or of JAX; floats are kept as float32. JAX compiles it where it is `jax.jit(...)`.
-      weights: what its file of weights is and where to get it, in words; empty: it has none.
+        NumPy or of JAX; floats are kept as float32, those of float16 as such. JAX compiles it where it is
+        `jax.jit(...)`.
+      weights: what its file of weights is and where to get it, in words; empty: it has none, or `parts`.
+      parts: of a stage of networks with a file each, by name: `apply` gets the variables of each.
+      about: what stands behind the input wherever a result is shown; empty: nothing.
     """
 
     name: str
@@ -52,6 +55,8 @@ class Stage:
     gives: tuple[str, ...]
     apply: Apply
     weights: str = ''
+    parts: Mapping[str, Part] = dataclasses.field(default_factory=dict)
+    about: str = ''
 
     def __post_init__(self):
         if not self.name.isidentifier():

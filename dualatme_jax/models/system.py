@@ -2,11 +2,13 @@
 
 import dataclasses
 import functools
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
+from dualatme_jax import schema
 from dualatme_jax.errors import InputError
 from dualatme_jax.models import options
 from dualatme_jax.models.figures import Figure
@@ -51,7 +53,9 @@ class System:
       reads: keys of the inputs that the network or the descriptor reads.
       learner: one of `LEARNERS`.
       descriptor: of 'sklearn': makes the vectors that the estimator reads.
-      stage: computes some of them of each clip, once, before training; None: all are in the dataset.
+      stage: computes some of them of each clip, once, before training; or makes that stage from options of
+        `build` with the names of its keywords. None: all are in the dataset.
+      sizes: of inputs that the stage makes, key -> [C, *S], as published.
       config: the file with the settings of its paper, seen from the checkout; empty: none.
       traced: options that are numbers which may differ from trial to trial within one compiled program: the
         network has a field of that name, which may be traced. Any other option makes another program.
@@ -75,7 +79,8 @@ class System:
     reads: tuple[str, ...] = ('flow',)
     learner: str = GRADIENT
     descriptor: Descriptor = flattened
-    stage: Stage | None = None
+    stage: Stage | Callable[..., Stage] | None = None
+    sizes: Mapping[str, tuple[int, ...]] = dataclasses.field(default_factory=dict)
     config: str = ''
     traced: tuple[str, ...] = ()
     features: tuple[str, ...] = ()
@@ -102,16 +107,31 @@ class System:
         """What `build` takes besides `classes`, by name."""
         return options.of(self.build)
 
+    def stage_of(self, section: Mapping[str, Any]) -> Stage | None:
+        """The stage by a config's section `model`."""
+        if self.stage is None or isinstance(self.stage, Stage):
+            return self.stage
+        names = inspect.signature(self.stage).parameters
+        return self.stage(**{name: section.get(name, self.options[name].default) for name in names})
+
+    @functools.cached_property
+    def _usual_stage(self) -> Stage | None:
+        return self.stage_of({})
+
     @property
     def stored(self) -> tuple[str, ...]:
         """Keys that the dataset must have: what the stage reads, and the network without it."""
-        first = self.stage.reads if self.stage else ()
+        first = self._usual_stage.reads if self.stage else ()
         return tuple(dict.fromkeys([*first, *(key for key in self.reads if key not in self.made)]))
 
     @property
     def made(self) -> tuple[str, ...]:
         """Keys of the inputs that the stage makes."""
-        return self.stage.gives if self.stage else ()
+        return self._usual_stage.gives if self.stage else ()
+
+    def usual_shape(self, key: str) -> tuple[int, ...]:
+        """[C, *S] of an input, by `sizes` or else by its view; KeyError for one's own of no known size."""
+        return self.sizes[key] if key in self.sizes else schema.usual_shape(key)
 
     @property
     def torch_layers(self) -> list[str]:

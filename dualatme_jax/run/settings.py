@@ -42,8 +42,8 @@ def check(config: ConfigDict) -> Sweep:
             system = models.system(point.config.model.name)
             if system.learner == GRADIENT:
                 prepare.check(**point.config.input, reads=system.reads)
-            if system.stage:
-                stages.weights_file(system.stage, point.config.stage)
+            if stage := system.stage_of(point.config.model):
+                stages.weights_files(stage, point.config.stage)
     check_fitted(config, swept)  # before what else a config may ask of networks
     check_folds(config, swept)
     check_selection(config, swept)

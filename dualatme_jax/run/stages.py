@@ -11,9 +11,11 @@ import hashlib
 import io
 import json
 import pathlib
+import re
 import tempfile
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -21,18 +23,21 @@ from ml_collections import ConfigDict
 from rich.console import Console
 
 from dualatme_jax import files, models
+from dualatme_jax.data.dataset import STAGE as ABOUT
 from dualatme_jax.data.dataset import Dataset, hash_input
 from dualatme_jax.errors import InputError
 from dualatme_jax.machines import processes
 from dualatme_jax.models.stage import Stage
 from dualatme_jax.run import progress
 from dualatme_jax.run.sweep import Sweep
+from dualatme_jax.weights import parts
 from dualatme_jax.weights.reader import ENDINGS, Reader
 
 FOLDER = 'stages'
 
 _FORMAT = 1  # raised when the cache's files change
 _MOST_BYTES = 2**32  # of one of them
+_DTYPES = (np.float32, np.float16, np.uint8)
 _DIGEST = hashlib.sha256().digest_size  # bytes before the arrays
 TOLERANCE = 1e-3  # a clip in one batch and in another: equal but for rounding
 
@@ -62,10 +67,13 @@ def applied(
     for number, dataset in datasets.items():
         system = models.system(configs[number].model.name)
         try:
-            if system.stage:
-                made, version = _made(system.stage, dataset, configs[number], done, console)
-                versions[number] = f'{system.stage.name} {version}'
-                dataset = dataclasses.replace(dataset, inputs={**dataset.inputs, **made})
+            if stage := system.stage_of(configs[number].model):
+                made, version = _made(stage, dataset, configs[number], done, console)
+                versions[number] = f'{stage.name} {version}'
+                about = {ABOUT: stage.about} if stage.about else {}
+                dataset = dataclasses.replace(
+                    dataset, inputs={**dataset.inputs, **made}, metadata=dataset.metadata | about
+                )
         except InputError as error:
             if not swept.config.report.leaderboard:
                 raise
@@ -79,14 +87,14 @@ def _made(
     stage: Stage, dataset: Dataset, config: ConfigDict, done: dict[tuple, Arrays], console: Console
 ) -> tuple[Arrays, str]:
     """What a stage gives for the clips, and its version; `done` has what other programs' stages gave."""
-    file = weights_file(stage, config.stage)
-    version = version_of(stage, file)
+    own = weights_files(stage, config.stage)
+    version = version_of(stage, own)
     place = (stage.name, version, *(id(dataset.inputs[key]) for key in stage.reads))
     if place not in done:
         with processes.first_before_others():
             done[place] = computed(
                 stage,
-                read_weights(file) if file else {},
+                read_weights(stage, own),
                 dataset,
                 batch_size=config.stage.batch_size,
                 cache=Cache.of(config.engine.cache, stage, version),
@@ -95,38 +103,64 @@ def _made(
     return done[place], version
 
 
-def weights_file(stage: Stage, settings: ConfigDict) -> pathlib.Path | None:
-    """The file of weights that a config's section `stage` names; None of a stage without weights.
+def weights_files(stage: Stage, settings: ConfigDict) -> dict[str, pathlib.Path]:
+    """The files of weights that a config's section `stage` names, by the part of the stage; '' of all of it.
 
     Raises:
       InputError: the stage needs one and none is named, or it cannot be one.
     """
-    if not stage.weights:
-        return None
-    if not settings.weights:
+    if not stage.weights and not stage.parts:
+        return {}
+    wanted = {name: f'weights {part.about}' for name, part in stage.parts.items()} or {'': stage.weights}
+    given, option = _named(settings.weights, wanted), '--config.stage.weights'
+    if lacking := [name for name in wanted if not given.get(name)]:
+        form = ','.join(f'{name}=FILE' for name in wanted)
+        how = f'the form {form}' if stage.parts else 'their file'
+        needed = '; '.join(f'{name}: {wanted[name]}' if name else wanted[name] for name in lacking)
         raise InputError(
-            f'the stage {stage.name} needs weights, {stage.weights}; give their file as config.stage.weights'
+            f'the stage {stage.name} needs weights, {needed}; give {how} as config.stage.weights'
         )
-    path = files.expanded(settings.weights, '--config.stage.weights')
-    if not path.name.lower().endswith(ENDINGS):
-        raise InputError(f'config.stage.weights is {path}; expected a file {", ".join(ENDINGS)}')
-    return path
+    if surplus := given.keys() - wanted.keys():
+        raise InputError(
+            f'config.stage.weights names {", ".join(sorted(surplus))}; the stage {stage.name} takes '
+            f'{", ".join(wanted)} with these options of config.model'
+        )
+    found = {name: files.expanded(path, option) for name, path in given.items()}
+    for path in found.values():
+        if not path.name.lower().endswith(ENDINGS):
+            raise InputError(f'config.stage.weights is {path}; expected a file {", ".join(ENDINGS)}')
+    return found
 
 
-def version_of(stage: Stage, weights: pathlib.Path | None) -> str:
-    """The digest of a stage's code and weights."""
-    digest = files.sha256(weights, 'file of weights') if weights else ''
+def _named(weights: str, wanted: Collection[str]) -> dict[str, str]:
+    """Part -> file of `magnifier=FILE,extractor=FILE`; one file without a name is that of the only part."""
+    if [*wanted] == [''] or (len(wanted) == 1 and not re.match(r'\w+=', weights)):
+        return {next(iter(wanted)): weights}
+    pieces = re.split(r',(?=\w+=)', weights)
+    return {name: path for name, _, path in (piece.partition('=') for piece in pieces)} if weights else {}
+
+
+def version_of(stage: Stage, weights: Mapping[str, pathlib.Path]) -> str:
+    """The digest of a stage's code and weights, see `weights_files`."""
+    digests = {name: files.sha256(path, 'file of weights') for name, path in sorted(weights.items())}
+    digest = digests if stage.parts else digests.get('', '')
     return hashlib.sha256(json.dumps([_FORMAT, stage.code, digest]).encode()).hexdigest()[:32]
 
 
-def read_weights(path: pathlib.Path) -> Arrays:
-    """The tensors of a file by their names, but for a first part that all of them have, such as `model`.
+def read_weights(stage: Stage, weights: Mapping[str, pathlib.Path]) -> Mapping[str, Any]:
+    """What a stage's function is called with: the variables of its parts, or the tensors of its file.
+
+    The tensors have their names, but for a first part that all of them have, such as `model`.
 
     Raises:
-      InputError: it cannot be read, or is no file of weights.
+      InputError: a file cannot be read, is no file of weights, or has those of another network.
     """
+    if stage.parts:
+        return {name: parts.read(stage.parts[name], path) for name, path in weights.items()}
+    if not weights:
+        return {}
     with tempfile.TemporaryDirectory() as scratch:
-        return Reader([path], (), pathlib.Path(scratch))[0].tensors
+        return Reader([weights['']], (), pathlib.Path(scratch))[0].tensors
 
 
 class Cache:
@@ -267,7 +301,7 @@ def batch(stage: Stage, weights: Arrays, dataset: Dataset, places: Sequence[int]
         )
     outputs = {key: _as_stored(np.asarray(array)) for key, array in given.items()}
     for key, array in outputs.items():
-        if array.ndim < 2 or len(array) != size or array.dtype not in (np.float32, np.uint8):
+        if array.ndim < 2 or len(array) != size or array.dtype not in _DTYPES:
             raise InputError(
                 f'the stage {stage.name} gives {key} as {array.dtype} {array.shape} for {size} clips; '
                 f'expected floats or uint8, ({size}, ..., channels)'
@@ -300,6 +334,8 @@ def rounding(array: np.ndarray) -> float:
 
 def _as_stored(array: np.ndarray) -> np.ndarray:
     # NumPy calls bfloat16, which is not its own, a kind of void.
+    if array.dtype == np.float16:
+        return array
     return array.astype(np.float32) if array.dtype.kind == 'f' or array.dtype.name == 'bfloat16' else array
 
 

@@ -142,12 +142,12 @@ def leaves(model: str, variant: str, classes: int) -> dict[Path, Tensor]:
             f'{", ".join(models.NETWORKS)}'
         )
     network = system.of_variant(variant, classes)
-    if own := [key for key in system.reads if schema.view_of(key) is None]:
+    if own := [key for key in system.reads if schema.view_of(key) is None and key not in system.sizes]:
         raise InputError(
             f'{model!r} reads {", ".join(own)}, whose size no view decides, so weights cannot be converted '
             f'or checked; expected inputs of the views {", ".join(schema.VIEWS)}'
         )
-    usual = {key: schema.usual_shape(key) for key in system.reads}
+    usual = {key: system.usual_shape(key) for key in system.reads}
     found = {}
     for path, leaf in traverse_util.flatten_dict(models.shapes(network, usual)).items():
         found[path] = Tensor(path, leaf.shape)

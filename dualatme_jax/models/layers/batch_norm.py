@@ -14,6 +14,8 @@ class BatchNorm(nn.Module):
     Attributes:
       momentum: weight of the new value, PyTorch's meaning: 1 minus Keras's, or Caffe's moving fraction.
       epsilon: added to the variance.
+      slices: into how many equal parts the examples are cut, in their order, each of which is normalised by
+        itself: as if so many batches went through the layer, one after the other.
       debias: whether the running values forget how they start, as Caffe's do: the first batch counts alone,
         and every later one less, down to `momentum`.
     """
@@ -21,6 +23,7 @@ class BatchNorm(nn.Module):
     momentum: float = 0.1
     epsilon: float = 1e-5
     debias: bool = False
+    slices: int = 1
 
     @nn.compact
     def __call__(self, x: jax.Array, *, mask: jax.Array, train: bool) -> jax.Array:
@@ -35,6 +38,8 @@ class BatchNorm(nn.Module):
             # What the batches so far weigh together, where the last one weighs 1.
             weight = self.variable('batch_stats', 'weight', jnp.zeros, ())
             momentum = 1 / (1 + (1 - self.momentum) * weight.value)
+        if train and self.slices > 1:
+            return self._sliced(x, mask, scale, bias, running_mean, running_var)
         if train:
             mean, var, count = _masked_moments(x, mask)
             if not self.is_initializing():
@@ -47,6 +52,26 @@ class BatchNorm(nn.Module):
             mean, var = running_mean.value, running_var.value
         factor = scale * jax.lax.rsqrt(var + self.epsilon)
         return (x * _beside(factor, x) + _beside(bias - mean * factor, x)).astype(x.dtype)
+
+    def _sliced(self, x, mask, scale, bias, running_mean, running_var):
+        """Of several slices, in training: each by its own statistics."""
+        if self.debias:
+            raise ValueError('slices have no debiased statistics')
+        sliced, masks = x.reshape(*x.shape[:-1], self.slices, -1), mask.reshape(self.slices, -1)
+        mean, var, count = jax.vmap(_masked_moments, (-2, 0), (-1, -1, 0))(sliced, masks)
+        if not self.is_initializing():
+            # The running values after one update by each slice, the last of which weighs most.
+            keep = 1 - self.momentum
+            weights = self.momentum * keep ** jnp.arange(self.slices)[::-1]
+            unbiased = var * count / jnp.maximum(count - 1, 1)
+            running_mean.value = keep**self.slices * running_mean.value + mean @ weights
+            running_var.value = keep**self.slices * running_var.value + unbiased @ weights
+        factor = scale[:, None] * jax.lax.rsqrt(var + self.epsilon)
+        spatial = range(1, x.ndim - 1)
+        factor, shift = (
+            jnp.expand_dims(values, (*spatial, x.ndim)) for values in (factor, bias[:, None] - mean * factor)
+        )
+        return (sliced * factor + shift).astype(x.dtype).reshape(x.shape)
 
 
 def _beside(values: jax.Array, x: jax.Array) -> jax.Array:

@@ -63,12 +63,21 @@ PARAMETERS = {
     ('dual_branch_3dcnn', 'deception'): 7_103_190 + 65,
     # Two streams of 928,384; dense layers of 1024 * 14 * 14 to 256, and of these.
     ('kfc_mer', 'paper'): 53_238_019,
+    # 3x3 from 256 to 512, three of 512 to 512, 1x1 from 256 to 512, five normalisations; two times 512 + 1;
+    # with 5 classes 8,397,319.
+    **{
+        ('aman', variant): 1_179_648 + 3 * 2_359_296 + 131_072 + 5 * 1024 + 2 * 513 + 1539
+        for variant in ('slices', 'joint')
+    },
 }
 
 
 def inputs(name):
     """What a system reads, of two clips, at the usual size of its view."""
-    return {key: np.zeros((*schema.usual_shape(key), 2), np.float32) for key in models.SYSTEMS[name].reads}
+    return {
+        key: np.zeros((*models.SYSTEMS[name].usual_shape(key), 2), np.float32)
+        for key in models.SYSTEMS[name].reads
+    }
 
 
 # Systems of one or two small flow images.

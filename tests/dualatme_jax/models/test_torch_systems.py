@@ -11,7 +11,7 @@ import pytest
 torch = pytest.importorskip('torch')
 
 from benchmarks import torch_systems  # noqa: E402
-from benchmarks.torch_systems import capsulenet, htnet, kfc_mer, micro_attention  # noqa: E402
+from benchmarks.torch_systems import aman, capsulenet, htnet, kfc_mer, micro_attention  # noqa: E402
 from benchmarks.torch_systems import dual_branch_3dcnn as clips  # noqa: E402
 from benchmarks.torch_systems import flow_images as theirs  # noqa: E402
 from benchmarks.torch_systems import mmnet as torch_mmnet  # noqa: E402
@@ -87,6 +87,14 @@ SYSTEMS = {
         functools.partial(kfc_mer.KfcMer, width=4, size=32),
         dict.fromkeys(schema.VIEWS['parts'], (32, 32)),
     ),
+    **{
+        ('aman', variant): (
+            {'width': FEATURES},
+            functools.partial(aman.AMAN, variant, width=FEATURES),
+            {'magnified_maps': (3, 2, 4, 4)},
+        )
+        for variant in ('slices', 'joint')
+    },
 }
 
 
@@ -120,7 +128,7 @@ def inputs(system):
     name, given = system[0], SYSTEMS[system][2:]
     found = {}
     for key in models.SYSTEMS[name].reads:
-        channels, *usual = schema.usual_shape(key)
+        channels, *usual = models.SYSTEMS[name].usual_shape(key)
         size = given[0][key] if given else usual
         drawn = random.uniform(-1, 1, (BATCH, *size, channels)).astype(np.float32)
         found[key] = np.moveaxis(drawn, (-1, 0), (0, -1))

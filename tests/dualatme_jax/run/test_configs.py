@@ -38,7 +38,7 @@ SYSTEMS = {
 CAPSULENET = {'capsulenet': ('adam', 1e-4, 30, 32, 'torch', 'unit')}
 AS_READ = ('ststnet', 'htnet')  # whose programs take pictures as blue, green, red, in the order of files
 FITTED = ('lbp_top', 'bi_woof')  # by scikit-learn
-SYNTHETIC |= dict.fromkeys((*SYSTEMS, *CAPSULENET, *FITTED), COMPOSITE)
+SYNTHETIC |= dict.fromkeys((*SYSTEMS, *CAPSULENET, *FITTED, 'aman'), COMPOSITE)
 DATABASES_OF = SYNTHETIC | {'casme3': ('casme3',)}
 
 
@@ -92,6 +92,16 @@ def test_a_system_is_trained_as_its_paper_has_it(name):
     assert (config.optimizer.momentum, config.optimizer.schedule) == (0.9, 'constant')
     assert config.training.shuffle == (name not in AS_READ)
     assert config.input.channels == (('strain', 'v', 'u') if name in AS_READ else FLOW_CHANNELS)
+
+
+def test_aman_is_trained_as_its_program_has_it():
+    config = importlib.import_module('configs.aman').get_config()
+    optimizer, training = config.optimizer, config.training
+    assert (optimizer.name, optimizer.learning_rate, optimizer.rms_decay) == ('rmsprop', 1e-3, 0.99)
+    assert (optimizer.weight_decay, optimizer.coupled_decay) == (1e-4, True)
+    assert (optimizer.schedule, optimizer.step_epochs, optimizer.step_factor) == ('step', 30, 0.2)
+    assert (training.epochs, training.batch_size, training.shuffle) == (50, 4, True)
+    assert config.loss.name == 'cross_entropy'
 
 
 @pytest.mark.parametrize('name', sorted(models.SYSTEMS.keys() - {'dual_atme'}))

@@ -222,12 +222,12 @@ def test_the_version_is_that_of_the_code_and_of_the_weights(tmp_path):
     other = load(tmp_path / 'other', CODE.replace("'SAME'", "'VALID'"))
     file = tmp_path / 'kernel.safetensors'
     save_file({'kernel': KERNEL}, file)
-    first = stages.version_of(one, file)
-    assert stages.version_of(same, file) == first
-    assert stages.version_of(other, file) != first
-    assert stages.version_of(one, None) != first
+    first = stages.version_of(one, {'': file})
+    assert stages.version_of(same, {'': file}) == first
+    assert stages.version_of(other, {'': file}) != first
+    assert stages.version_of(one, {}) != first
     save_file({'kernel': KERNEL + 1}, file)
-    assert stages.version_of(one, file) != first
+    assert stages.version_of(one, {'': file}) != first
 
 
 def gained(gain):

@@ -304,3 +304,32 @@ def test_a_batch_norm_of_any_axes_is_pytorch_s_of_the_examples_that_count(spatia
 
     assert list(STATS) == sorted(STATS)
     assert_same(normalise, by_torch, params, x)
+
+
+def test_slices_of_a_batch_norm_are_batches_that_pytorch_s_sees_one_after_the_other():
+    real = np.array([True, True, True, False])
+    layer, x = BatchNorm(momentum=0.3, slices=3), 2 + normal(0, TRIALS, 2, 5, 3 * len(real))
+    mask = np.tile(real, 3)
+    x[..., ~mask] = 1e3
+    params = {'scale': normal(1, TRIALS, 2), 'bias': normal(2, TRIALS, 2)}
+    stats = {'mean': np.float32([1, 2]), 'var': np.float32([3, 4])}
+
+    def normalise(params, x):
+        y, updated = layer.apply(
+            {'params': params, 'batch_stats': stats}, x, mask=mask, train=True, mutable=['batch_stats']
+        )
+        after = updated['batch_stats'].values()
+        return jax.numpy.concatenate([(y * mask).ravel(), *map(jax.lax.stop_gradient, after)])
+
+    def by_torch(params, x):
+        mean, var = (torch.tensor(leaf, dtype=torch.float64) for leaf in stats.values())
+        found = torch.zeros_like(x)
+        for start in range(0, len(mask), len(real)):
+            own = [start + place for place in np.flatnonzero(real)]
+            y = functional.batch_norm(
+                examples_first(x[..., own]), mean, var, params['scale'], params['bias'], True, 0.3
+            )
+            found[..., own] = examples_last(y)
+        return torch.cat([found.ravel(), mean, var])
+
+    assert_same(normalise, by_torch, params, x)
