@@ -27,7 +27,6 @@ def get_config(dataset: str = '') -> ConfigDict:
     """All fields of an experiment. `:synthetic` takes the embedded synthetic release instead."""
     config = cd.get_config(dataset)
     config.data.build_options = '--frame-count 11 --frame-size 224'
-    config.stage.batch_size = 1
     config.model.name = 'aman'
     config.loss.name = 'cross_entropy'
     config.optimizer.name = 'rmsprop'

@@ -36,7 +36,7 @@ GROUPS = {
         'htnet': 1,
     },
     'faces': {'micro_attention': 2, 'mmnet': 3, 'capsulenet': 3, 'kfc_mer': 2},
-    'clips': {'dual_branch_3dcnn': 10},
+    'clips': {'dual_branch_3dcnn': 10, 'aman': 1},
     'classical': dict.fromkeys(('lbp_top', 'bi_woof'), 1),  # which have no epochs
 }
 # What of a system is smaller in the shortened form, in words and as fields of its config: one of large
@@ -52,6 +52,10 @@ QUICK: dict[str, tuple[str, dict[str, Any]]] = {
     'dual_branch_3dcnn': (
         'clips of 10 frames of 48x48 pixels',
         {'data.build_options': '--frame-count 10 --frame-size 48'},
+    ),
+    'aman': (
+        'AMAN on 3 frames of 112x112 pixels',
+        {'data.build_options': '--frame-count 3 --frame-size 112', 'model.frames': 3},
     ),
     'capsulenet': (
         'CapsuleNet on faces of 64x64 pixels, with a quarter of its channels and kernels of 3x3',

@@ -219,7 +219,11 @@ def _apply(
         weights = {**weights, 'extractor': _random_extractor()}
     weights = jax.device_put(weights)
     # One frame is all that the memory holds of magnified pictures.
-    return {MAPS: np.stack([_of_clip(weights, clip, **given) for clip in stored[:, places]])}
+    found: list[np.ndarray] = []
+    for number, clip in enumerate(stored):
+        filling = number and np.array_equal(clip, stored[number - 1])  # of a batch, by its last clip
+        found.append(found[-1] if filling else _of_clip(weights, clip[places], **given))
+    return {MAPS: np.stack(found)}
 
 
 def _of_clip(weights, clip: np.ndarray, *, factors, size, by_batch, half) -> np.ndarray:

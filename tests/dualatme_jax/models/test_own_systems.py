@@ -195,7 +195,10 @@ def test_a_module_that_is_no_system_is_refused_with_what_was_found(folder, code,
     [
         ('my_package.nowhere', r"there is no module 'my_package\.nowhere'; expected one .* of PYTHONPATH"),
         ('nowhere.own', r"there is no module 'nowhere'"),
-        ('a..b', r"unknown model 'a\.\.b': config\.model\.name takes 'dual_atme'.* or a module of your own"),
+        (
+            'a..b',
+            r"unknown model 'a\.\.b': config\.model\.name takes .*'dual_atme'.* or a module of your own",
+        ),
     ],
 )
 def test_a_name_of_no_module_is_refused(folder, name, says):

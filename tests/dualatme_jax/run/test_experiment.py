@@ -27,7 +27,7 @@ from dualatme_jax.training.engine import Engine
         ('input.scale', 'grey', "config.input.scale takes 'signed', 'unit', 'imagenet', 'byte'"),
         ('input.channels', ('u', 'v'), r"config.input.channels is \('u', 'v'\); expected 'u', 'v', 'strain'"),
         ('sweep', ({'input.channels': [('u', 'u', 'v')]},), 'config.input.channels is'),
-        ('model.name', 'resnet', "config.model.name takes 'dual_atme'"),
+        ('model.name', 'resnet', "config.model.name takes .*'dual_atme'"),
         ('model.variant', 'best', "config.model.variant takes 'paper', 'code'"),
         ('model.init', 'zeros', "config.model.init takes 'torch', 'lecun'"),
         ('model.dropout', 1.0, 'config.model.dropout is 1.0'),
