@@ -12,7 +12,8 @@ Axes: N clips, B clips of a batch, T held-out clips, K classes.
 """
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 from ml_collections import ConfigDict
@@ -28,6 +29,7 @@ try:
     from torch.nn import functional
 
     from benchmarks import torch_systems
+    from benchmarks.torch_systems import capsulenet
 except ImportError as error:
     raise InputError(
         f"PyTorch cannot be imported ({error}); the benchmark's baseline needs it: pip install -e '.[bench]'"
@@ -209,7 +211,7 @@ class Baseline:
         )
         network = build(config.model, classes)
         self._network = network.to(options.device, memory_format=options.memory_format)
-        self._criterion = joint_loss if two_branches else functional.cross_entropy
+        self._criterion = joint_loss if two_branches else criterion(config.loss)
         self._loss = torch.compile(self._forward) if options.compile else self._forward
 
     def train(self, folds: Sequence[np.ndarray], *, epochs: int, seed: int = 0) -> list[np.ndarray]:
@@ -274,6 +276,14 @@ def build(model: ConfigDict, classes: int) -> nn.Module:
     if model.name == 'dual_atme':
         return DualATME(classes, **given)
     return torch_systems.build(model.name, classes=classes, **given)
+
+
+def criterion(settings: ConfigDict) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+    """Of logits and labels: the margin loss where the section `loss` names it, or the cross-entropy."""
+    if settings.name != 'margin':
+        return functional.cross_entropy
+    margins = {name: settings[f'margin_{name}'] for name in ('present', 'absent', 'others')}
+    return functools.partial(capsulenet.margin_loss, **margins)
 
 
 def make_optimizer(parameters: Iterable[nn.Parameter], settings: ConfigDict) -> torch.optim.Optimizer:

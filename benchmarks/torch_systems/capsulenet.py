@@ -14,6 +14,15 @@ def build(
     return CapsuleNet(classes, width, capsules, kernel, size)
 
 
+def margin_loss(
+    logits: torch.Tensor, labels: torch.Tensor, *, present: float, absent: float, others: float
+) -> torch.Tensor:
+    """Of logits that are the logarithms of the capsules' lengths: the mean over the examples."""
+    lengths, right = logits.exp(), functional.one_hot(labels, logits.shape[1])
+    short, long = (present - lengths).relu() ** 2, (lengths - absent).relu() ** 2
+    return (right * short + others * (1 - right) * long).sum(1).mean()
+
+
 def squash(x: torch.Tensor) -> torch.Tensor:
     """Vectors of length l along the last axis, shortened to l^2 / (1 + l^2)."""
     long = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
@@ -25,7 +34,12 @@ class DigitCaps(nn.Module):
 
     def __init__(self, classes: int, number: int):
         super().__init__()
-        self.weight = nn.Parameter(0.01 * torch.randn(classes, number, 16, 8))
+        self.weight = nn.Parameter(torch.empty(classes, number, 16, 8))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """As it starts."""
+        nn.init.normal_(self.weight, std=0.01)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         said = torch.einsum('knoi,bni->bkno', self.weight, x)

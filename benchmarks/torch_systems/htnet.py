@@ -30,8 +30,14 @@ class ChannelNorm(nn.Module):
 
     def __init__(self, channels: int):
         super().__init__()
-        self.g = nn.Parameter(torch.ones(1, channels, 1, 1))
-        self.b = nn.Parameter(torch.zeros(1, channels, 1, 1))
+        self.g = nn.Parameter(torch.empty(1, channels, 1, 1))
+        self.b = nn.Parameter(torch.empty(1, channels, 1, 1))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """As it starts."""
+        nn.init.ones_(self.g)
+        nn.init.zeros_(self.b)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         var, mean = torch.var_mean(x, 1, correction=0, keepdim=True)
@@ -85,11 +91,16 @@ class Transformer(nn.Module):
     def __init__(self, channels: int, heads: int, blocks: int, edge: int):
         super().__init__()
         self.edge = edge
-        self.pos_emb = nn.Parameter(torch.randn(edge**2))
+        self.pos_emb = nn.Parameter(torch.empty(edge**2))
+        self.reset_parameters()
         self.layers = nn.ModuleList(
             nn.ModuleList([Normed(channels, Attention(channels, heads)), Normed(channels, Mlp(channels))])
             for _ in range(blocks)
         )
+
+    def reset_parameters(self) -> None:
+        """As it starts."""
+        nn.init.normal_(self.pos_emb)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         batch, channels, height, width = x.shape

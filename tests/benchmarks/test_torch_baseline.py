@@ -12,10 +12,12 @@ torch = pytest.importorskip('torch')
 from inputs import of_network  # noqa: E402
 
 from benchmarks import pytorch as baseline  # noqa: E402
+from benchmarks import workload  # noqa: E402
 from configs import cd  # noqa: E402
 from dualatme_jax import models, schema  # noqa: E402
 from dualatme_jax.errors import InputError  # noqa: E402
 from dualatme_jax.run import programs  # noqa: E402
+from dualatme_jax.training import losses  # noqa: E402
 
 BATCH = 5
 BLOCKS = {0: 'inception1', 2: 'inception2'}  # place in a branch's nn.Sequential: name in ours
@@ -203,3 +205,14 @@ def test_a_gpu_that_is_not_there_is_refused():
         pytest.skip('there is one')
     with pytest.raises(InputError, match='sees no GPU'):
         make(device='cuda')
+
+
+def test_the_margin_loss_of_capsules_is_ours():
+    settings = workload.config('capsulenet').loss
+    random = np.random.default_rng(0)
+    logits = np.log(random.uniform(0.001, 0.999, (6, 3)).astype(np.float32))
+    labels = np.arange(6) % 3
+    numbers = losses.hyperparameters(settings, schema.LABELS)
+    expected, _ = losses.classification(logits, labels, numbers, margins=True)
+    found = baseline.criterion(settings)(torch.tensor(logits), torch.tensor(labels))
+    assert float(found) == pytest.approx(float(expected.mean()), rel=1e-5)
