@@ -248,6 +248,32 @@ def test_action_units_choose_the_second_crop_on_demand(samm, tmp_path):
         assert bool(data.leaks) is leaks
 
 
+def test_frames_are_chosen_shown_and_magnified_as_the_options_say(samm, tmp_path, capsys):
+    asked = ('--frame-choice', 'even', '--frame-face', 'frame', '--frame-crop', 'landmarks', '--magnify', '2')
+    small = ('--view', 'frames', '--frame-size', '32')
+    assert build(samm, tmp_path / 'out', *small, *asked, '--frame-count', '3') == 0
+    for record in read(tmp_path / 'out'):
+        first, _, last = record[schema.FRAME_NUMBERS]
+        assert (first, last) == (record[schema.ONSET], record[schema.OFFSET])
+    said = dataset.load(tmp_path / 'out', reads=(schema.CROP_FRAMES,), databases=('samm',)).metadata
+    assert said['frames']['choice'].startswith('evenly spaced')
+    assert said['frames']['first_is_onset']
+    assert said['frames']['magnified']['factor'] == 2
+    assert said['leaks'] == {}
+    capsys.readouterr()
+    for more, words in (
+        (
+            ('--short-clips', 'refuse'),
+            '5 frames from onset to offset, and --frame-count 30 of them',
+        ),
+        (('--magnify', '60'), '--magnify 60: expected 0 to 50'),
+    ):
+        assert build(samm, tmp_path / 'none', *small, *more) == 2
+        assert words in capsys.readouterr().err
+    assert build(samm, tmp_path / 'none', '--magnify', '2') == 2
+    assert '--magnify: not an option of --release samm with --view flow' in capsys.readouterr().err
+
+
 def test_the_puzzled_flow_may_be_cut(samm, tmp_path):
     for puzzled in ('computed', 'cut'):
         assert build(samm, tmp_path / puzzled, '--puzzled', puzzled) == 0

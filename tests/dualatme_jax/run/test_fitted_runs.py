@@ -1,5 +1,8 @@
 """Runs of systems that scikit-learn fits: as by hand, resumed, swept, chosen, and beside Dual-ATME."""
 
+import dataclasses
+import io
+import json
 import os
 import pathlib
 import signal
@@ -9,18 +12,21 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import write_clips
 from made_up import flow_svc
+from rich.console import Console
 from scipy import special
+from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import LeaveOneGroupOut, cross_val_predict
 from small_run import TINY, run, small, uf1
 
-from dualatme_jax import models
+from dualatme_jax import models, score
 from dualatme_jax.data import dataset as dataset_lib
 from dualatme_jax.errors import InputError
 from dualatme_jax.models.stage import Stage
 from dualatme_jax.models.system import System
 from dualatme_jax.report import predictions
-from dualatme_jax.run import programs
+from dualatme_jax.run import experiment, programs
 from dualatme_jax.run.trial_table import TrialTable
 
 SVC = 'made_up.flow_svc'
@@ -66,6 +72,37 @@ def test_a_run_predicts_what_scikit_learn_does_by_hand(dataset, small_dataset_di
     assert not list(tmp_path.rglob('weights'))
     assert not (tmp_path / 'checkpoints').exists()
     assert 'nothing is trained again' in run(config, tmp_path)[2]
+
+
+def test_a_run_of_two_classes_has_the_area_and_the_accuracy_by_subject(tmp_path):
+    folder = tmp_path / 'speakers'
+    write_clips(folder, [3, 2, 4, 3], labels=('truthful', 'deceptive'), databases=('deception',))
+    config = config_of(folder, **{'data.databases': ()})
+    complete, results, printed = run(config, tmp_path / 'run')
+    assert complete
+    table = pd.read_csv(tmp_path / 'run' / 'predictions.csv', dtype=WORDS)
+    found = results['scores']['deception']
+    assert found['auc']['mean'] == pytest.approx(roc_auc_score(table['label'], table['prob_deceptive']))
+    own = (table['label'] == table['prediction']).groupby(table['subject']).mean()
+    assert found['acc_by_subject']['mean'] == pytest.approx(own.mean())
+    assert [each['acc'] for each in results['by_subject']] == pytest.approx(own.tolist())
+    assert 'Two classes: area under the ROC curve, accuracy by subject' in printed
+
+
+def test_a_run_of_inputs_that_leak_says_so_wherever_it_is_scored(
+    dataset, small_dataset_dir, tmp_path, capsys
+):
+    leaky = dataclasses.replace(
+        dataset, metadata=dataset.metadata | {'leaks': {'flow': 'cropped by the label'}}
+    )
+    console = Console(file=io.StringIO(), width=200)
+    experiment.run(config_of(small_dataset_dir), tmp_path / 'run', console, dataset=leaky)
+    said = 'LEAKS: flow: cropped by the label'
+    assert console.file.getvalue().count(said) == 2  # before it is trained, and above the scores
+    assert not list((tmp_path / 'run').glob('challenge_log*'))
+    assert score.main([str(tmp_path / 'run'), '--json', str(tmp_path / 'scores.json')]) == 0
+    assert said in capsys.readouterr().out
+    assert json.loads((tmp_path / 'scores.json').read_text())['notice'] == said
 
 
 KILLED = """
