@@ -46,6 +46,8 @@ def _from_torch(options: argparse.Namespace) -> str:
 
 def _to_torch(options: argparse.Namespace) -> str:
     _refuse(options, 'variant', reason='is known from --source, with --to-torch')
+    import json
+
     from dualatme_jax import scratch
     from dualatme_jax.files import expanded
     from dualatme_jax.run import trained
@@ -55,14 +57,17 @@ def _to_torch(options: argparse.Namespace) -> str:
     if folds.is_one(source):
         _refuse(options, 'seed', 'point', reason='chooses from a trained run, which --source is not')
         variant, networks = folds.networks(source, options.model)
+        start = folds.start_of(source)
     else:
         variant, networks = trained.networks(source, options.model, seed=options.seed, point=options.point)
+        start = trained.read(source)[1].get(folds.START)
+    origin = {'variant': variant} | ({folds.START: json.dumps(start)} if start else {})
     written = []
     with scratch.new_folder(out) as folder:
         for subject, variables in networks:
             written.append(folds.file_name(subject))
             state_dict = names.to_torch(options.model, variables)
-            pth.write(folder / written[-1], state_dict, {'variant': variant})
+            pth.write(folder / written[-1], state_dict, origin)
     lines = [f'wrote {len(written)} files of {options.model} to {out}, such as {written[0]}']
     if lacking := names.left_out(options.model, variant):
         lines.append(

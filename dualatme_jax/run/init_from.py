@@ -147,9 +147,12 @@ def earlier(evaluate_only: str) -> Earlier | None:
       InputError: the folder is no run, or its config.json says so in no known form.
     """
     path = files.expanded(evaluate_only, '--config.evaluate_only')
-    if folds.is_one(path) or not (path / workdir_lib.TRIALS).exists():
+    if folds.is_one(path):
+        begun = folds.start_of(path)
+    elif (path / workdir_lib.TRIALS).exists():
+        begun = trained.read(path)[1].get(START)
+    else:
         return None
-    begun = trained.read(path)[1].get(START)
     return Earlier(begun, tuple(sorted(people_in(begun.get('leaks') or {})))) if begun else None
 
 

@@ -30,7 +30,7 @@ Person = tuple[str, str]  # database, subject as the released files spell it
 OPTION = '--config.init_from'
 RUN, CONVERTED, FILE = 'run', 'converted folder', 'file'
 # In config.json: `init_from.Beginning.about`, and `trained_on`.
-START, TRAINED_ON = 'start', 'trained_on'
+START, TRAINED_ON = folds.START, 'trained_on'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,14 +149,16 @@ def _of_folds(path: pathlib.Path, people: Iterable[Person]) -> Source:
     one = start.flat(
         jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), found.variables)
     )
+    before = found.start or {}
+    leaked = people_in(before.get('leaks') or {})
     return Source(
         kind=CONVERTED,
         path=path,
         sha256=folds.fingerprint(found),
         origin='',
-        people=frozenset(person for persons in called for person in persons),
-        all_known=True,
-        networks=tuple(SourceNetwork(left_out=frozenset(persons)) for persons in called),
+        people=frozenset().union(*called, people_in(before.get('subjects') or {})),
+        all_known=before.get('all_subjects_known', True),
+        networks=tuple(SourceNetwork(left_out=frozenset(persons) - leaked) for persons in called),
         leaves=one,
         load=lambda places: {
             key: leaf[list(places)] for key, leaf in start.flat(folds.load(path).variables).items()

@@ -7,7 +7,7 @@ import hashlib
 import io
 import json
 import pathlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -22,6 +22,8 @@ from dualatme_jax.weights import names
 ABOUT = 'convert.json'
 FOLDS = 'folds.csv'
 WEIGHTS = 'weights'
+# What the networks started from: in a run's config.json, here, and in files of PyTorch that came from either.
+START = 'start'
 _COLUMNS = ['subject', 'file']
 _MOST_BYTES = 2**20  # of the two tables: far more than any dataset has subjects
 
@@ -36,6 +38,8 @@ class Folds:
       classes: how many.
       subjects: [F], whom each network was not trained on, as its file was called.
       variables: `params` and `batch_stats`, and what PyTorch counts; each leaf [F, ...].
+      start: what the run that trained them says of the weights that it started from, and whom these had seen;
+        None where there are none, or nobody says so.
     """
 
     model: str
@@ -43,11 +47,13 @@ class Folds:
     classes: int
     subjects: tuple[str, ...]
     variables: dict[str, Any]
+    start: Mapping[str, Any] | None = None
 
 
 def save(folds: Folds, folder: pathlib.Path) -> None:
     """Fills a new folder."""
     about = {'model': folds.model, 'variant': folds.variant, 'classes': folds.classes}
+    about |= {START: folds.start} if folds.start else {}
     (folder / ABOUT).write_text(json.dumps(about, indent=2) + '\n')
     with (folder / FOLDS).open('w', newline='', encoding='utf-8') as file:
         rows = [[subject, file_name(subject)] for subject in folds.subjects]
@@ -125,7 +131,7 @@ def load(folder: pathlib.Path) -> Folds:
         )
     try:
         files.check_checksums(folder, 'converted weights')
-        model, variant, classes = _about(folder)
+        (model, variant, classes), start = _about(folder)
         subjects = _subjects(folder)
         stored = weights_shapes(folder / WEIGHTS)
         if problems := names.misfits(model, variant, classes, stored, stacked=len(subjects)):
@@ -135,27 +141,39 @@ def load(folder: pathlib.Path) -> Folds:
             raise ValueError(f'{WEIGHTS}: {", ".join(problems)} holds numbers that are not finite')
     except Exception as error:  # whatever a damaged file raises, in Orbax too
         raise InputError(f'{folder}: these converted weights are damaged ({error}); convert anew') from error
-    return Folds(model, variant, classes, subjects, {'batch_stats': {}} | variables)
+    return Folds(model, variant, classes, subjects, {'batch_stats': {}} | variables, start)
 
 
 def about(folder: pathlib.Path) -> tuple[str, str, int]:
     """The model, variant and number of classes of converted weights; raises InputError as `load` does."""
+    return _described(folder)[0]
+
+
+def start_of(folder: pathlib.Path) -> Mapping[str, Any] | None:
+    """`Folds.start` of converted weights; raises InputError as `load` does."""
+    return _described(folder)[1]
+
+
+def _described(folder: pathlib.Path) -> tuple[tuple[str, str, int], Mapping[str, Any] | None]:
     try:
         return _about(folder)
     except (ValueError, RecursionError) as error:
         raise InputError(f'{folder}: these converted weights are damaged ({error}); convert anew') from error
 
 
-def _about(folder: pathlib.Path) -> tuple[str, str, int]:
+def _about(folder: pathlib.Path) -> tuple[tuple[str, str, int], Mapping[str, Any] | None]:
     found = json.loads(files.read_bytes(folder / ABOUT, limit=_MOST_BYTES, what='converted weights'))
-    if not isinstance(found, dict) or found.keys() != {'model', 'variant', 'classes'}:
+    if not isinstance(found, dict) or found.keys() - {START} != {'model', 'variant', 'classes'}:
         raise ValueError(f'{ABOUT} holds other fields than model, variant and classes')
     model, variant, classes = found['model'], found['variant'], found['classes']
     if not models.is_known(model) or variant not in models.system(model).variants:
         raise ValueError(f'{ABOUT} names {model!r}, variant {variant!r}, which is none of the networks')
     if type(classes) is not int or not 2 <= classes <= MOST_CLASSES:
         raise ValueError(f'{ABOUT} has classes = {classes!r}; expected 2 to {MOST_CLASSES}')
-    return model, variant, classes
+    start = found.get(START)
+    if not (start is None or isinstance(start, dict)):
+        raise ValueError(f'{ABOUT} has {START} = {start!r}; expected a mapping')
+    return (model, variant, classes), start
 
 
 def _subjects(folder: pathlib.Path) -> tuple[str, ...]:

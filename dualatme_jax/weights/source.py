@@ -1,9 +1,11 @@
 """The folder with a file of weights for each left-out subject, as somebody's training program left it."""
 
 import collections
+import json
 import pathlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -12,8 +14,8 @@ from dualatme_jax import models
 from dualatme_jax.data.names import fault_of_name
 from dualatme_jax.errors import InputError
 from dualatme_jax.weights import names
-from dualatme_jax.weights.folds import Folds
-from dualatme_jax.weights.reader import ENDINGS, Reader
+from dualatme_jax.weights.folds import START, Folds
+from dualatme_jax.weights.reader import ENDINGS, Read, Reader
 
 # What programs write around a subject's name. No number of a fold: it would pass for a subject's.
 _AROUND = 'model|weights?|net|network|checkpoint|ckpt|state_dict|best|last|final|subject'
@@ -45,10 +47,16 @@ def read_folds(
     paths = list(subjects.values())
     reader = Reader(paths, _first_parts(model), scratch)
     done = collections.defaultdict(list)
-    variables = None
+    variables, start = None, None
     for place, path in enumerate(paths):
         read = reader[place]
+        if place and _start(path, read) != start:
+            raise InputError(
+                f'{path}: it and {paths[0].name} did not start from the same weights, or only one of them '
+                'did; expected all files to be of one run'
+            )
         if place == 0:
+            start = _start(path, read)
             classes = names.classes_of(model, read.tensors)
             variant = variant or _variant(model, classes, read, notes)
         try:
@@ -68,7 +76,7 @@ def read_folds(
         for stacked, leaf in zip(jax.tree.leaves(variables), jax.tree.leaves(network), strict=True):
             stacked[place] = leaf
     notes += [f'{_of(given, len(paths))}: {note}' for note, given in done.items()]
-    return Folds(model, variant, classes, tuple(subjects), variables), notes
+    return Folds(model, variant, classes, tuple(subjects), variables, start), notes
 
 
 def read_file(path: pathlib.Path, model: str, scratch: pathlib.Path) -> dict[str, np.ndarray]:
@@ -143,6 +151,21 @@ def _variant(model: str, classes: int, first, notes: list[str]) -> str:
             f'{" and ".join(others)} has the same tensors: if these are of it, say --variant={others[0]}'
         )
     return chosen
+
+
+def _start(path: pathlib.Path, read: Read) -> Mapping[str, Any] | None:
+    """What the networks of a run started from, as `convert --to-torch` writes it into its files."""
+    if (said := read.origin.get(START)) is None:
+        return None
+    try:
+        found = json.loads(said)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InputError(
+            f'{path} says in no known form what it started from ({error}); take it anew'
+        ) from error
+    if not isinstance(found, dict):
+        raise InputError(f'{path} says in no known form what it started from; take it anew')
+    return found
 
 
 def _left_out(tensors: Iterable[str]) -> str:

@@ -22,7 +22,7 @@ from dualatme_jax.convert import main
 from dualatme_jax.data import dataset
 from dualatme_jax.errors import InputError
 from dualatme_jax.outside import guarded
-from dualatme_jax.run import experiment, trained
+from dualatme_jax.run import experiment, init_from, trained
 from dualatme_jax.weights import folds, names
 
 SUBJECTS = ('006', 's01', 'sub01')
@@ -191,6 +191,29 @@ def test_the_networks_of_a_run_predict_the_same_in_pytorch(
         keys = zip(clips.database[rows], clips.subject[rows], clips.clip[rows], strict=True)
         expected = of_clip.loc[list(keys), [f'prob_{label}' for label in clips.labels]]
         np.testing.assert_allclose(probabilities, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_what_a_run_started_from_goes_with_its_weights(capsys, torch, workdir, tmp_path):
+    """To PyTorch, back, and there again: scores of such weights are marked LEAKS as those of the run."""
+    run, files_of = tmp_path / 'run', [tmp_path / 'torch', tmp_path / 'again']
+    shutil.copytree(workdir, run)
+    assert init_from.earlier(str(run)) is None
+    about = json.loads((run / 'config.json').read_text())
+    start = {'path': 'before', 'leaks': {'smic': ['s1']}, 'subjects': {'smic': ['s1']}}
+    (run / 'config.json').write_text(json.dumps(about | {'start': start}))
+    exported(capsys, run, files_of[0], '--seed', 1)
+    for number, folder in enumerate(files_of):
+        convert = ('--model', 'ststnet', '--source', folder, '--out', tmp_path / f'converted{number}')
+        command(capsys, *convert)
+        assert folds.load(tmp_path / f'converted{number}').start == start
+        assert init_from.earlier(str(tmp_path / f'converted{number}')).notice.startswith('LEAKS: ')
+        if number == 0:
+            exported(capsys, tmp_path / 'converted0', files_of[1])
+    exported(capsys, workdir, tmp_path / 'clean', '--seed', 1)
+    other = sorted((tmp_path / 'clean').iterdir())[-1]
+    shutil.copy(other, files_of[0])
+    convert = ('--model', 'ststnet', '--source', files_of[0], '--out', tmp_path / 'mixed')
+    assert 'did not start from the same weights' in command(capsys, *convert, status=2)
 
 
 def test_a_run_that_is_not_clear_is_refused(capsys, torch, workdir, tmp_path):

@@ -324,6 +324,22 @@ def test_converted_weights_are_matched_by_the_names_of_their_subjects(
     assert found.record()['sha256'] == folds.fingerprint(folds.load(tmp_path / 'converted'))
 
 
+def test_converted_weights_remember_whom_the_weights_before_had_seen(
+    tmp_path, program, network, dataset, people
+):
+    called = tuple('_'.join(person) for person in people)
+    seen = sources.by_database(people[:2])
+    begun = {'path': 'before', 'subjects': seen, 'leaks': seen, 'all_subjects_known': False}
+    converted = folds.Folds('ststnet', 'paper', 3, called, stacked(network, range(len(called))), begun)
+    (tmp_path / 'converted').mkdir()
+    folds.save(converted, tmp_path / 'converted')
+    assert folds.load(tmp_path / 'converted').start == begun
+    found = begin(tmp_path / 'converted', program, network, dataset, seeds=(0,))
+    assert found.leaks == tuple(sorted(people[:2]))
+    assert not found.source.all_known
+    assert init_from.earlier(str(tmp_path / 'converted')).notice.startswith('LEAKS: ')
+
+
 @pytest.mark.parametrize(('copied', 'said'), [(3, True), (400, False)])
 def test_that_next_to_nothing_fits_is_said(copied, said):
     fit = types.SimpleNamespace(copied_parameters=(1, copied), parameters=(8, 1683))
