@@ -45,7 +45,7 @@ def get_config(argument: str = '') -> ConfigDict:
         # Of the databases the release has three, and of classes.
         config.data.databases = (variant,) if variant in ('casme2', 'samm', 'smic') else ()
         weights = SCRIPTS['casme2'][1]
-    config.input.scale = 'signed'
+    config.input.scale = 'fold'
     config.input.channels = ('blue', 'green', 'red')  # as OpenCV reads them
     config.model.name = 'dual_branch_3dcnn'
     config.model.variant = variant

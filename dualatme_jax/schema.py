@@ -122,6 +122,9 @@ def views_of(keys: Iterable[str]) -> list[str]:
     return [view for view in VIEWS if view in wanted]
 
 
+# Scales of inputs that depend on clips: those that a fold trains on, or all of them, which leaks.
+FOLD, WHOLE_SET = BY_CLIPS = ('fold', 'whole_set')
+
 # The release whose clips are rendered: nothing that was published belongs beside a score on it.
 SYNTHETIC = 'synthetic'
 

@@ -28,6 +28,7 @@ from dualatme_jax.errors import InputError, of_system
 from dualatme_jax.machines import processes
 from dualatme_jax.report.selection import NESTED
 from dualatme_jax.run import (
+    as_published,
     collect,
     init_from,
     model_section,
@@ -51,7 +52,7 @@ from dualatme_jax.run.programs import (
 )
 from dualatme_jax.run.sweep import Sweep
 from dualatme_jax.run.trial_table import TrialTable
-from dualatme_jax.training import devices, trials
+from dualatme_jax.training import devices, scaling, trials
 from dualatme_jax.training.step import DRAWS
 from dualatme_jax.weights import folds
 
@@ -79,7 +80,7 @@ def run(
     """
     console = console or Console(markup=False, highlight=False, quiet=not processes.is_first())
     swept = settings.check(config)  # as it was given, and as it is used
-    if config.smoke or config.evaluate_only:
+    if config.smoke or config.evaluate_only or config.as_published:
         config = as_used(config, console)
         swept = settings.check(config)
     for values in swept.repeated:
@@ -108,7 +109,8 @@ def run(
     if config.smoke:
         table = smoke.few(table)
     stored = datasets
-    leaks = {program: own.leaks for program, own in stored.items()}
+    as_published.check_dataset(config, home)
+    leaks = leaks_of(swept, stored)
     for reason in sorted({*leaks.values()} - {''}):
         console.print(reason, soft_wrap=True)
     datasets, staged = stages.applied(swept, stored, console, failures)
@@ -180,13 +182,26 @@ def run(
         return Run(processes.agreed(complete), trial_table.table, kept, collected.tables, report)
 
 
+def leaks_of(swept: Sweep, datasets: Mapping[int, Dataset]) -> dict[int, str]:
+    """Program -> why what it reads leaks, in lines that begin with LEAKS; empty if it does not."""
+    scales = {point.program: point.config.input.scale for point in swept.points}
+    return {
+        program: '\n'.join(
+            filter(None, [own.leaks, scaling.LEAK if scales[program] == schema.WHOLE_SET else ''])
+        )
+        for program, own in datasets.items()
+    }
+
+
 def there(folder: pathlib.Path | None, *names: str) -> list[bool]:
     """Whether each of some files is in the folder, if there is one; the first process says it for all."""
     return processes.agreed([folder is not None and (folder / name).exists() for name in names])
 
 
 def as_used(config: ConfigDict, console: Console) -> ConfigDict:
-    """The config that a smoke test shortens, or an evaluation gives the variant of its weights."""
+    """The config as the leaks of a paper, a smoke test or the weights that are evaluated change it."""
+    if config.as_published:
+        config = as_published.applied(config)
     if config.smoke:
         console.print(smoke.NOTICE, soft_wrap=True)
         config = smoke.shortened(config)

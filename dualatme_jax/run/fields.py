@@ -93,6 +93,7 @@ FIELDS = {
     'optimizer.step_epochs': whole(1),
     'optimizer.step_factor': number(0, 1),
     'optimizer.step_until': whole(0),
+    'as_published': several(TEXT),
     'evaluate_only': PATH,
     'init_from': PATH,
     'freeze': several(TEXT),

@@ -18,6 +18,7 @@ from dualatme_jax.data.dataset import Dataset
 from dualatme_jax.errors import InputError
 from dualatme_jax.files import replacing
 from dualatme_jax.models.system import GRADIENT, System
+from dualatme_jax.report import as_published as published_report
 from dualatme_jax.report import (
     challenge_log,
     leaderboard,
@@ -34,7 +35,7 @@ from dualatme_jax.report import (
 )
 from dualatme_jax.report import sweep as sweep_report
 from dualatme_jax.report.selection import BEST_ON_TEST, LAST, NESTED
-from dualatme_jax.run import config_file, smoke
+from dualatme_jax.run import as_published, config_file, smoke
 from dualatme_jax.run import sweep as sweep_lib
 from dualatme_jax.run import workdir as workdir_lib
 from dualatme_jax.run.collect import Collected
@@ -134,7 +135,7 @@ def report(
         columns += ['inner', *swept.fields]
     result = {
         'notice': notice,
-        'leaks': bool(leaking),
+        'leaks': bool((begin and begin.notice) or (leaks or {}).get(swept.reference.program)),
         'folds': config.folds,
         'protocol': left_out,
         'selection': 'evaluate_only' if config.evaluate_only else config.selection.name,
@@ -163,6 +164,10 @@ def report(
             report_sweep(made, table, swept, notice)
         if swept.fields and config.report.paper:
             report_paper(made, table, config.report.paper, origin, synthetic=dataset.synthetic)
+        if config.as_published:
+            steps = as_published.steps(swept, trial_table.table, table, kept, leaks or {})
+            result['as_published'] = rows = published_report.compare(steps)
+            made.shown += ['', published_report.rich_table(rows, notice=notice)]
         selected, how, title = select(made, table, kept, inner, trial_table, swept)
         if len(selected):
             result |= scores.score_run(selected, resamples=config.report.resamples)
@@ -194,14 +199,13 @@ def report(
 
 
 def leaks_by_system(swept: Sweep, leaks: Mapping[int, str]) -> list[str]:
-    """Why inputs leak, each reason once; of a leaderboard with the systems that it concerns."""
+    """Why inputs leak, each reason once; with the systems, or points, that it concerns if others do not."""
     found: dict[str, list[str]] = {}
     for name, point in systems(swept).items():
         found.setdefault(leaks.get(point.program, ''), []).append(name)
+    some = len(found) > 1 or swept.config.report.leaderboard
     found.pop('', None)
-    if not swept.config.report.leaderboard:
-        return [*found]
-    return [f'{reason} ({", ".join(names)})' for reason, names in found.items()]
+    return [f'{reason} ({", ".join(names)})' if some else reason for reason, names in found.items()]
 
 
 def whole_seeds(trial_table: TrialTable) -> bool:

@@ -4,7 +4,8 @@ config.json     What a prediction needs to know, see `Network`:
                 config      every field of the run
                 labels      the classes, in the order of the logits
                 inputs      key -> shape and dtype of what the networks read of one clip, as it is stored;
-                            `config.input` says how it is scaled
+                            `config.input` says how it is scaled; if that depends on clips, `scaling` has
+                            mean and maximum of those that were trained on
                 dataset     by which recipe data_prep made the clips, to make new ones alike
                 trained_on  the subjects that were trained on, by database
                 stages      name and version of the frozen stage that makes inputs, if the system has one
@@ -20,6 +21,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from ml_collections import ConfigDict
 
@@ -31,6 +33,7 @@ from dualatme_jax.run import workdir
 from dualatme_jax.run.kept import Kept
 from dualatme_jax.run.sources import START, TRAINED_ON
 from dualatme_jax.run.trial_table import DONE
+from dualatme_jax.training import scaling
 from dualatme_jax.training.checkpoint import load_weights, save_weights
 
 _MOST_BYTES = 2**26  # of its config.json
@@ -43,7 +46,7 @@ class Network:
     Attributes:
       config: every field of the run.
       labels: the classes, in the order of the logits.
-      inputs: key -> `shape` and `dtype` of what they read of one clip, as it is stored.
+      inputs: key -> `shape` and `dtype` of what they read of one clip, as it is stored; perhaps `scaling`.
       dataset: the recipe by which the clips were made.
       trained_on: what `sources.trained_on` says of whom they have seen.
       stages: name and version of the frozen stage that makes inputs, see `stages.applied`.
@@ -93,11 +96,14 @@ def save(
         return folder
     if done.empty:
         return None
+    by_clips = scaling.of_clips(dataset, config.input.scale)
+    numbers = by_clips(np.ones(dataset.size, bool)) if by_clips else {}
     about = {
         'config': json.loads(config.to_json()),
         'labels': list(dataset.labels),
         'inputs': {
             key: {'shape': list(array.shape[1:]), 'dtype': array.dtype.name}
+            | ({'scaling': numbers[key].tolist()} if key in numbers else {})
             for key, array in dataset.inputs.items()
         },
         'dataset': dataset.metadata,

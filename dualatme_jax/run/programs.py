@@ -69,6 +69,7 @@ def make_training(
             bias_rate=config.optimizer.bias_rate,
         ),
         prepare=prepare.preparation(**config.input, made=system.made),
+        scale=config.input.scale,
         crop=config.input.size if config.input.random_crop else 0,
         augment=augment.augmentation(changes, **config.input) if changes else None,
         active=active,

@@ -5,14 +5,14 @@ import os
 import jax
 from ml_collections import ConfigDict
 
-from dualatme_jax import models
+from dualatme_jax import models, schema
 from dualatme_jax.data import splits
 from dualatme_jax.errors import InputError
 from dualatme_jax.models.layers import lowering
 from dualatme_jax.models.system import GRADIENT
 from dualatme_jax.report import paper, scores
 from dualatme_jax.report.selection import BEST_ON_TEST, LAST, NESTED
-from dualatme_jax.run import fields, programs, stages, sweep
+from dualatme_jax.run import as_published, fields, programs, stages, sweep
 from dualatme_jax.run.sweep import Sweep
 from dualatme_jax.training import devices, prepare
 
@@ -48,6 +48,7 @@ def check(config: ConfigDict) -> Sweep:
     check_folds(config, swept)
     check_selection(config, swept)
     check_evaluation(config, swept)
+    as_published.check(config)
     paper.check(config.report.paper, swept.fields)
     return swept
 
@@ -160,6 +161,11 @@ def check_evaluation(config: ConfigDict, swept: Sweep) -> None:
                 f'config.evaluate_only is {config.evaluate_only!r}, which trains nothing and scores one '
                 f'network for each subject, and {field} asks for something else; leave one of the two out'
             )
+    if config.input.scale in schema.BY_CLIPS:
+        raise InputError(
+            f'config.input.scale is {config.input.scale!r}, and the weights of config.evaluate_only do not '
+            'say which clips scaled their inputs; expected another scale'
+        )
 
 
 def check_selection(config: ConfigDict, swept: Sweep) -> None:

@@ -17,6 +17,7 @@ from dualatme_jax.data import splits
 from dualatme_jax.data.dataset import Dataset
 from dualatme_jax.errors import InputError
 from dualatme_jax.machines import processes
+from dualatme_jax.training import scaling
 from dualatme_jax.training import trials as trials_lib
 from dualatme_jax.training.checkpoint import Progress, WaveCheckpoints
 from dualatme_jax.training.parallel import Compilable, Parallel, on_host, stack
@@ -64,7 +65,10 @@ class Engine:
         **options,
     ):
         self._dataset, self._epochs, self._held_out = dataset, epochs, held_out
-        self._hyperparameters = training.hyperparameters
+        self._of_trials = {
+            'hyperparameters': training.hyperparameters,
+            'scaling': scaling.of_clips(dataset, training.scale),
+        }
         self.parallel = Parallel(training, batches(dataset, batch_size, folds), **options)
         self._clips = self.parallel.place_clips(Clips.of(dataset))
 
@@ -225,8 +229,7 @@ class Engine:
     def _stack(self, rows: Sequence[Row]) -> trials_lib.Trial:
         filled = [*rows, *[rows[-1]] * (self._filled(len(rows)) - len(rows))]
         trials = [
-            trials_lib.device_trial(row, self._dataset, self._held_out, hyperparameters=self._hyperparameters)
-            for row in filled
+            trials_lib.device_trial(row, self._dataset, self._held_out, **self._of_trials) for row in filled
         ]
         return self.parallel.place_trials(stack(trials))
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from dualatme_jax import schema
 from dualatme_jax.errors import InputError
+from dualatme_jax.schema import BY_CLIPS
 
 # From a batch as it is stored, by key, each [C, *S, B], to what the network reads: float32, its pictures
 # resized where that is asked for.
@@ -30,7 +31,7 @@ def _divided(divisor: float) -> Callable[[Any], Any]:
 
 
 _by_127_5, _by_255 = _divided(127.5), _divided(255)
-_BYTES = ('signed', 'unit', 'imagenet', 'byte')
+_BYTES = ('signed', 'unit', 'imagenet', 'byte', *BY_CLIPS)
 
 # Mean and deviation of ImageNet's red, green and blue, of values 0..1: torchvision's.
 _IMAGENET = np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225])
@@ -45,16 +46,19 @@ def _by_imagenet(x: Any) -> Any:
 
 
 # `signed`: bytes to -1..1, as Dual-ATME's paper has it. `unit`: to 0..1, PyTorch's ToTensor. `imagenet`: then
-# normalised as ImageNet's pictures are. `byte`: 0..255. `stored`: whatever numbers there are.
+# normalised as ImageNet's pictures are. `byte`: 0..255. `stored`: whatever numbers there are. Of those that
+# depend on clips, see `scaling`, bytes are left here as they are.
 SCALES: dict[str, Callable[[Any], Any]] = {
     'signed': lambda x: _by_127_5(x - np.float32(127.5)),
     'unit': _by_255,
     'imagenet': _by_imagenet,
     'byte': lambda x: x,
     'stored': lambda x: x,
+    **dict.fromkeys(BY_CLIPS, lambda x: x),
 }
 
 _RANGES = {'signed': (-1.0, 1.0), 'unit': (0.0, 1.0), 'byte': (0.0, 255.0), 'stored': (0.0, 0.0)}
+_RANGES |= dict.fromkeys(BY_CLIPS, _RANGES['byte'])
 
 
 def ends(scale: str, x: Any) -> tuple[Any, Any]:

@@ -16,6 +16,7 @@ from dualatme_jax.models.output import Output
 from dualatme_jax.training import freeze, losses
 from dualatme_jax.training.augment import Augment, window
 from dualatme_jax.training.prepare import Prepare
+from dualatme_jax.training.scaling import scaled
 from dualatme_jax.training.state import Clips, State
 from dualatme_jax.training.streams import Stream
 from dualatme_jax.training.trials import Trial
@@ -34,6 +35,7 @@ class Training:
       optimizer: from hyperparameters and the number of the epoch, which may be traced, to the optimizer.
       prepare: from inputs as they are stored to what the network reads; by default they are read so.
       crop: the edge of the window that training takes of each clip's pictures, anywhere; 0: all of them.
+      scale: whether, and by which clips, they are scaled then, see `scaling.of_clips`.
       augment: changes what the network reads in training, at random; None: nothing does.
       active: those of `losses.OPTIONS` that are above 0 in some trial, and `losses.MARGIN` if one has it.
       balanced: whether every epoch draws its clips anew, so that each class is as frequent.
@@ -47,6 +49,7 @@ class Training:
     model: Callable[[Mapping[str, jax.Array]], nn.Module]
     optimizer: Callable[[Mapping[str, jax.Array], jax.Array | int], optax.GradientTransformation]
     prepare: Prepare = dict
+    scale: str = ''
     crop: int = 0
     augment: Augment | None = None
     active: frozenset[str] = frozenset()
@@ -61,7 +64,10 @@ class Training:
         """A fresh network."""
         inputs, _ = clips.batch(slice(1))
         variables = self.model(trial.hyperparameters).init(
-            jax.random.fold_in(trial.key, Stream.INIT), self.prepare(inputs), mask=jnp.ones(1), train=False
+            jax.random.fold_in(trial.key, Stream.INIT),
+            scaled(self.prepare(inputs), trial.scaling),
+            mask=jnp.ones(1),
+            train=False,
         )
         params, batch_stats = variables['params'], variables.get('batch_stats', {})
         trained, _ = freeze.split(params, self.frozen)
@@ -114,6 +120,7 @@ class Training:
         inputs = self.prepare(inputs)
         if self.augment:
             inputs = self.augment(inputs, trial.hyperparameters, _key(trial, Stream.AUGMENT, epoch, start))
+        inputs = scaled(inputs, trial.scaling)
         counts = self._counts(trial, clips) if 'class_balance' in self.active else None
         mixed = None
         if 'mixup' in self.active:
@@ -205,7 +212,8 @@ class Training:
         inputs, _ = clips.batch(trial.held_out)
         mask = jnp.ones(trial.held_out.shape)
         model = self.model(trial.hyperparameters)
-        output = model.apply(state.variables, self.prepare(inputs), mask=mask, train=False)
+        inputs = scaled(self.prepare(inputs), trial.scaling)
+        output = model.apply(state.variables, inputs, mask=mask, train=False)
         return jax.nn.softmax(output.logits)
 
     @staticmethod

@@ -21,6 +21,7 @@ from flax import struct
 from dualatme_jax.data import splits
 from dualatme_jax.data.dataset import Dataset
 from dualatme_jax.errors import InputError
+from dualatme_jax.training.scaling import Scaling
 from dualatme_jax.training.streams import Stream
 
 # Columns of the table that say which trial a row is. Behind them come swept fields and hyperparameters; which
@@ -53,12 +54,14 @@ class Trial:
       train: [N] bool, the clips that are trained on.
       held_out: [T] int32, the clips that are predicted; where there are fewer, the last one again.
       hyperparameters: scalars by name; they may differ from trial to trial.
+      scaling: [mean, most] of the inputs that are scaled by clips, see `training.scaling`.
     """
 
     key: jax.Array
     train: jax.Array
     held_out: jax.Array
     hyperparameters: Mapping[str, jax.Array]
+    scaling: Mapping[str, jax.Array] = struct.field(default_factory=dict)
 
 
 def table(
@@ -117,7 +120,12 @@ def table(
 
 
 def device_trial(
-    row: Mapping, dataset: Dataset, width: int | None = None, *, hyperparameters: Sequence[str] = ()
+    row: Mapping,
+    dataset: Dataset,
+    width: int | None = None,
+    *,
+    hyperparameters: Sequence[str] = (),
+    scaling: Scaling | None = None,
 ) -> Trial:
     """The arrays of one row of the table.
 
@@ -129,6 +137,7 @@ def device_trial(
       dataset: the clips.
       width: T, by default the most clips of one subject.
       hyperparameters: columns of the table that the training reads.
+      scaling: from the clips that are trained on to what scales inputs; None: nothing does.
     """
     fold = fold_of(row, dataset)
     held_out = np.flatnonzero(fold.held_out)
@@ -142,6 +151,7 @@ def device_trial(
         train=fold.train,
         held_out=np.concatenate([held_out, padding]).astype(np.int32),
         hyperparameters={name: np.float32(row[name]) for name in hyperparameters},
+        scaling=scaling(fold.train) if scaling else {},
     )
 
 
