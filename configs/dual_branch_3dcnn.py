@@ -8,8 +8,12 @@ Paper    Fang, Liu, Liu: dual-branch 3DCNN with EC-CBAM, GRU and multi-scale att
          the mean over folds, of which one without an error counts as UF1 1; clips are scaled by the mean and
          the maximum of all clips; and crops are those of the tested clip's annotated action units. No such
          number is a result on unseen people.
-Command  python -m data_prep build --release casme2 --source CASME2 --view frames --out data/casme2
+         `:samm,as_published` and the like show in a table what each of these leaks adds: crops are by action
+         units then, every fold is trained by both scales, and the predictions of all epochs are kept.
+Command  python -m data_prep build --release casme2 --source CASME2 --view frames --frame-count 30 \\
+             --frame-face frame --frame-choice next --frame-crop landmarks --out data/casme2
          python -m dualatme_jax.main --config=configs/dual_branch_3dcnn.py
+         python -m dualatme_jax.main --config=configs/dual_branch_3dcnn.py:casme2,as_published
          python -m dualatme_jax.main --config=configs/dual_branch_3dcnn.py:smic,synthetic
 """
 
@@ -17,34 +21,43 @@ from ml_collections import ConfigDict
 
 from configs import cd
 
-# By database: frames of a clip, weights of the classes, dropout, epochs, and those between two steps of the
-# rate.
+# By database: frames of a clip, which they are, the crop, weights of the classes, dropout, epochs, and those
+# between two steps of the rate. (Of the deception trial the script takes the 5th to the 20th frame.)
 SCRIPTS = {
-    'casme2': (30, (0.3, 0.35, 0.35), 0.5, 200, 40),
-    'samm': (30, (0.3, 0.35, 0.35), 0.3, 200, 40),
-    'smic': (10, (0.3, 0.35, 0.35), 0.3, 200, 40),
-    'casme3': (30, (0.3, 0.35, 0.35), 0.5, 100, 20),
-    'casme_sq': (8, (0.2, 0.3, 0.3, 0.2), 0.5, 100, 20),
-    'deception': (16, (0.5, 0.5), 0.3, 100, 0),
+    'casme2': (30, 'next', 'landmarks', (0.3, 0.35, 0.35), 0.5, 200, 40),
+    'samm': (30, 'even', 'landmarks', (0.3, 0.35, 0.35), 0.3, 200, 40),
+    'smic': (10, 'first', 'whole', (0.3, 0.35, 0.35), 0.3, 200, 40),
+    'casme3': (30, 'next', 'landmarks', (0.3, 0.35, 0.35), 0.5, 100, 20),
+    'casme_sq': (8, 'next', 'landmarks', (0.2, 0.3, 0.3, 0.2), 0.5, 100, 20),
+    'deception': (16, 'first', 'whole', (0.5, 0.5), 0.3, 100, 0),
 }
+AS_PUBLISHED, SYNTHETIC = 'as_published', 'synthetic'
+LEAKS = ('whole_set_scaling', 'best_epoch', 'folds_averaged', 'uf1_of_one')
 
 
 def get_config(argument: str = '') -> ConfigDict:
-    """All fields of an experiment. Words with commas between: a database, `synthetic`."""
-    words = [word for word in argument.split(',') if word]
-    if unknown := [word for word in words if word not in (*SCRIPTS, 'synthetic')]:
-        raise ValueError(f"the config's argument is {unknown[0]!r}; expected {', '.join(SCRIPTS)}, synthetic")
+    """All fields of an experiment. Words with commas between: a database, `as_published`, `synthetic`."""
+    words, known = [word for word in argument.split(',') if word], (*SCRIPTS, AS_PUBLISHED, SYNTHETIC)
+    if unknown := [word for word in words if word not in known]:
+        raise ValueError(f"the config's argument is {unknown[0]!r}; expected some of {', '.join(known)}")
     variant = next((word for word in words if word in SCRIPTS), 'casme2')
-    config = cd.get_config('synthetic' if 'synthetic' in words else '')
-    frames, weights, dropout, epochs, step = SCRIPTS[variant]
-    config.data.path = config.data.path if config.data.build_synthetic else f'data/{variant}'
+    config = cd.get_config(SYNTHETIC if SYNTHETIC in words else '')
+    frames, choice, crop, weights, dropout, epochs, step = SCRIPTS[variant]
+    if AS_PUBLISHED in words:
+        config.as_published = LEAKS
+        if crop == 'landmarks':
+            crop, config.as_published = 'action_units', ('action_units', *LEAKS)
     config.data.databases = (variant,)
-    config.data.build_options = f'--frame-count {frames}'
-    if config.data.build_synthetic:  # smaller frames, a quarter of the work
-        config.data.build_options += ' --frame-size 64'
+    config.data.build_options = (
+        f'--frame-count {frames} --frame-face frame --frame-choice {choice} --frame-crop {crop}'
+    )
+    if config.data.build_synthetic:
+        config.data.build_options += ' --frame-size 64'  # a quarter of the work
         # Of the databases the release has three, and of classes.
         config.data.databases = (variant,) if variant in ('casme2', 'samm', 'smic') else ()
-        weights = SCRIPTS['casme2'][1]
+        weights = SCRIPTS['casme2'][3]
+    else:
+        config.data.path = f'data/{variant}'
     config.input.scale = 'fold'
     config.input.channels = ('blue', 'green', 'red')  # as OpenCV reads them
     config.model.name = 'dual_branch_3dcnn'

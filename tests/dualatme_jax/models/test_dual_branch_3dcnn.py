@@ -10,6 +10,8 @@ import pytest
 from configs import dual_branch_3dcnn as dual_branch_config
 from dualatme_jax import models, schema
 from dualatme_jax.models import dual_branch_3dcnn
+from dualatme_jax.report.as_published import LEAKS
+from dualatme_jax.run import settings
 from dualatme_jax.training import optimizers
 
 
@@ -102,6 +104,18 @@ def test_each_database_is_trained_as_its_script_does(variant):
     assert found == pytest.approx([1e-3 * 0.9**number for number in steps])
     assert (config.training.epochs, config.training.batch_size) == (epochs, 8)
     assert config.input.channels == ('blue', 'green', 'red')
+
+
+@pytest.mark.parametrize('variant', PAPER)
+def test_what_is_published_leaks_and_the_default_does_not(variant):
+    honest, published = (dual_branch_config.get_config(word) for word in (variant, f'{variant},as_published'))
+    assert not honest.as_published
+    assert (honest.input.scale, honest.selection.name, published.input.scale) == ('fold', 'last', 'fold')
+    crops = variant not in ('smic', 'deception')
+    assert '--frame-crop action_units' not in honest.data.build_options
+    assert ('--frame-crop action_units' in published.data.build_options) == crops
+    assert published.as_published == tuple(LEAKS if crops else [*LEAKS][1:])
+    settings.check(published)
 
 
 def test_another_argument_is_refused():
