@@ -270,6 +270,9 @@ im2col = tiled(lambda axes: (1,) * len(axes))
 #   28x28,  64- 64, 3x3 283     336       149
 #   14x14, 128-128, 3x3 237     177       144
 #   7x7,   256-256, 3x3 325     155       132
+# In 3-D it is slower; of 2 examples, with PyTorch's 86 and 540 beside it:
+#   4x43x43,    64-32, 3x3x3  207     218       322
+#   10x128x128,  3-32, 5x5x5  692       -      2460
 _WIDE = 16
 
 
@@ -277,8 +280,8 @@ def auto(x: jax.Array, kernel: jax.Array, axes: Axes) -> jax.Array:
     """The way that is fastest for a shape.
 
     With few channels tiles; with many their zeros cost more than they save. Then a CPU, which has a trial a
-    core, takes XLA's own convolution; elsewhere im2col, whose program does not grow with the trials: on an
-    H200 an epoch of ResNet-18 took 294 ms so, and 320 with XLA's grouped convolution.
+    core, takes XLA's own convolution, but in 3-D; elsewhere im2col, whose program does not grow with the
+    trials: on an H200 an epoch of ResNet-18 took 294 ms so, and 320 with XLA's grouped convolution.
     """
     cut = any(axis.low < 0 or axis.high < 0 for axis in axes)  # XLA's own goes wrong there
     pointwise = all(axis.taps == 1 for axis in axes)
@@ -286,7 +289,9 @@ def auto(x: jax.Array, kernel: jax.Array, axes: Axes) -> jax.Array:
         return by_tiles(x, kernel, axes)
     # XLA's own would not round factors on a CPU, see `product`.
     rounded = jax.config.jax_default_matmul_precision == 'bfloat16'
-    return (unrolled if on_cpu() and not rounded else im2col)(x, kernel, axes)
+    if not on_cpu() or rounded:
+        return im2col(x, kernel, axes)
+    return (by_tiles if len(axes) == 3 else unrolled)(x, kernel, axes)
 
 
 LOWERINGS: dict[str, Callable[..., jax.Array]] = {

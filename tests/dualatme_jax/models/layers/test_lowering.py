@@ -334,6 +334,13 @@ def test_wide_convolutions_on_a_cpu_are_xla_s_own_and_all_others_products(
         assert_close([part[trial] for part in found], wanted)
 
 
+@pytest.mark.parametrize(('axes', 'own'), [(1, True), (2, True), (3, False)])
+def test_wide_convolutions_on_a_cpu_are_products_in_3d(axes, own):
+    x, kernel = normal(0, 16, *[3] * axes, 2), normal(1, *[3] * axes, 16, 16)
+    program = jit(with_gradients(lowering.convolve)).lower(x, kernel).as_text()
+    assert ('convolution' in program) == own
+
+
 @pytest.mark.parametrize(
     ('channels', 'size', 'taps', 'edge', 'products'),
     [(4, 5, 1, 1, 1), (5, 5, 1, 1, 3), (2, 14, 3, 4, 3), (2, 13, 3, 2, 3)],
