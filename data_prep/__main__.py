@@ -454,7 +454,7 @@ def _raw_release(options: argparse.Namespace, skipped: list[str]):
     out = expanded(options.out, '--out').resolve()
     cache = expanded(options.cache, '--cache') if options.cache else out.parent / '.cache'
     work = assemble.make_work(options, plan, views, Cache(cache))
-    if options.on_error == 'stop' and (problems := [*plan.problems, *assemble.without_landmarks(plan, work)]):
+    if options.on_error == 'stop' and (problems := [*plan.problems, *assemble.without_files(plan, work)]):
         listing = '\n'.join(check_report.collapsed(problems))
         raise InputError(f'{len(problems)} problems:\n{listing}\n{assemble.SKIP_HINT}')
     skipped += [str(problem) for problem in plan.problems]

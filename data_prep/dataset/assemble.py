@@ -126,12 +126,15 @@ def remarks(found: Plan, work: pipeline.Work) -> Iterator[str]:
     yield from check_report.notes(found.notes)
 
 
-def without_landmarks(found: Plan, work: pipeline.Work) -> list[Problem]:
-    """Returns the clips that a landmark file lacks: all at once, before anything is computed."""
+def without_files(found: Plan, work: pipeline.Work) -> list[Problem]:
+    """Returns the clips that files of landmarks or of a view lack: all at once, before any is computed."""
+    checks = [view.check for view in work.views if hasattr(view, 'check')]
     problems = []
     for clip, _ in found.sound:
         try:
             work.sources[clip.database].recipe(clip)
+            for check in checks:
+                check(clip)
         except InputError as error:
             problems.append(Problem.of(clip, error))
     return problems

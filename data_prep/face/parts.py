@@ -102,6 +102,10 @@ class PartFolder:
         Raises:
           InputError: one is missing, cannot be read, or has another size than the frames.
         """
+        return np.dstack([self._aligned(file, alignment) for file in self.files(clip)])
+
+    def files(self, clip: Clip) -> list[pathlib.Path]:
+        """The picture of each part of a clip; raises InputError where one is missing."""
         folder = self._path / clip.database / clip.subject / clip.clip
         files = {part: sorted(folder.glob(f'{part}.*')) for part in schema.PARTS}
         if missing := [part for part, found in files.items() if len(found) != 1]:
@@ -109,7 +113,7 @@ class PartFolder:
                 f'{folder} has no map of {", ".join(missing)}, or several; expected one grey picture of each '
                 f'part, such as {folder / missing[0]}.png'
             )
-        return np.dstack([self._aligned(files[part][0], alignment) for part in schema.PARTS])
+        return [found for (found,) in files.values()]
 
     def _aligned(self, file: pathlib.Path, alignment: Alignment) -> np.ndarray:
         try:

@@ -24,6 +24,8 @@ FILES = {
 class View(Protocol):
     """What every view has.
 
+    One that reads files of its own has `check(clip)` too, which raises InputError where a clip has none.
+
     Attributes:
       name: its key in `FILES`; also the folder of its dataset, if a build has several.
       span: whether it reads the frames between onset and offset, and not only onset and apex.

@@ -13,6 +13,7 @@ from data_prep.face import parts
 from data_prep.face.aligned_clip import AlignedClip
 from data_prep.files import images
 from data_prep.files.cache import Cache
+from data_prep.releases.clip import Clip
 from data_prep.views import optical_flow
 from data_prep.views.flow import FlowView
 from dualatme_jax import schema
@@ -97,6 +98,11 @@ class PartsView:
         else:
             maps = parts.drawn(alignment.points(aligned.landmarks), alignment.size)
         return self.pictures(self.flow.motion(aligned, cache)[..., :2]) | {schema.FACE_PARTS: maps}
+
+    def check(self, clip: Clip) -> None:
+        """Raises InputError where a clip has no maps."""
+        if self.maps:
+            self.maps.files(clip)
 
     def pictures(self, flow: np.ndarray) -> dict[str, bytes]:
         """The two pictures of a flow [S, S, 2], (u, v) in pixels."""

@@ -174,6 +174,16 @@ def test_parts_of_a_face_are_shown_with_how_it_moves(samm, tmp_path):
     assert 'polygons of the landmarks' in data.metadata['face_parts']['maps']
 
 
+def test_clips_without_maps_of_their_parts_are_named_before_anything_is_computed(samm, tmp_path, capsys):
+    (tmp_path / 'maps').mkdir()
+    maps = ('--view', 'parts', '--part-maps', str(tmp_path / 'maps'))
+    assert build(samm, tmp_path / 'out', *maps) == 2
+    error = capsys.readouterr().err
+    assert '7 problems' in error
+    assert 'has no map of skin, left_brow' in error
+    assert not (tmp_path / 'out').exists()
+
+
 def test_the_number_and_the_size_of_the_frames_are_options(samm, tmp_path):
     frames = ('--view', 'frames', '--frame-count', '3', '--frame-size', '32')
     assert build(samm, tmp_path / 'out', *frames) == 0
