@@ -180,6 +180,8 @@ def survey(
             "CLASS/PICTURE. Classes that lie deeper, or in the files' names, are {label} in "
             f'--subject-pattern, such as {PATTERNS}'
         )
+    if rows and (fault := names.fault_of_classes(labels)):
+        problems.append(Problem(row=tree.source.name, text=fault))
     shape, of_images = images.look(rows, 'apex', size)
     return ImageTable(
         table=tree.source,
@@ -201,7 +203,7 @@ def _named(source: str) -> tuple[str, str]:
     """The database's name and the folder, of `[NAME=]FOLDER`."""
     name, equals, rest = source.partition('=')
     if not equals or expanded(source, '--source').is_dir():
-        name, rest = expanded(source, '--source').absolute().name, source
+        name, rest = expanded(source, '--source').resolve().name, source
     return name.lower(), rest
 
 

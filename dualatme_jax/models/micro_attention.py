@@ -6,7 +6,8 @@ are the paper's, with `width` 64.
 It follows the published Caffe definition of network and fillers: ResNet-10 (cvjena/cnn-models) with one grey
 channel and an attention unit in each stage. Deviations: of the unit's convolution, 3C to C channels, nothing
 but the mean over its C outputs is read, which is computed as what it is, a product with the mean of the
-kernel's columns; and the last stage divides by 512, where the definition has 0.00195312.
+kernel's columns; the last stage divides by 512, where the definition has 0.00195312; and weight decay takes
+the classifier's bias too, which the definition leaves out of it.
 """
 
 from collections.abc import Mapping

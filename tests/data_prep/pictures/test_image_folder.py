@@ -151,6 +151,14 @@ def test_one_class_is_refused_by_its_name(faces, capsys):
         image_folder.survey(str(empty), split_by_clip=True)
 
 
+def test_classes_that_no_table_can_hold_are_a_problem(tmp_path, capsys):
+    folder = written(tmp_path / 'raf', '1/a.png', '2/b.png')
+    options = ['--release', 'image_folder', '--source', str(folder), '--split-by-clip']
+    assert command.main(['check', *options]) == 1
+    assert "raf: the class '1', number 0, is called like another number" in capsys.readouterr().out
+    assert build(folder, '--split-by-clip') == 2
+
+
 def test_pictures_that_cannot_be_read_or_told_from_others_are_named(faces, capsys):
     (faces / 'happy' / 'S013_1.png').write_bytes(b'no picture')
     written(faces, 'happy/S010_006_3.png', 'S014_1.png')
