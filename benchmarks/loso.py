@@ -120,7 +120,7 @@ def ours(work: Work) -> dict[str, Any]:
     """Our side: the engine on all folds, in waves of the size that a run would choose."""
     import jax
 
-    from dualatme_jax.run import waves
+    from dualatme_jax.run import plan
     from dualatme_jax.training import devices
 
     devices.one_a_core()
@@ -129,7 +129,7 @@ def ours(work: Work) -> dict[str, Any]:
         config = work.config
         engine = workload.engine(work.dataset, config, precision=work.precision)
         rows = workload.rows(work.dataset, work.folds, config)
-        size = waves.fitting_size(engine, rows, console=Console(stderr=True))
+        size = plan.fitting_size(engine, rows, console=Console(stderr=True))
 
         def run(epochs: int) -> None:
             for first in range(0, len(rows), size):

@@ -164,7 +164,7 @@ def run(
         if not processes.is_first():
             return Run(processes.agreed(None), trial_table.table, kept)
         dataset = datasets.get(swept.reference.program, home)
-        from dualatme_jax.run import finish  # see `waves.import_for_report`
+        from dualatme_jax.run import finish  # see `plan.import_for_report`
 
         with finish.made_anew(folder, console):
             collected = collect.collect(trial_table, swept, dataset, kept, console, finished=finished)

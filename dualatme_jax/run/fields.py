@@ -118,6 +118,8 @@ FIELDS = {
     'checkpoint.keep_weights': SWITCH,
     'engine.max_trials': whole(0),
     'engine.memory_gib': number(0, MOST_GIB),
+    'engine.rematerialise': TEXT,
+    'engine.micro_batch': whole(0),
     'engine.devices': whole(0),
     'engine.mapping': TEXT,
     'engine.dispatch': TEXT,

@@ -59,6 +59,18 @@ class Beginning:
             )
         return Start(leaves, np.array([own.index(place) for place in chosen]))
 
+    def shared(self, program: int, variables: Mapping[str, Any], frozen: Sequence[str]) -> frozenset[Path]:
+        """The leaves that all trials of a program have once: one network's, and never trained.
+
+        Args:
+          program: its number.
+          variables: of its network, or their shapes.
+          frozen: patterns of `config.freeze`.
+        """
+        if len({*self.places.values()}) > 1:
+            return frozenset()
+        return freeze.fixed(variables, frozen) & {*self.fits[program].copied}
+
     @property
     def notice(self) -> str:
         """What must stand wherever a score of the run is shown; empty where nobody left out was seen."""
@@ -176,7 +188,11 @@ def prepared(
     shapes = {number: start.flat(variables) for number, variables in networks.items()}
     begin = beginning(config.init_from, programs, shapes, table)
     return [
-        dataclasses.replace(program, start=functools.partial(begin.of_wave, program.number))
+        dataclasses.replace(
+            program,
+            start=functools.partial(begin.of_wave, program.number),
+            shared=begin.shared(program.number, networks[program.number], config.freeze),
+        )
         for program in programs
     ], begin
 

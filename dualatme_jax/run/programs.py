@@ -6,7 +6,6 @@ from typing import Any
 
 import jax
 import numpy as np
-import pandas as pd
 from ml_collections import ConfigDict
 
 from dualatme_jax import models, schema
@@ -17,9 +16,8 @@ from dualatme_jax.run import fields, model_section, stages
 from dualatme_jax.run import sweep as sweep_lib
 from dualatme_jax.run.sweep import Point, Sweep
 from dualatme_jax.run.trial_table import OUTCOME
-from dualatme_jax.training import augment, devices, losses, optimizers, prepare, trials
-from dualatme_jax.training.engine import Engine
-from dualatme_jax.training.start import Start
+from dualatme_jax.training import augment, losses, optimizers, prepare, trials
+from dualatme_jax.training.start import Path, Start
 from dualatme_jax.training.state import Clips
 from dualatme_jax.training.step import Training
 
@@ -172,6 +170,7 @@ class Program:
       training: of each of its trials; None where scikit-learn fits them.
       vectors: [N, D] of the clips, which it fits them to; None where they are trained.
       start: from some of its trials to what their networks begin with; None: they are fresh.
+      shared: of that, the leaves that are the same in all trials and are not trained.
       prefix: of lines on the console: how this program differs from others; empty if there is one.
     """
 
@@ -182,6 +181,7 @@ class Program:
     prefix: str
     vectors: np.ndarray | None = None
     start: Callable[[Sequence[Mapping[str, Any]]], Start] | None = None
+    shared: frozenset[Path] = frozenset()
 
 
 def make_programs(swept: Sweep, datasets: Mapping[int, Dataset], failures: dict[int, str]) -> list[Program]:
@@ -300,21 +300,3 @@ def _difference(point: Point, swept: Sweep) -> str:
         if not sweep_lib.is_column(field, point.config.model.name) and value != swept.reference.values[field]
     }
     return sweep_lib.named(fixed) or 'the reference'
-
-
-def make_engine(program: Program, table: pd.DataFrame) -> Engine:
-    """The engine of a program; `table` are all its trials."""
-    settings = program.config.engine
-    return Engine(
-        program.training,
-        program.dataset,
-        batch_size=program.config.training.batch_size,
-        epochs=program.config.training.epochs,
-        held_out=trials.most_held_out(table, program.dataset),
-        folds=program.config.folds,
-        devices=devices.choose(settings.devices, trials=len(table)),
-        mapping=settings.mapping,
-        dispatch=settings.dispatch,
-        precision=settings.precision,
-        lowering=settings.lowering,
-    )

@@ -55,7 +55,12 @@ def check(config: ConfigDict) -> Sweep:
 
 def check_engine(engine: ConfigDict) -> None:
     """Raises InputError for devices that are not there, or a way to train that does not exist."""
-    devices.check(mapping=engine.mapping, dispatch=engine.dispatch, precision=engine.precision)
+    devices.check(
+        mapping=engine.mapping,
+        dispatch=engine.dispatch,
+        precision=engine.precision,
+        rematerialise=engine.rematerialise,
+    )
     lowering.check(engine.lowering)
     try:
         devices.choose(engine.devices)

@@ -9,13 +9,16 @@ import pandas as pd
 from dualatme_jax.errors import InputError
 from dualatme_jax.files import read_bytes, replacing, sha256
 from dualatme_jax.machines import processes
+from dualatme_jax.training.memory import Way
 from dualatme_jax.training.wave import Wave
 
 PENDING, DONE, FAILED = 'pending', 'done', 'failed'
 UNPLANNED = -1
 
 # What is added to the columns of the trials themselves.
-OUTCOME = ('wave', 'status', 'failed_epoch', 'loss', 'seconds')
+OUTCOME = ('wave', 'status', 'failed_epoch', 'loss', 'seconds', 'micro_batch', 'recomputed')
+
+_WHOLE = {'micro_batch': 0, 'recomputed': 0}  # as in tables of older versions, which do not have these
 
 _MOST_BYTES = 2**30  # of trials.csv: more than any table that can be planned
 
@@ -24,8 +27,9 @@ class TrialTable:
     """The table of trials, one row per trial, kept in a file; in memory alone where there is no path.
 
     Beside the trial itself each row has `wave` (-1 until it is planned), `status` (pending, done, failed),
-    `failed_epoch` (from 1; 0 if none), `loss` (of the last epoch) and `seconds` (the wave's, for all its
-    trials together). A wave holds trials of one program only.
+    `failed_epoch` (from 1; 0 if none), `loss` (of the last epoch), `seconds` (the wave's, for all its trials
+    together), and how it is trained, see `memory.Way`: `micro_batch` and `recomputed` (0 or 1). A wave holds
+    trials of one program only.
     """
 
     def __init__(self, path: pathlib.Path | None, table: pd.DataFrame):
@@ -36,7 +40,7 @@ class TrialTable:
     def create(cls, path: pathlib.Path | None, trials: pd.DataFrame) -> 'TrialTable':
         """A new table: every trial is pending, none is planned; it is written once some are."""
         outcome = {'status': PENDING, 'failed_epoch': 0, 'loss': np.nan, 'seconds': np.nan}
-        return cls(path, trials.assign(wave=UNPLANNED, **outcome))
+        return cls(path, trials.assign(wave=UNPLANNED, **outcome, **_WHOLE))
 
     @classmethod
     def open(cls, path: pathlib.Path, trials: pd.DataFrame) -> 'TrialTable':
@@ -52,6 +56,7 @@ class TrialTable:
                 io.BytesIO(content), dtype=dict.fromkeys(words, str), keep_default_na=False, na_values=empty
             )
             same = table[list(trials.columns)].astype(str).equals(trials.astype(str))
+            table = table.assign(**{name: value for name, value in _WHOLE.items() if name not in table})
             table = table[[*trials.columns, *OUTCOME]]
             _check_outcome(table)
         except (OSError, ValueError, KeyError) as error:
@@ -112,11 +117,21 @@ class TrialTable:
         ends = np.append(starts, len(rows))[1:]
         return [(int(wave), rows.iloc[a:b]) for wave, a, b in zip(waves, starts, ends, strict=True)]
 
-    def plan(self, program: int, wave_size: int) -> None:
-        """Cuts what is pending of a program into waves, for the first time or again; others keep theirs."""
+    def way(self, program: int) -> Way:
+        """How the pending trials of a program are trained, as it was planned."""
+        row = self.table[self._pending(program)].iloc[0]
+        return Way(int(row['micro_batch']), bool(row['recomputed']))
+
+    def plan(self, program: int, wave_size: int, way: Way | None = None) -> None:
+        """Cuts what is pending of a program into waves, for the first time or again; others keep theirs.
+
+        Its trials are trained in another `way` if one is given.
+        """
         pending = self._pending(program)
         first = self.table.loc[~pending, 'wave'].max() + 1 if (~pending).any() else 0
         self.table.loc[pending, 'wave'] = first + np.arange(pending.sum()) // wave_size
+        if way:
+            self.table.loc[pending, [*_WHOLE]] = way.micro_batch, int(way.recompute)
         self._write()
 
     def close_wave(self, number: int, wave: Wave) -> None:
@@ -163,10 +178,16 @@ def _check_outcome(table: pd.DataFrame) -> None:
     """Raises ValueError for what no run enters in a table of trials."""
     if not table['status'].isin([PENDING, DONE, FAILED]).all():
         raise ValueError(f'expected a status of {PENDING}, {DONE} or {FAILED}')
-    for name, kinds in {'wave': 'i', 'failed_epoch': 'i', 'loss': 'f', 'seconds': 'f'}.items():
+    for name, kinds in {
+        'wave': 'i',
+        'failed_epoch': 'i',
+        'loss': 'f',
+        'seconds': 'f',
+        **dict.fromkeys(_WHOLE, 'i'),
+    }.items():
         if table[name].dtype.kind not in kinds:
             raise ValueError(f'expected numbers as {name}')
-    if (table['wave'] < UNPLANNED).any() or (table['failed_epoch'] < 0).any():
-        raise ValueError('expected no negative wave or epoch')
+    if (table['wave'] < UNPLANNED).any() or (table[['failed_epoch', *_WHOLE]] < 0).any(axis=None):
+        raise ValueError('expected no negative wave, epoch or size')
     if (table[table['wave'] != UNPLANNED].groupby('wave')['program'].nunique() > 1).any():
         raise ValueError('expected the trials of a wave to be of one program')

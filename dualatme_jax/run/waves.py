@@ -3,10 +3,8 @@
 import contextlib
 import functools
 import gc
-import importlib
 import pathlib
 import shutil
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -19,19 +17,17 @@ from dualatme_jax import files, models
 from dualatme_jax.data import splits
 from dualatme_jax.machines import processes
 from dualatme_jax.run import disk, trained
+from dualatme_jax.run import plan as plan_lib
 from dualatme_jax.run import workdir as workdir_lib
 from dualatme_jax.run.kept import Kept
-from dualatme_jax.run.programs import Program, make_engine
-from dualatme_jax.run.progress import Reporter, compiling, reporting
+from dualatme_jax.run.plan import Plan, compile_all, make_engine
+from dualatme_jax.run.programs import Program
+from dualatme_jax.run.progress import Reporter, reporting
 from dualatme_jax.run.trial_table import TrialTable
 from dualatme_jax.training import memory
 from dualatme_jax.training.checkpoint import WaveCheckpoints
 from dualatme_jax.training.engine import Engine, OnEpoch
 from dualatme_jax.weights import folds
-
-# Trials whose step is compiled to learn what one takes. One seed of MEGC2019-CD has as many, and trains with
-# the program that this gives.
-PROBED_TRIALS = 68
 
 
 def train(
@@ -54,15 +50,21 @@ def train(
     """
     if not trial_table.pending_waves(program.number):
         return
-    engine = make_engine(program, trial_table.trials(program.number))
-    size = processes.agreed(planned_size(trial_table, program, engine, console))
+    engine, chosen = planned(trial_table, program, console)
     if processes.is_first():
-        check_room(trial_table, program, to_come, size, kept, console, engine)
-    if size != trial_table.wave_size(program.number):
-        plan(trial_table, program, size, kept)
+        check_room(trial_table, program, to_come, chosen.trials, kept, console, engine)
+    if chosen.trials != trial_table.wave_size(program.number):
+        plan(trial_table, program, chosen.trials, kept, chosen.way)
+    row = trial_table.trials(program.number).iloc[0].to_dict()
+    if 0 < (size := chosen.way.micro_batch) < engine.width and plan_lib.has_statistics(program, row):
+        console.print(
+            f'{program.prefix}batch normalisation sees parts of {size} clips, and not whole batches',
+            soft_wrap=True,
+        )
 
     def train_all(size: int) -> None:
-        train_waves(trial_table, program, engine, size, kept, identity, console)
+        own = chosen if size == chosen.trials else plan_lib.Plan(size, chosen.way)
+        train_waves(trial_table, program, engine, own, kept, identity, console)
 
     halving(train_all, trial_table, program, len(engine.parallel.devices), kept, console)
 
@@ -163,10 +165,15 @@ def given_weights(program: Program, rows: pd.DataFrame) -> tuple[folds.Folds, li
     )
 
 
-def plan(trial_table: TrialTable, program: Program, size: int, kept: Kept) -> None:
-    """Cuts what is pending of a program into waves of `size`, anew; what was begun of them is begun again."""
+def plan(
+    trial_table: TrialTable, program: Program, size: int, kept: Kept, way: memory.Way | None = None
+) -> None:
+    """Cuts what is pending of a program into waves of `size`, anew; what was begun of them is begun again.
+
+    Its trials are trained in another `way` if one is given.
+    """
     before = trial_table.pending_waves(program.number)
-    trial_table.plan(program.number, size)
+    trial_table.plan(program.number, size, way)
     after = trial_table.pending_waves(program.number)
     if kept.folder and processes.is_first():
         for number in {*before, *after}:  # the checkpoints of other programs are those of waves that stay
@@ -175,82 +182,19 @@ def plan(trial_table: TrialTable, program: Program, size: int, kept: Kept) -> No
             )
 
 
-def planned_size(trial_table: TrialTable, program: Program, engine: Engine, console: Console) -> int:
-    """Trials a wave of a program: as it was planned before, if that is allowed, else by memory."""
-    rows = trial_table.trials(program.number)
-    settings = program.config.engine
+def planned(trial_table: TrialTable, program: Program, console: Console) -> tuple[Engine, Plan]:
+    """How a program is trained, and by what: as it was planned before, if that is allowed, else by memory."""
+    rows, settings = trial_table.trials(program.number), program.config.engine
     if size := trial_table.wave_size(program.number):
-        return min(size, settings.max_trials or size)
+        before = trial_table.way(program.number)
+        recompute = {'on': True, 'off': False}.get(settings.rematerialise, before.recompute)
+        way = memory.Way(settings.micro_batch or before.micro_batch, recompute)
+        own = Plan(min(size, settings.max_trials or size), way)
+        return make_engine(program, rows, own), own
     console.print(
         f'{program.prefix}{len(rows)} trials; planning, which compiles the training', soft_wrap=True
     )
-    return fitting_size(
-        engine,
-        rows.to_dict('records'),
-        max_trials=settings.max_trials,
-        memory_gib=settings.memory_gib,
-        console=console,
-    )
-
-
-def fitting_size(
-    engine: Engine,
-    rows: Sequence[Mapping[str, Any]],
-    *,
-    max_trials: int = 0,
-    memory_gib: float = 0.0,
-    console: Console,
-) -> int:
-    """Trials a wave of `rows`, by memory and by what is fastest; limits are as in `config.engine`."""
-    devices = engine.parallel.devices
-    most = memory.most_at_once(max_trials, devices, len(rows))
-    budget = memory.budget(memory_gib, devices)
-    hoped = memory.evened_out(len(rows), most)
-    return memory.wave_size(
-        trials=len(rows),
-        bytes_per_trial=bytes_per_trial(
-            engine, rows[: min(hoped, PROBED_TRIALS)], console, whole=hoped <= PROBED_TRIALS
-        ),
-        budget_bytes=budget,
-        most=most,
-        devices=len(devices),
-    )
-
-
-def bytes_per_trial(
-    engine: Engine, rows: Sequence[Mapping[str, Any]], console: Console, *, whole: bool
-) -> int:
-    """What a trial takes at the peak, learnt from some; from half as many where these are too many to try.
-
-    If these are a `whole` wave, all that it calls is compiled.
-    """
-    devices = len(engine.parallel.devices)
-    while True:
-        try:
-            with memory.explained(len(rows)):
-                if whole:  # a wave will have as many, if they fit
-                    compile_all(engine, rows, len(rows), console)
-                return engine.bytes_per_trial(rows)
-        except memory.OutOfMemoryError as error:
-            if len(rows) <= devices:
-                raise
-            reason = str(error).splitlines()[0]
-        gc.collect()  # the error, which is gone now, held what lay on the device
-        rows = rows[: memory.halved(len(rows), devices)]
-        console.print(f'{reason}\nplanning with {len(rows)}', soft_wrap=True)
-
-
-def compile_all(engine: Engine, rows: Sequence[Mapping[str, Any]], size: int, console: Console) -> None:
-    """Compiles what a wave of `size` of these trials calls, and shows for how long."""
-    imports = threading.Thread(target=import_for_report, daemon=True)
-    with compiling(console) as on_compiling:
-        engine.compile(rows, size, on_compiling, imports.start)
-
-
-def import_for_report() -> None:
-    """Imports, while the compiler works, what takes seconds and is not needed before the first epoch ends."""
-    for name in ('tensorboardX', 'sklearn.metrics', 'matplotlib.figure'):  # PyTorch too, if it is there
-        importlib.import_module(name)
+    return plan_lib.fitting(program, rows, console)
 
 
 def check_room(
@@ -277,6 +221,7 @@ def check_room(
             if program.config.checkpoint.every < program.config.training.epochs:
                 checkpoint = disk.size(states)
             network = disk.size(states.variables) // jax.tree.leaves(states)[0].shape[0]
+            network += engine.shared_bytes
         else:
             state = disk.state_of(other.training, other.dataset, rows.iloc[0].to_dict())
             network = disk.size(state.variables)
@@ -296,18 +241,19 @@ def train_waves(
     trial_table: TrialTable,
     program: Program,
     engine: Engine,
-    size: int,
+    chosen: Plan,
     kept: Kept,
     identity: Mapping[str, Any],
     console: Console,
 ) -> None:
     """Trains a program's pending waves, each from its checkpoint if there is one; keeps what they give."""
-    decisive = workdir_lib.decisive(identity)
+    size, decisive = chosen.trials, workdir_lib.decisive(identity)
     pending = trial_table.pending(program.number)
     epochs = program.config.training.epochs
     devices = engine.parallel.devices
     on = f'{len(devices)} x {devices[0].device_kind}'
     rows = trial_table.table[trial_table.table['program'] == program.number]
+    on += chosen.suffix(engine.width)
     console.print(f'{program.prefix}{len(rows)} trials, {size} side by side, on {on}', soft_wrap=True)
     first, waves = int(rows['wave'].min()), rows['wave'].nunique()
     with memory.explained(size):

@@ -45,6 +45,7 @@ DECISIVE = (
     'code',
     'dataset',
     'draws',
+    'engine.micro_batch',
     'engine.precision',
     'fold_parts',
     'folds',
@@ -77,6 +78,7 @@ def decisive(config: Mapping[str, Any]) -> dict[str, Any]:
     found = {name: functools.reduce(within, name.split('.'), config) for name in DECISIVE}
     if found['folds'] != splits.PARTS:
         found['fold_parts'] = None  # which nothing reads
+    found['engine.micro_batch'] = found['engine.micro_batch'] or 0  # runs of older versions do not say
     return found | {'smoke': bool(config.get('smoke'))}  # which runs of older versions do not say
 
 

@@ -17,6 +17,7 @@ PRECISIONS = {'float32': 'highest', 'tf32': 'tensorfloat32', 'bfloat16': 'bfloat
 
 MAPPINGS = ('shard_map', 'pmap')
 DISPATCHES = ('auto', 'epoch', 'step')
+REMATERIALISE = ('auto', 'on', 'off')
 
 
 def one_a_core() -> None:
@@ -72,12 +73,13 @@ def choose(number: int, *, trials: int | None = None) -> Sequence[jax.Device]:
     return found[: number or None]
 
 
-def check(*, mapping: str, dispatch: str, precision: str) -> None:
+def check(*, mapping: str, dispatch: str, precision: str, rematerialise: str) -> None:
     """Raises InputError for a word that is none of those that `config.engine` takes, or not here."""
     for field, value, known in (
         ('mapping', mapping, MAPPINGS),
         ('dispatch', dispatch, DISPATCHES),
         ('precision', precision, PRECISIONS),
+        ('rematerialise', rematerialise, REMATERIALISE),
     ):
         if value not in known:
             raise InputError(

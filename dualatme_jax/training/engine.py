@@ -4,6 +4,7 @@ A wave is as many trials as memory takes, trained side by side. It is the unit o
 Axes: F trials of a wave, T held-out clips, K classes, E epochs.
 """
 
+import dataclasses
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +13,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from flax import traverse_util
 
 from dualatme_jax.data import splits
 from dualatme_jax.data.dataset import Dataset
@@ -21,7 +23,7 @@ from dualatme_jax.training import scaling
 from dualatme_jax.training import trials as trials_lib
 from dualatme_jax.training.checkpoint import Progress, WaveCheckpoints
 from dualatme_jax.training.parallel import Compilable, Parallel, on_host, stack
-from dualatme_jax.training.start import Start
+from dualatme_jax.training.start import Path, Start
 from dualatme_jax.training.state import Clips, State
 from dualatme_jax.training.step import Training
 from dualatme_jax.training.wave import Row, Wave, failed_epochs, predictions_of
@@ -47,6 +49,7 @@ class Engine:
       epochs: how many are trained where `fit_predict` is not given another number.
       held_out: T, by default the most clips of one subject.
       folds: the kind of folds, on which the batches depend.
+      shared: leaves by path that all trials have once, as they stay as they are; see `freeze.fixed`.
       options: how trials share the devices, as `Parallel` takes them.
 
     Raises:
@@ -62,6 +65,7 @@ class Engine:
         epochs: int = 1,
         held_out: int | None = None,
         folds: str = splits.SUBJECT,
+        shared: Mapping[Path, np.ndarray] | None = None,
         **options,
     ):
         self._dataset, self._epochs, self._held_out = dataset, epochs, held_out
@@ -69,8 +73,25 @@ class Engine:
             'hyperparameters': training.hyperparameters,
             'scaling': scaling.of_clips(dataset, training.scale),
         }
+        self._shared = dict(shared or {})
+        training = dataclasses.replace(training, shared=frozenset(self._shared))
         self.parallel = Parallel(training, batches(dataset, batch_size, folds), **options)
-        self._clips = self.parallel.place_clips(Clips.of(dataset))
+        self._clips = self.parallel.place_clips(Clips.of(dataset, traverse_util.unflatten_dict(self._shared)))
+
+    @property
+    def width(self) -> int:
+        """Clips of the widest batch."""
+        return self.parallel.width
+
+    @property
+    def shared_bytes(self) -> int:
+        """What of a network all trials have once, of each device."""
+        return sum(leaf.nbytes for leaf in self._shared.values())
+
+    @property
+    def clips_bytes(self) -> int:
+        """What the clips, and the weights that trials share, take of all devices."""
+        return sum(leaf.nbytes for leaf in jax.tree.leaves(self._clips)) * len(self.parallel.devices)
 
     def bytes_per_trial(self, rows: Sequence[Row]) -> int:
         """What each of some trials, side by side, takes of its device at the peak.
@@ -192,6 +213,7 @@ class Engine:
             failed_epoch=failed,
             seconds=time.monotonic() - began,
             states=states,
+            shared=self._shared,
         )
 
     def evaluate(self, rows: Sequence[Row], variables: Mapping[str, Any], size: int) -> Wave:

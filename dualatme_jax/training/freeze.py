@@ -16,8 +16,10 @@ from typing import Any
 
 import jax
 from flax import linen as nn
+from flax import traverse_util
 
 from dualatme_jax.errors import InputError
+from dualatme_jax.training import start
 
 _SHOWN = 3  # names of parameters that a message has
 
@@ -89,6 +91,32 @@ def normalisations(variables: Mapping[str, Any], patterns: Sequence[str]) -> fro
         for layer in layers
         if all(_matches(path, patterns) for path in own.get(('params', *layer), own['batch_stats', *layer]))
     )
+
+
+def fixed(variables: Mapping[str, Any], patterns: Sequence[str]) -> frozenset[tuple[str, ...]]:
+    """The paths of all leaves that training leaves as they are: frozen parameters, and frozen statistics."""
+    layers = normalisations(variables, patterns)
+    return frozenset(
+        path
+        for path in start.flat(variables)
+        if (path[0] == 'params' and _matches('/'.join(path), patterns))
+        or (path[0] == 'batch_stats' and path[1:-1] in layers)
+    )
+
+
+def without(variables: Mapping[str, Any], paths: Collection[tuple[str, ...]]) -> dict[str, Any]:
+    """Variables, `params` and `batch_stats`, without the leaves of these paths."""
+    if not paths:
+        return dict(variables)
+    left = {path: leaf for path, leaf in start.flat(variables).items() if path not in paths}
+    return {name: {} for name in variables} | traverse_util.unflatten_dict(left)
+
+
+def together(variables: Mapping[str, Any], others: Mapping[str, Any]) -> dict[str, Any]:
+    """Variables with leaves that `without` has taken away."""
+    if not others:
+        return dict(variables)
+    return dict(variables) | traverse_util.unflatten_dict(start.flat(variables) | start.flat(others))
 
 
 @contextlib.contextmanager

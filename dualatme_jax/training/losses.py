@@ -125,10 +125,7 @@ def classification(
         own = margin(logits, labels, present=present, absent=absent, weight=weight)
         return jnp.where(present > 0, own, focal_of(labels))
 
-    weights = jnp.stack([hyperparameters[f'class_weight_{k}'] for k in range(classes)])
-    if counts is not None:
-        rarity = counts.sum() / (classes * jnp.maximum(counts, 1))
-        weights = weights * rarity ** hyperparameters['class_balance']
+    weights = class_weights(hyperparameters, classes, counts)
     values = values_of(labels)
     if smoothed:
         every = jnp.stack([values_of(jnp.full_like(labels, k)) for k in range(classes)])
@@ -137,18 +134,27 @@ def classification(
     return values, weights[labels]
 
 
-def mean(
-    values: jax.Array, weights: jax.Array, over_clips: jax.Array = 0.0, mask: jax.Array | None = None
+def class_weights(
+    hyperparameters: Mapping[str, jax.Array], classes: int, counts: jax.Array | None = None
 ) -> jax.Array:
+    """[K]: what a clip of each class weighs; see `classification`."""
+    weights = jnp.stack([hyperparameters[f'class_weight_{k}'] for k in range(classes)])
+    if counts is not None:
+        rarity = counts.sum() / (classes * jnp.maximum(counts, 1))
+        weights = weights * rarity ** hyperparameters['class_balance']
+    return weights
+
+
+def mean(values: jax.Array, weights: jax.Array, total: jax.Array | None = None) -> jax.Array:
     """The weighted mean of values [B]: their sum by that of the weights, as PyTorch's weighted cross-entropy.
 
     Args:
       values: [B].
       weights: [B], 0 of padding.
-      over_clips: not 0: divided by the number of clips instead, as losses of Keras mostly are.
-      mask: [B], 1 of a clip and 0 of padding, which `over_clips` needs.
+      total: what the sum is divided by instead: the number of clips, as losses of Keras mostly are, or of a
+        part of a batch what that of the whole one is divided by.
     """
-    total = weights.sum() if mask is None else jnp.where(over_clips, mask.sum(), weights.sum())
+    total = weights.sum() if total is None else total
     # The floor is for a batch of padding alone, whose step is dropped: it only keeps 0/0 away.
     return (values * weights).sum() / jnp.maximum(total, jnp.finfo(values.dtype).tiny)
 

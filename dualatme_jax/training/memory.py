@@ -1,6 +1,7 @@
 """How many trials fit the device: the size of a wave."""
 
 import contextlib
+import dataclasses
 import functools
 from collections.abc import Iterator, Sequence
 
@@ -36,6 +37,19 @@ def budget(limit_gib: float, devices: Sequence[jax.Device]) -> int:
             raise InputError(f'{device.device_kind} does not tell its memory; set config.engine.memory_gib')
         free.append(stats['bytes_limit'] - stats['bytes_in_use'])
     return int(min(free) * len(devices) * USABLE)
+
+
+@dataclasses.dataclass(frozen=True)
+class Way:
+    """How a trial is trained: what decides the memory that it takes.
+
+    Attributes:
+      micro_batch: examples of a part of a batch; 0: batches are whole.
+      recompute: whether the backward pass computes the network's maps again.
+    """
+
+    micro_batch: int = 0
+    recompute: bool = False
 
 
 class OutOfMemoryError(InputError):

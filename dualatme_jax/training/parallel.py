@@ -83,12 +83,16 @@ class Parallel:
     ):
         self.devices = tuple(devices or jax.devices())
         self._batches = batches
+        self.width = max(width for _, width in batches)
+        self.micro_batch = training.micro_batch
         self._mapping = mapping
         on_cpu = self.devices[0].platform == 'cpu'
         self._whole_epochs = dispatch == 'epoch' or (dispatch == 'auto' and not on_cpu)
         self._mesh = jax.sharding.Mesh(np.array(self.devices), (TRIAL,))
         self._by_trial = NamedSharding(self._mesh, PartitionSpec(TRIAL))
         self._everywhere = NamedSharding(self._mesh, PartitionSpec())
+
+        way = f'{training.micro_batch} {training.recompute}'
 
         def over_trials(
             name: str, function: Callable, in_axes: Sequence, donate: Sequence[int] = (), **options
@@ -99,14 +103,16 @@ class Parallel:
 
             # All that its code depends on, apart from the arguments; a training without a name may be any. On
             # GPUs and TPUs, where this was not measured, a run traces what it calls.
-            known = f'{training.name} {name} {precision} {lowering}' if training.name and on_cpu else ''
+            known = f'{training.name} {way} {name} {precision} {lowering}' if training.name and on_cpu else ''
             return self._mapped(name.split()[0], known, jax.vmap(exactly, in_axes), in_axes, donate, options)
 
         # Random numbers for each parameter are much code to run once: optimised, it compiles for 12 s, so for
         # 4, and draws the same numbers.
         quick = {'compiler_options': {'xla_backend_optimization_level': 1}} if on_cpu else {}
         self._init = over_trials('init', training.init, (0, None), **quick)
-        self._predict = over_trials('predict', training.predict, (0, 0, None))
+        # Never more clips at a time than a step has, whose memory is planned.
+        predict = functools.partial(training.predict, at_once=training.micro_batch or self.width)
+        self._predict = over_trials('predict', predict, (0, 0, None))
         self._shuffle = over_trials('shuffle', training.shuffle, (0, None, None))
         self._steps = {
             width: over_trials(
@@ -211,13 +217,17 @@ class Parallel:
         return self._predict(states, trials, clips)
 
     def memory(self, trials: Trial, clips: Clips) -> int:
-        """Bytes that a step of these trials needs at its peak on all devices, as the compiler planned it."""
+        """Bytes that a step of these trials needs at its peak on all devices, as the compiler planned it.
+
+        The clips are not counted, which lie there already.
+        """
         plan = self.compiled_step(trials, clips).memory_analysis()
         each = (
             plan.argument_size_in_bytes
             + plan.output_size_in_bytes
             + plan.temp_size_in_bytes
             - plan.alias_size_in_bytes
+            - sum(leaf.nbytes for leaf in jax.tree.leaves(clips))
         )
         return each * len(self.devices)
 

@@ -32,23 +32,26 @@ class State:
 
 @struct.dataclass
 class Clips:
-    """The whole dataset on the device; every trial reads it, none copies it. N clips.
+    """The whole dataset on the device, and what else every trial reads and none copies. N clips.
 
-    They are the last axis, as examples are of the networks' maps: a batch is picked within short rows, and
+    Clips are the last axis, as examples are of the networks' maps: a batch is picked within short rows, and
     not put together from afar. Bytes stay bytes: a step makes floats of its own batch, see `prepare`.
 
     Attributes:
       inputs: key -> [C, *S, N], of the type in which it is stored.
       label: [N] int32.
+      weights: variables that are the same in all trials as long as they are trained, see `freeze.fixed`.
     """
 
     inputs: Mapping[str, jax.Array]
     label: jax.Array
+    weights: Mapping[str, Any] = struct.field(default_factory=dict)
 
     @classmethod
-    def of(cls, dataset: Dataset) -> 'Clips':
+    def of(cls, dataset: Dataset, weights: Mapping[str, Any] | None = None) -> 'Clips':
         """Those of a dataset, on the host."""
-        return cls({key: examples_last(array) for key, array in dataset.inputs.items()}, dataset.label)
+        inputs = {key: examples_last(array) for key, array in dataset.inputs.items()}
+        return cls(inputs, dataset.label, weights or {})
 
     @classmethod
     def shapes(cls, dataset: Dataset, clips: int) -> 'Clips':

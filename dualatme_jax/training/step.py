@@ -5,7 +5,8 @@ Axes: N clips of the dataset, B examples of a batch, K classes, T the held-out c
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,8 +14,9 @@ import optax
 from flax import linen as nn
 
 from dualatme_jax.models.output import Output
-from dualatme_jax.training import freeze, losses
+from dualatme_jax.training import freeze, losses, parts, recompute
 from dualatme_jax.training.augment import Augment, window
+from dualatme_jax.training.parts import Batch
 from dualatme_jax.training.prepare import Prepare
 from dualatme_jax.training.scaling import scaled
 from dualatme_jax.training.state import Clips, State
@@ -41,8 +43,12 @@ class Training:
       balanced: whether every epoch draws its clips anew, so that each class is as frequent.
       pair: the two features whose cosine distance is part of the loss; networks without them have none.
       frozen: patterns of the parameters that are not trained, see `freeze`.
+      shared: paths of leaves that all trials have once, in `Clips.weights`: of those that are frozen.
       hyperparameters: columns of the table of trials that the functions here find in a trial.
       shuffled: whether every epoch has an order of its own; else it is the dataset's.
+      micro_batch: examples of a part of a batch, whose gradients are the sum of those of its parts, see
+        `step`; 0: batches are whole.
+      recompute: whether the backward pass computes the network's maps again, see `recompute`.
       name: equal in trainings that are the same, whatever their hyperparameters; empty where none is known.
     """
 
@@ -56,12 +62,15 @@ class Training:
     balanced: bool = False
     pair: tuple[str, str] = ('entire', 'puzzled')
     frozen: tuple[str, ...] = ()
+    shared: frozenset[tuple[str, ...]] = frozenset()
     hyperparameters: tuple[str, ...] = ()
     shuffled: bool = True
+    micro_batch: int = 0
+    recompute: bool = False
     name: str = ''
 
     def init(self, trial: Trial, clips: Clips) -> State:
-        """A fresh network."""
+        """A fresh network; without what all trials share."""
         inputs, _ = clips.batch(slice(1))
         variables = self.model(trial.hyperparameters).init(
             jax.random.fold_in(trial.key, Stream.INIT),
@@ -71,7 +80,12 @@ class Training:
         )
         params, batch_stats = variables['params'], variables.get('batch_stats', {})
         trained, _ = freeze.split(params, self.frozen)
-        return State(params, batch_stats, self.optimizer(trial.hyperparameters, 0).init(trained))
+        opt_state = self.optimizer(trial.hyperparameters, 0).init(trained)
+        return self._state(params, batch_stats, opt_state)
+
+    def _state(self, params: Any, batch_stats: Any, opt_state: Any) -> State:
+        own = freeze.without({'params': params, 'batch_stats': batch_stats}, self.shared)
+        return State(**own, opt_state=opt_state)
 
     def shuffle(self, trial: Trial, clips: Clips, epoch: jax.Array) -> jax.Array:
         """[N]: the training clips in the order of this epoch, then others, which no step takes.
@@ -105,7 +119,9 @@ class Training:
         """One batch: clips `start` to `start + width` of this epoch's order.
 
         Where fewer are left the batch is padded and the padding masked; where none is left (another trial
-        has more clips) the state stays as it is.
+        has more clips) the state stays as it is. In parts of `micro_batch` clips it has the gradients of the
+        whole, up to rounding: clips are drawn, changed and mixed as ever, and only dropout draws otherwise.
+        Of batch normalisation this is not true, which normalises by its part.
 
         Returns:
           The new state, and the batch's joint loss times its number of examples.
@@ -130,32 +146,62 @@ class Training:
             inputs = {name: share * x + (1 - share) * x[..., partner] for name, x in inputs.items()}
             mixed = share, labels[partner]
 
-        model = self.model(trial.hyperparameters)
-        trained, frozen = freeze.split(state.params, self.frozen)
-        layers = freeze.normalisations(state.variables, self.frozen)
+        before = freeze.together(state.variables, clips.weights)
+        trained, frozen = freeze.split(before['params'], self.frozen)
+        layers = freeze.normalisations(before, self.frozen)
+        network = self._in_training(trial, frozen, layers)
+        batch = Batch(inputs, labels, mask, None if mixed is None else mixed[1])
 
-        def loss_fn(trained):
+        def gradients(batch_stats, part, dropout):
+            def loss_fn(trained):
+                output, updated = network(trained, batch_stats, part.inputs, part.mask, dropout)
+                loss = self.joint_loss(
+                    output,
+                    part.labels,
+                    part.mask,
+                    trial,
+                    counts=counts,
+                    mixed=None if mixed is None else (mixed[0], part.others),
+                    whole=None if part is batch else batch,
+                )
+                return loss, updated
+
+            return jax.value_and_grad(loss_fn, has_aux=True)(trained)
+
+        dropout = _key(trial, Stream.DROPOUT, epoch, start)
+        if 0 < self.micro_batch < width:
+            found = parts.summed(gradients, trained, before['batch_stats'], batch, dropout, self.micro_batch)
+        else:
+            found = gradients(before['batch_stats'], batch, dropout)
+        (loss, batch_stats), summed = found
+        optimizer = self.optimizer(trial.hyperparameters, epoch)
+        updates, opt_state = optimizer.update(summed, state.opt_state, trained)
+        params = freeze.joined(optax.apply_updates(trained, updates), frozen)
+        batch_stats = freeze.keeping(batch_stats, before['batch_stats'], layers)
+        new = self._state(params, batch_stats, opt_state)
+        some = mask.sum() > 0
+        new = jax.tree.map(lambda a, b: jnp.where(some, a, b), new, state)
+        return new, loss * mask.sum()
+
+    def _in_training(
+        self, trial: Trial, frozen: Any, layers: Collection[tuple[str, ...]]
+    ) -> Callable[..., tuple[Output, Any]]:
+        """From trained parameters, running statistics, inputs, mask and key to output and statistics."""
+        model = self.model(trial.hyperparameters)
+
+        def network(trained, batch_stats, inputs, mask, dropout):
             with freeze.as_in_evaluation(layers):
                 output, updated = model.apply(
-                    {'params': freeze.joined(trained, frozen), 'batch_stats': state.batch_stats},
+                    {'params': freeze.joined(trained, frozen), 'batch_stats': batch_stats},
                     inputs,
                     mask=mask,
                     train=True,
                     mutable=['batch_stats'],
-                    rngs={'dropout': _key(trial, Stream.DROPOUT, epoch, start)},
+                    rngs={'dropout': dropout},
                 )
-            loss = self.joint_loss(output, labels, mask, trial, counts=counts, mixed=mixed)
-            return loss, updated.get('batch_stats', {})
+            return output, updated.get('batch_stats', {})
 
-        (loss, batch_stats), gradients = jax.value_and_grad(loss_fn, has_aux=True)(trained)
-        optimizer = self.optimizer(trial.hyperparameters, epoch)
-        updates, opt_state = optimizer.update(gradients, state.opt_state, trained)
-        params = freeze.joined(optax.apply_updates(trained, updates), frozen)
-        batch_stats = freeze.keeping(batch_stats, state.batch_stats, layers)
-        new = State(params, batch_stats, opt_state)
-        some = mask.sum() > 0
-        new = jax.tree.map(lambda a, b: jnp.where(some, a, b), new, state)
-        return new, loss * mask.sum()
+        return recompute.in_segments(network) if self.recompute else network
 
     def joint_loss(
         self,
@@ -166,16 +212,18 @@ class Training:
         *,
         counts: jax.Array | None = None,
         mixed: tuple[jax.Array, jax.Array] | None = None,
+        whole: Batch | None = None,
     ) -> jax.Array:
         """The classification loss, `cosine_weight` (lambda) times the pair's mean cosine distance, and more.
 
         Without the pair, as of a network with one branch, there is no second term; what comes behind are the
         losses that the network itself returns. Of a network that predicts at each step of time the first term
         is the mean over its steps. Of a batch that is `mixed` it is the loss of both labels, in the shares in
-        which the clips are (Zhang et al., mixup, 2018).
+        which the clips are (Zhang et al., mixup, 2018). Of a part of a batch it is the share in the loss of
+        the `whole` one: each mean is a sum over the part, divided by what the whole one is divided by.
         """
 
-        def classification(labels: jax.Array) -> jax.Array:
+        def classification(labels: jax.Array, every_label: jax.Array | None) -> jax.Array:
             def at_step(logits: jax.Array) -> tuple[jax.Array, jax.Array]:
                 return losses.classification(
                     logits,
@@ -191,30 +239,50 @@ class Training:
                 values, weights = at_step(output.logits)
             else:
                 values, weights = (x.mean(1) for x in jax.vmap(at_step, 1, 1)(output.step_logits))
+            own = weights * mask
+            every, there = own, mask
+            if whole is not None:
+                of_class = losses.class_weights(
+                    trial.hyperparameters,
+                    output.logits.shape[-1],
+                    None if counts is None else counts[: output.logits.shape[-1]],
+                )
+                every, there = of_class[every_label] * whole.mask, whole.mask
+            total = every.sum()
             if 'mean_over_clips' in self.active:
-                over_clips = trial.hyperparameters['mean_over_clips']
-                return losses.mean(values, weights * mask, over_clips, mask)
-            return losses.mean(values, weights * mask)
+                total = jnp.where(trial.hyperparameters['mean_over_clips'], there.sum(), total)
+            return losses.mean(values, own, total)
 
-        loss = classification(labels)
+        number = None if whole is None else whole.mask.sum()
+        loss = classification(labels, whole and whole.labels)
         if mixed is not None:
             share, others = mixed
-            loss = share * loss + (1 - share) * classification(others)
+            loss = share * loss + (1 - share) * classification(others, whole and whole.others)
         if set(self.pair) <= output.features.keys():
             distance = losses.cosine_distance(*(output.features[name] for name in self.pair))
-            loss += trial.hyperparameters['cosine_weight'] * losses.mean(distance, mask)
+            loss += trial.hyperparameters['cosine_weight'] * losses.mean(distance, mask, number)
         for _, own in sorted(output.losses.items()):
-            loss += losses.mean(own, mask)
+            loss += losses.mean(own, mask, number)
         return loss
 
-    def predict(self, state: State, trial: Trial, clips: Clips) -> jax.Array:
-        """[T, K]: class probabilities of the held-out clips, by the running statistics."""
-        inputs, _ = clips.batch(trial.held_out)
-        mask = jnp.ones(trial.held_out.shape)
+    def predict(self, state: State, trial: Trial, clips: Clips, *, at_once: int = 0) -> jax.Array:
+        """[T, K]: class probabilities of the held-out clips, by the running statistics.
+
+        No more than `at_once` are computed at a time, if it is not 0.
+        """
         model = self.model(trial.hyperparameters)
-        inputs = scaled(self.prepare(inputs), trial.scaling)
-        output = model.apply(state.variables, inputs, mask=mask, train=False)
-        return jax.nn.softmax(output.logits)
+        variables = freeze.together(state.variables, clips.weights)
+
+        def chances(held_out: jax.Array) -> jax.Array:
+            inputs, _ = clips.batch(held_out)
+            mask = jnp.ones(held_out.shape)
+            inputs = scaled(self.prepare(inputs), trial.scaling)
+            output = model.apply(variables, inputs, mask=mask, train=False)
+            return jax.nn.softmax(output.logits)
+
+        if 0 < at_once < len(trial.held_out):
+            return parts.in_turn(chances, trial.held_out, at_once)
+        return chances(trial.held_out)
 
     @staticmethod
     def _counts(trial: Trial, clips: Clips) -> jax.Array:

@@ -10,11 +10,14 @@ from typing import Any
 import jax
 import numpy as np
 import pandas as pd
+from flax import traverse_util
 
 from dualatme_jax import schema
 from dualatme_jax.data.dataset import Dataset
+from dualatme_jax.training import freeze
 from dualatme_jax.training import trials as trials_lib
 from dualatme_jax.training.parallel import on_host
+from dualatme_jax.training.start import Path
 from dualatme_jax.training.state import State
 
 Row = Mapping[str, Any]  # of the table of trials
@@ -31,6 +34,7 @@ class Wave:
       failed_epoch: [F], the first epoch (from 1) whose loss was not finite, 0 where none was.
       seconds: of training, or of evaluation, of all processes that worked on it.
       states: of the trained networks, on the devices, [F or more, ...]; None of a learner without any.
+      shared: leaves of all networks that are not in `states`, by path.
     """
 
     predictions: pd.DataFrame
@@ -38,12 +42,15 @@ class Wave:
     failed_epoch: np.ndarray
     seconds: float
     states: State | None
+    shared: Mapping[Path, np.ndarray] = dataclasses.field(default_factory=dict)
 
     @property
     def variables(self) -> dict[str, Any]:
         """What the trained networks predict with, `params` and `batch_stats`, [F, ...] in NumPy."""
         own = self.losses.shape[1]
-        return jax.tree.map(lambda x: x[:own], on_host(self.states.variables))
+        found = jax.tree.map(lambda x: x[:own], on_host(self.states.variables))
+        shared = {path: np.broadcast_to(leaf, (own, *leaf.shape)) for path, leaf in self.shared.items()}
+        return freeze.together(found, traverse_util.unflatten_dict(shared))
 
 
 def predictions_of(trained: Sequence[tuple[Row, int, np.ndarray]], dataset: Dataset) -> pd.DataFrame:

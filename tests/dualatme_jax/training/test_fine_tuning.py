@@ -9,8 +9,8 @@ from flax import linen as nn
 from dualatme_jax.data import dataset as dataset_lib
 from dualatme_jax.models.layers.batch_norm import BatchNorm
 from dualatme_jax.models.output import Output
-from dualatme_jax.training import engine, optimizers, start, trials
-from dualatme_jax.training.checkpoint import WaveCheckpoints
+from dualatme_jax.training import engine, freeze, optimizers, start, trials
+from dualatme_jax.training.checkpoint import WaveCheckpoints, load_weights, save_weights
 from dualatme_jax.training.start import Start
 from dualatme_jax.training.step import Training
 
@@ -174,3 +174,53 @@ def test_an_interrupted_training_that_started_from_weights_ends_as_one_without(f
         np.testing.assert_array_equal(leaf, given[path])
     alone = train(trainer, rows, tmp_path / 'alone')
     assert (alone.losses != whole.losses).all()
+
+
+@pytest.mark.slow
+def test_frozen_weights_that_all_trials_begin_with_are_held_once(dataset, frozen, tmp_path):
+    trainer, rows = frozen
+    rows = rows[:2]
+    source = {path: leaf[:1] + 0.1 for path, leaf in fresh(trainer, rows).items()}
+    copied = train(trainer, rows, tmp_path / 'copied', begin=lambda: Start(source, np.array([0, 0])))
+    shapes = trainer.shapes(rows)
+
+    fixed = freeze.fixed(shapes.variables, FROZEN)
+    assert fixed == {path for path in source if is_frozen(path)}
+    once, _ = make_engine(dataset, frozen=FROZEN, shared={path: source[path][0] for path in fixed})
+    assert start.flat(once.shapes(rows).variables).keys() == source.keys() - fixed
+    assert jax.tree.map(jnp.shape, once.shapes(rows).opt_state) == jax.tree.map(jnp.shape, shapes.opt_state)
+    assert once.shared_bytes == sum(source[path].nbytes for path in fixed)
+
+    def stop(done, losses):
+        if done == 2:
+            raise KeyboardInterrupt
+
+    def begin():
+        return Start(source, np.array([0, 0]))
+
+    with pytest.raises(KeyboardInterrupt):
+        train(once, rows, tmp_path / 'once', begin=begin, on_epoch=stop)
+    resumed = train(once, rows, tmp_path / 'once', begin=begin)
+    np.testing.assert_allclose(resumed.losses, copied.losses, rtol=1e-4)
+    found, expected = of(resumed), of(copied)
+    assert found.keys() == expected.keys()
+    for path, leaf in expected.items():
+        assert found[path].shape == leaf.shape
+        if path in fixed:
+            np.testing.assert_array_equal(found[path], leaf)
+    np.testing.assert_allclose(
+        resumed.predictions.filter(like='prob_'), copied.predictions.filter(like='prob_'), atol=2e-3
+    )
+    save_weights(tmp_path / 'weights', resumed.variables)
+    for path, leaf in start.flat(load_weights(tmp_path / 'weights')).items():
+        np.testing.assert_array_equal(leaf, found[path])
+
+
+def test_variables_are_taken_apart_and_put_together():
+    variables = {'params': {'a': {'b': 1, 'c': 2}, 'd': {'e': 3}}, 'batch_stats': {'a': {'mean': 4}}}
+    paths = {('params', 'd', 'e'), ('params', 'a', 'b'), ('batch_stats', 'a', 'mean')}
+    own = freeze.without(variables, paths)
+    assert own == {'params': {'a': {'c': 2}}, 'batch_stats': {}}
+    others = {'params': {'a': {'b': 1}, 'd': {'e': 3}}, 'batch_stats': {'a': {'mean': 4}}}
+    assert freeze.together(own, others) == variables
+    assert freeze.without(variables, ()) == freeze.together(variables, {}) == variables

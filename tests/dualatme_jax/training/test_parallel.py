@@ -206,10 +206,12 @@ def test_devices_that_are_not_there(dataset):
 
 
 @pytest.mark.parametrize(
-    ('field', 'known'), [('mapping', 'pmap'), ('dispatch', 'epoch'), ('precision', 'tf32')]
+    ('field', 'known'),
+    [('mapping', 'pmap'), ('dispatch', 'epoch'), ('precision', 'tf32'), ('rematerialise', 'off')],
 )
 def test_unknown_words_name_those_that_are_known(field, known):
-    options = {'mapping': 'shard_map', 'dispatch': 'auto', 'precision': 'float32'} | {field: 'fast'}
+    options = {'mapping': 'shard_map', 'dispatch': 'auto', 'precision': 'float32', 'rematerialise': 'auto'}
+    options |= {field: 'fast'}
     with pytest.raises(InputError, match=f"config.engine.{field} takes .*'{known}'"):
         devices.check(**options)
 

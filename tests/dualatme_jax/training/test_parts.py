@@ -1,0 +1,190 @@
+"""Batches in parts, and activations computed again: the same step, in less memory."""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen as nn
+
+from dualatme_jax.models.layers.batch_norm import BatchNorm
+from dualatme_jax.models.layers.conv import Dense
+from dualatme_jax.models.layers.dropout import Dropout
+from dualatme_jax.models.output import Output
+from dualatme_jax.training import optimizers, recompute
+from dualatme_jax.training.parallel import stack
+from dualatme_jax.training.state import Clips
+from dualatme_jax.training.step import Training
+from dualatme_jax.training.trials import Trial
+
+CLIPS, WIDTH = 14, 12
+HYPERPARAMETERS = {
+    'learning_rate': 0.1,
+    'weight_decay': 0.0,
+    'step_epochs': 10.0,
+    'step_factor': 1.0,
+    'step_until': 0.0,
+    'momentum': 0.0,
+    'coupled_decay': 0.0,
+    'focal_gamma': 2.0,
+    'focal_alpha': 1.0,
+    'cosine_weight': 0.5,
+    'label_smoothing': 0.1,
+    'mixup': 0.4,
+    'class_balance': 0.7,
+    **{f'class_weight_{k}': weight for k, weight in enumerate((1.0, 0.3, 2.0))},
+}
+
+
+class Network(nn.Module):
+    """Everything that a loss reads: logits, two features, a loss of its own, several steps of time."""
+
+    normalised: bool = False
+    dropped: bool = False
+
+    @nn.compact
+    def __call__(self, inputs, *, mask, train):
+        x = nn.relu(nn.Dense(4, name='mix')(inputs['flow'].T).T)
+        if self.normalised:
+            x = BatchNorm(name='norm')(x, mask=mask, train=train)
+        x = x.reshape(-1, x.shape[-1])
+        a, b = (jnp.tanh(Dense(5, 'torch', name=name)(x)) for name in 'ab')
+        a = Dropout(0.5)(a, train=train) if self.dropped else a
+        steps = [Dense(3, 'torch', name=f'head{k}')(a * b).T for k in (0, 1)]
+        return Output(
+            steps[-1],
+            features={'entire': a.T, 'puzzled': b.T},
+            step_logits=jnp.stack(steps, 1),
+            losses={'size': jnp.square(x).mean(0)},
+        )
+
+
+def training(network, **options):
+    return Training(
+        model=lambda given: network,
+        optimizer=optimizers.optimizer('sgd'),
+        active=frozenset({'mixup', 'class_balance', 'label_smoothing'}),
+        hyperparameters=tuple(HYPERPARAMETERS),
+        **options,
+    )
+
+
+@pytest.fixture(scope='module')
+def clips():
+    flow = jax.random.normal(jax.random.key(0), (3, 4, CLIPS))
+    return Clips({'flow': flow}, jnp.array([0, 0, 1, 2, 2, 2, 0, 1, 0, 2, 0, 0, 1, 2]))
+
+
+@pytest.fixture(scope='module')
+def rows():
+    """Two trials: of one the batch is full, the other leaves so many out that a part is padding alone."""
+    return stack(
+        [
+            Trial(
+                jax.random.key(seed),
+                np.arange(CLIPS) < trained,
+                np.arange(5, dtype=np.int32),
+                {name: np.float32(value) for name, value in HYPERPARAMETERS.items()},
+            )
+            for seed, trained in ((3, 13), (4, 7))
+        ]
+    )
+
+
+def stepped(own, clips, rows, start=0):
+    """States, losses and predictions behind one step of each trial."""
+
+    def one(trial):
+        state, order = own.init(trial, clips), own.shuffle(trial, clips, 0)
+        state, loss = own.step(state, trial, clips, order, 0, start, width=WIDTH)
+        return state, loss, own.predict(state, trial, clips)
+
+    return jax.jit(jax.vmap(one))(rows)
+
+
+same = functools.partial(np.testing.assert_allclose, rtol=2e-5, atol=2e-6)
+
+
+@pytest.mark.slow
+def test_parts_have_the_loss_and_the_gradients_of_the_whole_batch(clips, rows):
+    whole, parts = (stepped(training(Network(), micro_batch=size), clips, rows) for size in (0, 5))
+    jax.tree.map(same, parts, whole)
+
+
+@pytest.mark.slow
+def test_a_batch_behind_the_last_clip_changes_nothing_in_parts(clips, rows):
+    own = training(Network(normalised=True), micro_batch=4)
+    states, losses, _ = stepped(own, clips, rows, start=CLIPS)
+    before = jax.vmap(own.init, (0, None))(rows, clips)
+    jax.tree.map(np.testing.assert_array_equal, states, before)
+    assert not losses.any()
+
+
+@pytest.mark.slow
+def test_a_normalisation_sees_its_part_and_passes_over_padding(clips, rows):
+    network = Network(normalised=True)
+    own = training(network, micro_batch=4)
+    own = dataclasses.replace(own, active=frozenset())  # the inputs as they are
+    states, *_ = stepped(own, clips, rows)
+    for place, parts in enumerate(([4, 4, 4], [4, 3])):
+        trial = jax.tree.map(lambda leaf, place=place: leaf[place], rows)
+        variables = own.init(trial, clips).variables
+        order, done = own.shuffle(trial, clips, 0), 0
+        for part in parts:  # by hand, one after the other
+            inputs = {'flow': clips.inputs['flow'][..., order[done : done + part]]}
+            _, updated = network.apply(
+                variables, inputs, mask=jnp.ones(part), train=True, mutable=['batch_stats']
+            )
+            variables = variables | updated
+            done += part
+        found = jax.tree.map(lambda leaf, place=place: leaf[place], states.batch_stats)
+        jax.tree.map(same, found, variables['batch_stats'])
+
+
+@pytest.mark.slow
+def test_maps_that_are_computed_again_have_the_same_gradients(clips, rows):
+    network = Network(normalised=True, dropped=True)
+    plain, again = (
+        stepped(training(network, micro_batch=4, recompute=recomputed), clips, rows)
+        for recomputed in (False, True)
+    )
+    jax.tree.map(same, again, plain)
+
+
+def deep(weights, x):
+    for weight in weights:
+        x = jnp.tanh(x @ weight)
+    return x
+
+
+@pytest.mark.slow
+def test_what_is_computed_again_is_not_kept():
+    """24 layers: kept are about their root of maps and as many within a segment; at least half is saved."""
+    weights = [jax.ShapeDtypeStruct((16, 16), jnp.float32)] * 24
+    x = jax.ShapeDtypeStruct((4096, 16), jnp.float32)
+    plain, again = (
+        jax.jit(jax.grad(lambda weights, x, f=function: f(weights, x).sum()))
+        .lower(weights, x)
+        .compile()
+        .memory_analysis()
+        .temp_size_in_bytes
+        for function in (deep, recompute.in_segments(deep))
+    )
+    assert again < 0.6 * plain
+
+
+def test_segments_are_cut_where_little_passes():
+    def function(x):
+        for _ in range(6):
+            wide = jnp.tile(x, 50)
+            x = jnp.sin(wide).reshape(50, -1).sum(0)
+        return x
+
+    eqns = jax.make_jaxpr(function)(jnp.zeros(10)).jaxpr.eqns
+    segments = recompute._segments(eqns)
+    assert sum(map(len, segments)) == len(eqns)
+    assert len(segments) > 3
+    for segment in segments:
+        assert segment[-1].outvars[0].aval.shape == (10,)
