@@ -89,8 +89,9 @@ class AMAN(nn.Module):
     def _weighed(self, x: jax.Array, name: str) -> jax.Array:
         """The mean over the axis before the last, weighted by attention: [D, ..., N, B] to [D, ..., B]."""
         attention = Dense(1, self.initializer, name=name)(x.reshape(len(x), -1, x.shape[-1]))
-        attention = nn.sigmoid(attention).reshape(1, *x.shape[1:])
-        return (attention * x).sum(-2) / attention.sum(-2)
+        # Sigmoids by their sum, which is not 0 so where all of them are.
+        weights = nn.softmax(nn.log_sigmoid(attention.reshape(1, *x.shape[1:])), -2)
+        return (weights * x).sum(-2)
 
 
 def build(
