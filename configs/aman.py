@@ -12,7 +12,7 @@ Paper    Wei, Peng, Lu, Li, Yan, Zhao: A novel micro-expression recognition appr
          (the first is in github.com/weimengting/AMAN, the second is that of Emotion-FAN; any ResNet-18 with
          torchvision's names will do). Without them frames are not magnified, the extractor has random
          weights, and every table says so. models/aman.py lists what the paper leaves open.
-Command  python -m data_prep build ... --view frames --frame-count 11 --frame-size 224
+Command  python -m data_prep build ... --view frames --frame-count 11 --frame-choice even --frame-size 224
          python -m dualatme_jax.main --config=configs/aman.py
          python -m dualatme_jax.main --config=configs/aman.py:synthetic --config.smoke=True
 Expect   Not yet trained with all epochs.
@@ -26,7 +26,7 @@ from configs import cd
 def get_config(dataset: str = '') -> ConfigDict:
     """All fields of an experiment. `:synthetic` takes the embedded synthetic release instead."""
     config = cd.get_config(dataset)
-    config.data.build_options = '--frame-count 11 --frame-size 224'
+    config.data.build_options = '--frame-count 11 --frame-choice even --frame-size 224'
     config.model.name = 'aman'
     config.loss.name = 'cross_entropy'
     config.optimizer.name = 'rmsprop'

@@ -41,7 +41,8 @@ def get_config(dataset: str = '') -> ConfigDict:
 
     # Of systems with a frozen stage, such as a feature extractor; see docs/systems.md.
     config.stage = ConfigDict()
-    config.stage.weights = ''  # the file of its weights, if it has some: .safetensors, .pth, ...
+    # The file of its weights, if it has some: .safetensors, .pth, ...; of several networks PART=FILE,...
+    config.stage.weights = ''
     config.stage.batch_size = 32  # clips that it computes at a time
 
     config.model = ConfigDict()

@@ -55,7 +55,7 @@ QUICK: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     'aman': (
         'AMAN on 3 frames of 112x112 pixels',
-        {'data.build_options': '--frame-count 3 --frame-size 112', 'model.frames': 3},
+        {'data.build_options': '--frame-count 3 --frame-choice even --frame-size 112', 'model.frames': 3},
     ),
     'capsulenet': (
         'CapsuleNet on faces of 64x64 pixels, with a quarter of its channels and kernels of 3x3',

@@ -1,0 +1,195 @@
+"""Magnifies the motion of a clip by the learned magnifier of Oh et al., to look at.
+
+    python -m dualatme_jax.magnify FOLDER --weights learning_based_mag.pth.tar --factor 8 --out clip.gif
+    python -m dualatme_jax.magnify ONSET.png APEX.png --weights FILE --factor 8 --out frames
+
+The first frame is the reference. Pictures and videos are read and written by the data stage, in processes of
+its own: this one does not import OpenCV. (`python -m data_prep magnify` needs no weights.)
+"""
+
+import argparse
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+
+from dualatme_jax import files
+from dualatme_jax.errors import InputError, printable
+
+FORMS = ('', '.gif', '.mp4')  # endings of what is written; without one a folder of PNG images
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command; returns its exit status: 0, or 2 for input that cannot be magnified."""
+    options = _parser().parse_args(arguments)
+    try:
+        run(options)
+    except InputError as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 2
+    return 0
+
+
+def run(options: argparse.Namespace) -> None:
+    """Reads, magnifies and writes.
+
+    Raises:
+      InputError: frames or weights cannot be read, options cannot be, or --out cannot be written.
+    """
+    from dualatme_jax.models import magnifier
+    from dualatme_jax.weights import parts
+
+    out = files.expanded(options.out, '--out')
+    if out.suffix.lower() not in FORMS:
+        raise InputError(f'--out {out}: expected a folder, which gets PNG images, or FILE.gif or FILE.mp4')
+    if not out.suffix and out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f'--out {out} holds something already; expected a folder that is new or empty')
+    if options.factor < 0:
+        raise InputError(f'--factor {options.factor:g}: expected 0 or more; 1 changes next to nothing')
+    if options.size is not None:
+        magnifier.check_size(options.size, '--size')
+    variables = parts.read(magnifier.PART, files.expanded(options.weights, '--weights'))
+    with tempfile.TemporaryDirectory() as folder:
+        scratch = pathlib.Path(folder)
+        found = read(options.source, scratch, _given(onset=options.onset, offset=options.offset))
+        changed = scratch / 'changed'
+        changed.mkdir()
+        from PIL import Image
+
+        for number, frame in enumerate(magnified(variables, found, options.factor, options.size), start=1):
+            Image.fromarray(frame).save(changed / f'{number:05}.png')
+        _film(changed, out, _given(fps=options.fps))
+    print(printable(f'wrote {len(found)} frames to {out}, their motion magnified by {options.factor:g}'))
+
+
+def read(source: Sequence[str], scratch: pathlib.Path, options: Sequence[str]) -> list[pathlib.Path]:
+    """The frames of a folder, of a video or of two pictures as PNG images, in order.
+
+    Args:
+      source: one path, or two of pictures.
+      scratch: an empty folder.
+      options: of `data_prep film`.
+
+    Raises:
+      InputError: they cannot be read, or there is one only.
+    """
+    paths = [files.expanded(path, 'SOURCE') for path in source]
+    if len(paths) > 2:
+        raise InputError(
+            f'{len(paths)} paths: expected a folder of frames, a video, or two pictures, the onset first'
+        )
+    if len(paths) == 2:
+        pair = scratch / 'pair'
+        pair.mkdir()
+        for number, path in enumerate(paths, start=1):
+            with (
+                files.open_regular(path, 'picture') as file,
+                (pair / f'{number}{path.suffix}').open('wb') as own,
+            ):
+                shutil.copyfileobj(file, own)
+        paths = [pair]
+    _film(paths[0], scratch / 'frames', options)
+    found = sorted((scratch / 'frames').iterdir())
+    if len(found) < 2:
+        raise InputError(f'{source[0]}: one frame has no motion; expected the onset and at least one more')
+    return found
+
+
+def magnified(variables, paths: Sequence[pathlib.Path], factor: float, size: int | None) -> Iterator:
+    """Frames [H, W, 3] uint8, the motion of each from the first one `factor` times as large.
+
+    Frames are resized to `size` pixels, without keeping their aspect, or else padded by their last row and
+    column to a multiple of 4, which is cut off again.
+
+    Raises:
+      InputError: they are too small.
+    """
+    import jax
+    import numpy as np
+    from PIL import Image
+
+    from dualatme_jax.models import magnifier
+
+    reference = None
+    for path in paths:
+        with Image.open(path) as picture:
+            frame = np.asarray(picture.convert('RGB'), np.float32).transpose(2, 0, 1) / 127.5 - 1
+        if size:
+            frame = np.asarray(magnifier.resized(frame[..., None], size, size)[..., 0])
+        _, height, width = frame.shape
+        if min(height, width) < magnifier.LEAST:
+            raise InputError(
+                f'frames of {width}x{height} pixels are too small for the magnifier; expected '
+                f'{magnifier.LEAST} or more, or --size'
+            )
+        frame = np.pad(
+            frame, ((0, 0), *((0, -edge % magnifier.MULTIPLE) for edge in (height, width))), 'edge'
+        )
+        if reference is None:
+            reference = magnifier.shape_of(variables, frame)
+        found = jax.device_get(magnifier.by_factors(variables, reference, frame, np.float32([factor])))
+        found = found[:, :height, :width, 0].transpose(1, 2, 0)
+        yield np.round((found + 1) * 127.5).astype(np.uint8)
+
+
+def _given(**options) -> list[str]:
+    """Options of `data_prep film` that are not None."""
+    return [
+        part for name, value in options.items() if value is not None for part in (f'--{name}', str(value))
+    ]
+
+
+def _film(source: pathlib.Path, out: pathlib.Path, options: Sequence[str]) -> None:
+    """Writes frames in the form that the ending of `out` asks for; raises InputError where that fails."""
+    command = [sys.executable, '-m', 'data_prep', 'film', str(source), '--out', str(out), *options]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    if done.returncode:
+        said = done.stderr.strip().splitlines() or [f'the data stage ended with {done.returncode}']
+        raise InputError(said[-1].removeprefix('error: '))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog='python -m dualatme_jax.magnify',
+        description='Magnifies the motion of a clip by the learned magnifier of Oh et al. (ECCV 2018).',
+    )
+    parser.add_argument(
+        'source',
+        nargs='+',
+        metavar='SOURCE',
+        help='a folder of frames, with their numbers as the last digits of their names, a video, or two '
+        'pictures, the onset first',
+    )
+    parser.add_argument(
+        '--weights',
+        required=True,
+        metavar='FILE',
+        help='of the magnifier: mag_imple/learning_based_mag.pth.tar of github.com/weimengting/AMAN',
+    )
+    parser.add_argument(
+        '--factor', type=float, required=True, metavar='X', help='by which motion is multiplied, 2 to 12'
+    )
+    parser.add_argument(
+        '--out', required=True, metavar='OUT', help='a folder of PNG images, or FILE.gif, or FILE.mp4'
+    )
+    parser.add_argument(
+        '--size',
+        type=int,
+        metavar='N',
+        help='resize frames to NxN pixels, a multiple of 4; the published demonstration has 384 (default: as '
+        'they are, padded to a multiple of 4)',
+    )
+    parser.add_argument(
+        '--onset', type=int, metavar='N', help='the first frame (default: the first there is)'
+    )
+    parser.add_argument('--offset', type=int, metavar='N', help='the last frame (default: the last one)')
+    parser.add_argument(
+        '--fps', type=float, metavar='N', help='frames a second of what is written (default: 25)'
+    )
+    return parser
+
+
+if __name__ == '__main__':
+    sys.exit(main())
