@@ -11,8 +11,10 @@ Paper    Wang, Zhang, Luo, Sankaranarayana: HTNet for micro-expression recogniti
 Command  python -m dualatme_jax.main --config=configs/htnet.py
          python -m dualatme_jax.main --config=configs/htnet.py:synthetic
          python -m dualatme_jax.main --config=configs/htnet.py --config.model.width=32
-Expect   Not yet trained with all epochs. Weights and both moments of Adam take 1.7 GB for each trial, so few
-         trials stand side by side. No weights are kept, which would be 38 GB.
+Expect   Not yet trained with all epochs, which needs a GPU. Weights and both moments of Adam take 1.7 GB for
+         each trial, gradients another 0.6, so few trials stand side by side; 32 clips take 5.5 seconds of one
+         CPU core. No weights are kept, which would be 38 GB. With `--config.model.width=32` a batch of 256
+         takes 0.25 seconds.
 """
 
 from ml_collections import ConfigDict
