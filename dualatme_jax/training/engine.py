@@ -19,7 +19,7 @@ from dualatme_jax.data import splits
 from dualatme_jax.data.dataset import Dataset
 from dualatme_jax.errors import InputError
 from dualatme_jax.machines import processes
-from dualatme_jax.training import scaling
+from dualatme_jax.training import memory, scaling
 from dualatme_jax.training import trials as trials_lib
 from dualatme_jax.training.checkpoint import Progress, WaveCheckpoints
 from dualatme_jax.training.parallel import Compilable, Parallel, on_host, stack
@@ -76,6 +76,7 @@ class Engine:
         self._shared = dict(shared or {})
         training = dataclasses.replace(training, shared=frozenset(self._shared))
         self.parallel = Parallel(training, batches(dataset, batch_size, folds), **options)
+        memory.check_clips(sum(x.nbytes for x in dataset.inputs.values()), self.parallel.devices)
         self._clips = self.parallel.place_clips(Clips.of(dataset, traverse_util.unflatten_dict(self._shared)))
 
     @property
@@ -90,8 +91,10 @@ class Engine:
 
     @property
     def clips_bytes(self) -> int:
-        """What the clips, and the weights that trials share, take of all devices."""
-        return sum(leaf.nbytes for leaf in jax.tree.leaves(self._clips)) * len(self.parallel.devices)
+        """What the clips, and the weights that trials share, take of all devices; of those of a CPU once."""
+        devices = self.parallel.devices
+        copies = 1 if devices[0].platform == 'cpu' else len(devices)
+        return sum(leaf.nbytes for leaf in jax.tree.leaves(self._clips)) * copies
 
     def bytes_per_trial(self, rows: Sequence[Row]) -> int:
         """What each of some trials, side by side, takes of its device at the peak.

@@ -29,14 +29,36 @@ def budget(limit_gib: float, devices: Sequence[jax.Device]) -> int:
         return int(limit_gib * GIB)
     if devices[0].platform == 'cpu':  # CPU devices report no memory, and share that of the machine
         return int(host_memory.free() * USABLE)
-    here = [device for device in devices if device.process_index == jax.process_index()]
     free = []
-    for device in here:
+    for device in _here(devices):
         stats = device.memory_stats()
         if not stats:
             raise InputError(f'{device.device_kind} does not tell its memory; set config.engine.memory_gib')
         free.append(stats['bytes_limit'] - stats['bytes_in_use'])
     return int(min(free) * len(devices) * USABLE)
+
+
+def _here(devices: Sequence[jax.Device]) -> list[jax.Device]:
+    """Those of this process."""
+    return [device for device in devices if device.process_index == jax.process_index()]
+
+
+def check_clips(needed: int, devices: Sequence[jax.Device]) -> None:
+    """Raises InputError where the clips of a dataset, of `needed` bytes, do not fit a device.
+
+    The devices of a CPU read them where they lie.
+    """
+    if devices[0].platform == 'cpu':
+        free = host_memory.free()
+    else:
+        stats = _here(devices)[0].memory_stats()
+        free = stats['bytes_limit'] - stats['bytes_in_use'] if stats else needed
+    if needed > free:
+        raise InputError(
+            f'the clips take {amount(needed)}, all of which lie on each device, and {devices[0].device_kind} '
+            f'has {amount(free)} free; build the dataset with fewer frames or smaller pictures, or, where a '
+            'frozen stage makes them, let it make fewer numbers of each clip'
+        )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,6 +9,8 @@ from flax import struct
 
 from dualatme_jax.data.dataset import Dataset
 
+_LINE = 64  # bytes
+
 
 @struct.dataclass
 class State:
@@ -68,5 +70,14 @@ class Clips:
 
 
 def examples_last(stored: np.ndarray) -> np.ndarray:
-    """Clips [N, *S, C] as networks read them, [C, *S, N]; of one axis more alone, [N, D], as [D, N]."""
-    return np.ascontiguousarray(np.moveaxis(stored, (-1, 0), (0, -1)))
+    """Clips [N, *S, C] as networks read them, [C, *S, N]; of one axis more alone, [N, D], as [D, N].
+
+    The result begins at a whole line of the cache: all devices of a CPU read such an array where it lies, and
+    of any other each has a copy.
+    """
+    turned = np.moveaxis(stored, (-1, 0), (0, -1))
+    room = np.empty(turned.nbytes + _LINE, np.uint8)
+    start = -room.ctypes.data % _LINE
+    found = room[start : start + turned.nbytes].view(turned.dtype).reshape(turned.shape)
+    found[...] = turned
+    return found

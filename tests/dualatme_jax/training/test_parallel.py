@@ -23,6 +23,7 @@ from dualatme_jax.models.output import Output
 from dualatme_jax.training import devices, engine, optimizers, prepare, trials
 from dualatme_jax.training.checkpoint import WaveCheckpoints
 from dualatme_jax.training.parallel import Parallel
+from dualatme_jax.training.state import Clips
 from dualatme_jax.training.step import Training
 
 EPOCHS = 3
@@ -221,6 +222,17 @@ def test_without_being_told_all_devices_share(dataset):
         model=lambda hyperparameters: Small(), optimizer=optimizers.optimizer('sgd'), prepare=prepare.PAPER
     )
     assert len(Parallel(training, [(0, 4)]).devices) == jax.device_count() == 4
+
+
+def test_the_devices_of_a_cpu_read_the_clips_where_they_lie(dataset):
+    clips = Clips.of(dataset)
+    training = Training(model=None, optimizer=None)
+    placed = Parallel(training, [(0, 4)]).place_clips(clips)
+    for key, stored in dataset.inputs.items():
+        np.testing.assert_array_equal(clips.inputs[key], np.moveaxis(stored, (-1, 0), (0, -1)))
+        shards = placed.inputs[key].addressable_shards
+        assert len(shards) == 4
+        assert {shard.data.unsafe_buffer_pointer() for shard in shards} == {clips.inputs[key].ctypes.data}
 
 
 def test_compiled_programs_are_kept_or_it_is_told_why_not(tmp_path, monkeypatch):

@@ -481,6 +481,19 @@ def test_without_a_limit_the_budget_is_most_of_what_is_free(monkeypatch, platfor
     assert memory.budget(0.0, [device]) == expected
 
 
+@pytest.mark.parametrize(
+    ('platform', 'stats'), [('gpu', {'bytes_limit': 1000, 'bytes_in_use': 800}), ('cpu', None)]
+)
+def test_clips_that_do_not_fit_a_device_are_named_with_its_memory(monkeypatch, platform, stats):
+    device = types.SimpleNamespace(
+        platform=platform, device_kind='Toy', process_index=0, memory_stats=lambda: stats
+    )
+    monkeypatch.setattr(host_memory.psutil, 'virtual_memory', lambda: types.SimpleNamespace(available=200))
+    memory.check_clips(200, [device])
+    with pytest.raises(InputError, match=r'take 201 Bytes.* Toy has 200 Bytes free; build .* fewer frames'):
+        memory.check_clips(201, [device])
+
+
 def test_a_device_that_does_not_tell_its_memory_needs_a_limit():
     device = types.SimpleNamespace(
         platform='gpu', device_kind='Toy', process_index=0, memory_stats=lambda: None
