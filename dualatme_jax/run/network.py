@@ -17,6 +17,7 @@ checksums.json  SHA-256 of all of it; where it is missing, the folder is not who
 
 import dataclasses
 import json
+import os
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -123,12 +124,13 @@ def save(
     return folder
 
 
-def load(folder: pathlib.Path) -> Network:
+def load(folder: str | os.PathLike) -> Network:
     """Reads what `save` wrote; `folder` may be the workdir.
 
     Raises:
       InputError: there are no such networks, or they are not as they were written.
     """
+    folder = files.expanded(folder, 'the networks')
     folder = folder / workdir.NETWORK if (folder / workdir.NETWORK).is_dir() else folder
     if not (folder / files.CHECKSUMS).is_file():
         raise InputError(

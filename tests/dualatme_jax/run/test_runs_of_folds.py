@@ -209,7 +209,7 @@ def test_a_finished_run_of_all_is_not_trained_again_and_its_networks_are_checked
     shutil.rmtree(folder / 'network')
     assert run(config, folder)[0]
     assert file.read_text() == content
-    assert network.load(folder / 'network').seeds == (3, 1)
+    assert network.load(str(folder / 'network')).seeds == (3, 1)
 
 
 def test_folds_that_begin_with_networks_of_all_say_that_these_have_seen_them(
