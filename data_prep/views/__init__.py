@@ -22,7 +22,7 @@ FILES = {
 
 
 class View(Protocol):
-    """What every view has.
+    """What every view has; it may also have `check(clip)`, which raises InputError before any work is done.
 
     One that reads files of its own has `check(clip)` too, which raises InputError where a clip has none.
 

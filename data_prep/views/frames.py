@@ -19,12 +19,13 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 import cv2
 import numpy as np
 
-from data_prep.face import regions
+from data_prep.face import apex, regions
 from data_prep.face.aligned_clip import AlignedClip
 from data_prep.face.alignment import LARGEST_FACE, Alignment
 from data_prep.face.landmarks import ibug
 from data_prep.files import images
 from data_prep.files.cache import LARGEST_ENTRY, Cache, Form
+from data_prep.releases.clip import Clip
 from data_prep.views import magnification
 from dualatme_jax import schema
 from dualatme_jax.errors import InputError
@@ -210,6 +211,19 @@ class FramesView:
             schema.FRAME_NUMBERS: numbers,
         }
 
+    def check(self, clip: Clip) -> None:
+        """Raises InputError, before a frame is decoded, for a clip that is too short or has no annotation."""
+        if self.crop == 'action_units':
+            action_units(clip.action_units)
+        if self.short == 'refuse':
+            whole = apex.with_span(clip)
+            length = sum(whole.onset <= number <= whole.offset for number in whole.frames.numbers)
+            if length < self.frames:
+                raise InputError(
+                    f'{length} frames from onset to offset, and --frame-count {self.frames} of them are '
+                    'asked for: ask for fewer, or repeat some by --short-clips repeat'
+                )
+
     def make(self, aligned: AlignedClip, cache: Cache) -> dict[str, list[bytes] | np.ndarray]:
         """Makes the view of one clip: a value for each of `features`.
 
@@ -217,14 +231,10 @@ class FramesView:
           InputError: a frame that cannot be decoded, a clip that is too short, no face for the crop, or no
             annotated action units.
         """
+        self.check(aligned.clip)
         numbers = aligned.span_numbers
-        if len(numbers) < self.frames and self.short == 'refuse':
-            raise InputError(
-                f'{len(numbers)} frames from onset to offset, and --frame-count {self.frames} of them are '
-                'asked for: ask for fewer, or repeat some by --short-clips repeat'
-            )
         face = aligned.alignment(self.size) if self.face == 'aligned' else aligned.whole_frame(self.size)
-        crop = self._crop(aligned, face)  # an annotation that is missing costs no work
+        crop = self._crop(aligned, face)
         key = {
             'frames': aligned.span_digest(),
             'geometry': face.recipe(),
