@@ -19,7 +19,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from benchmarks import workload
-from dualatme_jax import models
+from dualatme_jax import models, schema
 from dualatme_jax.errors import InputError
 from dualatme_jax.training import prepare
 
@@ -212,6 +212,9 @@ class Baseline:
         network = build(config.model, classes)
         self._network = network.to(options.device, memory_format=options.memory_format)
         self._criterion = joint_loss if two_branches else criterion(config.loss)
+        self._scaling: list[
+            tuple[torch.Tensor, torch.Tensor]
+        ] = []  # of the fold: mean and most of each input
         self._loss = torch.compile(self._forward) if options.compile else self._forward
 
     def train(self, folds: Sequence[np.ndarray], *, epochs: int, seed: int = 0) -> list[np.ndarray]:
@@ -236,6 +239,9 @@ class Baseline:
         every = np.arange(len(self._clips.labels))
         device = self._options.device
         train = torch.as_tensor(np.setdiff1d(every, held_out), device=device)
+        if (scale := self._config.input.scale) in schema.BY_CLIPS:
+            by = [x if scale == schema.WHOLE_SET else x[train] for x in self._clips.inputs]
+            self._scaling = [(x.mean(), x.max()) for x in by]
         self._network.train()
         for _ in range(epochs):
             self._epoch(train, optimizer)
@@ -247,12 +253,19 @@ class Baseline:
         settings = self._config.training
         order = train[torch.randperm(len(train), device=train.device)] if settings.shuffle else train
         for index in order.split(settings.batch_size):
-            loss = self._loss([own[index] for own in self._clips.inputs], self._clips.labels[index])
+            loss = self._loss(self._batch(index), self._clips.labels[index])
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
             total += loss.detach() * len(index)
         return total / len(train)
+
+    def _batch(self, index: torch.Tensor) -> list[torch.Tensor]:
+        """What the network reads of some clips, scaled by those of the fold if the config asks for it."""
+        found = [own[index] for own in self._clips.inputs]
+        if not self._scaling:
+            return found
+        return [(x - mean) / (most - mean) for x, (mean, most) in zip(found, self._scaling, strict=True)]
 
     def _forward(self, inputs: Sequence[torch.Tensor], labels: torch.Tensor) -> torch.Tensor:
         return self._criterion(*self._outputs(inputs), labels)
@@ -265,7 +278,7 @@ class Baseline:
     @torch.inference_mode()
     def _predict(self, index: torch.Tensor) -> np.ndarray:
         self._network.eval()
-        logits, *_ = self._outputs([own[index] for own in self._clips.inputs])
+        logits, *_ = self._outputs(self._batch(index))
         return logits.softmax(-1).cpu().numpy()
 
 

@@ -2,6 +2,7 @@
 
 import functools
 import re
+import types
 
 import jax
 import numpy as np
@@ -17,7 +18,7 @@ from configs import cd  # noqa: E402
 from dualatme_jax import models, schema  # noqa: E402
 from dualatme_jax.errors import InputError  # noqa: E402
 from dualatme_jax.run import programs  # noqa: E402
-from dualatme_jax.training import losses  # noqa: E402
+from dualatme_jax.training import losses, scaling  # noqa: E402
 
 BATCH = 5
 BLOCKS = {0: 'inception1', 2: 'inception2'}  # place in a branch's nn.Sequential: name in ours
@@ -198,6 +199,26 @@ def test_a_fold_is_no_continuation_of_the_one_before():
     trained.train([np.arange(4)], epochs=3)
     again = trained.train([np.arange(4)], epochs=3, seed=1)
     np.testing.assert_array_equal(again[0], make().train([np.arange(4)], epochs=3, seed=1)[0])
+
+
+@pytest.mark.parametrize('scale', ['fold', 'whole_set'])
+def test_inputs_are_scaled_by_clips_as_ours_are(scale):
+    config = cd.get_config()
+    config.input.scale = scale
+    inputs, labels = clips_that_show_their_class()
+    inputs = {
+        key: (array // (1 + np.arange(len(array)) % 5).reshape(-1, 1, 1, 1)).astype(np.uint8)
+        for key, array in inputs.items()
+    }
+    made = baseline.Baseline(inputs, labels, classes=3, options=baseline.Options(), config=config)
+    held_out = np.arange(0, len(labels), 5)  # the brightest
+    made.train([held_out], epochs=0)
+    train = np.isin(np.arange(len(labels)), held_out, invert=True)
+    clips = types.SimpleNamespace(inputs=inputs)
+    stored = {key: np.moveaxis(array, (-1, 0), (0, -1)).astype(np.float32) for key, array in inputs.items()}
+    expected = scaling.scaled(stored, scaling.of_clips(clips, scale)(train))
+    for found, wanted in zip(made._batch(torch.arange(len(labels))), expected.values(), strict=True):
+        np.testing.assert_allclose(found.movedim(0, -1), wanted, rtol=1e-5, atol=1e-6)
 
 
 def test_a_gpu_that_is_not_there_is_refused():
