@@ -30,6 +30,7 @@ def get_config(dataset: str = '') -> ConfigDict:
     config.augment.mirror = 0.5
     config.augment.rotation = 8.0
     config.augment.shift = 8 / 224
+    config.augment.colour = 0.2
     config.optimizer.learning_rate = 1e-4
     config.optimizer.schedule = 'step'
     config.optimizer.step_epochs = 1

@@ -85,6 +85,7 @@ def get_config(dataset: str = '') -> ConfigDict:
     config.augment.strength = 0.0  # stronger or weaker motion at most, as a fraction; of flows
     # Width of the zeros around it, from which its size is cut at random, as a fraction of the edge.
     config.augment.crop = 0.0
+    config.augment.colour = 0.0  # brightness, contrast, saturation and hue at most, as a fraction; of RGB
 
     config.optimizer = ConfigDict()
     config.optimizer.name = 'adam'  # 'adam', 'sgd' or 'rmsprop'

@@ -11,9 +11,8 @@ It follows the published PyTorch code, whose weights it takes. Deviations: that 
 weights, which are no part of this package: `config.init_from` takes torchvision's file, and without one the
 network begins at random. In one of its commits the first 15 tensors are frozen; their normalisations run as
 in training there, here by their running statistics (docs/fine_tuning.md). It adds frames beside the apex
-until all classes have as many pictures, and changes colours at random; here each epoch draws the apex
-frames with the same chance for each class. It turns the pictures at random in the test too, ours are read
-as they are.
+until all classes have as many pictures; here each epoch draws the apex frames with the same chance for each
+class. It turns the pictures at random in the test too, ours are read as they are.
 """
 
 from collections.abc import Mapping

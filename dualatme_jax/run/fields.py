@@ -79,6 +79,7 @@ FIELDS = {
     'augment.noise': number(0),
     'augment.strength': FRACTION,
     'augment.crop': FRACTION,
+    'augment.colour': number(0, 0.5),
     'optimizer.name': TEXT,
     'optimizer.learning_rate': number(0),
     'optimizer.momentum': number(0, 1),

@@ -32,6 +32,7 @@ STRENGTHS = {
     'noise': 'standard deviation of what is added to every value, as a fraction of the range of values',
     'strength': 'the most that its motion is made stronger or weaker, as a fraction: u, v and strain',
     'crop': 'width of the zeros around it, from which its size is cut at random, as a fraction of the edge',
+    'colour': 'the most that brightness, contrast, saturation and hue change, as a fraction; of RGB',
 }
 NAMES = tuple(STRENGTHS)
 _MOVES = ('shift', 'rotation', 'scale')
@@ -58,6 +59,8 @@ def check(active: Collection[str], inputs: Mapping[str, np.ndarray]) -> None:
                 reason = 'what its channels mean, and whether one changes its sign, is not known'
             elif name == 'strength' and not set(own) & set(schema.FLOW_CHANNELS):
                 reason = f'it shows no motion: its channels are {", ".join(own) or "not known"}'
+            elif name == 'colour' and own != schema.RGB:
+                reason = f'it has no colours: its channels are {", ".join(own) or "not known"}'
             else:
                 continue
             raise InputError(
@@ -73,7 +76,15 @@ def augmentation(active: Collection[str], *, scale: str, channels: Sequence[str]
       active: names of `STRENGTHS`; of the others no code is compiled.
       scale: of the prepared inputs, a key of `prepare.SCALES`.
       channels: their order, as `prepare.preparation` takes it.
+
+    Raises:
+      InputError: colours are to change, of values whose range is not known.
     """
+    if 'colour' in active and scale == 'stored':
+        raise InputError(
+            "config.augment.colour is above 0, and config.input.scale='stored' has no known range of values; "
+            'expected --config.augment.colour=0 or another scale'
+        )
 
     def augment(inputs: Inputs, given: Hyperparameters, key: jax.Array) -> dict[str, jax.Array]:
         batch = next(iter(inputs.values())).shape[-1]
@@ -91,6 +102,11 @@ def augmentation(active: Collection[str], *, scale: str, channels: Sequence[str]
             if 'mirror' in active:
                 chosen = jax.random.uniform(keys['mirror'], (batch,)) < strengths['mirror']
                 x = jnp.where(chosen, _mirrored(x, own, low + high), x)
+            if 'colour' in active and sorted(own) == sorted(schema.RGB):
+                drawn = strengths['colour'] * _spread(keys['colour'], batch, 4).T
+                place = np.array([own.index(colour) for colour in schema.RGB])
+                colours = recoloured(((x - low) / (high - low))[place], drawn)[np.argsort(place)]
+                x = low + (high - low) * colours
             if 'crop' in active:
                 x = _cropped(x, strengths['crop'], keys['crop'])
             if 'erase' in active:
@@ -157,6 +173,40 @@ def _stronger(x: jax.Array, factor: jax.Array, channels: Sequence[str], low: flo
         for k, name in enumerate(channels)
     ]
     return jnp.stack(parts)
+
+
+def recoloured(x: jax.Array, changes: jax.Array) -> jax.Array:
+    """Other brightness, contrast, saturation and hue, in this order: [3, *S, B] in 0..1 to itself.
+
+    As torchvision's ColorJitter, which takes them in an order of its own for each picture.
+
+    Args:
+      x: red, green, blue.
+      changes: [4, B], of the first three how much more than 1 the factor is, of hue the part of a turn.
+    """
+
+    def grey(x: jax.Array) -> jax.Array:
+        return (jnp.array([0.299, 0.587, 0.114]).reshape(-1, *[1] * (x.ndim - 1)) * x).sum(0, keepdims=True)
+
+    def away(x: jax.Array, start: jax.Array | float, more: jax.Array) -> jax.Array:
+        return jnp.clip(start + (1 + more) * (x - start), 0, 1)
+
+    brightness, contrast, saturation, hue = changes
+    x = away(x, 0.0, brightness)
+    x = away(x, grey(x).mean(_space(x), keepdims=True), contrast)
+    x = away(x, grey(x), saturation)
+    red, green, blue = x
+    most = x.max(0)
+    chroma = most - x.min(0)
+    divisor = jnp.where(chroma > 0, chroma, 1)
+    of_green = jnp.where(most == green, 2 + (blue - red) / divisor, 4 + (red - green) / divisor)
+    sector = jnp.where(most == red, (green - blue) / divisor, of_green) + 6 * hue
+
+    def channel(place: int) -> jax.Array:
+        k = (place + sector) % 6
+        return most - chroma * jnp.clip(jnp.minimum(k, 4 - k), 0, 1)
+
+    return jnp.stack([channel(place) for place in (5, 3, 1)])
 
 
 def _transform(

@@ -1,11 +1,13 @@
 """What augmentation does to pictures: closed forms, and what must not change."""
 
+import colorsys
 import functools
 
 import cv2
 import jax
 import numpy as np
 import pytest
+from PIL import Image, ImageEnhance
 from scipy import ndimage
 
 from data_prep.face import parts
@@ -108,9 +110,10 @@ def test_examples_are_changed_each_by_its_own_draw_and_padding_changes_none(name
     value = {'rotation': 20.0, 'mirror': 0.5}.get(name, 0.3)
     before, after = augmented({name: value})
     more = augmented({name: value}, batch=BATCH)[1]
-    np.testing.assert_array_equal(after['flow'], more['flow'])
+    shown = 'face_frames' if name == 'colour' else 'flow'
+    np.testing.assert_array_equal(after[shown], more[shown])
     other = augmented({name: value}, key=1)[1]
-    assert (after['flow'] != other['flow']).any()
+    assert (after[shown] != other[shown]).any()
     strengths = {augment.column(name): np.float32(value)}
     padded = {key: np.concatenate([x, x[..., :2]], -1) for key, x in before.items()}
     longer = compiled((name,), 'signed', FLOW)(padded, strengths, jax.random.key(0))
@@ -188,6 +191,34 @@ def test_noise_has_its_deviation_of_the_range_and_is_another_for_each_input():
         assert abs(np.corrcoef(added['flow'][:1].ravel(), added['apex_face_grey'].ravel())[0, 1]) < 0.05
 
 
+@pytest.mark.parametrize('changes', [(0.2, -0.2, 0.2, 0.0), (0.0, 0.0, 0.0, 0.2), (-0.2, 0.2, -0.2, -0.15)])
+def test_colours_are_those_of_pillow_and_of_the_standard_library(changes):
+    picture = np.random.default_rng(0).integers(0, 256, (5, 6, 3), np.uint8)
+    expected = Image.fromarray(picture)
+    kinds = (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color)
+    for kind, change in zip(kinds, changes[:3], strict=True):
+        expected = kind(expected).enhance(1 + change)
+
+    def turned(pixel):
+        hue, saturation, value = colorsys.rgb_to_hsv(*pixel)
+        return colorsys.hsv_to_rgb((hue + changes[3]) % 1, saturation, value)
+
+    expected = np.apply_along_axis(turned, 2, np.asarray(expected) / 255)
+    x = np.moveaxis(picture, 2, 0)[..., None].astype(np.float32) / 255
+    found = np.asarray(augment.recoloured(x, np.float32(changes)[:, None]))[..., 0]
+    # Pillow rounds to bytes three times.
+    np.testing.assert_allclose(np.moveaxis(found, 0, 2), expected, atol=6 / 255)
+
+
+def test_colours_of_what_has_none_or_no_range_of_values_are_refused():
+    with pytest.raises(
+        InputError, match=r'colour is above 0, and flow .* has no colours: its channels are u, v'
+    ):
+        augment.check({'colour'}, {'flow': STORED['flow']})
+    with pytest.raises(InputError, match="scale='stored' has no known range"):
+        augment.augmentation({'colour'}, scale='stored', channels=())
+
+
 def test_strength_is_of_motion_around_the_mean_and_strain_from_below():
     before, after = augmented({'strength': 0.5})
     x, y = before['flow'], after['flow']
@@ -250,4 +281,5 @@ def test_an_augmentation_that_an_input_cannot_have_is_refused_by_name(name, key,
 def test_augmentations_that_inputs_can_have_are_taken():
     augment.check({'shift', 'noise', 'erase'}, {key: STORED[key] for key in ('flow', 'apex_face', 'map')})
     augment.check({'noise'}, STORED)
-    augment.check({*augment.NAMES}, {'flow': STORED['flow']})
+    augment.check({*augment.NAMES} - {'colour'}, {'flow': STORED['flow']})
+    augment.check({*augment.NAMES} - {'strength'}, {'apex_face': STORED['apex_face']})
