@@ -12,7 +12,11 @@ Paper    Wang, Peng, Bi, Chen: Micro-attention for micro-expression recognition,
 Command  python -m data_prep build --release megc2019_cd --source DIR --view apex --face-size 240 --out DIR
          python -m dualatme_jax.main --config=configs/micro_attention.py --config.data.path=DIR
          python -m dualatme_jax.main --config=configs/micro_attention.py:synthetic
-Expect   not yet fully trained.
+Expect   not yet fully trained. --config.smoke=True (6 folds, 1 epoch) takes 3 minutes of CPU time, compiling
+         included, and 5.4 GB with two networks side by side. A small form (16 channels, faces of 56 pixels,
+         halves of the subjects left out) gives on :synthetic after 20 epochs UF1 .242, the most frequent
+         class for every clip: one face may not show motions of up to two pixels. The same form learns what
+         one picture does show: stripes in three directions, 96 pictures, UF1 1.000 after 15 epochs.
 """
 
 from ml_collections import ConfigDict
