@@ -22,20 +22,26 @@ def in_segments(function: Callable) -> Callable:
     """A function of the same values and gradients, whose backward pass keeps what passes between segments.
 
     Args:
-      function: from trees of arrays to a tree of arrays. It is cut into as many segments as need least, as
-        far as the sizes of its arrays show that.
+      function: from trees of arrays, of which the first may be differentiated, to a tree of arrays. It is cut
+        into as many segments as need least, as far as the sizes of its arrays show that.
     """
 
     def call(*arguments):
         program, shape = jax.make_jaxpr(function, return_shape=True)(*arguments)
         given = [*program.consts, *jax.tree.leaves(arguments)]
-        return jax.tree.unflatten(jax.tree.structure(shape), _evaluated(program.jaxpr, given))
+        trained = len(jax.tree.leaves(arguments[0]))
+        found = _evaluated(program.jaxpr, given, program.jaxpr.invars[:trained])
+        return jax.tree.unflatten(jax.tree.structure(shape), found)
 
     return call
 
 
-def _evaluated(jaxpr: core.Jaxpr, given: Sequence[Any]) -> list[Any]:
-    """The results of a program, segment by segment."""
+def _evaluated(jaxpr: core.Jaxpr, given: Sequence[Any], trained: Sequence[core.Var]) -> list[Any]:
+    """The results of a program, segment by segment; only `trained`, and what depends on it, has gradients."""
+    depends = set(trained)
+    for eqn in jaxpr.eqns:
+        if not depends.isdisjoint(_read(eqn)):
+            depends.update(eqn.outvars)
     values = dict(zip([*jaxpr.constvars, *jaxpr.invars], given, strict=True))
     read_later = {atom for atom in jaxpr.outvars if isinstance(atom, core.Var)}
     parts = []
@@ -51,24 +57,35 @@ def _evaluated(jaxpr: core.Jaxpr, given: Sequence[Any]) -> list[Any]:
         # Of what an earlier segment made; weights would be copied.
         late = [var not in given_vars for var in read]
         late = late if any(late) else [True] * len(read)
-        segment = _twice(core.jaxpr_as_fun(core.ClosedJaxpr(part, ())), late)
+        segment = _twice(
+            core.jaxpr_as_fun(core.ClosedJaxpr(part, ())), late, [var in depends for var in read]
+        )
         values |= dict(zip(made, segment(*(values[var] for var in read)), strict=True))
     return [values[atom] if isinstance(atom, core.Var) else atom.val for atom in jaxpr.outvars]
 
 
-def _twice(function: Callable, late: Sequence[bool]) -> Callable:
+def _twice(function: Callable, late: Sequence[bool], differs: Sequence[bool]) -> Callable:
     """The function, computed again in the backward pass, of which only the arguments are kept for it.
 
     Args:
       function: from arrays to arrays.
       late: of which arguments the second computation is made to depend on the cotangent, see `_after`.
+      differs: which arguments it is differentiated by. Constants of a function with a gradient of its own
+        cannot be among them.
     """
     twice = jax.custom_vjp(function)
 
     def backward(given, cotangents):
         floats = [c.ravel()[0] for c in cotangents if jnp.issubdtype(c.dtype, jnp.floating)]
-        again = [_after(x, sum(floats)) if depends else x for x, depends in zip(given, late, strict=True)]
-        return jax.vjp(function, *again)[1](cotangents)
+        again = [_after(x, sum(floats)) if after else x for x, after in zip(given, late, strict=True)]
+
+        def of(own):
+            own = iter(own)
+            return function(*(next(own) if mine else x for x, mine in zip(again, differs, strict=True)))
+
+        own = [x for x, mine in zip(again, differs, strict=True) if mine]
+        found = iter(jax.vjp(of, own)[1](cotangents)[0])
+        return tuple(next(found) if mine else None for mine in differs)
 
     twice.defvjp(lambda *given: (function(*given), given), backward)
     return twice

@@ -143,6 +143,15 @@ def test_one_network_is_what_all_folds_begin_with_and_is_there_once(tmp_path, pr
     assert found.record()['subjects'] == {'casme3': ['spNO.1', 'spNO.2']}
 
 
+def test_frozen_leaves_that_all_trials_begin_with_are_shared(tmp_path, program, network, dataset):
+    run = leave_run(tmp_path / 'run', network, [(0, []), (1, [])], **trained_on([('casme3', 'a')]))
+    variables = traverse_util.unflatten_dict(network)
+    one, two = (begin(run, program, network, dataset, seeds=seeds) for seeds in ((0,), (0, 1)))
+    assert one.shared(0, variables, ('params/classifier/*',)) == set(CLASSIFIER)
+    assert one.shared(0, variables, ()) == frozenset()
+    assert two.shared(0, variables, ('params/classifier/*',)) == frozenset()
+
+
 def test_folds_whom_the_weights_do_not_know_begin_with_the_first_network(
     tmp_path, program, network, dataset, people
 ):

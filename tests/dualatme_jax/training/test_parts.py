@@ -10,7 +10,7 @@ import pytest
 from flax import linen as nn
 
 from dualatme_jax.models.layers.batch_norm import BatchNorm
-from dualatme_jax.models.layers.conv import Dense
+from dualatme_jax.models.layers.conv import Conv, Dense
 from dualatme_jax.models.layers.dropout import Dropout
 from dualatme_jax.models.output import Output
 from dualatme_jax.training import optimizers, recompute
@@ -173,6 +173,27 @@ def test_what_is_computed_again_is_not_kept():
         for function in (deep, recompute.in_segments(deep))
     )
     assert again < 0.6 * plain
+
+
+class Convolved(nn.Module):
+    """Convolutions have gradients of their own, with constants that have none."""
+
+    @nn.compact
+    def __call__(self, x):
+        for name in ('first', 'second'):
+            x = nn.relu(Conv(3, 3, 'torch', name=name)(x))
+        return x
+
+
+@pytest.mark.slow
+def test_convolutions_of_stacked_trials_are_computed_again():
+    network, x = Convolved(), jnp.ones((3, 5, 5, 2))
+    weights = jax.vmap(lambda key: network.init(key, x))(jax.random.split(jax.random.key(0), 2))
+    plain, again = (
+        jax.jit(jax.vmap(jax.grad(lambda weights, f=function: jnp.square(f(weights, x)).sum())))(weights)
+        for function in (network.apply, recompute.in_segments(network.apply))
+    )
+    jax.tree.map(same, again, plain)
 
 
 def test_segments_are_cut_where_little_passes():
