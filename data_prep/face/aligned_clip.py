@@ -58,7 +58,7 @@ class AlignedClip:
     @property
     def span_numbers(self) -> list[int]:
         """The numbers of the frames from onset to offset."""
-        return [n for n in self.clip.frames.numbers if self.clip.onset <= n <= self.clip.offset]
+        return apex.span_numbers(self.clip)
 
     def alignment(self, size: int) -> Alignment:
         """The map from frames to an aligned face of `size` pixels: the same for every frame."""

@@ -140,6 +140,12 @@ def with_span(clip: Clip) -> Clip:
     return dataclasses.replace(clip, onset=onset, offset=offset)
 
 
+def span_numbers(clip: Clip) -> list[int]:
+    """Returns the numbers of a clip's frames from onset to offset; see `with_span`."""
+    whole = with_span(clip)
+    return [number for number in whole.frames.numbers if whole.onset <= number <= whole.offset]
+
+
 def choose(clip: Clip, choices: Sequence[str], table: ApexTable) -> tuple[int | None, str, str]:
     """Returns a clip's apex by the first choice that gives one.
 

@@ -216,8 +216,7 @@ class FramesView:
         if self.crop == 'action_units':
             action_units(clip.action_units)
         if self.short == 'refuse':
-            whole = apex.with_span(clip)
-            length = sum(whole.onset <= number <= whole.offset for number in whole.frames.numbers)
+            length = len(apex.span_numbers(clip))
             if length < self.frames:
                 raise InputError(
                     f'{length} frames from onset to offset, and --frame-count {self.frames} of them are '

@@ -18,10 +18,12 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from data_prep.face import apex
 from data_prep.face.aligned_clip import AlignedClip
 from data_prep.face.regions import GRID
 from data_prep.files import images
 from data_prep.files.cache import Cache, Form
+from data_prep.releases.clip import Clip
 from data_prep.views import temporal_interpolation
 from dualatme_jax import schema
 from dualatme_jax.errors import InputError
@@ -157,6 +159,10 @@ class LbpTopView:
         )
         return {schema.LBP_TOP: tfds.features.Tensor(shape=(self._numbers,), dtype=np.float32, doc=doc)}
 
+    def check(self, clip: Clip) -> None:
+        """Raises InputError, before a frame is decoded, for a clip that is too short."""
+        self._check_length(len(apex.span_numbers(clip)))
+
     def make(self, aligned: AlignedClip, cache: Cache) -> dict[str, np.ndarray]:
         """Makes the view of one clip: a value for each of `features`."""
         key = {
@@ -182,20 +188,23 @@ class LbpTopView:
         Raises:
           InputError: they are too few for the radius in time.
         """
+        self._check_length(length)
         if self.frames:
             clip = temporal_interpolation.interpolated(frames, length, self.frames)
-        elif length >= self.least:
-            clip = np.stack(list(frames))
         else:
+            clip = np.stack(list(frames))
+        found = patterns(clip, self.radii, self.neighbours)
+        if self.codes == 'uniform':
+            found = uniform(self.neighbours)[found]
+        return histograms(found, self.blocks, self._bins).ravel()
+
+    def _check_length(self, length: int) -> None:
+        if not self.frames and length < self.least:
             raise InputError(
                 f'{length} frames from onset to offset, and patterns with a radius of {self.radii[2]} frames '
                 f'need {self.least}: interpolate the clips by --lbp-frames {max(10, self.least)}, or take a '
                 'smaller radius by --lbp-radii'
             )
-        found = patterns(clip, self.radii, self.neighbours)
-        if self.codes == 'uniform':
-            found = uniform(self.neighbours)[found]
-        return histograms(found, self.blocks, self._bins).ravel()
 
     @property
     def _bins(self) -> int:
