@@ -17,7 +17,7 @@ from dualatme_jax.machines import host_memory
 
 _NAMES = (schema.DATABASE, schema.SUBJECT, schema.CLIP)
 # Of the inputs, what is in memory when they are loaded (records and arrays) or trained on.
-_COPIES = 3
+COPIES = 3
 # In the metadata of a dataset with inputs that a frozen stage made: what stands beside results, in words.
 STAGE = 'stage'
 _SHOWN = 10  # faults of one kind that a message names
@@ -227,7 +227,7 @@ def _advice(path: pathlib.Path) -> str:
 
 def _check_memory(stored: Sequence[storage.Stored]) -> None:
     """Raises InputError, before a clip is read, where the clips would not fit."""
-    needed = sum(_COPIES * part.input_bytes + part.unread_bytes for part in stored)
+    needed = sum(COPIES * part.input_bytes + part.unread_bytes for part in stored)
     free = host_memory.free()
     if needed > free:
         raise InputError(

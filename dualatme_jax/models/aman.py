@@ -159,7 +159,8 @@ def extractor_shapes() -> Mapping[str, Any]:
 
 
 EXTRACTOR = Part(
-    about="of a ResNet-18 with torchvision's names, such as AMAN's of FER+ or one of ImageNet",
+    about="of a ResNet-18 with torchvision's names, such as AMAN's of FER+ or one of ImageNet, or of a run "
+    'of resnet18 on other people',
     shapes=extractor_shapes,
     torch_names={
         ours: theirs
@@ -167,6 +168,7 @@ EXTRACTOR = Part(
         if ours != 'classifier' and not ours.startswith('stage4_')
     },
     unread=('layer4', 'fc'),
+    system='resnet18',
 )
 
 

@@ -26,12 +26,15 @@ class Part:
       shapes: makes the shapes of its variables.
       torch_names: from the path of each of its layers to the name of the layer in the file.
       unread: first parts of names of tensors that the file may hold and the network does not have.
+      system: that whose networks have the same layers, by the same paths: the weights may be those of a run,
+        or of a folder that `dualatme_jax.convert` wrote. Empty: there is none.
     """
 
     about: str
     shapes: Callable[[], Mapping[str, Any]]
     torch_names: Mapping[str, str]
     unread: tuple[str, ...] = ()
+    system: str = ''
 
 
 @dataclasses.dataclass(frozen=True)

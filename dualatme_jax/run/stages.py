@@ -19,18 +19,19 @@ from typing import Any
 
 import jax
 import numpy as np
+from flax import traverse_util
 from ml_collections import ConfigDict
 from rich.console import Console
 
 from dualatme_jax import files, models
+from dualatme_jax.data.dataset import COPIES, Dataset, hash_input
 from dualatme_jax.data.dataset import STAGE as ABOUT
-from dualatme_jax.data.dataset import Dataset, hash_input
 from dualatme_jax.errors import InputError
-from dualatme_jax.machines import processes
-from dualatme_jax.models.stage import Stage
-from dualatme_jax.run import progress
+from dualatme_jax.machines import host_memory, processes
+from dualatme_jax.models.stage import Part, Stage
+from dualatme_jax.run import progress, sources, workdir
 from dualatme_jax.run.sweep import Sweep
-from dualatme_jax.weights import parts
+from dualatme_jax.weights import folds, parts
 from dualatme_jax.weights.reader import ENDINGS, Reader
 
 FOLDER = 'stages'
@@ -94,7 +95,7 @@ def _made(
         with processes.first_before_others():
             done[place] = computed(
                 stage,
-                read_weights(stage, own),
+                read_weights(stage, own, sources.people_of(dataset, np.arange(dataset.size))),
                 dataset,
                 batch_size=config.stage.batch_size,
                 cache=Cache.of(config.engine.cache, stage, version),
@@ -126,8 +127,14 @@ def weights_files(stage: Stage, settings: ConfigDict) -> dict[str, pathlib.Path]
             f'{", ".join(wanted)} with these options of config.model'
         )
     found = {name: files.expanded(path, option) for name, path in given.items()}
-    for path in found.values():
-        if not path.name.lower().endswith(ENDINGS):
+    for name, path in found.items():
+        of_run = bool(name) and bool(stage.parts[name].system) and path.is_dir()
+        if of_run and not (folds.is_one(path) or (path / workdir.TRIALS).exists()):
+            raise InputError(
+                f'config.stage.weights: {path} is neither the workdir of a run of '
+                f'{stage.parts[name].system!r} nor a folder that `python -m dualatme_jax.convert` wrote'
+            )
+        if not of_run and not path.name.lower().endswith(ENDINGS):
             raise InputError(f'config.stage.weights is {path}; expected a file {", ".join(ENDINGS)}')
     return found
 
@@ -142,25 +149,64 @@ def _named(weights: str, wanted: Collection[str]) -> dict[str, str]:
 
 def version_of(stage: Stage, weights: Mapping[str, pathlib.Path]) -> str:
     """The digest of a stage's code and weights, see `weights_files`."""
-    digests = {name: files.sha256(path, 'file of weights') for name, path in sorted(weights.items())}
+    digests = {
+        name: sources.read(path, (), [stage.parts[name].system]).sha256
+        if path.is_dir()
+        else files.sha256(path, 'file of weights')
+        for name, path in sorted(weights.items())
+    }
     digest = digests if stage.parts else digests.get('', '')
     return hashlib.sha256(json.dumps([_FORMAT, stage.code, digest]).encode()).hexdigest()[:32]
 
 
-def read_weights(stage: Stage, weights: Mapping[str, pathlib.Path]) -> Mapping[str, Any]:
+def read_weights(
+    stage: Stage, weights: Mapping[str, pathlib.Path], people: frozenset[sources.Person] = frozenset()
+) -> Mapping[str, Any]:
     """What a stage's function is called with: the variables of its parts, or the tensors of its file.
 
     The tensors have their names, but for a first part that all of them have, such as `model`.
 
+    Args:
+      stage: the stage.
+      weights: by part, see `weights_files`.
+      people: of the clips, of whom the networks of a run must have seen nobody.
+
     Raises:
-      InputError: a file cannot be read, is no file of weights, or has those of another network.
+      InputError: a file cannot be read, is no file of weights, or has those of another network; or the
+        network of a run has seen some of the people.
     """
     if stage.parts:
-        return {name: parts.read(stage.parts[name], path) for name, path in weights.items()}
+        return {
+            name: of_run(stage.parts[name], path, people)
+            if path.is_dir()
+            else parts.read(stage.parts[name], path)
+            for name, path in weights.items()
+        }
     if not weights:
         return {}
     with tempfile.TemporaryDirectory() as scratch:
         return Reader([weights['']], (), pathlib.Path(scratch))[0].tensors
+
+
+def of_run(part: Part, path: pathlib.Path, people: frozenset[sources.Person]) -> Mapping[str, Any]:
+    """The variables of a part from a network of a run, or of converted weights; see `read_weights`."""
+    source = sources.read(path, people, [part.system])
+    place = source.place(people, 0)
+    if seen := sorted(source.seen(place) & people):
+        raise InputError(
+            f'config.stage.weights: the network of {path} was trained on {"/".join(seen[0])} and in all '
+            f'{len(seen)} of the {len(people)} people of this dataset. What is frozen is the same for all '
+            'folds and must have seen nobody whom one of them leaves out; train it on other people'
+        )
+    there, found = source.load([place]), {}
+    for own, leaf in traverse_util.flatten_dict(part.shapes()).items():
+        if own not in there or there[own].shape[1:] != leaf.shape:
+            form = list(there[own].shape[1:]) if own in there else 'missing'
+            raise InputError(
+                f'{path}: not weights {part.about}: {"/".join(own)} is {form}; expected {list(leaf.shape)}'
+            )
+        found[own] = there[own][0]
+    return traverse_util.unflatten_dict(found)
 
 
 class Cache:
@@ -262,6 +308,8 @@ def computed(
                 check_alone(stage, found, batch(stage, weights, dataset, places[:1], batch_size))
             for row, place in enumerate(places):
                 own = {key: array[row] for key, array in found.items()}
+                if not arrays:
+                    check_room(stage, own, dataset.size)
                 if not _put(arrays, own, place, dataset.size):
                     raise InputError(
                         f'{cache.folder} holds other shapes than the stage {stage.name} gives; delete it'
@@ -274,6 +322,18 @@ def computed(
                     console.print(f'stage {stage.name}: the rest is not cached ({error})', soft_wrap=True)
             more(len(places))
     return arrays
+
+
+def check_room(stage: Stage, own: Arrays, size: int) -> None:
+    """Raises InputError where the memory has no room for what a stage gives for so many clips."""
+    each = sum(array.nbytes for array in own.values())
+    needed, free = COPIES * size * each, host_memory.free()
+    if needed > free:
+        raise InputError(
+            f'the stage {stage.name} gives {each / 2**20:.1f} MiB for each of {size} clips, which take '
+            f'{needed / 2**30:.1f} GiB of memory to train on; {free / 2**30:.1f} GiB are free. Train on '
+            'fewer clips (config.data.databases), or with options of config.model by which it gives less'
+        )
 
 
 def digest_of(stage: Stage, dataset: Dataset, place: int) -> str:

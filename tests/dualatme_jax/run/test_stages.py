@@ -5,6 +5,7 @@ import functools
 import importlib.util
 import io
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -20,9 +21,10 @@ from dualatme_jax.errors import InputError
 from dualatme_jax.models.layers.conv import Dense
 from dualatme_jax.models.layers.maps import flat
 from dualatme_jax.models.output import Output
-from dualatme_jax.models.stage import Stage
+from dualatme_jax.models.stage import Part, Stage
 from dualatme_jax.models.system import System
 from dualatme_jax.run import experiment, stages
+from dualatme_jax.weights import folds
 
 # A stage as a user writes it: a fixed convolution over each channel, whose kernel is its file of weights.
 CODE = """
@@ -320,3 +322,112 @@ def test_a_stage_that_cannot_be_is_refused():
         Stage('a/b', ('flow',), ('edges',), dict)
     with pytest.raises(InputError, match='expected keys'):
         Stage('edges', ('flow',), (), dict)
+
+
+def a_part(system=''):
+    """The first layer of STSTNet as a network within a stage."""
+    shapes = {'params': {'stream1': {'conv': {'bias': np.zeros(3), 'kernel': np.zeros((3, 3, 3, 3))}}}}
+    return Part(
+        about='of the first layer of STSTNet',
+        shapes=lambda: shapes,
+        torch_names={'stream1/conv': 'conv1'},
+        unread=('fc',),
+        system=system,
+    )
+
+
+def of_parts(*names, system=''):
+    parts = {name: a_part(system) for name in names}
+    return Stage('edges', ('flow',), ('edges',), gained(1), parts=parts)
+
+
+def settings(weights):
+    section = cd.get_config().stage
+    section.weights = weights
+    return section
+
+
+def test_the_files_of_a_stage_s_parts_are_named_by_part():
+    two, one = of_parts('first', 'second'), of_parts('first')
+    given = 'second=b=2.pth,first=a,b.safetensors'
+    found = stages.weights_files(two, settings(given))
+    assert {name: str(path) for name, path in found.items()} == {
+        'first': 'a,b.safetensors',
+        'second': 'b=2.pth',
+    }
+    for weights in ('a.pth', 'first=a.pth'):
+        assert {name: str(path) for name, path in stages.weights_files(one, settings(weights)).items()} == {
+            'first': 'a.pth'
+        }
+    assert stages.weights_files(of_parts(), settings('')) == {}
+
+
+@pytest.mark.parametrize(
+    ('weights', 'says'),
+    [
+        ('', 'needs weights, first: weights of the first layer of STSTNet; second: .*first=FILE,second=FILE'),
+        ('first=a.pth', 'needs weights, second: weights of the first layer'),
+        ('a.pth', 'needs weights, first: .*; second: '),
+        ('first=a.pth,second=b.pth,third=c.pth', 'names third; the stage edges takes first, second'),
+        ('first=a.pth,second=b.txt', r'is b\.txt; expected a file'),
+    ],
+)
+def test_files_that_are_not_those_of_the_parts_are_refused(weights, says):
+    with pytest.raises(InputError, match=says):
+        stages.weights_files(of_parts('first', 'second'), settings(weights))
+
+
+def test_a_part_gets_the_variables_of_its_file_alone(tmp_path):
+    tensors = {'module.conv1.weight': np.arange(81, dtype=np.float32).reshape(3, 3, 3, 3)}
+    tensors |= {'module.conv1.bias': np.float32([1, 2, 3]), 'module.fc.bias': np.zeros(5, np.float32)}
+    file = tmp_path / 'a.safetensors'
+    save_file(tensors, file)
+    stage = of_parts('first')
+    found = stages.read_weights(stage, {'first': file})['first']['params']['stream1']['conv']
+    np.testing.assert_array_equal(found['kernel'], tensors['module.conv1.weight'].transpose(2, 3, 1, 0))
+    np.testing.assert_array_equal(found['bias'], [1, 2, 3])
+    first = stages.version_of(stage, {'first': file})
+    save_file(tensors | {'module.conv1.bias': np.float32([1, 2, 4])}, file)
+    assert stages.version_of(stage, {'first': file}) != first
+    save_file({'a': np.zeros(3, np.float32), 'b': np.zeros(3, np.float32)}, file)
+    with pytest.raises(
+        InputError, match=r'a\.safetensors: not the weights of the first layer of STSTNet\n  2 '
+    ):
+        stages.read_weights(stage, {'first': file})
+
+
+def test_a_part_from_converted_weights_must_have_seen_none_of_the_people(tmp_path):
+    shapes = models.shapes(models.build('ststnet', classes=3), {'flow': (3, 28, 28)})
+    random = np.random.default_rng(0)
+    variables = jax.tree.map(lambda leaf: random.normal(size=(2, *leaf.shape)).astype(np.float32), shapes)
+    folder = tmp_path / 'converted'
+    folder.mkdir()
+    folds.save(folds.Folds('ststnet', 'paper', 3, ('sub01', 'sub02'), variables), folder)
+    stage = of_parts('first', system='ststnet')
+    own = stages.weights_files(stage, settings(str(folder)))
+    assert own == {'first': folder}
+    assert stages.version_of(stage, own) != stages.version_of(stage, {})
+    others = frozenset({('smic', 's3')})
+    found = stages.read_weights(stage, own, others)['first']['params']['stream1']['conv']
+    expected = variables['params']['stream1']['conv']
+    np.testing.assert_array_equal(found['kernel'], expected['kernel'][0])
+
+    # The network without sub02 is the better one, and still has seen sub01.
+    people = others | {('casme2', 'sub01'), ('casme2', 'sub02')}
+    with pytest.raises(InputError, match=r'was trained on casme2/sub0. and in all 1 of the 3 people'):
+        stages.read_weights(stage, own, people)
+    with pytest.raises(InputError, match=r"neither the workdir of a run of 'ststnet' nor a folder that"):
+        stages.weights_files(stage, settings(str(tmp_path)))
+
+
+def test_what_the_memory_has_no_room_for_is_named(stage, dataset, monkeypatch):
+    monkeypatch.setattr(stages.host_memory, 'free', lambda: 24 * 28 * 28 * 3 * 4)
+    with pytest.raises(InputError, match=r'the stage edges gives 0\.0 MiB for each of 24 clips, which take'):
+        computed(stage, dataset)
+
+
+def test_float16_stays_as_it_is_and_a_result_says_what_its_stage_is(stage, dataset):
+    half = dataclasses.replace(stage, apply=lambda weights, inputs: {'edges': np.float16(inputs['flow'])})
+    assert computed(half, dataset)[0].dtype == np.float16
+    told = dataclasses.replace(dataset, metadata=dataset.metadata | {stages.ABOUT: 'not magnified'})
+    assert told.origin == f'{dataset.origin}; not magnified'
