@@ -232,6 +232,20 @@ def test_points_that_differ_in_what_a_network_does_not_read_are_told(name, same)
     assert len(programs.without_difference(sweep.points(config), schema.LABELS)) == same
 
 
+@pytest.mark.parametrize('name', ['mmnet', 'kfc_mer'])
+@pytest.mark.parametrize('size', [(40, 40), (32, 48)])
+def test_pictures_that_cannot_be_halved_four_times_are_refused(name, size):
+    given = {key: (schema.usual_shape(key)[0], *size) for key in models.SYSTEMS[name].reads}
+    with pytest.raises(InputError, match='expected squares, of a multiple of 16 pixels'):
+        models.shapes(build(name), given)
+
+
+@pytest.mark.parametrize('width', [0, 3])
+def test_a_width_that_cannot_be_halved_is_refused(width):
+    with pytest.raises(InputError, match=f'config.model.width is {width}; expected an even number'):
+        build('kfc_mer', width=width)
+
+
 def test_attention_that_is_the_same_at_all_places_is_finite():
     """As of a face that does not move: its bytes are the same all over."""
     weights = np.random.default_rng(0).normal(size=(3, 2, 5, 5)).astype(np.float32)
