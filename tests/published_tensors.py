@@ -45,7 +45,9 @@ def norm(name, channels):
 def filled(shapes, seed=0):
     random = np.random.default_rng(seed)
     return {
-        name: random.normal(size=shape).astype(np.float32) if shape else np.array(seed + 9)
+        name: np.array(seed + 9)
+        if name.endswith('num_batches_tracked')
+        else random.normal(size=shape).astype(np.float32)
         for name, shape in shapes.items()
     }
 
