@@ -1,6 +1,6 @@
 """`config.as_published`: the leaks of a paper that a run reproduces, beside its honest score."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import pandas as pd
 from ml_collections import ConfigDict
@@ -41,17 +41,34 @@ def check(config: ConfigDict) -> None:
             models.system(config.model.name).learner != GRADIENT
         ),
         f'config.input.scale={schema.WHOLE_SET!r}': config.input.scale == schema.WHOLE_SET,
-        'config.sweep': bool(config.sweep) and config.sweep != _both_scales(config),
+        'config.sweep but over data.path or data.build_options, for action_units,': not _can_stand(config),
     }
     for field, given in others.items():
         if given:
             raise InputError(f'config.as_published does not go with {field}; leave one of the two out')
 
 
+def _can_stand(config: ConfigDict) -> bool:
+    """Whether a sweep is over the datasets without and with crops by action units, if it is there at all."""
+    own = [grid for grid in config.sweep if 'input.scale' not in grid]  # that of `applied`
+    datasets = len(own) == 1 and len(own[0]) == 1 and own[0].keys() <= {'data.path', 'data.build_options'}
+    return not own or (datasets and ACTION_UNITS in config.as_published)
+
+
 def applied(config: ConfigDict) -> ConfigDict:
-    """The config that trains what the leaks need: also by the other scale, with every epoch's predictions."""
+    """The config that trains what the leaks need: by the other scale too, with every epoch's predictions.
+
+    Of datasets that are swept over it is the last one that is trained by all clips' scale.
+    """
     changed = config.copy_and_resolve_references().unlock()
-    changed.sweep = _both_scales(config)
+    if WHOLE_SET_SCALING in config.as_published:
+        grids = tuple(config.sweep) or ({'input.scale': config.input.scale},)
+        last = {field: values for field, values in grids[-1].items() if field.startswith('data.')}
+        last = {
+            field: values[-1] if isinstance(values, list | tuple) else values
+            for field, values in last.items()
+        }
+        changed.sweep = (*grids, {**last, 'input.scale': schema.WHOLE_SET})
     if BEST_EPOCH in config.as_published and not config.selection.every:
         changed.selection.every = 1
     changed.lock()
@@ -59,16 +76,9 @@ def applied(config: ConfigDict) -> ConfigDict:
     return changed
 
 
-def _both_scales(config: ConfigDict) -> tuple:
-    """The sweep over the config's own scale and that by all clips."""
-    if WHOLE_SET_SCALING not in config.as_published:
-        return ()
-    return ({'input.scale': (config.input.scale, schema.WHOLE_SET)},)
-
-
-def check_dataset(config: ConfigDict, dataset: Dataset) -> None:
+def check_datasets(config: ConfigDict, datasets: Iterable[Dataset]) -> None:
     """Raises InputError unless crops are by action units where they are to be."""
-    if ACTION_UNITS in config.as_published and not dataset.leaks:
+    if ACTION_UNITS in config.as_published and not any(dataset.leaks for dataset in datasets):
         raise InputError(
             f'config.as_published has {ACTION_UNITS!r}, and no input of the dataset is placed by annotated '
             'action units; build it by `data_prep build --view frames --frame-crop action_units ...`'
@@ -93,9 +103,12 @@ def steps(
     """
     names = [name for name in LEAKS if name in swept.config.as_published]
     point, best = swept.reference, False
-    begins = ACTION_UNITS if leaks.get(point.program) else HONEST
+    if leaks.get(point.program):  # there is no honest one
+        names = [name for name in names if name != ACTION_UNITS]
     found = []
-    for name in [begins, *(name for name in names if name != ACTION_UNITS)]:
+    for name in [ACTION_UNITS if leaks.get(point.program) else HONEST, *names]:
+        if name == ACTION_UNITS:
+            point = next(each for each in swept.points if leaks.get(each.program))
         if name == WHOLE_SET_SCALING:
             point = next(each for each in swept.points if each.config.input.scale == schema.WHOLE_SET)
         best = best or name == BEST_EPOCH

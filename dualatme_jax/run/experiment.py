@@ -109,7 +109,7 @@ def run(
     if config.smoke:
         table = smoke.few(table)
     stored = datasets
-    as_published.check_dataset(config, home)
+    as_published.check_datasets(config, stored.values())
     leaks = leaks_of(swept, stored)
     for reason in sorted({*leaks.values()} - {''}):
         console.print(reason, soft_wrap=True)

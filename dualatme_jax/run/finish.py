@@ -202,10 +202,14 @@ def leaks_by_system(swept: Sweep, leaks: Mapping[int, str]) -> list[str]:
     """Why inputs leak, each reason once; with the systems, or points, that it concerns if others do not."""
     found: dict[str, list[str]] = {}
     for name, point in systems(swept).items():
-        found.setdefault(leaks.get(point.program, ''), []).append(name)
-    some = len(found) > 1 or swept.config.report.leaderboard
-    found.pop('', None)
-    return [f'{reason} ({", ".join(names)})' if some else reason for reason, names in found.items()]
+        for reason in leaks.get(point.program, '').splitlines():
+            found.setdefault(reason, []).append(name)
+    every = len(swept.points)
+
+    def some(names: Sequence[str]) -> str:
+        return f' ({"; ".join(names)})' if len(names) < every or swept.config.report.leaderboard else ''
+
+    return [reason + some(names) for reason, names in found.items()]
 
 
 def whole_seeds(trial_table: TrialTable) -> bool:

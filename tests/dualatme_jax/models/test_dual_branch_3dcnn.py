@@ -11,7 +11,7 @@ from configs import dual_branch_3dcnn as dual_branch_config
 from dualatme_jax import models, schema
 from dualatme_jax.models import dual_branch_3dcnn
 from dualatme_jax.report.as_published import LEAKS
-from dualatme_jax.run import settings
+from dualatme_jax.run import as_published, settings
 from dualatme_jax.training import optimizers
 
 
@@ -113,9 +113,17 @@ def test_what_is_published_leaks_and_the_default_does_not(variant):
     assert (honest.input.scale, honest.selection.name, published.input.scale) == ('fold', 'last', 'fold')
     crops = variant not in ('smic', 'deception')
     assert '--frame-crop action_units' not in honest.data.build_options
-    assert ('--frame-crop action_units' in published.data.build_options) == crops
+    assert published.sweep == (
+        ({'data.path': (f'data/{variant}', f'data/{variant}_action_units')},) if crops else ()
+    )
+    synthetic = dual_branch_config.get_config(f'{variant},synthetic,as_published')
+    built = synthetic.sweep[0]['data.build_options'] if crops else []
+    assert ['--frame-crop action_units' in options for options in built] == [False, True][: len(built)]
     assert published.as_published == tuple(LEAKS if crops else [*LEAKS][1:])
     settings.check(published)
+    points = settings.check(as_published.applied(published)).points
+    assert len(points) == (3 if crops else 2)
+    assert [point.config.input.scale for point in points] == ['fold'] * (len(points) - 1) + ['whole_set']
 
 
 def test_another_argument_is_refused():

@@ -1,11 +1,13 @@
 """Runs that show what the leaks of a paper add to their honest score."""
 
+import pandas as pd
+import people
 import pytest
 from small_run import run, small
 
 from configs import cd
 from dualatme_jax.errors import InputError
-from dualatme_jax.run import settings
+from dualatme_jax.run import as_published, settings, sweep
 
 NAMES = ('whole_set_scaling', 'best_epoch', 'folds_averaged', 'uf1_of_one')
 
@@ -50,6 +52,32 @@ def test_what_does_not_go_together_is_refused(fields, message):
     config.update_from_flattened_dict(fields)
     with pytest.raises(InputError, match=message):
         settings.check(config)
+
+
+def test_each_leak_is_scored_by_the_networks_that_have_it():
+    config = cd.get_config()
+    config.as_published = ('action_units', *NAMES)
+    config.input.scale, config.sweep = 'fold', ({'data.path': ('honest', 'units')},)
+    swept = sweep.points(as_published.applied(config))
+    assert [point.values for point in swept.points] == [
+        {'data.path': 'honest', 'input.scale': 'fold'},
+        {'data.path': 'units', 'input.scale': 'fold'},
+        {'data.path': 'units', 'input.scale': 'whole_set'},
+    ]
+    assert swept.reference is swept.points[0]
+    programs = [point.program for point in swept.points]
+    table = pd.concat(
+        people.clips(3, 2).assign(trial=number, seed=0, prediction=0, **point.cells)
+        for number, point in enumerate(swept.points)
+    )
+    kept = pd.concat(table.assign(epoch=epoch) for epoch in (1, 2))
+    trials = pd.DataFrame({'trial': range(3), 'point': range(3)})
+    leaks = {programs[1]: 'LEAKS', programs[2]: 'LEAKS'}
+    found = as_published.steps(swept, trials, table, kept, leaks)
+    assert [name for name, _ in found] == ['honest', 'action_units', *NAMES]
+    assert [set(rows['trial']) for _, rows in found] == [{0}, {1}, {2}, {2}, {2}, {2}]
+    without = as_published.steps(swept, trials, table, None, dict.fromkeys(programs, 'LEAKS'))
+    assert [name for name, _ in without] == ['action_units', *NAMES]
 
 
 def test_crops_by_action_units_are_of_a_dataset_that_has_them(small_dataset_dir, tmp_path):
