@@ -4,6 +4,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from dualatme_jax.models.htnet import CENTRES
+
 PATCH = 7
 
 
@@ -19,8 +21,6 @@ def build(
     swapped: bool = False,
 ) -> nn.Module:
     """The system; the options are those of ours."""
-    from dualatme_jax.models.htnet import CENTRES
-
     middles = [centre[::-1] if swapped else centre for centre in CENTRES[centres]]
     return HTNet(classes, 2 if variant == 'windows' else 1, width, heads, blocks, middles)
 
