@@ -55,6 +55,8 @@ def train(
         check_room(trial_table, program, to_come, chosen.trials, kept, console, engine)
     if chosen.trials != trial_table.wave_size(program.number):
         plan(trial_table, program, chosen.trials, kept, chosen.way)
+    elif chosen.way != trial_table.way(program.number):  # the same waves, which go on from their checkpoints
+        trial_table.plan(program.number, chosen.trials, chosen.way)
     row = trial_table.trials(program.number).iloc[0].to_dict()
     if 0 < (size := chosen.way.micro_batch) < engine.width and plan_lib.has_statistics(program, row):
         console.print(

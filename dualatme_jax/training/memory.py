@@ -88,8 +88,8 @@ def explained(trials: int) -> Iterator[None]:
             raise
         raise OutOfMemoryError(
             f'the device ran out of memory with {trials} trials side by side: {str(error).splitlines()[0]}\n'
-            'what has ended is kept: free memory and give the same command, '
-            'or lower config.training.batch_size'
+            'what has ended is kept: free memory and give the same command, or have activations computed '
+            "again by --config.engine.rematerialise='on'"
         ) from error
 
 
