@@ -40,6 +40,7 @@ from dualatme_jax.run import sweep as sweep_lib
 from dualatme_jax.run import workdir as workdir_lib
 from dualatme_jax.run.collect import Collected
 from dualatme_jax.run.init_from import Beginning, Earlier
+from dualatme_jax.run.programs import epochs_of
 from dualatme_jax.run.sweep import Sweep
 from dualatme_jax.run.trial_table import TrialTable
 
@@ -387,7 +388,7 @@ def report_leaderboard(
         shortened=', '.join(filter(None, [smoke.notice(config), config.report.shortened])) or None,
         synthetic=synthetic,
         systems=known,
-        paper_epochs={name: found.training.epochs for name, found in own.items() if found},
+        paper_epochs={name: epochs_of(found) for name, found in own.items() if found},
     )
     made.results['leaderboard'] = records(frame)
     made.shown.append(leaderboard_view.rich_table(frame, notice=notice))

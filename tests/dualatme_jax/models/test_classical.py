@@ -26,7 +26,7 @@ def dataset(tmp_path_factory):
     random = np.random.default_rng(0)
     clips = []
     for number in range(21):
-        label = (0, 0, 1, 0, 2)[number % 5]
+        person, label = number % 7, (0, 0, 1, 0, 2)[number % 5]
         faces = random.integers(0, 100, (10, 28, 28), np.uint8)
         faces[:, 9 * label : 9 * label + 9] += np.arange(10, dtype=np.uint8)[:, None, None] * 4
         motion = random.normal(size=(28, 28, 3)).astype(np.float32)
@@ -36,7 +36,7 @@ def dataset(tmp_path_factory):
             'lbp_top': {schema.LBP_TOP: lbp.vector(iter(faces), 10)},
             'bi_woof': {schema.BI_WOOF: woof.vector(np.abs(motion))},
         }
-        names = {'database': schema.COMPOSITE[number % 3], 'subject': f's{number % 7}', 'clip': str(number)}
+        names = {'database': schema.COMPOSITE[person % 3], 'subject': f's{person}', 'clip': str(number)}
         clips.append(Example(views=made, label=schema.LABELS[label], **names))
     folder = tmp_path_factory.mktemp('data') / 'histograms'
     release = writer.Contents(
@@ -74,6 +74,17 @@ def test_a_run_predicts_what_scikit_learn_does_by_hand(dataset, tmp_path, name, 
     assert models.SYSTEMS[name].title in printed
     assert 'weights' not in printed
     assert results['scores']['full']['uf1']['mean'] > 0
+
+
+@pytest.mark.slow
+def test_both_stand_on_a_leaderboard_and_no_epochs_are_missed_there(dataset, tmp_path):
+    sweep = ({'model.name': ('lbp_top', 'bi_woof')},)
+    fields = {'model.name': 'lbp_top', 'sweep': sweep, 'report.leaderboard': True, 'selection.every': 1}
+    complete, results, _ = run(small(dataset, **fields), tmp_path)
+    assert complete
+    rows = {row['system']: row for row in results['leaderboard']}
+    assert [rows[name]['epochs'] for name in sweep[0]['model.name']] == [1, 1]
+    assert [rows[name]['paper_epochs'] for name in sweep[0]['model.name']] == [1, 1]
 
 
 @pytest.mark.parametrize('name', ['lbp_top', 'bi_woof'])
