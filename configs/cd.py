@@ -165,10 +165,11 @@ def get_config(dataset: str = '') -> ConfigDict:
     # Trials side by side at the most; 0: as memory takes, or on CPUs, which are fastest so, one a core.
     config.engine.max_trials = 0
     config.engine.memory_gib = 0.0  # what they may use, on all devices; 0: most of what is free
-    # Where one trial is too large, see docs/devices.md: whether its activations are computed again in the
-    # backward pass ('auto', 'on' or 'off'), and clips of a part, in which batches are taken one after the
-    # other; 0: whole batches, or if they do not fit parts that do.
+    # Whether activations are computed again in the backward pass: 'auto' where one trial is too large without
+    # (docs/devices.md), 'on' or 'off'.
     config.engine.rematerialise = 'auto'
+    # Clips of a part, in which batches are taken one after the other; 0: whole batches, or where one trial is
+    # too large for them parts that fit.
     config.engine.micro_batch = 0
     config.engine.devices = 0  # how many share the trials; 0: all. A CPU counts as one device per core
     config.engine.mapping = 'shard_map'  # of trials to devices: 'shard_map' or 'pmap'
