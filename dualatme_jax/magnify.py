@@ -81,20 +81,23 @@ def read(source: Sequence[str], scratch: pathlib.Path, options: Sequence[str]) -
             f'{len(paths)} paths: expected a folder of frames, a video, or two pictures, the onset first'
         )
     if len(paths) == 2:
-        pair = scratch / 'pair'
-        pair.mkdir()
-        for number, path in enumerate(paths, start=1):
-            with (
-                files.open_regular(path, 'picture') as file,
-                (pair / f'{number}{path.suffix}').open('wb') as own,
-            ):
-                shutil.copyfileobj(file, own)
-        paths = [pair]
+        if options:
+            raise InputError(f'{options[0]}: two pictures have no frame numbers')
+        return [_picture(path, scratch / name) for path, name in zip(paths, ('onset', 'other'), strict=True)]
     _film(paths[0], scratch / 'frames', options)
     found = sorted((scratch / 'frames').iterdir())
     if len(found) < 2:
         raise InputError(f'{source[0]}: one frame has no motion; expected the onset and at least one more')
     return found
+
+
+def _picture(path: pathlib.Path, folder: pathlib.Path) -> pathlib.Path:
+    """A picture as a PNG image, by way of a new folder; the two of a pair may differ in size."""
+    folder.mkdir()
+    with files.open_regular(path, 'picture') as file, (folder / f'1{path.suffix}').open('wb') as own:
+        shutil.copyfileobj(file, own)
+    _film(folder, folder / 'frames', ())
+    return folder / 'frames' / '00001.png'
 
 
 def magnified(variables, paths: Sequence[pathlib.Path], factor: float, size: int | None) -> Iterator:
@@ -104,7 +107,7 @@ def magnified(variables, paths: Sequence[pathlib.Path], factor: float, size: int
     column to a multiple of 4, which is cut off again.
 
     Raises:
-      InputError: they are too small.
+      InputError: they are too small, or of several sizes.
     """
     import jax
     import numpy as np
@@ -112,13 +115,19 @@ def magnified(variables, paths: Sequence[pathlib.Path], factor: float, size: int
 
     from dualatme_jax.models import magnifier
 
-    reference = None
+    reference, first = None, None
     for path in paths:
         with Image.open(path) as picture:
             frame = np.asarray(picture.convert('RGB'), np.float32).transpose(2, 0, 1) / 127.5 - 1
         if size:
             frame = np.asarray(magnifier.resized(frame[..., None], size, size)[..., 0])
         _, height, width = frame.shape
+        first = first or (height, width)
+        if first != (height, width):
+            raise InputError(
+                f'the first frame has {first[1]}x{first[0]} pixels, and another one {width}x{height}; '
+                'expected frames of one size, or --size'
+            )
         if min(height, width) < magnifier.LEAST:
             raise InputError(
                 f'frames of {width}x{height} pixels are too small for the magnifier; expected '

@@ -10,6 +10,8 @@ from dualatme_jax.weights import parts
 
 torch = pytest.importorskip('torch')
 
+from safetensors.torch import save_file  # noqa: E402
+
 from benchmarks.torch_systems.magnifier import Magnifier  # noqa: E402
 
 
@@ -21,8 +23,8 @@ def network():
 
 @pytest.fixture(scope='module')
 def weights(network, tmp_path_factory):
-    path = tmp_path_factory.mktemp('weights') / 'mag.pth.tar'
-    torch.save({'state_dict': network.state_dict()}, path)
+    path = tmp_path_factory.mktemp('weights') / 'mag.safetensors'
+    save_file(network.state_dict(), path)
     return path
 
 
@@ -87,14 +89,21 @@ def test_sizes_are_those_asked_for(weights, frames, monkeypatch):
         (['a', 'b', 'c'], {}, '3 paths: expected a folder of frames, a video, or two pictures'),
         (['nowhere'], {}, 'no such file or folder'),
         (['frames', 'nowhere.png'], {}, 'cannot read the picture'),
-        (['frames'], {'--weights': 'frames/img2.png'}, 'img2.png: truncated, damaged, or not a file'),
+        (['frames'], {'--weights': 'nowhere.safetensors'}, 'nowhere.safetensors: '),
         (['frames'], {'--onset': '9', '--offset': '9'}, 'one frame has no motion'),
+        (['frames/img2.png', 'small.png'], {}, 'the first frame has 18x14 pixels, and another one 8x8'),
+        (['a.png', 'b.png'], {'--onset': '9'}, '--onset=9: two pictures have no frame numbers'),
     ],
 )
 def test_what_cannot_be_magnified_is_named(frames, monkeypatch, tmp_path, capsys, source, changes, says):
     if '--weights' not in changes:
         monkeypatch.setattr(parts, 'read', lambda part, path: {})
     (tmp_path / 'frames').symlink_to(frames[0])
+    Image.new('RGB', (8, 8)).save(tmp_path / 'small.png')
+    monkeypatch.setattr(magnifier, 'shape_of', lambda variables, frame: frame)
+    monkeypatch.setattr(
+        magnifier, 'by_factors', lambda variables, reference, frame, factors: frame[..., None]
+    )
     monkeypatch.chdir(tmp_path)
     options = {'--weights': 'mag.pth', '--factor': '2', '--out': 'out'} | changes
     given = [f'{name}={value}' for name, value in options.items()]
