@@ -15,6 +15,7 @@ Expect   not yet trained at full size, which needs a GPU. :synthetic has picture
          64x64 (--config.data.build_options='--face-size 64'), 3 parts of the subjects, 10 epochs, 20 steps:
          4 minutes of CPU time, 3.5 GiB, UAR .333, UF1 .261, no better than guessing, though the training loss
          falls to .2: each network names one class for almost all clips, as MMNet does, see there.
+         With batches of 8 clips and 8 epochs, 56 steps, two of these networks name all classes: UF1 .342.
 """
 
 from ml_collections import ConfigDict
