@@ -92,7 +92,7 @@ def test_sizes_are_those_asked_for(weights, frames, monkeypatch):
         (['frames'], {'--weights': 'nowhere.safetensors'}, 'nowhere.safetensors: '),
         (['frames'], {'--onset': '9', '--offset': '9'}, 'one frame has no motion'),
         (['frames/img2.png', 'small.png'], {}, 'the first frame has 18x14 pixels, and another one 8x8'),
-        (['a.png', 'b.png'], {'--onset': '9'}, '--onset=9: two pictures have no frame numbers'),
+        (['a.png', 'b.png'], {'--onset': '9'}, '--onset: two pictures have no frame numbers'),
     ],
 )
 def test_what_cannot_be_magnified_is_named(frames, monkeypatch, tmp_path, capsys, source, changes, says):
