@@ -16,6 +16,9 @@ Command  python -m data_prep build --release casme2 --source CASME2 --view frame
          python -m dualatme_jax.main --config=configs/dual_branch_3dcnn.py
          python -m dualatme_jax.main --config=configs/dual_branch_3dcnn.py:casme2,as_published
          python -m dualatme_jax.main --config=configs/dual_branch_3dcnn.py:smic,synthetic
+Expect   not yet trained for all epochs. A smoke test of `:smic,synthetic`, 2 folds and one epoch with the
+         build of the clips and cold compilation, takes 66 s of CPU time and 2.4 GB. A step of 8 clips of 10
+         frames of 128x128 takes 5.8 s of CPU time (PyTorch's network 3.6 s) and 1.2 GiB for one fold.
 """
 
 from ml_collections import ConfigDict

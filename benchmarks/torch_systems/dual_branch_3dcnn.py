@@ -91,6 +91,7 @@ class DualBranch3DCNN(nn.Module):
         branch: int = 32,
         dense: int = 128,
         state: int = 512,
+        heads: int = HEADS,
         widest: int = 256,
     ):
         super().__init__()
@@ -100,7 +101,7 @@ class DualBranch3DCNN(nn.Module):
         self.gate = ECCBAM(form.maps, form.difference)
         self.step1, self.step2 = nn.Linear(places * form.maps, dense), nn.Linear(dense, half)
         self.gru = nn.GRU(half, state, batch_first=True)
-        widths = [widest // 2**number for number in range(HEADS)]
+        widths = [widest // 2**number for number in range(heads)]
         self.heads = nn.ModuleList(Attention(state, width) for width in widths)
         self.causal = Attention(state, state, 4, causal=True) if form.causal else None
         self.dense1 = nn.Linear(sum(widths) + state * form.causal, dense)

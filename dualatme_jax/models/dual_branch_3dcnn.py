@@ -79,7 +79,7 @@ FORMS = {
     'deception': Form(maps=32, crop=False, l2=0.03, dropout_gru=0.3, dropout_head=(0.3, 0.3), causal=True),
 }
 
-HEADS = 8  # each half as wide as the one before
+HEADS = 8
 
 TORCH_NAMES = {
     **{f'{layer}/conv': layer for layer in ('whole', 'local', 'merge')},
@@ -179,7 +179,8 @@ class DualBranch3DCNN(nn.Module):
       branch: channels of each branch.
       dense: width of the first dense layer of a step and of the head; the second has half of it.
       state: units of the GRU.
-      widest: width of the first head.
+      heads: how many attention heads.
+      widest: width of the first of them; each further one is half as wide.
     """
 
     form: Form
@@ -189,6 +190,7 @@ class DualBranch3DCNN(nn.Module):
     branch: int = 32
     dense: int = 128
     state: int = 512
+    heads: int = HEADS
     widest: int = 256
 
     @nn.compact
@@ -212,7 +214,7 @@ class DualBranch3DCNN(nn.Module):
             l2 += form.l2 * squares(layer)
         x = GRU(self.state, _GLOROT, name='gru')(Dropout(form.dropout_gru)(x, train=train))
 
-        widths = [self.widest // 2**number for number in range(HEADS)]
+        widths = [self.widest // 2**number for number in range(self.heads)]
         heads = [
             Attention(1, width, width, _GLOROT, pooled=True, name=f'head{number}')(x)
             for number, width in enumerate(widths)

@@ -20,7 +20,7 @@ def started():
     """Parameters of a narrow network, as it starts, and what it adds to the loss of two clips."""
     form = dataclasses.replace(dual_branch_3dcnn.FORMS['casme2'], maps=8, l2=0.03)
     network = dual_branch_3dcnn.DualBranch3DCNN(
-        form, 3, 0.0, 'he_normal', branch=16, dense=8, state=12, widest=128
+        form, 3, 0.0, 'he_normal', branch=16, dense=8, state=12, heads=2, widest=64
     )
     clips = dict.fromkeys(schema.VIEWS['frames'], np.ones((3, 4, 5, 5, 2), np.float32))
 

@@ -32,7 +32,7 @@ def dual_branch(variant, frames, edge, places):
     form = dataclasses.replace(
         dual_branch_3dcnn.FORMS[variant], maps=16, dropout_gru=0.0, dropout_head=(0.0, 0.0)
     )
-    widths = {'branch': 4, 'dense': 8, 'state': 12, 'widest': 128}
+    widths = {'branch': 4, 'dense': 8, 'state': 12, 'heads': 2, 'widest': 4}
     network = functools.partial(clips.DualBranch3DCNN, form, places=places, **widths)
     sizes = dict.fromkeys(schema.VIEWS['frames'], (frames, edge, edge))
     return {'form': form, **widths}, network, sizes
@@ -158,14 +158,14 @@ def close(found, expected, *, to, scale=None, name=''):
 
 # At 224x224 a training step takes long, and it differs from the small one in its stem alone; that of
 # Dual-ATME's figure is in `test_torch_baseline.py`; the paper's RCN-f has the streams of RCN-c, and the block
-# of its code. MMNet's scripts differ in a transformer's sizes alone. SMIC's 3DCNN is made of parts of the
-# other two.
+# of its code. MMNet's scripts differ in a transformer's sizes alone. The 3DCNN of the deception trial has all
+# layers of the others, whose branches read another input.
 ELSEWHERE = {
     ('resnet18', 'paper'),
     ('dual_atme', 'paper'),
     ('rcn_f', 'paper'),
     ('mmnet', '3class'),
-    ('dual_branch_3dcnn', 'smic'),
+    *(('dual_branch_3dcnn', variant) for variant in ('smic', 'casme3')),
 }
 
 
