@@ -62,6 +62,9 @@ def summed(
         (more, after), found = gradients(before, part, jax.random.fold_in(key, place))
         some = part.mask.sum() > 0
         after = jax.tree.map(lambda a, b: jnp.where(some, a, b), after, before)
+        # Of padding alone they are 0, or not finite: one normalisation behind the other, each by a variance
+        # of 0, overflows.
+        more, found = jax.tree.map(lambda x: jnp.where(some, x, 0), (more, found))
         return ((loss + more, after), jax.tree.map(jnp.add, sums, found)), None
 
     start = (jnp.zeros(()), batch_stats), jax.tree.map(jnp.zeros_like, like)

@@ -15,6 +15,7 @@ from dualatme_jax.models.layers.dropout import Dropout
 from dualatme_jax.models.output import Output
 from dualatme_jax.training import optimizers, recompute
 from dualatme_jax.training.parallel import stack
+from dualatme_jax.training.parts import Batch, summed
 from dualatme_jax.training.state import Clips
 from dualatme_jax.training.step import Training
 from dualatme_jax.training.trials import Trial
@@ -209,3 +210,15 @@ def test_segments_are_cut_where_little_passes():
     assert len(segments) > 3
     for segment in segments:
         assert segment[-1].outvars[0].aval.shape == (10,)
+
+
+def test_padding_alone_adds_nothing_even_where_it_gives_nan():
+    """One normalisation behind the other, each by a variance of 0, overflows."""
+
+    def gradients(batch_stats, part, key):
+        loss = (part.inputs['x'] * part.mask).sum() / part.mask.sum()
+        return (loss, batch_stats), loss
+
+    batch = Batch({'x': jnp.array([1.0, 3, 5, 5])}, jnp.arange(4), jnp.array([1.0, 1, 0, 0]))
+    (loss, _), found = summed(gradients, jnp.float32(1), (), batch, jax.random.key(0), 2)
+    assert (loss, found) == (2, 2)
