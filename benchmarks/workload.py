@@ -1,8 +1,6 @@
 """What benchmarks train: a system as its config has it, on random clips in the shape of MEGC2019-CD."""
 
-import argparse
 import importlib
-import shlex
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -49,20 +47,9 @@ def config(system: str) -> ConfigDict:
 
 def shape(key: str, settings: ConfigDict) -> tuple[int, ...]:
     """[*S, C] of an input as `config.data.build_options` has it built, or a frozen stage makes it."""
-    sizes = argparse.ArgumentParser(add_help=False)
-    sizes.add_argument('--size', type=int, default=schema.FLOW_SIZE)
-    sizes.add_argument('--face-size', type=int, default=schema.USUAL_SIZES['apex'][0])
-    sizes.add_argument('--frame-count', type=int, default=schema.USUAL_SIZES['frames'][0])
-    sizes.add_argument('--frame-size', type=int, default=schema.USUAL_SIZES['frames'][1])
-    given, _ = sizes.parse_known_args(shlex.split(settings.data.build_options))
     channels, *usual = models.system(settings.model.name).usual_shape(key)
-    match schema.view_of(key):
-        case 'flow':
-            usual = (given.size,) * 2
-        case 'apex' | 'parts':
-            usual = (given.face_size,) * 2
-        case 'frames':
-            usual = (given.frame_count, given.frame_size, given.frame_size)
+    if schema.view_of(key):
+        usual = schema.built_size(key, settings.data.build_options)
     return (*usual, channels)
 
 

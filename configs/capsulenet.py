@@ -1,4 +1,4 @@
-"""CapsuleNet on MEGC2019-CD: 442 clips, 68 subjects, leave-one-subject-out.
+r"""CapsuleNet on MEGC2019-CD: 442 clips, 68 subjects, leave-one-subject-out.
 
 Paper    Van Quang, Chun, Tokuyama: CapsuleNet for micro-expression recognition, IEEE FG 2019. UF1 .6520, UAR
          .6506 on 435 clips: for each subject the epoch that is best on that very subject, which LEAKS. The
@@ -9,7 +9,7 @@ Command  python -m data_prep build ... --view apex
          python -m dualatme_jax.main --config=configs/capsulenet.py
          python -m dualatme_jax.main --config=configs/capsulenet.py:synthetic
          with torchvision's weights of ImageNet, of which the program freezes the first 15 tensors:
-         python -m dualatme_jax.main --config=configs/capsulenet.py --config.init_from=resnet18.pth
+         python -m dualatme_jax.main --config=configs/capsulenet.py --config.init_from=resnet18.pth \
              --config.freeze="('params/stem_*', 'params/stage1_*')"
 Expect   Not yet trained with all epochs, which needs a GPU: a trial takes 4.3 GB. On faces of 64x64 pixels,
          `--config.data.build_options='--face-size 64' --config.model.width=16 --config.model.kernel=3`, an

@@ -1,4 +1,4 @@
-"""The dual-branch 3DCNN on the frames of clips, one database, leave-one-subject-out.
+r"""The dual-branch 3DCNN on the frames of clips, one database, leave-one-subject-out.
 
 Paper    Fang, Liu, Liu: dual-branch 3DCNN with EC-CBAM, GRU and multi-scale attention, 2024, and its six
          public scripts, which differ: `:casme2` (which no word means), `:samm`, `:smic`, `:casme3`,
@@ -11,7 +11,7 @@ Paper    Fang, Liu, Liu: dual-branch 3DCNN with EC-CBAM, GRU and multi-scale att
          `:casme2,as_published` and the like show in a table what each of these leaks adds to the honest
          score: folds are trained on data/casme2, on data/casme2_action_units (--frame-crop action_units), and
          there by the other scale, and the predictions of all epochs are kept.
-Command  python -m data_prep build --release casme2 --source CASME2 --view frames --frame-count 30 \\
+Command  python -m data_prep build --release casme2 --source CASME2 --view frames --frame-count 30 \
              --frame-face frame --frame-choice next --frame-crop landmarks --out data/casme2
          python -m dualatme_jax.main --config=configs/dual_branch_3dcnn.py
          python -m dualatme_jax.main --config=configs/dual_branch_3dcnn.py:casme2,as_published
@@ -44,7 +44,10 @@ def get_config(argument: str = '') -> ConfigDict:
     words, known = [word for word in argument.split(',') if word], (*SCRIPTS, AS_PUBLISHED, SYNTHETIC)
     if unknown := [word for word in words if word not in known]:
         raise ValueError(f"the config's argument is {unknown[0]!r}; expected some of {', '.join(known)}")
-    variant = next((word for word in words if word in SCRIPTS), 'casme2')
+    databases = [word for word in words if word in SCRIPTS]
+    if len(databases) > 1:
+        raise ValueError(f"the config's argument names {' and '.join(databases)}; expected one of them")
+    variant = databases[0] if databases else 'casme2'
     config = cd.get_config(SYNTHETIC if SYNTHETIC in words else '')
     frames, choice, crop, weights, dropout, epochs, step = SCRIPTS[variant]
     config.data.databases = (variant,)

@@ -30,8 +30,13 @@ PIXELS = 224
 def get_config(argument: str = '') -> ConfigDict:
     """All fields of an experiment. Words with commas between: a script's name, `synthetic`."""
     words = [word for word in argument.split(',') if word]
-    variant = next((word for word in words if word in SCRIPTS), '3class')
-    config = cd.get_config(','.join(word for word in words if word != variant))
+    scripts = [word for word in words if word in SCRIPTS]
+    if len(scripts) > 1 or set(words) - {*SCRIPTS, 'synthetic'}:
+        raise ValueError(
+            f"the config's argument is {argument!r}; expected one of {', '.join(SCRIPTS)}, synthetic"
+        )
+    variant = scripts[0] if scripts else '3class'
+    config = cd.get_config('synthetic' if 'synthetic' in words else '')
     config.model.name = 'mmnet'
     config.model.variant = variant
     config.input.scale = 'imagenet'

@@ -8,6 +8,7 @@ its own: this one does not import OpenCV. (`python -m data_prep magnify` needs n
 """
 
 import argparse
+import math
 import pathlib
 import shutil
 import subprocess
@@ -19,6 +20,7 @@ from dualatme_jax import files
 from dualatme_jax.errors import InputError, printable
 
 FORMS = ('', '.gif', '.mp4')  # endings of what is written; without one a folder of PNG images
+MOST = 50  # times as much motion; `data_prep magnify` takes as much
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -46,11 +48,16 @@ def run(options: argparse.Namespace) -> None:
         raise InputError(f'--out {out}: expected a folder, which gets PNG images, or FILE.gif or FILE.mp4')
     if not out.suffix and out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f'--out {out} holds something already; expected a folder that is new or empty')
-    if options.factor < 0:
-        raise InputError(f'--factor {options.factor:g}: expected 0 or more; 1 changes next to nothing')
+    if not 0 <= options.factor <= MOST:
+        raise InputError(f'--factor {options.factor:g}: expected 0 to {MOST}; 1 changes next to nothing')
+    if options.fps is not None and not 0 < options.fps < math.inf:
+        raise InputError(f'--fps {options.fps:g}: expected a number above 0')
+    weights = files.expanded(options.weights, '--weights')
+    if not weights.is_file():
+        raise InputError(f'--weights {weights}: no such file; --help says which one is published')
     if options.size is not None:
         magnifier.check_size(options.size, '--size')
-    variables = parts.read(magnifier.PART, files.expanded(options.weights, '--weights'))
+    variables = parts.read(magnifier.PART, weights)
     with tempfile.TemporaryDirectory() as folder:
         scratch = pathlib.Path(folder)
         found = read(options.source, scratch, _given(onset=options.onset, offset=options.offset))

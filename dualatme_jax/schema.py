@@ -3,6 +3,8 @@
 `data_prep` writes it, `dualatme_jax.data.dataset` reads it, and the reports speak its words.
 """
 
+import argparse
+import shlex
 from collections.abc import Iterable
 
 # The databases, in the order in which tables show them.
@@ -109,6 +111,25 @@ def usual_shape(key: str) -> tuple[int, ...]:
     """[C, *S] or [D] of an input as networks read it, as its view makes it; KeyError for one's own."""
     channels = (len(CHANNELS[key]),) if CHANNELS[key] else ()
     return (*channels, *USUAL_SIZES[view_of(key)])
+
+
+def built_size(key: str, options: str) -> tuple[int, ...]:
+    """*S of an input as `data_prep build` makes it with some options, such as `--frame-count 11`.
+
+    Raises ValueError or argparse.ArgumentError for text that no options can be.
+    """
+    view = view_of(key)
+    sizes = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    sizes.add_argument('--size', type=int, default=FLOW_SIZE)
+    sizes.add_argument('--face-size', type=int, default=USUAL_SIZES['apex'][0])
+    sizes.add_argument('--frame-count', type=int, default=USUAL_SIZES['frames'][0])
+    sizes.add_argument('--frame-size', type=int, default=USUAL_SIZES['frames'][1])
+    given, _ = sizes.parse_known_args(shlex.split(options))
+    if view == 'flow':
+        return (given.size,) * 2
+    if view == 'frames':
+        return given.frame_count, given.frame_size, given.frame_size
+    return (given.face_size,) * 2 if view in ('apex', 'parts') else USUAL_SIZES[view]
 
 
 def view_of(key: str) -> str | None:

@@ -37,11 +37,11 @@ def check(config: ConfigDict) -> None:
     others = {
         'config.report.leaderboard': config.report.leaderboard,
         'config.evaluate_only': bool(config.evaluate_only),
-        f'the system {config.model.name!r}, which scikit-learn fits,': (
+        f'the system {config.model.name!r}, which scikit-learn fits': (
             models.system(config.model.name).learner != GRADIENT
         ),
         f'config.input.scale={schema.WHOLE_SET!r}': config.input.scale == schema.WHOLE_SET,
-        'config.sweep but over data.path or data.build_options, for action_units,': not _can_stand(config),
+        'config.sweep but over data.path or data.build_options, for action_units': not _can_stand(config),
     }
     for field, given in others.items():
         if given:

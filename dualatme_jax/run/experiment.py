@@ -1,5 +1,6 @@
 """One run, from config to report. Read top to bottom."""
 
+import argparse
 import contextlib
 import gc
 import hashlib
@@ -304,12 +305,11 @@ def load_datasets(swept: Sweep, failures: dict[int, str]) -> dict[int, Dataset]:
       InputError: a dataset (of a leaderboard: every one) cannot be read, or has other clips or labels than
         the first.
     """
-    # What is built by options of its own lies in a folder of its own; what is there already, in one.
+    # What is built by options of its own lies in a folder of its own.
     sources: dict[tuple, list[int]] = {}
     configs = {point.program: point.config.data for point in swept.points}
     for program, data in configs.items():
-        options = data.build_options if data.build_synthetic else ''
-        sources.setdefault((data.path, data.regions, options), []).append(program)
+        sources.setdefault((data.path, data.regions, data.build_options), []).append(program)
     reads = reads_of(swept)
     found: dict[int, Dataset] = {}
     lacking: dict[int, InputError] = {}
@@ -393,20 +393,26 @@ def load_dataset(data: ConfigDict, reads: Sequence[str]) -> Dataset:
     """
     path = data_path(data)
     views = schema.views_of(reads)
+    own = re.findall(r'[\w.]+', data.build_options)
+    beside = path.with_name('-'.join([path.name, *views, *own]))
     if data.build_synthetic:
-        own = re.findall(r'[\w.]+', data.build_options)
-        if own or views != ['flow']:  # which lies alone, where it always did
-            path = path.with_name('-'.join([path.name, *views, *own]))
+        path = beside if own or views != ['flow'] else path  # which lies alone, where it always did
         with processes.first_before_others():
             if not path.exists():
                 build_synthetic(path, data.regions, views, data.build_options)
+    elif own and beside.exists():
+        path = beside
+    made = f'--view {" ".join(views)} {data.build_options}'.strip()
     try:
         dataset = dataset_lib.load(path, reads=reads, databases=tuple(data.databases))
     except InputError as error:
-        if not data.build_options:
+        if views == ['flow'] and not own:
             raise
-        asked = f'--view {" ".join(views)} {data.build_options}'
-        raise InputError(f'{error}. This config reads what `data_prep build ... {asked}` makes') from error
+        raise InputError(
+            f'{error}. This config reads what `python -m data_prep build ... {made} --out '
+            f'{beside if own else path}` makes'
+        ) from error
+    check_sizes(dataset, data, path, f'{made} --out {beside}')
     if data.build_synthetic and (found := dataset.metadata.get('release')) != 'synthetic':
         raise InputError(
             f'config.data.build_synthetic asks for the synthetic release, and {path} holds another dataset '
@@ -414,6 +420,27 @@ def load_dataset(data: ConfigDict, reads: Sequence[str]) -> Dataset:
         )
     check_regions(dataset, data, str(path))
     return dataset
+
+
+def check_sizes(dataset: Dataset, data: ConfigDict, path: pathlib.Path, made: str) -> None:
+    """Raises InputError where inputs have another size than config.data.build_options asks for."""
+    if not data.build_options:
+        return
+    for key in filter(schema.view_of, dataset.inputs):
+        array = dataset.inputs[key]
+        try:
+            asked = schema.built_size(key, data.build_options)
+        except (ValueError, argparse.ArgumentError) as error:
+            raise InputError(
+                f'config.data.build_options is {data.build_options!r} ({error}); expected options of '
+                '`data_prep build`, such as --frame-count 11'
+            ) from error
+        if array.shape[1:-1] != asked:
+            raise InputError(
+                f'{key} of {path} has {"x".join(map(str, array.shape[1:-1]))}, and this config reads '
+                f'{"x".join(map(str, asked))}: build it by `python -m data_prep build ... {made}`, which is '
+                "taken then, or read it as it is by --config.data.build_options=''"
+            )
 
 
 def check_regions(dataset: Dataset, data: ConfigDict, name: str) -> None:

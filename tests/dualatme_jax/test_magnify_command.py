@@ -82,14 +82,16 @@ def test_sizes_are_those_asked_for(weights, frames, monkeypatch):
 @pytest.mark.parametrize(
     ('source', 'changes', 'says'),
     [
-        (['frames'], {'--factor': '-1'}, '--factor -1: expected 0 or more'),
+        (['frames'], {'--factor': '-1'}, '--factor -1: expected 0 to 50'),
+        (['frames'], {'--factor': 'nan'}, '--factor nan: expected 0 to 50'),
+        (['frames'], {'--fps': '0'}, '--fps 0: expected a number above 0'),
         (['frames'], {'--size': '30'}, '--size is 30; expected a multiple of 4, 8 or more'),
         (['frames'], {'--out': 'clip.avi'}, 'clip.avi: expected a folder'),
         (['frames'], {'--out': 'frames'}, 'frames holds something already'),
         (['a', 'b', 'c'], {}, '3 paths: expected a folder of frames, a video, or two pictures'),
         (['nowhere'], {}, 'no such file or folder'),
         (['frames', 'nowhere.png'], {}, 'cannot read the picture'),
-        (['frames'], {'--weights': 'nowhere.safetensors'}, 'nowhere.safetensors: '),
+        (['frames'], {'--weights': 'nowhere.safetensors'}, 'nowhere.safetensors: no such file'),
         (['frames'], {'--onset': '9', '--offset': '9'}, 'one frame has no motion'),
         (['frames/img2.png', 'small.png'], {}, 'the first frame has 18x14 pixels, and another one 8x8'),
         (['a.png', 'b.png'], {'--onset': '9'}, '--onset: two pictures have no frame numbers'),
@@ -98,6 +100,7 @@ def test_sizes_are_those_asked_for(weights, frames, monkeypatch):
 def test_what_cannot_be_magnified_is_named(frames, monkeypatch, tmp_path, capsys, source, changes, says):
     if '--weights' not in changes:
         monkeypatch.setattr(parts, 'read', lambda part, path: {})
+        (tmp_path / 'mag.pth').touch()
     (tmp_path / 'frames').symlink_to(frames[0])
     Image.new('RGB', (8, 8)).save(tmp_path / 'small.png')
     monkeypatch.setattr(magnifier, 'shape_of', lambda variables, frame: frame)

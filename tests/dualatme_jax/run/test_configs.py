@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -226,8 +227,45 @@ def test_a_synthetic_dataset_is_built_with_the_options_of_its_views_in_a_folder_
 def test_who_lacks_a_dataset_reads_with_which_options_it_is_built(small_dataset_dir):
     data = importlib.import_module('configs.cd').get_config().data
     data.path, data.build_options = str(small_dataset_dir), '--frame-count 11'
-    with pytest.raises(InputError, match=r'lacks face_frames.*build \.\.\. --view frames --frame-count 11`'):
+    with pytest.raises(
+        InputError, match=r'lacks face_frames.*build \.\.\. --view frames --frame-count 11 --'
+    ):
         experiment.load_dataset(data, ('face_frames',))
+
+
+def test_a_dataset_built_by_the_options_of_a_config_is_taken_and_another_size_refused(
+    small_dataset_dir, tmp_path
+):
+    data = importlib.import_module('configs.cd').get_config().data
+    data.path, data.build_options = str(tmp_path / 'own'), '--size 28'
+    beside = tmp_path / 'own-flow-size-28'
+    shutil.copytree(small_dataset_dir, beside)
+    assert experiment.load_dataset(data, ('flow',)).inputs['flow'].shape[1:3] == (28, 28)
+    shutil.copytree(small_dataset_dir, tmp_path / 'own')
+    data.build_options = '--size 56'
+    with pytest.raises(
+        InputError, match=r'flow of .*own has 28x28, and .* 56x56: .*--out .*own-flow-size-56'
+    ):
+        experiment.load_dataset(data, ('flow',))
+    for wrong in ('--size x', "--size '56"):
+        data.build_options = wrong
+        with pytest.raises(InputError, match=r'build_options is .*; expected options of `data_prep build`'):
+            experiment.load_dataset(data, ('flow',))
+    data.build_options = ''
+    assert experiment.load_dataset(data, ('flow',)).size
+
+
+@pytest.mark.parametrize(
+    ('name', 'argument', 'says'),
+    [
+        ('mmnet', '5clas', r"argument is '5clas'; expected one of 5class, 3class, synthetic"),
+        ('mmnet', '3class,5class', r"argument is '3class,5class'; expected one of"),
+        ('dual_branch_3dcnn', 'casme2,samm', r'names casme2 and samm; expected one of them'),
+    ],
+)
+def test_words_that_do_not_go_together_are_refused(name, argument, says):
+    with pytest.raises(ValueError, match=says):
+        importlib.import_module(f'configs.{name}').get_config(argument)
 
 
 def test_another_dataset_is_not_taken_for_the_synthetic_one(small_dataset_dir):
