@@ -17,6 +17,11 @@ class InputError(ValueError):
         return printable(super().__str__())
 
 
+def one_line(error: InputError) -> str:
+    """All that an error says, as a cell of a table can hold it."""
+    return ' '.join(line.strip() for line in str(error).splitlines())
+
+
 def printable(text: str) -> str:
     """Returns text from outside (a cell, a file name) with escapes for what a terminal would obey.
 

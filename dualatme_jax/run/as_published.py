@@ -77,8 +77,14 @@ def applied(config: ConfigDict) -> ConfigDict:
 
 
 def check_datasets(config: ConfigDict, datasets: Iterable[Dataset]) -> None:
-    """Raises InputError unless crops are by action units where they are to be."""
-    if ACTION_UNITS in config.as_published and not any(dataset.leaks for dataset in datasets):
+    """Raises InputError unless crops are by action units where they are to be, behind those that are not."""
+    leaks = [bool(dataset.leaks) for dataset in datasets]
+    if ACTION_UNITS in config.as_published and leaks[0] and not all(leaks):
+        raise InputError(
+            'the first dataset of config.sweep has crops by annotated action units, and another one has not; '
+            'expected the honest one first, to which config.as_published adds one leak after the other'
+        )
+    if ACTION_UNITS in config.as_published and not any(leaks):
         raise InputError(
             f'config.as_published has {ACTION_UNITS!r}, and no input of the dataset is placed by annotated '
             'action units; build it by `data_prep build --view frames --frame-crop action_units ...`'

@@ -25,7 +25,7 @@ from dualatme_jax import files, models, schema
 from dualatme_jax.data import dataset as dataset_lib
 from dualatme_jax.data import splits
 from dualatme_jax.data.dataset import Dataset
-from dualatme_jax.errors import InputError, of_system
+from dualatme_jax.errors import InputError, of_system, one_line
 from dualatme_jax.machines import processes
 from dualatme_jax.report.selection import NESTED
 from dualatme_jax.run import (
@@ -116,6 +116,8 @@ def run(
         console.print(reason, soft_wrap=True)
     datasets, staged = stages.applied(swept, stored, console, failures)
     programs = make_programs(swept, datasets, failures)
+    if not programs:  # of a leaderboard; else that is an error before
+        raise InputError(next(iter(failures.values())))
     for point, same in without_difference(swept, labels):
         console.print(
             f'{sweep_lib.named(point.values)} trains the same networks as {sweep_lib.named(same.values)}: '
@@ -265,10 +267,9 @@ def train(
 
 def reason(error: Exception) -> str:
     """An error in one line; of what a user can mend, all that it says."""
-    lines = [line.strip() for line in str(error).splitlines()]
     if isinstance(error, InputError):
-        return ' '.join(lines)
-    return ': '.join([type(error).__name__, *lines[:1]])
+        return one_line(error)
+    return ': '.join([type(error).__name__, *(line.strip() for line in str(error).splitlines()[:1])])
 
 
 def check_rows(table: pd.DataFrame, swept: Sweep, clips: int) -> None:

@@ -248,13 +248,14 @@ def none_fits(program: Program, tried: Mapping[Way, float], room: float, width: 
     shown = '\n'.join(
         f'  {words(way, width) or "whole batches"}: {taken(found)}' for way, found in tried.items()
     )
+    free = amount(room) if room > 0 else 'nothing beside the clips'
     settings = program.config.engine
     more = ['build the dataset with smaller pictures or fewer frames', 'freeze a part of the network']
     more += ["--config.engine.rematerialise='auto'"] * (settings.rematerialise == 'off')
     more += ['--config.engine.micro_batch=0'] * (settings.micro_batch > 1)
     more += ['a higher --config.engine.memory_gib'] * bool(settings.memory_gib)
     return (
-        f'{program.prefix}one trial does not fit: {amount(room)} may be used, and it takes\n{shown}\n'
+        f'{program.prefix}one trial does not fit: {free} may be used, and it takes\n{shown}\n'
         f'free memory, take a larger machine, or: {"; ".join(more)}'
     )
 

@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 
 from dualatme_jax import models, schema
 from dualatme_jax.data.dataset import Dataset
-from dualatme_jax.errors import InputError
+from dualatme_jax.errors import InputError, one_line
 from dualatme_jax.models.system import GRADIENT, Descriptor
 from dualatme_jax.run import fields, model_section, stages
 from dualatme_jax.run import sweep as sweep_lib
@@ -218,7 +218,7 @@ def make_programs(swept: Sweep, datasets: Mapping[int, Dataset], failures: dict[
         except InputError as error:
             if not swept.config.report.leaderboard:
                 raise
-            failures[number] = str(error)
+            failures[number] = one_line(error)
         else:
             found.append(Program(number, point.config, dataset, training, prefix, vectors=vectors.get(key)))
     return found

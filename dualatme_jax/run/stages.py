@@ -26,7 +26,7 @@ from rich.console import Console
 from dualatme_jax import files, models
 from dualatme_jax.data.dataset import COPIES, Dataset, hash_input
 from dualatme_jax.data.dataset import STAGE as ABOUT
-from dualatme_jax.errors import InputError
+from dualatme_jax.errors import InputError, one_line
 from dualatme_jax.machines import host_memory, processes
 from dualatme_jax.models.stage import Part, Stage
 from dualatme_jax.run import progress, sources, workdir
@@ -78,7 +78,7 @@ def applied(
         except InputError as error:
             if not swept.config.report.leaderboard:
                 raise
-            failures[number] = str(error)
+            failures[number] = one_line(error)
         else:
             found[number] = dataset.of(system.reads)
     return found, versions

@@ -129,7 +129,7 @@ def _locked(path: pathlib.Path, config: Mapping[str, Any]) -> Iterator[None]:
                 f'another process is running in {path}; wait for it, or give another --workdir'
             ) from error
         check_own(path)
-        _check_config(path, config)
+        config = _checked(path, config)
         with replacing(path / CONFIG) as temporary:
             temporary.write_text(json.dumps(config, indent=2, sort_keys=True) + '\n')
         yield
@@ -161,12 +161,13 @@ def _in_the_way(path: pathlib.Path) -> InputError:
     )
 
 
-def _check_config(path: pathlib.Path, config: Mapping[str, Any]) -> None:
+def _checked(path: pathlib.Path, config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The config to keep: that of a run that is there must not differ in what is decisive."""
     file = path / CONFIG
     kept = (TRIALS, PREDICTIONS, RESULTS, WAVES, CHECKPOINTS)
     begun = [name for name in kept if os.path.lexists(path / name)]
     if not begun:  # a run that was refused or stopped before it trained binds nobody to its config
-        return
+        return config
     if not file.exists():
         raise InputError(
             f'{path} holds {", ".join(begun)} but no {CONFIG}, so whose they are cannot be told; '
@@ -192,6 +193,20 @@ def _check_config(path: pathlib.Path, config: Mapping[str, Any]) -> None:
             + '\nto continue that run, give its config; to start this one anew, give another --workdir '
             'or delete this one'
         )
+    return _with_absent(there, config)
+
+
+def _with_absent(there: Mapping[str, Any], here: Mapping[str, Any]) -> dict[str, Any]:
+    """The config, with what the one of before says of systems that are absent now."""
+    found = dict(here)
+    for name in BY_SYSTEM:
+        section, _, key = name.partition('.')
+        before, own = (config.get(section) for config in (there, here))
+        if key and isinstance(before, dict) and isinstance(own, dict):
+            found[section] = own | {key: before.get(key, {}) | own[key]} if key in own else own
+        elif not key and isinstance(before, dict) and isinstance(own, dict):
+            found[section] = before | own
+    return found
 
 
 def _differences(name: str, there: Any, here: Any) -> list[str]:

@@ -59,7 +59,7 @@ from dualatme_jax.training.engine import Engine
         pytest.param(
             {'model.name': TINY, 'engine.memory_gib': 1e-5},
             None,
-            'no memory for one trial',
+            'one trial does not fit: nothing beside the clips may be used',
             marks=pytest.mark.slow,
         ),
         ('engine.memory_gib', float('nan'), 'config.engine.memory_gib is nan; expected 0 to 1048576'),

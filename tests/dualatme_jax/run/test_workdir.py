@@ -242,3 +242,18 @@ def test_a_workdir_may_be_a_link_itself_and_hold_links_of_its_owner(tmp_path):
 @pytest.mark.parametrize('path', ['~nosuchuser/run', 'a' * 300, 'a\0b'])
 def test_a_path_that_cannot_be_is_refused(path):
     assert f'--workdir {path[:20]}'.split('\0')[0] in refusal(path)
+
+
+def test_a_system_of_a_leaderboard_that_is_absent_once_is_kept_in_mind(tmp_path):
+    def board(stages=(), **systems):
+        return CONFIG | {'dataset': {'clips': 442, 'systems': systems}, 'stages': dict(stages)}
+
+    claim(tmp_path, board(one='ab', two='cd', stages={'two': 'maps 1'}))
+    (tmp_path / 'trials.csv').touch()
+    claim(tmp_path, board(one='ab'))
+    claim(tmp_path, board(one='ab', three='ef'))
+    kept = json.loads((tmp_path / 'config.json').read_text())
+    assert kept['dataset']['systems'] == {'one': 'ab', 'two': 'cd', 'three': 'ef'}
+    assert kept['stages'] == {'two': 'maps 1'}
+    assert 'dataset.systems.two' in refusal(tmp_path, board(one='ab', two='other'))
+    assert 'stages.two' in refusal(tmp_path, board(one='ab', stages={'two': 'maps 2'}))
