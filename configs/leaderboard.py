@@ -73,14 +73,20 @@ SECTIONS = ('input', 'model', 'augment', 'loss', 'optimizer', 'training')
 
 def get_config(argument: str = '') -> ConfigDict:
     """All fields of the experiment; `argument` is any of `ARGUMENTS`, with commas between them."""
-    words = [word for word in argument.split(',') if word]
-    if set(words) - set(ARGUMENTS):
-        raise ValueError(
-            f"the config's argument is {argument!r}; expected some of {', '.join(ARGUMENTS)}, with commas "
-            'between them, or none'
-        )
+    words = words_of(argument, ARGUMENTS)
     groups = [*GROUPS] if ALL in words else [group for group in GROUPS if group in words] or ['flow']
     return board([name for group in groups for name in GROUPS[group]], words)
+
+
+def words_of(argument: str, known: Collection[str]) -> list[str]:
+    """The words of an argument; raises ValueError for one that is not among those that are known."""
+    words = [word for word in argument.split(',') if word]
+    if set(words) - set(known):
+        raise ValueError(
+            f"the config's argument is {argument!r}; expected some of {', '.join(known)}, with commas "
+            'between them, or none'
+        )
+    return words
 
 
 def board(names: Sequence[str], words: Collection[str]) -> ConfigDict:

@@ -35,12 +35,6 @@ ARGUMENTS = ('small', 'quick', 'synthetic')
 
 def get_config(argument: str = '') -> ConfigDict:
     """All fields of the experiment; `argument` is any of `ARGUMENTS`, with commas between them."""
-    words = [word for word in argument.split(',') if word]
-    if set(words) - set(ARGUMENTS):
-        raise ValueError(
-            f"the config's argument is {argument!r}; expected some of {', '.join(ARGUMENTS)}, with commas "
-            'between them, or none'
-        )
-    config = leaderboard.board(SYSTEMS, words)
+    config = leaderboard.board(SYSTEMS, leaderboard.words_of(argument, ARGUMENTS))
     config.report.paper = 'comparison'
     return config

@@ -432,10 +432,7 @@ def check_sizes(dataset: Dataset, data: ConfigDict, path: pathlib.Path, made: st
         try:
             asked = schema.built_size(key, data.build_options)
         except (ValueError, argparse.ArgumentError) as error:
-            raise InputError(
-                f'config.data.build_options is {data.build_options!r} ({error}); expected options of '
-                '`data_prep build`, such as --frame-count 11'
-            ) from error
+            raise no_options(data.build_options, error) from error
         if array.shape[1:-1] != asked:
             raise InputError(
                 f'{key} of {path} has {"x".join(map(str, array.shape[1:-1]))}, and this config reads '
@@ -454,15 +451,20 @@ def check_regions(dataset: Dataset, data: ConfigDict, name: str) -> None:
         )
 
 
+def no_options(options: str, error: Exception) -> InputError:
+    """The error of a config.data.build_options that cannot be split, or has no number where one must be."""
+    return InputError(
+        f'config.data.build_options is {options!r} ({error}); expected options of `data_prep build`, such as '
+        '--frame-count 11'
+    )
+
+
 def build_synthetic(path: pathlib.Path, regions: str, views: Sequence[str], options: str) -> None:
     """Builds some views of the synthetic release; raises InputError if that fails."""
     try:
         given = shlex.split(options)
     except ValueError as error:
-        raise InputError(
-            f'config.data.build_options is {options!r} ({error}); expected options of `data_prep build`, '
-            'such as --frame-count 11'
-        ) from error
+        raise no_options(options, error) from error
     # In a process of its own: training does not import OpenCV, nor building JAX.
     command = [sys.executable, '-m', 'data_prep', 'build', '--release', 'synthetic', '--out', str(path)]
     command += ['--view', *views] if views != ['flow'] else []

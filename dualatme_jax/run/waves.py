@@ -65,7 +65,7 @@ def train(
         )
 
     def train_all(size: int) -> None:
-        own = chosen if size == chosen.trials else plan_lib.Plan(size, chosen.way)
+        own = chosen if size == chosen.trials else Plan(size, chosen.way)
         train_waves(trial_table, program, engine, own, kept, identity, console)
 
     halving(train_all, trial_table, program, len(engine.parallel.devices), kept, console)
