@@ -12,6 +12,7 @@ SIZE = 40  # pixels of the stored faces; the network reads 32
 # Micro-Attention's config with another network, which is compiled in a second.
 SMALL = {
     'model.name': 'small_systems.tiny_face',
+    'data.build_options': '',  # the stored faces are smaller than the config asks for
     'input.size': 32,
     'training.epochs': 1,
     'training.batch_size': 64,
