@@ -8,12 +8,14 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
+from data_prep import releases
 from data_prep.face import alignment, apex, landmarks, regions
 from data_prep.face.alignment import Alignment
 from data_prep.face.landmarks import ibug
-from data_prep.files import images
+from data_prep.files import frames, images
 from data_prep.files.cache import Cache, Form
 from data_prep.releases.clip import Clip
+from dualatme_jax import schema
 from dualatme_jax.errors import InputError
 
 SPOTTING_SIZE = 128  # pixels of the face on which an apex is spotted
@@ -42,7 +44,7 @@ class AlignedClip:
     """
 
     def __init__(self, clip: Clip, source: landmarks.Source, cache: Cache, pair: str = 'full'):
-        self._kept: dict[int, np.ndarray] = {}  # decoded frames of onset and apex
+        self._kept: dict[int, np.ndarray] = {}  # decoded frames between which a flow is computed
         self._aligned: dict[tuple[int, int], np.ndarray] = {}  # their faces by number and size
         self._digests: dict[int, str] = {}
         self.clip = apex.with_span(clip)
@@ -70,6 +72,28 @@ class AlignedClip:
         """The map from frames to pictures of `size` pixels that show all of them."""
         return alignment.whole_frame(self._shape, size)
 
+    def eye_distance(self, size: int) -> float:
+        """The distance of the eyes' centres on an aligned face of `size` pixels, in its pixels.
+
+        Of frames that are aligned faces already it is that of the landmarks that their source gives: the
+        template's are the same for every clip.
+        """
+        return ibug.eye_distance(self.alignment(size).points(self.landmarks))
+
+    @property
+    def frame_rate(self) -> float:
+        """Frames a second: what the video says, or of pictures what the release does.
+
+        Raises:
+          InputError: neither says it.
+        """
+        video = isinstance(self.clip.frames, frames.Video)
+        rate = frames.rate(self.clip.frames.path) if video else releases.of(self.clip.database).frame_rate
+        if rate is None:
+            whose = self.clip.frames.path if video else schema.title(self.clip.database)
+            raise InputError(f'the frame rate of {whose} is not known, so neither are seconds')
+        return rate
+
     def boxes(self, size: int) -> dict[str, tuple[int, int, int, int]]:
         """The regions on an aligned face of `size` pixels, as `Alignment.boxes` returns them."""
         return self.alignment(size).boxes(self.landmarks, self._pair)
@@ -80,11 +104,15 @@ class AlignedClip:
 
     def pair_digest(self) -> list[str]:
         """What distinguishes the onset and the apex frame from any other."""
-        return [self._digest(self.clip.onset), self._digest(self.clip.apex)]
+        return self.digests([self.clip.onset, self.clip.apex])
+
+    def digests(self, numbers: Sequence[int]) -> list[str]:
+        """What distinguishes the frames of these numbers from any other."""
+        return [self._digest(number) for number in numbers]
 
     def span_digest(self) -> list[str]:
         """What distinguishes the frames from onset to offset from any other."""
-        return [self._digest(number) for number in self.span_numbers]
+        return self.digests(self.span_numbers)
 
     def pair(self, size: int) -> tuple[np.ndarray, np.ndarray]:
         """The aligned faces of the onset and the apex frame, [S, S, 3] uint8 each.
@@ -92,7 +120,7 @@ class AlignedClip:
         Raises:
           InputError: a frame that cannot be decoded, or one picture twice.
         """
-        onset, apex = (self._aligned_frame(number, size) for number in (self.clip.onset, self.clip.apex))
+        onset, apex = self.faces([self.clip.onset, self.clip.apex], size)
         if np.array_equal(onset, apex):
             names = ' and '.join(map(self.clip.frames.name, (self.clip.onset, self.clip.apex)))
             raise InputError(
@@ -100,6 +128,14 @@ class AlignedClip:
                 'apex is wrong'
             )
         return onset, apex
+
+    def faces(self, numbers: Sequence[int], size: int) -> list[np.ndarray]:
+        """The aligned faces of the frames of these numbers, [S, S, 3] uint8 each; they stay in memory.
+
+        Raises:
+          InputError: a frame that cannot be decoded.
+        """
+        return [self._aligned_frame(number, size) for number in numbers]
 
     def span(self, size: int) -> Iterator[np.ndarray]:
         """Yields the aligned faces from onset to offset, [S, S, 3] uint8 each, one at a time."""

@@ -116,6 +116,7 @@ RELEASE = Release(
     database=DATABASE,
     citation='Yan et al.: CASME II: An Improved Spontaneous Micro-Expression Database, PLOS ONE 9(1), 2014',
     survey=survey,
+    frame_rate=200,
     protocols=(
         dataclasses.replace(
             THREE_CLASSES,

@@ -176,6 +176,7 @@ RELEASE = Release(
     citation='Li et al.: CAS(ME)3: A Third Generation Facial Spontaneous Micro-Expression Database, '
     'IEEE TPAMI 45(3), 2023',
     survey=survey,
+    frame_rate=30,
     protocols=(
         dataclasses.replace(
             THREE_CLASSES,

@@ -155,6 +155,7 @@ RELEASE = Release(
     citation='Qu et al.: CAS(ME)^2: A Database for Spontaneous Macro-Expression and Micro-Expression '
     'Spotting and Recognition, IEEE TAC 9(4), 2018',
     survey=survey,
+    frame_rate=30,
     protocols=tuple(
         dataclasses.replace(
             protocol,

@@ -99,6 +99,7 @@ RELEASE = Release(
     database=DATABASE,
     citation='Ben et al.: Video-based Facial Micro-Expression Analysis: A Survey, IEEE TPAMI 44(9), 2022',
     survey=survey,
+    frame_rate=90,
     protocols=(THREE_CLASSES,),
     spelt=lambda subject, clip: (SUBJECT(subject) or subject, clip),
 )

@@ -27,6 +27,8 @@ class Release:
       challenge_emotions: (subject, clip) -> the emotion that the challenge took, of the clips that another
         version of the sheet has otherwise.
       challenge_version: the version of the sheet that the challenge took.
+      frame_rate: frames a second of its pictures, as `citation` gives it; None where it does not, or its
+        cameras differ. Videos say their own.
     """
 
     database: str
@@ -38,6 +40,7 @@ class Release:
     apex_choices: tuple[str, ...] | None = None
     challenge_emotions: Mapping[tuple[str, str], str] = dataclasses.field(default_factory=dict)
     challenge_version: str = ''
+    frame_rate: float | None = None
 
     def protocol(self, name: str | None) -> Protocol:
         """Returns the protocol of this name, the default for None; raises InputError if there is none."""

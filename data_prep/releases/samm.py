@@ -94,6 +94,7 @@ RELEASE = Release(
     database=DATABASE,
     citation='Davison et al.: SAMM: A Spontaneous Micro-Facial Movement Dataset, IEEE TAC 9(1), 2018',
     survey=survey,
+    frame_rate=200,
     protocols=(
         dataclasses.replace(
             THREE_CLASSES,

@@ -92,6 +92,7 @@ RELEASE = Release(
     citation='Li et al.: A Spontaneous Micro-Expression Database: Inducement, Collection and Baseline, '
     'FG 2013',
     survey=survey,
+    frame_rate=100,
     protocols=(
         dataclasses.replace(
             THREE_CLASSES,

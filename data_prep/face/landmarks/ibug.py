@@ -26,6 +26,12 @@ def eye_centres(landmarks: np.ndarray) -> np.ndarray:
     return np.stack([landmarks[eye].mean(0) for eye in (RIGHT_EYE, LEFT_EYE)])
 
 
+def eye_distance(landmarks: np.ndarray) -> float:
+    """Returns the distance of the eyes' centres of landmarks [68, 2], in their unit."""
+    right, left = eye_centres(landmarks)
+    return float(np.linalg.norm(left - right))
+
+
 def check_one(boxes: Sequence[Sequence[float]], shape: Sequence[int]) -> None:
     """Raises InputError unless exactly one face was found.
 
