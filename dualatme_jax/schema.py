@@ -91,6 +91,9 @@ VIEWS = {
 CHANNELS = {key: channels for view in VIEWS.values() for key, channels in view.items()}
 
 
+# Channels of motion: those that have a sign, and those that are 0 or more.
+SIGNED, UNSIGNED = ('u', 'v', 'exx', 'eyy', 'exy'), ('strain', 'magnitude')
+
 # Channels that change their sign where a face is mirrored, left for right, and those that change places.
 MIRRORED = ('u', 'exy')
 SIDES = {'left_brow': 'right_brow', 'left_eye': 'right_eye'}

@@ -31,6 +31,7 @@ from dualatme_jax.report.selection import NESTED
 from dualatme_jax.run import (
     as_published,
     collect,
+    encodings,
     init_from,
     model_section,
     network,
@@ -115,6 +116,7 @@ def run(
     for reason in sorted({*leaks.values()} - {''}):
         console.print(reason, soft_wrap=True)
     datasets, staged = stages.applied(swept, stored, console, failures)
+    datasets = encodings.applied(swept, datasets, console, failures)
     programs = make_programs(swept, datasets, failures)
     if not programs:  # of a leaderboard; else that is an error before
         raise InputError(next(iter(failures.values())))

@@ -155,7 +155,7 @@ def _read_by_estimator(config: ConfigDict) -> list[tuple[str, Any]]:
     return [
         (field, value)
         for field, value in fields.flat(config).items()
-        if field.partition('.')[0] in ('data', 'model', 'stage')
+        if field.partition('.')[0] in ('data', 'model', 'stage') or field == 'input.encoding'
     ]
 
 
@@ -227,7 +227,14 @@ def make_programs(swept: Sweep, datasets: Mapping[int, Dataset], failures: dict[
 def check_inputs(config: ConfigDict, dataset: Dataset) -> None:
     """Raises InputError unless network and converted weights can read inputs as the dataset has them."""
     made, read = models.system(config.model.name).made, config.input
-    prepare.check_stored(read.scale, dataset.inputs, made, size=read.size, random_crop=read.random_crop)
+    prepare.check_stored(
+        read.scale,
+        dataset.inputs,
+        made,
+        size=read.size,
+        random_crop=read.random_crop,
+        encoding=read.encoding,
+    )
     found = _shapes_read(config, dataset)
     usual = {key: schema.usual_shape(key) for key in schema.VIEWS['flow']}
     own = config.model.name not in models.SYSTEMS

@@ -12,7 +12,7 @@ from dualatme_jax.models.layers import lowering
 from dualatme_jax.models.system import GRADIENT
 from dualatme_jax.report import paper, scores
 from dualatme_jax.report.selection import BEST_ON_TEST, LAST, NESTED
-from dualatme_jax.run import as_published, fields, programs, stages, sweep
+from dualatme_jax.run import as_published, encodings, fields, programs, stages, sweep
 from dualatme_jax.run.sweep import Sweep
 from dualatme_jax.training import devices, prepare
 
@@ -44,6 +44,7 @@ def check(config: ConfigDict) -> Sweep:
                 prepare.check(**point.config.input, reads=system.reads)
             if stage := system.stage_of(point.config.model):
                 stages.weights_files(stage, point.config.stage)
+    encodings.check(swept)
     check_fitted(config, swept)  # before what else a config may ask of networks
     check_folds(config, swept)
     check_selection(config, swept)
@@ -119,8 +120,9 @@ def unread(swept: Sweep) -> list[str]:
     fitted = dict.fromkeys(point.config.model.name for point in swept.points if not _trains(point))
     sections = ', '.join(f'config.{section}' for section in UNREAD)
     return [
-        f'{models.system(name).title} is fitted by scikit-learn: {sections}, and of config.engine all but '
-        'max_trials and cache, are not read; its estimators are not kept'
+        f'{models.system(name).title} is fitted by scikit-learn: {sections} (of config.input all but '
+        'encoding), and of config.engine all but max_trials and cache, are not read; its estimators are not '
+        'kept'
         for name in fitted
     ]
 

@@ -17,6 +17,7 @@ from dualatme_jax.data import splits
 from dualatme_jax.errors import InputError
 from dualatme_jax.run import trial_table
 from dualatme_jax.run import workdir as workdir_lib
+from dualatme_jax.training import encoding
 from dualatme_jax.training.checkpoint import load_weights
 from dualatme_jax.weights import folds, names
 
@@ -76,6 +77,8 @@ def as_folds(
     _check_same(workdir, 'folds', table['folds'].iloc[0], kind)
     for name, now in inputs.items():
         then = _trained_with(chosen, config, 'input', name)
+        if name == 'encoding' and then is None:  # as of an older version
+            then = encoding.MINMAX
         if now or then is not None:  # which it is where an older version had no such field
             _check_same(workdir, f'input.{name}', then, now)
     system = models.system(model)

@@ -14,6 +14,7 @@ import numpy as np
 
 from dualatme_jax import schema
 from dualatme_jax.errors import InputError
+from dualatme_jax.training import encoding as encodings
 from dualatme_jax.training import prepare
 
 Inputs = Mapping[str, jax.Array]  # as `prepare` makes them, each [C, *S, B]
@@ -69,13 +70,21 @@ def check(active: Collection[str], inputs: Mapping[str, np.ndarray]) -> None:
             )
 
 
-def augmentation(active: Collection[str], *, scale: str, channels: Sequence[str], **_) -> Augment:
+def augmentation(
+    active: Collection[str],
+    *,
+    scale: str,
+    channels: Sequence[str],
+    encoding: str = encodings.MINMAX,
+    **_,
+) -> Augment:
     """What changes inputs at random.
 
     Args:
       active: names of `STRENGTHS`; of the others no code is compiled.
       scale: of the prepared inputs, a key of `prepare.SCALES`.
       channels: their order, as `prepare.preparation` takes it.
+      encoding: of motion, as it takes it.
 
     Raises:
       InputError: colours are to change, of values whose range is not known.
@@ -93,10 +102,11 @@ def augmentation(active: Collection[str], *, scale: str, channels: Sequence[str]
         found = {}
         for name, x in inputs.items():
             own = prepare.ordered_names(name, channels)
-            low, high = prepare.ends(scale, x)
+            encoded = encodings.applies(encoding, own)
+            low, high = encodings.ends(own, x.ndim) if encoded else prepare.ends(scale, x)
             if 'strength' in active:
                 factor = 1 + strengths['strength'] * _spread(keys['strength'], batch)
-                x = _stronger(x, factor, own, low)
+                x = _stronger(x, factor, own, low, zero=encoded)
             if active & {*_MOVES}:
                 x = _moved(x, _transform(keys, strengths, batch, x.shape[-3:-1]))
             if 'mirror' in active:
@@ -113,7 +123,7 @@ def augmentation(active: Collection[str], *, scale: str, channels: Sequence[str]
                 x = _erased(x, strengths['erase'], keys['erase'])
             if 'noise' in active:
                 drawn = jax.random.normal(_of(keys['noise'], name), x.shape[::-1]).T
-                x = x + strengths['noise'] * (1 if scale == 'stored' else high - low) * drawn
+                x = x + strengths['noise'] * (high - low if encoded or scale != 'stored' else 1) * drawn
             found[name] = x
         return found
 
@@ -164,9 +174,15 @@ def _mirrored(x: jax.Array, channels: Sequence[str], total: float) -> jax.Array:
     return jnp.where(signed.reshape(-1, *[1] * (x.ndim - 1)), total - x, x) if signed.any() else x
 
 
-def _stronger(x: jax.Array, factor: jax.Array, channels: Sequence[str], low: float) -> jax.Array:
-    """u and v around their mean over the picture, strain from its lowest value, times a factor [B]."""
+def _stronger(
+    x: jax.Array, factor: jax.Array, channels: Sequence[str], low: float, *, zero: bool
+) -> jax.Array:
+    """u and v, and strain from its lowest value, times a factor [B].
+
+    u and v are taken around 0 where that is no motion (`zero`), else around their mean over the picture.
+    """
     mean = x.mean(_space(x), keepdims=True)
+    mean = jnp.zeros_like(mean) if zero else mean
     around = {'u': mean, 'v': mean, 'strain': jnp.full_like(mean, low)}
     parts = [
         around[name][k] + factor * (x[k] - around[name][k]) if name in around else x[k]

@@ -12,6 +12,7 @@ import numpy as np
 from dualatme_jax import schema
 from dualatme_jax.errors import InputError
 from dualatme_jax.schema import BY_CLIPS
+from dualatme_jax.training import encoding as encodings
 
 # From a batch as it is stored, by key, each [C, *S, B], to what the network reads: float32, its pictures
 # resized where that is asked for.
@@ -75,7 +76,13 @@ def ends(scale: str, x: Any) -> tuple[Any, Any]:
 
 
 def check(
-    *, scale: str, channels: Sequence[str], reads: Sequence[str], size: int = 0, random_crop: bool = False
+    *,
+    scale: str,
+    channels: Sequence[str],
+    reads: Sequence[str],
+    size: int = 0,
+    random_crop: bool = False,
+    **_,
 ) -> None:
     """Raises InputError for a scale that there is not, or channels that none of the inputs has.
 
@@ -111,6 +118,7 @@ def check_stored(
     *,
     size: int = 0,
     random_crop: bool = False,
+    encoding: str = encodings.MINMAX,
 ) -> None:
     """Raises InputError for inputs [N, *S, C] that the scale, or a window, cannot be taken of.
 
@@ -119,6 +127,7 @@ def check_stored(
       inputs: by key.
       made: keys of those that a frozen stage makes, see `preparation`.
       size, random_crop: see `check`.
+      encoding: of motion, which the scale is not taken of then.
     """
     for key, array in inputs.items():
         if random_crop and (array.ndim < 4 or min(array.shape[-3:-1]) <= size):
@@ -127,7 +136,8 @@ def check_stored(
                 f'is {"x".join(map(str, array.shape[1:]))}; expected larger pictures (data_prep build '
                 '--view apex --face-size 240), or --config.input.random_crop=False'
             )
-        if scale in _BYTES and array.dtype != np.uint8 and key not in made:
+        own = encodings.applies(encoding, schema.CHANNELS.get(key, ()))
+        if scale in _BYTES and array.dtype != np.uint8 and key not in made and not own:
             raise InputError(
                 f'{key} of the dataset is {array.dtype} {array.shape[1:]}; expected uint8, which '
                 f'config.input.scale={scale!r} takes. Build it with --view flow --encoding minmax_uint8, or '
@@ -142,6 +152,7 @@ def preparation(
     size: int = 0,
     random_crop: bool = False,
     made: Sequence[str] = (),
+    encoding: str = encodings.MINMAX,
 ) -> Prepare:
     """What scales and resizes inputs, and orders their channels.
 
@@ -153,11 +164,15 @@ def preparation(
       random_crop: is not read: a window is taken before, see `augment.window`.
       made: keys of inputs that a frozen stage makes: they keep their size, and those that are no bytes have
         no scale.
+      encoding: one of `encoding.ENCODINGS`; by another than `minmax` motion is read as `encoding.encoded`
+        has left it.
     """
     del random_crop
 
     def scaled(key: str, x: Any) -> Any:
-        own = 'stored' if key in made and x.dtype != np.uint8 else scale
+        as_stored = key in made and x.dtype != np.uint8
+        as_stored |= encodings.applies(encoding, schema.CHANNELS.get(key, ()))
+        own = 'stored' if as_stored else scale
         x = SCALES[own](_ordered(x, key, channels).astype(np.float32))
         return _resized(x, size) if size and key not in made else x
 

@@ -1,0 +1,66 @@
+"""config.input.encoding from the command line to what a system reads."""
+
+import io
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from rich.console import Console
+from small_run import run, small
+
+from dualatme_jax.data import dataset as dataset_lib
+from dualatme_jax.errors import InputError
+from dualatme_jax.run import encodings, settings, sweep
+from dualatme_jax.training import encoding
+
+
+@pytest.mark.parametrize(
+    ('fields', 'message'),
+    [
+        ({'input.encoding': 'medians'}, "unknown encoding 'medians': config.input.encoding takes 'minmax'"),
+        (
+            {'input.encoding': 'robust', 'input.scale': 'fold'},
+            "config.input.encoding is 'robust', which scales flow",
+        ),
+        (
+            {'input.encoding': 'robust', 'model.name': 'micro_attention'},
+            "which is of motion, and 'micro_attention' reads none",
+        ),
+    ],
+)
+def test_an_encoding_that_cannot_be_is_refused_before_anything_is_read(fields, message):
+    with pytest.raises(InputError, match=re.escape(message)):
+        settings.check(small('absent', **fields))
+
+
+def test_beside_a_system_of_motion_one_of_faces_stays_as_it_is():
+    fields = {'input.encoding': 'robust', 'sweep': ({'model.name': ('ststnet', 'micro_attention')},)}
+    encodings.check(sweep.points(small('absent', **fields)))
+
+
+def test_points_of_one_encoding_share_its_clips(small_dataset_dir):
+    stored = dataset_lib.load(small_dataset_dir, reads=('flow',))
+    fields = {'sweep': ({'input.encoding': ('minmax', 'robust'), 'model.name': ('ststnet', 'rcn_a')},)}
+    swept = sweep.points(small(small_dataset_dir, **fields))
+    numbers = {point.program: point.config.input.encoding for point in swept.points}
+    assert len(numbers) == 4
+    console = Console(file=io.StringIO())
+    found = encodings.applied(swept, dict.fromkeys(numbers, stored), console, {})
+    assert len({id(dataset) for dataset in found.values()}) == 2
+    for number, dataset in found.items():
+        expected = stored if numbers[number] == 'minmax' else encoding.encoded(stored, 'robust')[0]
+        np.testing.assert_array_equal(dataset.inputs['flow'], expected.inputs['flow'])
+
+
+@pytest.mark.slow
+def test_networks_and_estimators_are_trained_on_encoded_clips(small_dataset_dir, tmp_path):
+    grid = {'model.name': ('small_systems.tiny', 'made_up.flow_svc'), 'input.encoding': ('minmax', 'robust')}
+    complete, _, printed = run(small(small_dataset_dir, sweep=(grid,)), tmp_path)
+    assert complete, printed
+    table = pd.read_csv(tmp_path / 'predictions.csv')
+    chances = {
+        name: own['prob_negative'].to_numpy() for name, own in table.groupby(['model.name', 'input.encoding'])
+    }
+    for name in grid['model.name']:
+        assert (chances[name, 'minmax'] != chances[name, 'robust']).any()
