@@ -19,7 +19,8 @@ def get_config(dataset: str = '') -> ConfigDict:
     config = ConfigDict()
 
     config.data = ConfigDict()
-    # Folder of the TFDS dataset that `python -m data_prep build` wrote; {regions} in it is filled in.
+    # Folder of the TFDS dataset that `python -m data_prep build` wrote; {regions} in it is filled in. Several
+    # folders, with commas between, are trained on together: docs/several_datasets.md.
     config.data.path = 'data/synthetic' if dataset else 'data/megc2019_cd'
     config.data.build_synthetic = bool(dataset)  # build it there on first use
     # With which options `data_prep build` makes the views that the system reads, such as '--frame-count 11'.

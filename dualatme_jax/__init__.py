@@ -41,23 +41,27 @@ def config(name: str = 'cd') -> 'ConfigDict':
 
 
 def load(
-    path: str | os.PathLike,
+    path: str | os.PathLike | Sequence[str | os.PathLike],
     *,
     reads: Sequence[str] = ('flow', 'flow_puzzled'),
     databases: Sequence[str] = (),
 ) -> 'Dataset':
-    """The clips of a dataset that `data_prep build` wrote, in memory.
+    """The clips of a dataset that `data_prep build` wrote, or of several, in memory.
 
     Args:
-      path: its folder; 'synthetic': the embedded release, built in data/synthetic on first use.
+      path: its folder; 'synthetic': the embedded release, built in data/synthetic on first use. Several: a
+        list of them, which become one dataset of the classes that all have, see docs/several_datasets.md.
       reads: keys of the inputs, at least those that the system reads.
       databases: which to keep; none named: all.
 
     Raises:
-      InputError: no dataset there, one that is not whole, without an input, or a database without clips.
+      InputError: no dataset there, one that is not whole, without an input, or a database without clips; or
+        several that cannot be one.
     """
     from dualatme_jax import schema
 
+    if not isinstance(path, str | os.PathLike):
+        return _together(list(path), reads, databases)
     if path == schema.SYNTHETIC:
         from dualatme_jax.run import experiment
 
@@ -106,6 +110,17 @@ def train(
         raise InputError(f'the clips are of type {type(data).__name__}; expected what dj.load returns')
     devices.one_a_core()
     return experiment.run(config, workdir, None if progress else Console(quiet=True), dataset=data)
+
+
+def _together(paths: 'list[str | os.PathLike]', reads: Sequence[str], databases: Sequence[str]) -> 'Dataset':
+    from dualatme_jax.data import several
+
+    if not paths:
+        raise InputError('a list of no datasets; expected one folder or more')
+    if len(paths) == 1:
+        return load(paths[0], reads=reads, databases=databases)
+    names = [os.fspath(path) for path in paths]
+    return several.together([load(path, reads=reads) for path in paths], names, databases)
 
 
 def _config(name: str) -> 'ConfigDict':

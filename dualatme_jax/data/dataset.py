@@ -162,7 +162,8 @@ def _clips(stored: storage.Stored, databases: Sequence[str]) -> Dataset:
     _check_records(records, stored.folder)
     _check_databases(records, databases, stored.folder)
     kept = sorted(
-        (record for record in records if not databases or record[schema.DATABASE] in databases), key=_order
+        (record for record in records if not databases or record[schema.DATABASE] in databases),
+        key=lambda record: order_of(*(record[key] for key in _NAMES)),
     )
     return Dataset(
         inputs={key: np.stack([record[key] for record in kept]) for key in stored.inputs},
@@ -237,10 +238,10 @@ def _check_memory(stored: Sequence[storage.Stored]) -> None:
         )
 
 
-def _order(record: dict) -> tuple[int, str, str, str]:
-    database = record[schema.DATABASE]
+def order_of(database: str, subject: str, clip: str) -> tuple[int, str, str, str]:
+    """What clips are sorted by: the schema's databases first, in its order."""
     known = schema.DATABASES.index(database) if database in schema.DATABASES else len(schema.DATABASES)
-    return known, database, record[schema.SUBJECT], record[schema.CLIP]
+    return known, database, subject, clip
 
 
 def _check_records(records: list[dict], folder: pathlib.Path) -> None:
@@ -248,17 +249,18 @@ def _check_records(records: list[dict], folder: pathlib.Path) -> None:
     faults = [fault for key in keys if (fault := names.fault_of_clip(*key))]
     if faults:
         raise InputError(
-            f'the dataset {folder} has names that no table of predictions can hold: {_some(faults)}. '
+            f'the dataset {folder} has names that no table of predictions can hold: {some(faults)}. '
             'Rename them in the release, and build it again'
         )
     twice = ['/'.join(key) for key, count in keys.items() if count > 1]
     if twice:
         raise InputError(
-            f'the dataset {folder} holds some clips more than once: {_some(twice)}. Build it again'
+            f'the dataset {folder} holds some clips more than once: {some(twice)}. Build it again'
         )
 
 
-def _some(found: Sequence[str]) -> str:
+def some(found: Sequence[str]) -> str:
+    """The first few of some things, in words."""
     return ', '.join(found[:_SHOWN]) + (f' and {len(found) - _SHOWN} more' if len(found) > _SHOWN else '')
 
 

@@ -23,7 +23,7 @@ from rich.console import Console
 
 from dualatme_jax import files, models, schema
 from dualatme_jax.data import dataset as dataset_lib
-from dualatme_jax.data import splits
+from dualatme_jax.data import several, splits
 from dualatme_jax.data.dataset import Dataset
 from dualatme_jax.errors import InputError, of_system, one_line
 from dualatme_jax.machines import processes
@@ -96,6 +96,8 @@ def run(
     datasets = load_datasets(swept, failures) if dataset is None else given(dataset, swept)
     home = next(iter(datasets.values()))  # its clips and classes are those of the others too
     labels = home.labels
+    for line in several.lines(home):
+        console.print(line, soft_wrap=True)
     table = trials.table(
         home,
         seeds=config.seeds,
@@ -347,8 +349,8 @@ def check_same_clips(
     for first, other in found.items():
         if difference := dataset_lib.difference(other, dataset):
             raise InputError(
-                f'the points of a sweep need the same clips, but {data_path(configs[program])} differs '
-                f'from {data_path(configs[first])}: '
+                f'the points of a sweep need the same clips, but {configs[program].path} differs '
+                f'from {configs[first].path}: '
                 f'{difference}; build both from the same release, or run them one by one'
             )
         return
@@ -381,20 +383,32 @@ def given(dataset: Dataset, swept: Sweep) -> dict[int, Dataset]:
     return {program: dataset.of(own) for program, own in reads.items()}
 
 
-def data_path(data: ConfigDict) -> pathlib.Path:
-    """Where the dataset of a config lies, whatever the current folder is."""
-    path = data.path.replace('{regions}', data.regions)
-    return files.expanded(path, '--config.data.path').absolute()
+def data_paths(data: ConfigDict) -> list[str]:
+    """The folders of a config's dataset, or datasets, as they are named."""
+    return several.paths_of(data.path.replace('{regions}', data.regions))
 
 
 def load_dataset(data: ConfigDict, reads: Sequence[str]) -> Dataset:
-    """The inputs `reads` of a config's dataset; the synthetic one is built on first use.
+    """The inputs `reads` of a config's dataset, or of its several; the synthetic one is built on first use.
 
     Raises:
-      InputError: it cannot be built or read, is not the synthetic one, or its puzzled face is made of other
-        regions.
+      InputError: one cannot be built or read, is not the synthetic one, or its puzzled face is made of other
+        regions; or several cannot be one, see `several.together`.
     """
-    path = data_path(data)
+    names, databases = data_paths(data), tuple(data.databases)
+    if len(names) == 1:
+        return load_one(names[0], data, reads, databases)
+    if data.build_synthetic:
+        raise InputError(
+            f'config.data.build_synthetic builds one dataset, and config.data.path names {len(names)}; '
+            'leave :synthetic out, and name a synthetic dataset that is there'
+        )
+    return several.together([load_one(name, data, reads, ()) for name in names], names, databases)
+
+
+def load_one(name: str, data: ConfigDict, reads: Sequence[str], databases: tuple[str, ...]) -> Dataset:
+    """The inputs `reads` of some databases of one dataset, wherever the current folder is."""
+    path = files.expanded(name, '--config.data.path').absolute()
     views = schema.views_of(reads)
     own = re.findall(r'[\w.]+', data.build_options)
     beside = path.with_name('-'.join([path.name, *views, *own]))
@@ -407,7 +421,7 @@ def load_dataset(data: ConfigDict, reads: Sequence[str]) -> Dataset:
         path = beside
     made = f'--view {" ".join(views)} {data.build_options}'.strip()
     try:
-        dataset = dataset_lib.load(path, reads=reads, databases=tuple(data.databases))
+        dataset = dataset_lib.load(path, reads=reads, databases=databases)
     except InputError as error:
         if views == ['flow'] and not own:
             raise

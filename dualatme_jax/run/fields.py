@@ -30,7 +30,7 @@ def _are_seeds(value: Any) -> bool:
 
 
 PATH = Kind('a path, or no text', is_text)
-SOME_PATH = Kind('a path', lambda value: is_text(value) and bool(value))
+PATHS = Kind('a path, or several with commas between', lambda value: is_text(value) and bool(value))
 # jax.random.key takes 32 bits: a larger seed would be a smaller one's twin.
 _SEED_TUPLE = several(whole(0, 2**32 - 1))
 SEEDS = Kind('one or more different whole numbers from 0 to 2**32 - 1', _are_seeds)
@@ -44,7 +44,7 @@ GRIDS = Kind('a tuple of grids', lambda value: type(value) is tuple)
 # Every field of a config, see `configs/cd.py`, but the options of its system, which are in the section MODEL
 # too. Names (of a system, a loss, ...) are checked where they are looked up.
 FIELDS = {
-    'data.path': SOME_PATH,
+    'data.path': PATHS,
     'data.build_synthetic': SWITCH,
     'data.build_options': TEXT,
     'data.regions': TEXT,
@@ -168,8 +168,9 @@ def check_value(field: str, value: Any) -> None:
     kind = FIELDS[field]
     if not kind.fits(value):
         raise InputError(f'config.{field} is {shown(value)}; expected {kind.expected}')
-    if kind in (PATH, SOME_PATH):
-        files.expanded(value, f'config.{field}')
+    if kind in (PATH, PATHS):
+        for path in value.split(',') if kind is PATHS else [value]:
+            files.expanded(path, f'config.{field}')
 
 
 def hint(name: Any, known: Iterable[str], prefix: str = '') -> str:

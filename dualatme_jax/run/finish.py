@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 from rich.console import Console, RenderableType
 
 from dualatme_jax import models, schema
-from dualatme_jax.data import splits
+from dualatme_jax.data import several, splits
 from dualatme_jax.data.dataset import Dataset
 from dualatme_jax.errors import InputError
 from dualatme_jax.files import replacing
@@ -175,6 +175,7 @@ def report(
             if not config.report.leaderboard:
                 head = '\n'.join(filter(None, [mark, heading(selected, swept, dataset, begin), title]))
                 made.shown += ['', tables.scores_table(selected, result, selection=how, title=head)]
+            report_datasets(made, selected, several.databases_of(dataset), config.report.resamples)
             if len(dataset.labels) == 2:
                 two_classes.add(result, selected, resamples=config.report.resamples)
                 if not config.report.leaderboard:
@@ -211,6 +212,32 @@ def leaks_by_system(swept: Sweep, leaks: Mapping[int, str]) -> list[str]:
         return f' ({"; ".join(names)})' if len(names) < every or swept.config.report.leaderboard else ''
 
     return [reason + some(names) for reason, names in found.items()]
+
+
+def report_datasets(
+    made: Report, selected: pd.DataFrame, databases: Mapping[str, Sequence[str]], resamples: int
+) -> None:
+    """Scores each of several datasets by itself; shows those of several databases, which no row has.
+
+    Args:
+      made: takes them.
+      selected: predictions of one point.
+      databases: path -> those of a dataset, which no other one has.
+      resamples: draws of the bootstrap.
+    """
+    found = {}
+    for path, own in databases.items():
+        rows = selected[selected[schema.DATABASE].isin(own)]
+        found[path] = scores.score_run(rows, resamples=resamples)['scores'][schema.FULL]
+        if len(own) > 1:
+            clips, subjects = predictions.count(rows)
+            values = ', '.join(
+                f'{heading} {tables.short(found[path][metric]["mean"])}'
+                for metric, heading in tables.HEADINGS.items()
+            )
+            made.shown.append(f'{path} by itself, {clips} clips of {subjects} subjects: {values}')
+    if found:
+        made.results['scores_of_datasets'] = found
 
 
 def whole_seeds(trial_table: TrialTable) -> bool:

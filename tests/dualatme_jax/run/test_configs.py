@@ -182,8 +182,8 @@ def test_the_comparison_is_a_leaderboard_of_the_paper_s_rows():
 
 def test_each_regions_dataset_lies_in_its_own_folder():
     swept = sweep.points(importlib.import_module('configs.table_regions').get_config())
-    paths = [str(experiment.data_path(point.config.data)) for point in swept.points]
-    assert paths == [str(Path.cwd() / 'data/regions' / pair) for pair in ('EN', 'EM', 'FN', 'FM', 'full')]
+    paths = [experiment.data_paths(point.config.data) for point in swept.points]
+    assert paths == [[f'data/regions/{pair}'] for pair in ('EN', 'EM', 'FN', 'FM', 'full')]
     assert all(pair in PAIRS for pair in ('EN', 'EM', 'FN', 'FM', 'full'))
 
 
