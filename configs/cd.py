@@ -43,6 +43,8 @@ def get_config(dataset: str = '') -> ConfigDict:
     config.input.size = 0  # pixels of the edges to which pictures are resized; 0: as they are stored
     # In training a window of that size, anywhere in the stored picture, instead of all of it resized.
     config.input.random_crop = False
+    # Whether a clip is predicted by the mean of its probabilities and those of its mirror image.
+    config.input.mirror_at_test = False
 
     # Of systems with a frozen stage, such as a feature extractor; see docs/systems.md.
     config.stage = ConfigDict()

@@ -55,6 +55,7 @@ FIELDS = {
     'input.channels': several(TEXT),
     'input.size': whole(0, 4096),
     'input.random_crop': SWITCH,
+    'input.mirror_at_test': SWITCH,
     'stage.weights': PATH,
     'stage.batch_size': whole(1),
     'model.name': TEXT,

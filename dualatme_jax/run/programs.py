@@ -70,6 +70,7 @@ def make_training(
         scale=config.input.scale,
         crop=config.input.size if config.input.random_crop else 0,
         augment=augment.augmentation(changes, **config.input) if changes else None,
+        mirror=augment.mirroring(**config.input) if config.input.mirror_at_test else None,
         active=active,
         balanced=config.training.balanced,
         pair=pair,
@@ -212,7 +213,11 @@ def make_programs(swept: Sweep, datasets: Mapping[int, Dataset], failures: dict[
             key = (system.name, *map(id, dataset.inputs.values()))
             if training:
                 check_inputs(point.config, dataset)
-                augment.check(used(augment.NAMES, [each.augment for each in configs]), dataset.inputs)
+                augment.check(
+                    used(augment.NAMES, [each.augment for each in configs]),
+                    dataset.inputs,
+                    mirror_at_test=point.config.input.mirror_at_test,
+                )
             elif key not in vectors:
                 vectors[key] = described(system.descriptor, dataset)
         except InputError as error:

@@ -23,6 +23,9 @@ from dualatme_jax.weights import folds, names
 
 _MOST_BYTES = 2**28  # of a table of trials, or a config
 
+# Fields of `config.input` that no training reads.
+_AT_TEST = ('mirror_at_test',)
+
 
 def networks(
     workdir: pathlib.Path, model: str, *, seed: int | None, point: int | None
@@ -61,7 +64,8 @@ def as_folds(
       section: the section `model` of a config now, complete: the networks must have been built so.
       kind: of the folds now, which must be that of the training.
       seed: which of the run's.
-      inputs: how flows are read now, the section `input` of a config: they must be read as in training.
+      inputs: how flows are read now, the section `input` of a config: they must be read as in training, but
+        for what concerns predictions alone.
       labels: the classes now, which must be those of the training, in their order.
 
     Raises:
@@ -76,6 +80,8 @@ def as_folds(
     variant = _variant(workdir, chosen, config, model, '--config.model.name')
     _check_same(workdir, 'folds', table['folds'].iloc[0], kind)
     for name, now in inputs.items():
+        if name in _AT_TEST:
+            continue
         then = _trained_with(chosen, config, 'input', name)
         if name == 'encoding' and then is None:  # as of an older version
             then = encoding.MINMAX

@@ -1,5 +1,7 @@
 """Augmentation: in training, the batch of a step is changed at random before the network reads it.
 
+Of it predictions know the mirror alone, if `config.input.mirror_at_test` asks for it.
+
 The strengths are hyperparameters, `augment_NAME`, which may be traced; 0 changes nothing. All inputs of a
 clip are mirrored, moved, turned, scaled, cut and erased alike. Axes: C channels, *S space (behind time, if
 there is any), B examples; H and W are the last two of *S.
@@ -19,6 +21,9 @@ from dualatme_jax.training import prepare
 
 Inputs = Mapping[str, jax.Array]  # as `prepare` makes them, each [C, *S, B]
 Hyperparameters = Mapping[str, jax.Array]
+
+# From inputs to those of the same clips, mirrored.
+Mirror = Callable[[Inputs], dict[str, jax.Array]]
 
 # From inputs, hyperparameters and a random key to other inputs.
 Augment = Callable[[Inputs, Hyperparameters, jax.Array], dict[str, jax.Array]]
@@ -44,30 +49,37 @@ def column(name: str) -> str:
     return f'augment_{name}'
 
 
-def check(active: Collection[str], inputs: Mapping[str, np.ndarray]) -> None:
-    """Raises InputError for inputs [N, *S, C] of a dataset that cannot be augmented so.
+def check(active: Collection[str], inputs: Mapping[str, np.ndarray], *, mirror_at_test: bool = False) -> None:
+    """Raises InputError for inputs [N, *S, C] of a dataset that cannot be changed so.
 
     Args:
       active: names of `STRENGTHS` that are above 0 somewhere.
       inputs: by key.
+      mirror_at_test: whether predictions mirror them.
     """
-    for name in sorted(active):
+    asked = [(name, f'augment.{name}', 'above 0', 0) for name in sorted(active)]
+    asked += [('mirror', 'input.mirror_at_test', 'True', False)] if mirror_at_test else []
+    for name, field, given, without in asked:
         for key, array in inputs.items():
-            own = schema.CHANNELS.get(key, ())
-            if name != 'noise' and array.ndim < 4:
-                reason = f'it is no picture but {array.shape[1:]}'
-            elif name == 'mirror' and not own:
-                reason = 'what its channels mean, and whether one changes its sign, is not known'
-            elif name == 'strength' and not set(own) & set(schema.FLOW_CHANNELS):
-                reason = f'it shows no motion: its channels are {", ".join(own) or "not known"}'
-            elif name == 'colour' and own != schema.RGB:
-                reason = f'it has no colours: its channels are {", ".join(own) or "not known"}'
-            else:
-                continue
-            raise InputError(
-                f'config.augment.{name} is above 0, and {key} cannot be changed so: {reason}; '
-                f'expected --config.augment.{name}=0'
-            )
+            if reason := _fault(name, key, array):
+                raise InputError(
+                    f'config.{field} is {given}, and {key} cannot be changed so: {reason}; '
+                    f'expected --config.{field}={without}'
+                )
+
+
+def _fault(name: str, key: str, array: np.ndarray) -> str:
+    """Why an input [N, *S, C] cannot be changed as one of `STRENGTHS` does; empty if it can."""
+    own = schema.CHANNELS.get(key, ())
+    if name != 'noise' and array.ndim < 4:
+        return f'it is no picture but {array.shape[1:]}'
+    if name == 'mirror' and not own:
+        return 'what its channels mean, and whether one changes its sign, is not known'
+    if name == 'strength' and not set(own) & set(schema.FLOW_CHANNELS):
+        return f'it shows no motion: its channels are {", ".join(own) or "not known"}'
+    if name == 'colour' and own != schema.RGB:
+        return f'it has no colours: its channels are {", ".join(own) or "not known"}'
+    return ''
 
 
 def augmentation(
@@ -103,7 +115,7 @@ def augmentation(
         for name, x in inputs.items():
             own = prepare.ordered_names(name, channels)
             encoded = encodings.applies(encoding, own)
-            low, high = encodings.ends(own, x.ndim) if encoded else prepare.ends(scale, x)
+            low, high = _ends(x, own, scale, encoding)
             if 'strength' in active:
                 factor = 1 + strengths['strength'] * _spread(keys['strength'], batch)
                 x = _stronger(x, factor, own, low, zero=encoded)
@@ -129,6 +141,26 @@ def augmentation(
 
     active = frozenset(active)
     return augment
+
+
+def mirroring(*, scale: str, channels: Sequence[str], encoding: str = encodings.MINMAX, **_) -> Mirror:
+    """What mirrors all clips, as `augmentation` does those that it draws; see there."""
+
+    def mirror(inputs: Inputs) -> dict[str, jax.Array]:
+        found = {}
+        for name, x in inputs.items():
+            own = prepare.ordered_names(name, channels)
+            low, high = _ends(x, own, scale, encoding)
+            found[name] = _mirrored(x, own, low + high)
+        return found
+
+    return mirror
+
+
+def _ends(x: jax.Array, names: Sequence[str], scale: str, encoding: str) -> tuple:
+    """The least and the largest value of inputs [C, *S, B] of some channels, as they were prepared."""
+    encoded = encodings.applies(encoding, names)
+    return encodings.ends(names, x.ndim) if encoded else prepare.ends(scale, x)
 
 
 def window(inputs: Inputs, size: int, key: jax.Array) -> dict[str, jax.Array]:

@@ -151,6 +151,7 @@ def preparation(
     channels: Sequence[str],
     size: int = 0,
     random_crop: bool = False,
+    mirror_at_test: bool = False,
     made: Sequence[str] = (),
     encoding: str = encodings.MINMAX,
 ) -> Prepare:
@@ -162,12 +163,13 @@ def preparation(
         those of a face where the order is that of a flow, are read as they are stored. See `check`.
       size: height and width of all pictures and frames as they are read; 0: as they are stored.
       random_crop: is not read: a window is taken before, see `augment.window`.
+      mirror_at_test: is not read: predictions mirror what this makes, see `augment.mirroring`.
       made: keys of inputs that a frozen stage makes: they keep their size, and those that are no bytes have
         no scale.
       encoding: one of `encoding.ENCODINGS`; by another than `minmax` motion is read as `encoding.encoded`
         has left it.
     """
-    del random_crop
+    del random_crop, mirror_at_test
 
     def scaled(key: str, x: Any) -> Any:
         as_stored = key in made and x.dtype != np.uint8

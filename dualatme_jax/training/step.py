@@ -15,7 +15,7 @@ from flax import linen as nn
 
 from dualatme_jax.models.output import Output
 from dualatme_jax.training import freeze, losses, parts, recompute
-from dualatme_jax.training.augment import Augment, window
+from dualatme_jax.training.augment import Augment, Mirror, window
 from dualatme_jax.training.parts import Batch
 from dualatme_jax.training.prepare import Prepare
 from dualatme_jax.training.scaling import scaled
@@ -25,7 +25,7 @@ from dualatme_jax.training.trials import Trial
 
 # Raised when a seed comes to draw other values, or a step to have other gradients: a run of before is not
 # continued then, which would be half one and half the other.
-DRAWS = 4
+DRAWS = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +39,8 @@ class Training:
       crop: the edge of the window that training takes of each clip's pictures, anywhere; 0: all of them.
       scale: whether, and by which clips, they are scaled then, see `scaling.of_clips`.
       augment: changes what the network reads in training, at random; None: nothing does.
+      mirror: of what the network reads, for predictions: they are the mean of those of a clip and of its
+        mirror image; None: those of the clip alone.
       active: those of `losses.OPTIONS` that are above 0 in some trial, and `losses.MARGIN` if one has it.
       balanced: whether every epoch draws its clips anew, so that each class is as frequent.
       pair: the two features whose cosine distance is part of the loss; networks without them have none.
@@ -58,6 +60,7 @@ class Training:
     scale: str = ''
     crop: int = 0
     augment: Augment | None = None
+    mirror: Mirror | None = None
     active: frozenset[str] = frozenset()
     balanced: bool = False
     pair: tuple[str, str] = ('entire', 'puzzled')
@@ -141,8 +144,13 @@ class Training:
         mixed = None
         if 'mixup' in self.active:
             share = _share(_key(trial, Stream.MIXUP, epoch, start), trial.hyperparameters['mixup'])
-            # A batch is in random order, so the next one is any other.
-            partner = (jnp.arange(width) + 1) % jnp.maximum(mask.sum().astype(int), 1)
+            number, apart = jnp.maximum(mask.sum().astype(int), 1), 1
+            # In a batch in random order the next one is any other; in the dataset's it is mostly the same
+            # subject's.
+            if not (self.shuffled or self.balanced):
+                drawn = _key(trial, Stream.PARTNER, epoch, start)
+                apart = jax.random.randint(drawn, (), 1, jnp.maximum(number, 2))
+            partner = (jnp.arange(width) + apart) % number
             inputs = {name: share * x + (1 - share) * x[..., partner] for name, x in inputs.items()}
             mixed = share, labels[partner]
 
@@ -266,7 +274,7 @@ class Training:
         return loss
 
     def predict(self, state: State, trial: Trial, clips: Clips, *, at_once: int = 0) -> jax.Array:
-        """[T, K]: class probabilities of the held-out clips, by the running statistics.
+        """[T, K]: class probabilities of the held-out clips, by the running statistics; see `mirror`.
 
         No more than `at_once` are computed at a time, if it is not 0.
         """
@@ -275,9 +283,15 @@ class Training:
 
         def chances(held_out: jax.Array) -> jax.Array:
             inputs, _ = clips.batch(held_out)
-            mask = jnp.ones(held_out.shape)
-            inputs = scaled(self.prepare(inputs), trial.scaling)
-            output = model.apply(variables, inputs, mask=mask, train=False)
+            inputs = self.prepare(inputs)
+            if self.mirror:
+                return (of(inputs) + of(self.mirror(inputs))) / 2
+            return of(inputs)
+
+        def of(inputs: Mapping[str, jax.Array]) -> jax.Array:
+            batch = next(iter(inputs.values())).shape[-1]
+            inputs = scaled(inputs, trial.scaling)
+            output = model.apply(variables, inputs, mask=jnp.ones(batch), train=False)
             return jax.nn.softmax(output.logits)
 
         if 0 < at_once < len(trial.held_out):

@@ -14,3 +14,4 @@ class Stream(enum.IntEnum):
     SAMPLE = 5
     MIXUP = 6
     CROP = 7
+    PARTNER = 8  # of mixup, where a batch is in no random order

@@ -1,5 +1,6 @@
 """Weights from elsewhere, evaluated without training."""
 
+import dataclasses
 import io
 import json
 
@@ -12,6 +13,7 @@ from rich.console import Console
 from small_run import TINY, run, small
 
 from dualatme_jax import models
+from dualatme_jax.data import dataset
 from dualatme_jax.errors import InputError
 from dualatme_jax.run import experiment
 from dualatme_jax.training.checkpoint import load_weights
@@ -51,6 +53,19 @@ def test_weights_from_elsewhere_score_each_subject_by_its_own_network(
     run(config, tmp_path / 'again')
     found = pd.read_csv(tmp_path / 'again' / 'predictions.csv')
     pd.testing.assert_frame_equal(found, expected, rtol=1e-4)
+
+    # By the mean of a clip and its mirror image, which is what the networks give of a mirrored dataset.
+    clips = dataset.load(small_dataset_dir, reads=models.system(TINY).reads)
+    mirrored = {
+        key: np.concatenate([255 - x[..., :1], x[..., 1:]], -1)[:, :, ::-1] for key, x in clips.inputs.items()
+    }
+    other = experiment.run(config, dataset=dataclasses.replace(clips, inputs=mirrored)).predictions
+    config.input.mirror_at_test = True
+    found = experiment.run(config, dataset=clips).predictions
+    chances = [f'prob_{label}' for label in clips.labels]
+    assert np.abs(found[chances] - expected[chances]).max(axis=None) > 1e-3
+    np.testing.assert_allclose(found[chances], (expected[chances] + other[chances]) / 2, atol=1e-5)
+    config.input.mirror_at_test = False
 
     # What it started from, and whom that had seen, is said of its networks here as it was there.
     assert results['started_from'] is None

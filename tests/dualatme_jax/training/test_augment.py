@@ -14,7 +14,7 @@ from data_prep.face import parts
 from data_prep.face.landmarks import template
 from data_prep.views import optical_flow
 from dualatme_jax.errors import InputError
-from dualatme_jax.training import augment, prepare
+from dualatme_jax.training import augment, encoding, prepare
 
 FLOW = ('u', 'v', 'strain')
 CONFIG = {'scale': 'signed', 'channels': FLOW}
@@ -60,6 +60,21 @@ def test_a_mirrored_clip_is_read_as_the_mirrored_bytes_would_be(scale, channels)
     np.testing.assert_array_equal(
         augmented({'mirror': 0.0}, scale=scale, channels=channels)[1]['flow'], before['flow']
     )
+
+
+def test_all_clips_are_mirrored_for_predictions_as_some_are_in_training():
+    for scale, channels in (('signed', FLOW), ('imagenet', ('strain', 'v', 'u')), ('byte', ())):
+        before, after = augmented({'mirror': 1.0}, scale=scale, channels=channels)
+        found = augment.mirroring(scale=scale, channels=channels)(before)
+        jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-6, atol=1e-6), found, after)
+    motion = {'flow': np.float32([[[[1], [-2]]], [[[3], [4]]], [[[5], [6]]]])}  # as it is stored: pixels
+    found = augment.mirroring(scale='stored', channels=())(motion)['flow'][..., 0]
+    np.testing.assert_array_equal(found, [[[2, -1]], [[4, 3]], [[6, 5]]])
+    flow = inputs()['flow']
+    other = np.concatenate([255 - flow[:1], flow[1:]])[..., ::-1, :]
+    one, two = ({'flow': encoding.robust(x, FLOW)} for x in (flow, other))
+    found = augment.mirroring(scale='signed', channels=FLOW, encoding='robust')(one)
+    np.testing.assert_allclose(found['flow'], two['flow'], atol=1e-6)
 
 
 def test_of_a_mirrored_face_the_shear_changes_sign_and_left_and_right_change_places():
@@ -276,6 +291,16 @@ STORED = {
 def test_an_augmentation_that_an_input_cannot_have_is_refused_by_name(name, key, message):
     with pytest.raises(InputError, match=rf'config\.augment\.{name} is above 0, and {key} .*{message}'):
         augment.check({name}, {'flow': STORED['flow'], key: STORED[key]})
+
+
+@pytest.mark.parametrize('key', ['map', 'histogram'])
+def test_what_cannot_be_mirrored_is_refused_at_test_too(key):
+    message = (
+        rf'config\.input\.mirror_at_test is True, and {key} .*expected --config\.input\.mirror_at_test=False'
+    )
+    with pytest.raises(InputError, match=message):
+        augment.check((), {'flow': STORED['flow'], key: STORED[key]}, mirror_at_test=True)
+    augment.check((), {'flow': STORED['flow'], 'apex_face': STORED['apex_face']}, mirror_at_test=True)
 
 
 def test_augmentations_that_inputs_can_have_are_taken():
