@@ -239,8 +239,9 @@ def _add_work(parser: argparse.ArgumentParser) -> None:
         nargs='+',
         default=['flow'],
         metavar='VIEW',
-        help='flow (onset to apex), apex (both faces), frames (30 of each clip), lbp_top and bi_woof '
-        '(histograms); several: one dataset each, below --out (default: flow)',
+        help='flow (onset to apex), flow_steps (and on to the offset), apex (both faces), frames (30 of each '
+        'clip), parts (of the face), lbp_top and bi_woof (histograms); several: one dataset each, below '
+        '--out (default: flow)',
     )
     group.add_argument(
         '--size',
@@ -329,7 +330,7 @@ def _refuse_options(options: argparse.Namespace) -> None:
     if own := _OWN.get(options.release):
         if options.release == 'synthetic':
             own = own.union(*(views.heeded(view) for view in options.view if view != 'flow'))
-            own -= {'part_maps'}  # a rendered clip has no files
+            own -= {'part_maps', 'flow_units'}  # a rendered clip has no files and no seconds
         surplus = given - own
         if options.view != ['flow']:
             surplus |= given & {'regions', 'template'}  # of what is cut from a flow

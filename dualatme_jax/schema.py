@@ -46,6 +46,7 @@ FLOW_SHAPE = (FLOW_SIZE, FLOW_SIZE, len(FLOW_CHANNELS))
 # Keys of an example.
 FLOW = 'flow'  # FLOW_SHAPE: the entire face
 FLOW_PUZZLED = 'flow_puzzled'  # FLOW_SHAPE: an upper region stacked on a lower one (HARS)
+FLOW_STEPS = 'flow_steps'  # (steps, *FLOW_SHAPE): the entire face, one after the other
 ONSET_FACE, APEX_FACE = 'onset_face', 'apex_face'  # aligned faces, RGB
 ONSET_FACE_GREY, APEX_FACE_GREY = 'onset_face_grey', 'apex_face_grey'
 FACE_FRAMES, CROP_FRAMES = 'face_frames', 'crop_frames'  # frames of a clip, RGB
@@ -78,6 +79,7 @@ PARTS = (  # right and left are the person's
 )
 VIEWS = {
     'flow': {FLOW: FLOW_CHANNELS, FLOW_PUZZLED: FLOW_CHANNELS},
+    'flow_steps': {FLOW_STEPS: FLOW_CHANNELS},
     'apex': {ONSET_FACE: RGB, APEX_FACE: RGB, ONSET_FACE_GREY: GREY, APEX_FACE_GREY: GREY},
     'frames': {FACE_FRAMES: RGB, CROP_FRAMES: RGB},
     'parts': {
@@ -94,14 +96,22 @@ CHANNELS = {key: channels for view in VIEWS.values() for key, channels in view.i
 # Channels of motion: those that have a sign, and those that are 0 or more.
 SIGNED, UNSIGNED = ('u', 'v', 'exx', 'eyy', 'exy'), ('strain', 'magnitude')
 
+# From which frame of a clip to which one each step of the flow leads; the middle is that of onset and apex.
+STEPS = {
+    'two': ((ONSET, APEX), (APEX, OFFSET)),
+    'three': ((ONSET, 'middle'), ('middle', APEX), (APEX, OFFSET)),
+    'from-onset': ((ONSET, 'middle'), (ONSET, APEX), (ONSET, OFFSET)),
+}
+
 # Channels that change their sign where a face is mirrored, left for right, and those that change places.
 MIRRORED = ('u', 'exy')
 SIDES = {'left_brow': 'right_brow', 'left_eye': 'right_eye'}
 
-# Height and width of pictures, behind the number of frames, or the length of vectors, as `data_prep build`
-# makes them if no option says otherwise; published systems read them so.
+# Height and width of pictures, behind the number of frames or steps, or the length of vectors, as `data_prep
+# build` makes them if no option says otherwise; published systems read them so.
 USUAL_SIZES = {
     'flow': FLOW_SHAPE[:2],
+    'flow_steps': (len(STEPS['two']), *FLOW_SHAPE[:2]),
     'apex': (224, 224),
     'frames': (30, 128, 128),
     'parts': (224, 224),
@@ -127,9 +137,12 @@ def built_size(key: str, options: str) -> tuple[int, ...]:
     sizes.add_argument('--face-size', type=int, default=USUAL_SIZES['apex'][0])
     sizes.add_argument('--frame-count', type=int, default=USUAL_SIZES['frames'][0])
     sizes.add_argument('--frame-size', type=int, default=USUAL_SIZES['frames'][1])
+    sizes.add_argument('--flow-steps', choices=tuple(STEPS), default='two')
     given, _ = sizes.parse_known_args(shlex.split(options))
     if view == 'flow':
         return (given.size,) * 2
+    if view == 'flow_steps':
+        return len(STEPS[given.flow_steps]), given.size, given.size
     if view == 'frames':
         return given.frame_count, given.frame_size, given.frame_size
     return (given.face_size,) * 2 if view in ('apex', 'parts') else USUAL_SIZES[view]

@@ -102,10 +102,6 @@ class AlignedClip:
         """All that decides an aligned face besides the frame, as JSON values."""
         return self.alignment(size).recipe()
 
-    def pair_digest(self) -> list[str]:
-        """What distinguishes the onset and the apex frame from any other."""
-        return self.digests([self.clip.onset, self.clip.apex])
-
     def digests(self, numbers: Sequence[int]) -> list[str]:
         """What distinguishes the frames of these numbers from any other."""
         return [self._digest(number) for number in numbers]

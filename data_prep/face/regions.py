@@ -112,6 +112,28 @@ def puzzle(image: np.ndarray, pair: str, boxes: Mapping[str, Box] | None = None)
     return np.concatenate(halves)
 
 
+def puzzled_motion(motion: np.ndarray, pair: str, boxes: Mapping[str, Box] | None = None) -> np.ndarray:
+    """Stacks the two regions of a motion of the face as `puzzle` does its frames: a motion grows with them.
+
+    Args:
+      motion: [H, W, 2], (u, v) in pixels of the face.
+      pair, boxes: as of `puzzle`.
+
+    Returns:
+      [H, W, 2], in pixels of the puzzled face.
+    """
+    stacked = puzzle(motion, pair, boxes)
+    if pair == 'full':
+        return stacked
+    (height, width), half = motion.shape[:2], seam(len(motion), pair)
+    boxes = template_boxes((height, width)) if boxes is None else boxes
+    scales = []
+    for letter, rows in zip(pair, (half, height - half), strict=True):
+        top, bottom, left, right = boxes[letter]
+        scales += [(width / (right - left), rows / (bottom - top))] * rows
+    return stacked * np.array(scales, motion.dtype)[:, None]
+
+
 def seam(height: int, pair: str) -> int:
     """Returns the row of a puzzled face of `height` pixels where its lower half begins; 0 if it has none."""
     return 0 if pair == 'full' else height // 2

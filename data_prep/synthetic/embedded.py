@@ -60,11 +60,17 @@ def render(
       flow: whether the view `flow` is.
 
     Raises:
-      InputError: an unknown pair or algorithm, a negative seed, or an OpenCV without its contributed modules.
+      InputError: an unknown pair or algorithm, a negative seed, a view that goes on to an offset, or an
+        OpenCV without its contributed modules.
     """
     regions.check_pair(pair)
     if seed < 0:
         raise InputError(f'--seed {seed} is negative: expected 0 or more')
+    if any(view.name == 'flow_steps' for view in show):
+        raise InputError(
+            'the embedded synthetic release ends with the apex, and --view flow_steps goes on to the offset: '
+            'make a release with frames by `python -m data_prep synthesize --release megc2019_cd`'
+        )
     solver = optical_flow.solver(algorithm, **_FLOW_SETTINGS.get(algorithm, {}))
     return Contents(
         name='synthetic',

@@ -119,37 +119,44 @@ class Film:
             frame = camera_noise.noisy(self._random, image, camera.noise)
             yield frame if camera.colour else frame[..., 0]
 
-    def truth(self, step: int = 2) -> TrueMotion:
-        """Returns what moved from the first frame to the apex, on a grid of points `step` pixels apart."""
-        first, last = self._placed(0), self._placed(self._apex)
+    def truth(self, step: int = 2, *, ends: tuple[int, int] | None = None) -> TrueMotion:
+        """Returns what moved between two frames, on a grid of points `step` pixels apart.
+
+        Args:
+          step: pixels.
+          ends: the frames, counted from 0; by default the first one and the apex.
+        """
+        start, end = ends or (0, self._apex)
+        first, last = self._placed(start), self._placed(end)
         corners = _apply(first, np.array([(0, 0), (GRID, 0), (0, GRID), (GRID, GRID)]))
         low = np.maximum(np.ceil(corners.min(0)), 0).astype(int)
         high = np.minimum(corners.max(0), (self._camera.width - 1, self._camera.height - 1))
         x, y = np.meshgrid(*(np.arange(a, b + 1e-9, step) for a, b in zip(low, high, strict=True)))
-        onset = np.dstack([x, y]).astype(float)
-        neutral = _apply(np.linalg.inv(first), onset)
+        begun = np.dstack([x, y]).astype(float)
+        shown = _apply(np.linalg.inv(first), begun)
+        neutral = shown - self._displacement(shown, start)
         moved = neutral
-        # A point shows at the apex where it came by the displacement of the place where it is then: a fixed
+        # A point shows in a frame where it came by the displacement of the place where it is then: a fixed
         # point, quickly found since displacements vary by less than a third of the way.
         for _ in range(20):
-            moved = neutral + self._displacement(moved)
+            moved = neutral + self._displacement(moved, end)
         coverage = cv2.remap(
             self._texture[..., -1],
             *(axis.astype(np.float32) for axis in np.moveaxis(_apply(_TO_TEXELS, neutral), -1, 0)),
             cv2.INTER_LINEAR,
         )
         return TrueMotion(
-            flow=(_apply(last, moved) - onset).astype(np.float32),
-            expression=(_apply(first, moved) - onset).astype(np.float32),
+            flow=(_apply(last, moved) - begun).astype(np.float32),
+            expression=(_apply(first, moved) - begun).astype(np.float32),
             head=coverage > 0.99,
             origin=low,
             step=step,
         )
 
-    def _displacement(self, points: np.ndarray) -> np.ndarray:
-        """Returns the displacement at the apex by which each of [..., 2] points came there."""
+    def _displacement(self, points: np.ndarray, number: int) -> np.ndarray:
+        """Returns the displacement in a frame by which each of [..., 2] points came there."""
         return sum(
-            each.strength[self._apex] * displacement(each.bumps, points[..., 0], points[..., 1])
+            each.strength[number] * displacement(each.bumps, points[..., 0], points[..., 1])
             for each in self._expressions
         )
 

@@ -13,6 +13,8 @@ from dualatme_jax.files import replacing
 class TrueMotion:
     """The motion from the onset to the apex frame of one clip, without error, on a grid over the face.
 
+    Between two other frames these are called onset and apex here.
+
     The grid's point in row i and column j is the onset frame's pixel `origin + step * (j, i)`; the centres of
     pixels have whole coordinates. In a file (`.npz`) the attributes are the arrays' names.
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 # view -> its file, whose class `VIEW` it is; read when the view is first asked for.
 FILES = {
     'flow': 'flow',
+    'flow_steps': 'flow_steps',
     'apex': 'apex',
     'frames': 'frames',
     'parts': 'parts',

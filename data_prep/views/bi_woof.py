@@ -42,7 +42,7 @@ class BiWoofView:
 
     name = 'bi_woof'
     span = False
-    shared = ('face_size', 'flow', 'flow_setting', 'strain', 'strain_smoothing')
+    shared = ('face_size', 'flow', 'flow_setting', 'strain', 'strain_smoothing', 'contrast', 'head_motion')
 
     flow: FlowView = dataclasses.field(default_factory=FlowView)
     blocks: int = 5

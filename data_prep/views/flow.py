@@ -11,11 +11,16 @@ from data_prep.face import regions
 from data_prep.face.aligned_clip import AlignedClip
 from data_prep.files import images
 from data_prep.files.cache import Cache, Form
-from data_prep.views import optical_flow
+from data_prep.views import contrast, head_motion, optical_flow
 from dualatme_jax import schema
 from dualatme_jax.errors import InputError
 
 ENCODINGS = ('minmax_uint8', 'raw')
+UNITS = {
+    'pixels': 'u and v in pixels of the face at computed_at, strain without unit',
+    'eye_distances_per_second': 'u and v in distances of the eyes per second, strain per second: divided by '
+    'the time from the first frame to the second, and u and v by the distance of the eyes',
+}
 PUZZLED = {
     'computed': 'computed on puzzled frames',  # as the Dual-ATME paper does
     'cut': 'cut from flow and strain of the entire face',
@@ -38,6 +43,9 @@ class FlowView:
       encoding: one of `ENCODINGS`.
       strain: a key of `optical_flow.STRAINS`.
       smoothing: of the strain, in pixels of the face.
+      contrast: a key of `contrast.CONTRASTS`, of the faces before the flow is computed.
+      head_motion: a key of `head_motion.HEAD_MOTIONS`, taken out before the strain is.
+      units: a key of `UNITS`.
     """
 
     name = 'flow'
@@ -53,6 +61,9 @@ class FlowView:
     encoding: str = 'minmax_uint8'
     strain: str = 'symmetric'
     smoothing: float = 0.0
+    contrast: str = 'none'
+    head_motion: str = 'none'
+    units: str = 'pixels'
 
     def __post_init__(self):
         regions.check_pair(self.pair)
@@ -60,6 +71,9 @@ class FlowView:
             ('--puzzled', self.puzzled, PUZZLED),
             ('--encoding', self.encoding, ENCODINGS),
             ('--strain', self.strain, optical_flow.STRAINS),
+            ('--contrast', self.contrast, contrast.CONTRASTS),
+            ('--head-motion', self.head_motion, head_motion.HEAD_MOTIONS),
+            ('--flow-units', self.units, UNITS),
         ):
             if value not in known:
                 raise InputError(f'unknown {option} {value!r}: expected one of {", ".join(known)}')
@@ -72,6 +86,11 @@ class FlowView:
             raise InputError(
                 f'--strain-smoothing {self.smoothing}: expected a width in pixels, 0 or more, '
                 f'and less than the {self.face_size} of the face'
+            )
+        if self.units != 'pixels' and self.encoding != 'raw':
+            raise InputError(
+                f'--flow-units {self.units} with --encoding {self.encoding}, which scales each clip by its '
+                'own extremes, so that no unit is left: expected --encoding raw'
             )
         optical_flow.solver(self.algorithm, **self.settings)
 
@@ -110,6 +129,27 @@ class FlowView:
             metavar='PIXELS',
             help='of the face, before the strain is taken; 0 for none (default: 4 at a --face-size of 224)',
         )
+        parser.add_argument(
+            '--contrast',
+            default='none',
+            choices=tuple(contrast.CONTRASTS),
+            help='of the faces before the flow is computed: local mean and deviation normalised, or CLAHE '
+            '(default: none)',
+        )
+        parser.add_argument(
+            '--head-motion',
+            default='none',
+            choices=tuple(head_motion.HEAD_MOTIONS),
+            help='taken out of the flow: its median over the face, what fits points that hardly move by '
+            'themselves, or the affine motion that most of the face follows (default: none, it stays)',
+        )
+        parser.add_argument(
+            '--flow-units',
+            default='pixels',
+            choices=tuple(UNITS),
+            help='of --encoding raw: pixels of the aligned face, or what does not depend on the size of the '
+            'face and the time to the apex (default: pixels)',
+        )
 
     @classmethod
     def of(cls, options: argparse.Namespace) -> 'FlowView':
@@ -126,18 +166,15 @@ class FlowView:
             encoding=options.encoding,
             strain=options.strain,
             smoothing=optical_flow.SMOOTHING * options.face_size if smoothing is None else smoothing,
+            contrast=options.contrast,
+            head_motion=options.head_motion,
+            units=options.flow_units,
         )
 
     def recipe(self) -> dict:
         """What the metadata says, as JSON values."""
-        stored = {
-            'encoding': self.encoding,
-            'size': [self.size, self.size],
-            'units': 'minmax_uint8: each channel min-max scaled to 0..255 by clip; '
-            'raw: u and v in pixels of the face at computed_at, strain without unit',
-        }
         return {
-            'flow': self.motion_recipe() | stored,
+            'flow': self.motion_recipe() | self.stored_recipe(),
             'flow_puzzled': PUZZLED[self.puzzled],
             'regions': regions.recipe(self.pair),
         }
@@ -147,6 +184,16 @@ class FlowView:
         return optical_flow.recipe(self.solver()) | {
             'computed_at': [self.face_size, self.face_size],
             'strain': {'variant': self.strain, 'smoothing_pixels': self.smoothing},
+            'contrast': contrast.CONTRASTS[self.contrast],
+            'head_motion': head_motion.HEAD_MOTIONS[self.head_motion],
+        }
+
+    def stored_recipe(self) -> dict:
+        """How the motion is stored, as JSON values."""
+        return {
+            'encoding': self.encoding,
+            'size': [self.size, self.size],
+            'units': f'minmax_uint8: each channel min-max scaled to 0..255 by clip; raw: {UNITS[self.units]}',
         }
 
     def features(self) -> dict:
@@ -154,15 +201,24 @@ class FlowView:
         return features((self.size, self.size), self.encoding)
 
     def make(self, aligned: AlignedClip, cache: Cache) -> dict[str, bytes | np.ndarray]:
-        """Computes the view of one clip: a value for each of `features`."""
+        """Computes the view of one clip: a value for each of `features`.
+
+        Raises:
+          InputError: nothing moves, or the units need what is not known of the clip.
+        """
+        ends = aligned.clip.onset, aligned.clip.apex
         channels = self.motion(aligned, cache)
         if self.puzzled == 'computed' and self.pair != 'full':
-            stacked = self._flow(aligned, cache, self.pair)
+            stacked = self.flow(aligned, cache, ends, self.pair)
             puzzled = self.channels(stacked, seam=regions.seam(self.face_size, self.pair))
         else:
             puzzled = regions.puzzle(channels, self.pair, aligned.boxes(self.face_size))
         _check_moves(puzzled, 'puzzled face')
-        return {schema.FLOW: self._encode(channels), schema.FLOW_PUZZLED: self._encode(puzzled)}
+        units = self.units_of(aligned, ends)
+        return {
+            schema.FLOW: self._encode(channels, units),
+            schema.FLOW_PUZZLED: self._encode(puzzled, units),
+        }
 
     def motion(self, aligned: AlignedClip, cache: Cache) -> np.ndarray:
         """Computes u, v (pixels) and strain of the entire face, [`face_size`, `face_size`, 3] float32.
@@ -170,7 +226,7 @@ class FlowView:
         Raises:
           InputError: nothing moves.
         """
-        found = self.channels(self._flow(aligned, cache, 'full'))
+        found = self.channels(self.flow(aligned, cache, (aligned.clip.onset, aligned.clip.apex)))
         _check_moves(found, 'face')
         return found
 
@@ -182,24 +238,65 @@ class FlowView:
         """What computes the flow."""
         return optical_flow.solver(self.algorithm, **self.settings)
 
-    def _flow(self, aligned: AlignedClip, cache: Cache, pair: str) -> np.ndarray:
+    def flow(
+        self, aligned: AlignedClip, cache: Cache, ends: tuple[int, int], pair: str = 'full'
+    ) -> np.ndarray:
+        """The flow between two frames, without the head's motion, [`face_size`, `face_size`, 2] in pixels.
+
+        Args:
+          aligned: the clip.
+          cache: what keeps the flow as it is computed.
+          ends: the numbers of the frames.
+          pair: the regions of the puzzled face, if it is of that.
+        """
+        found = self._computed(aligned, cache, ends, pair)
+        if self.head_motion == 'none':
+            return found
+        whole = found if pair == 'full' else self._computed(aligned, cache, ends, 'full')
+        points = aligned.alignment(self.face_size).points(aligned.landmarks)
+        head = head_motion.of(whole, points, self.head_motion)
+        return found - regions.puzzled_motion(head, pair, aligned.boxes(self.face_size))
+
+    def units_of(self, aligned: AlignedClip, ends: tuple[int, int]) -> np.ndarray:
+        """What u, v (pixels) and strain between two frames are divided by, [3] float32.
+
+        Raises:
+          InputError: a frame rate that is not known.
+        """
+        if self.units == 'pixels':
+            return np.ones(3, np.float32)
+        try:
+            seconds = (ends[1] - ends[0]) / aligned.frame_rate
+        except InputError as error:
+            raise InputError(f'--flow-units {self.units}: {error}; expected --flow-units pixels') from error
+        eyes = aligned.eye_distance(self.face_size)
+        return np.float32([eyes * seconds, eyes * seconds, seconds])
+
+    def _computed(self, aligned: AlignedClip, cache: Cache, ends: tuple[int, int], pair: str) -> np.ndarray:
         key = {
-            'frames': aligned.pair_digest(),
+            'frames': aligned.digests(ends),
             'geometry': aligned.geometry(self.face_size),
             'flow': optical_flow.recipe(self.solver()),
         }
         if pair != 'full':
             key |= {'pair': pair, 'boxes': aligned.boxes(self.face_size)}
+        if self.contrast != 'none':
+            key |= {'contrast': contrast.CONTRASTS[self.contrast]}
         forms = {'flow': Form((self.face_size, self.face_size, 2), np.float32, -_FURTHEST, _FURTHEST)}
-        return cache.arrays('flow', key, lambda: self._compute(aligned, pair), forms)['flow']
+        return cache.arrays('flow', key, lambda: self._compute(aligned, ends, pair), forms)['flow']
 
-    def _compute(self, aligned: AlignedClip, pair: str) -> dict[str, np.ndarray]:
+    def _compute(self, aligned: AlignedClip, ends: tuple[int, int], pair: str) -> dict[str, np.ndarray]:
         boxes = aligned.boxes(self.face_size)
-        frames = [regions.puzzle(images.grey(face), pair, boxes) for face in aligned.pair(self.face_size)]
+        if ends == (aligned.clip.onset, aligned.clip.apex):
+            faces = aligned.pair(self.face_size)
+        else:
+            faces = aligned.faces(ends, self.face_size)
+        grey = (contrast.normalised(images.grey(face), self.contrast) for face in faces)
+        frames = [regions.puzzle(face, pair, boxes) for face in grey]
         return {'flow': optical_flow.compute(self.solver(), *frames)}
 
-    def _encode(self, channels: np.ndarray) -> bytes | np.ndarray:
-        stored = optical_flow.resized(channels, self.size)
+    def _encode(self, channels: np.ndarray, units: np.ndarray) -> bytes | np.ndarray:
+        stored = optical_flow.resized(channels, self.size) / units
         return images.encode_png(optical_flow.minmax(stored)) if self.encoding == 'minmax_uint8' else stored
 
 

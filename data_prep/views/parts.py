@@ -31,7 +31,7 @@ class PartsView:
 
     name = 'parts'
     span = False
-    shared = ('face_size', 'flow', 'flow_setting', 'strain_smoothing')
+    shared = ('face_size', 'flow', 'flow_setting', 'strain_smoothing', 'contrast', 'head_motion')
 
     flow: FlowView = dataclasses.field(default_factory=FlowView)
     maps: parts.PartFolder | None = None

@@ -175,6 +175,23 @@ def test_parts_of_a_face_are_shown_with_how_it_moves(samm, tmp_path):
     assert 'polygons of the landmarks' in data.metadata['face_parts']['maps']
 
 
+def test_the_flow_of_several_steps_is_read_by_training(samm, tmp_path, capsys):
+    steps = ('--view', 'flow', 'flow_steps', '--encoding', 'raw', '--face-size', '56')
+    steps += ('--flow-steps', 'three', '--head-motion', 'affine')
+    assert build(samm, tmp_path / 'out', *steps) == 2  # before anything is computed
+    assert '3 problems' in (said := capsys.readouterr().err)
+    assert '6/006_1_1: no step from onset to middle: both are the frame 500' in said
+    assert build(samm, tmp_path / 'out', *steps, '--still-steps', 'zero') == 0
+    data = dataset.load(tmp_path / 'out', reads=('flow_steps',), databases=('samm',))
+    found = data.inputs['flow_steps']
+    assert found.shape == (7, *schema.built_size('flow_steps', '--flow-steps three'), 3) == (7, 3, 28, 28, 3)
+    whole = dataset.load(tmp_path / 'out', reads=('flow',), databases=('samm',)).inputs['flow']
+    by_steps = found[:, :2].sum(1)  # to the middle and on to the apex: the same way but for the noise
+    assert np.linalg.norm(by_steps - whole) < 0.7 * np.linalg.norm(whole)
+    assert data.metadata['flow_steps']['steps'][1] == ['middle', 'apex']
+    assert data.metadata['flow']['head_motion'].startswith('the affine motion')
+
+
 def test_clips_without_maps_of_their_parts_are_named_before_anything_is_computed(samm, tmp_path, capsys):
     (tmp_path / 'maps').mkdir()
     maps = ('--view', 'parts', '--part-maps', str(tmp_path / 'maps'))

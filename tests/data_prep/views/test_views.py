@@ -322,11 +322,12 @@ def test_the_features_of_a_view_have_a_shape_and_a_dtype(view, given, expected):
     [
         (
             'flow',
-            'encoding face_size flow flow_setting puzzled size strain strain_smoothing',
+            'contrast encoding face_size flow flow_setting flow_units head_motion puzzled size strain '
+            'strain_smoothing',
         ),
         ('apex', 'face_size magnify'),
         ('frames', 'frame_choice frame_count frame_crop frame_face frame_size magnify short_clips'),
-        ('parts', 'face_size flow flow_setting part_maps strain_smoothing'),
+        ('parts', 'contrast face_size flow flow_setting head_motion part_maps strain_smoothing'),
     ],
 )
 def test_which_options_a_view_heeds(view, heeded):
