@@ -27,7 +27,7 @@ _RELEASE_HELP = """\
 : the database as it is released; megc2019_cd: the composite of the first three; flow_images: the public 28x28
 flow images of that composite; images: flow images or faces of your own, by --table; image_folder: labelled
 faces, one folder per class"""
-SYNTHESIZED = ('casme2', 'smic', 'samm', 'casme3', 'deception', 'megc2019_cd')
+SYNTHESIZED = ('casme2', 'smic', 'samm', 'casme3', 'dfme', 'deception', 'megc2019_cd')
 _SYNTHETIC_HELP = '; synthetic: the embedded synthetic release, needs no source'
 
 
@@ -190,7 +190,11 @@ def _add_release(parser: argparse.ArgumentParser, *more: str) -> None:
         help='the header of a column of the sheet that is not found by itself, such as emotion=Label',
     )
     group.add_argument('--frames', choices=('cropped', 'raw'), help='which frames, where a release has both')
-    group.add_argument('--part', choices=('a', 'c'), help='of CAS(ME)3 (default: a)')
+    group.add_argument(
+        '--part',
+        choices=('a', 'c', 'train', 'test_a', 'test_b'),
+        help='a, c: of CAS(ME)3 (default: a); the others: of DFME (default: all that are there)',
+    )
     group.add_argument('--speakers', metavar='FILE', help='of deception: a table clip,speaker')
     group.add_argument(
         '--split-by-clip',

@@ -16,6 +16,7 @@ DATABASE_TITLES = {
     'casme3': 'CAS(ME)3',
     'mmew': 'MMEW',
     '4dme': '4DME',
+    'dfme': 'DFME',
     'meview': 'MEVIEW',
     'deception': 'Real-life trial',
 }

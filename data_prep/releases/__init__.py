@@ -23,6 +23,7 @@ FILES = {
     'casme3': 'casme3',
     'mmew': 'mmew',
     '4dme': 'fourdme',
+    'dfme': 'dfme',
     'meview': 'meview',
     'deception': 'deception',
 }

@@ -172,7 +172,7 @@ def _truncate(files: Sequence[pathlib.Path], row: SyntheticClip) -> None:
 def _resize(files: Sequence[pathlib.Path], row: SyntheticClip) -> None:
     frame = cv2.imread(str(files[0]))
     smaller = cv2.resize(frame, (frame.shape[1] - 16, frame.shape[0] - 16))
-    files[0].write_bytes(cv2.imencode('.jpg', smaller)[1].tobytes())
+    files[0].write_bytes(cv2.imencode(files[0].suffix, smaller)[1].tobytes())
 
 
 def _lose_all(files: Sequence[pathlib.Path], row: SyntheticClip) -> None:

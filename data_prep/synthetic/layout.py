@@ -74,7 +74,7 @@ class Layout:
       camera: how it was filmed.
       rows: (what must be in it or None, frames a clip) -> the rows of the complete release.
       frame: (row, frame number) -> the file in the release.
-      sheets: rows -> its tables, the annotation first; none where folders say all.
+      sheets: rows -> its tables, the annotation first, whose rows come first; none where folders say all.
       video: whether the clips are videos; `frame` then names the video, whatever the number.
       frames: how many frames a clip has whatever is asked for, or None.
     """

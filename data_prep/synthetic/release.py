@@ -26,14 +26,14 @@ from data_prep.releases import protocols, synthetic_mark
 from data_prep.releases.clip import Clip
 from data_prep.synthetic import action_units, corruptions, sheets
 from data_prep.synthetic.layout import Layout, Listed, SyntheticClip
-from data_prep.synthetic.layouts import casme2, casme3, deception, samm, smic
+from data_prep.synthetic.layouts import casme2, casme3, deception, dfme, samm, smic
 from data_prep.synthetic.render_clip import Job, render, stream
 from dualatme_jax import schema, scratch
 from dualatme_jax.errors import InputError
 from dualatme_jax.files import expanded
 from dualatme_jax.outside import challenge_list
 
-LAYOUTS = {module.LAYOUT.database: module.LAYOUT for module in (casme2, smic, samm, casme3, deception)}
+LAYOUTS = {module.LAYOUT.database: module.LAYOUT for module in (casme2, smic, samm, casme3, dfme, deception)}
 COMPOSITE = 'megc2019_cd'
 RELEASES = (*LAYOUTS, COMPOSITE)
 
@@ -209,11 +209,12 @@ def _write_sheets(part: _Part, random: np.random.Generator | None) -> None:
     tables = part.layout.sheets(part.rows)
     lines = [[*table.above, table.header, *table.cells] for table in tables]
     if random:
-        used = [row for row in part.rows if part.label(row)]
+        own = part.rows[: len(tables[0].cells)] if tables else part.rows  # of the first table
+        used = [row for row in own if part.label(row)]
         faults = corruptions.choose(random, part.layout, part.rows, used)
         record = corruptions.corrupt_files(part.folder, part.layout, faults)
         if tables:
-            lines[0], found = corruptions.corrupt_sheet(random, tables[0], part.rows, faults)
+            lines[0], found = corruptions.corrupt_sheet(random, tables[0], own, faults)
             record = found + record
         header = [field.name for field in dataclasses.fields(corruptions.Corruption)]
         sheets.write(part.truth / 'dirty.csv', [header, *map(dataclasses.astuple, record)])

@@ -97,7 +97,8 @@ def _rise_and_fall(count: int, apex: int) -> np.ndarray:
 def _write_images(frames: Iterable[np.ndarray], files: tuple[pathlib.Path, ...]) -> None:
     files[0].parent.mkdir(parents=True, exist_ok=True)
     for frame, file in zip(frames, files, strict=True):
-        encoded = cv2.imencode('.jpg', frame, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
+        quality = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if file.suffix == '.jpg' else []
+        encoded = cv2.imencode(file.suffix, frame, quality)[1]
         file.write_bytes(encoded.tobytes())
 
 

@@ -30,9 +30,10 @@ EMOTIONS = {
     'smic': 'negative 70 positive 51 surprise 43',
     'samm': 'Anger 57 Happiness 26 Other 26 Surprise 15 Contempt 12 Disgust 9 Fear 8 Sadness 6',
     'casme3': 'disgust 250 surprise 187 others 161 fear 86 anger 64 sad 57 happy 55',
+    'dfme': 'Disgust 735 Surprise 447 Fear 365 Sadness 359 Happiness 311 Anger 241 Contempt 171',
     'deception': 'deceptive 61 truthful 60',
 }
-SUBJECTS = {'casme2': 26, 'smic': 16, 'samm': 29, 'casme3': 94, 'deception': 56}
+SUBJECTS = {'casme2': 26, 'smic': 16, 'samm': 29, 'casme3': 94, 'dfme': 259, 'deception': 56}
 
 
 def parts(name, listed=None, subjects=None, frames=9):
@@ -116,6 +117,7 @@ def test_paths_are_those_of_the_releases():
         'smic': 'HS/s01/micro/negative/s01_ne_01/image100003.jpg',
         'samm': '006/006_1_1/006_00503.jpg',
         'casme3': 'spNO.1/a/color/24.jpg',
+        'dfme': 'train_data/sub0001_01/00003.png',
         'deception': 'Clips/Deceptive/trial_lie_001.mp4',
     }
     odd = {

@@ -40,7 +40,7 @@ CAPSULENET = {'capsulenet': ('adam', 1e-4, 30, 32, 'torch', 'unit')}
 AS_READ = ('ststnet', 'htnet')  # whose programs take pictures as blue, green, red, in the order of files
 FITTED = ('lbp_top', 'bi_woof')  # by scikit-learn
 SYNTHETIC |= dict.fromkeys((*SYSTEMS, *CAPSULENET, *FITTED, 'aman'), COMPOSITE)
-DATABASES_OF = SYNTHETIC | {'casme3': ('casme3',)}
+DATABASES_OF = SYNTHETIC | {'casme3': ('casme3',), 'dfme': ('dfme',)}
 
 
 @pytest.fixture(params=DATABASES_OF)
@@ -127,9 +127,10 @@ def test_another_argument_is_refused(module):
         module.get_config('artificial')
 
 
-def test_what_the_synthetic_release_does_not_hold_is_refused():
-    with pytest.raises(ValueError, match=r"'synthetic'; expected none for CAS\(ME\)3"):
-        importlib.import_module('configs.casme3').get_config('synthetic')
+@pytest.mark.parametrize(('name', 'title'), [('casme3', r'CAS\(ME\)3'), ('dfme', 'DFME')])
+def test_what_the_synthetic_release_does_not_hold_is_refused(name, title):
+    with pytest.raises(ValueError, match=f"'synthetic'; expected none for {title}"):
+        importlib.import_module(f'configs.{name}').get_config('synthetic')
 
 
 def test_the_defaults_are_the_papers():
