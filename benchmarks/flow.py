@@ -12,7 +12,7 @@ import itertools
 import json
 import pathlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import cv2
 import numpy as np
@@ -42,6 +42,13 @@ SOLVERS = {
 
 def pairs(*, still: bool) -> Iterator[tuple[float, np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
     """Yields motion, onset and apex [S, S] uint8, true flow [S, S, 2] in pixels and where it is measured."""
+    for motion, film in films(strength=(0.0, 1.0), apex=1, still=still):
+        onset, apex = film.frames()
+        yield motion, onset, apex, *truth_of(film)
+
+
+def films(*, strength: Sequence[float], apex: int, still: bool) -> Iterator[tuple[float, Film]]:
+    """Yields motion and film of aligned faces, of which each frame shows a share of the expression."""
     camera = Camera(width=SIZE, height=SIZE, colour=False, unit=None, noise=0.0 if still else NOISE)
     combinations = [each for several in action_units.COMBINATIONS.values() for each in several]
     for number, motion in itertools.product(range(FACES), MOTIONS):
@@ -50,13 +57,20 @@ def pairs(*, still: bool) -> Iterator[tuple[float, np.ndarray, np.ndarray, np.nd
         texture = head.texture(random, person, colour=False)
         units = dict.fromkeys(combinations[7 * number % len(combinations)], 1.0)
         bumps = action_units.scaled(action_units.bumps(random, units, 1.0), motion * GRID / SIZE)
-        expression = Expression(bumps, np.array([0.0, 1.0]))
-        film = Film(random, camera, person, texture, [expression], 1, still=still)
-        onset, apex = film.frames()
-        identity = alignment.whole_frame((SIZE, SIZE), SIZE).matrix
-        true, known = film.truth(step=1).aligned(identity, SIZE)
-        kernel = np.ones((2 * BORDER + 1, 2 * BORDER + 1), np.uint8)
-        yield motion, onset, apex, true, cv2.erode(known.astype(np.uint8), kernel) > 0
+        expression = Expression(bumps, np.array(strength))
+        yield motion, Film(random, camera, person, texture, [expression], apex, still=still)
+
+
+def truth_of(film: Film, ends: tuple[int, int] | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """The true flow [S, S, 2] in pixels between two frames, by default to the apex, and where it counts."""
+    identity = alignment.whole_frame((SIZE, SIZE), SIZE).matrix
+    true, known = film.truth(step=1, ends=ends).aligned(identity, SIZE)
+    return true, inner(known)
+
+
+def inner(known: np.ndarray) -> np.ndarray:
+    """What of the head, [S, S], is not at its border."""
+    return cv2.erode(known.astype(np.uint8), np.ones((2 * BORDER + 1, 2 * BORDER + 1), np.uint8)) > 0
 
 
 def measure(*, still: bool) -> pd.DataFrame:

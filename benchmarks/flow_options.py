@@ -1,0 +1,264 @@
+"""Options of the flow on a synthetic release, as filmed, whose true motion is known.
+
+    python -m data_prep synthesize --release megc2019_cd --subjects 6 --out SYNTHETIC
+    python -m benchmarks.flow_options --source SYNTHETIC [--flow tvl1] [--cache DIR] [--workers N]
+
+Three tables. Errors of flow and strain, from onset to apex, by option: against all that moved and against the
+expression alone, where the head is, away from its border. Errors of each step of `--view flow_steps`, on
+rendered faces of their own (a release keeps no truth of other frames). And how well clips are
+recognised, leaving one subject out: kernel ridge on u, v and strain at 14x14, with nothing chosen.
+"""
+
+import argparse
+import dataclasses
+import itertools
+import json
+import pathlib
+from collections.abc import Mapping
+
+import cv2
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.kernel_ridge import KernelRidge
+from sklearn.metrics import f1_score, recall_score
+from sklearn.model_selection import LeaveOneGroupOut, cross_val_predict
+
+from benchmarks import flow as rendered
+from data_prep import releases
+from data_prep.dataset import plan, processes
+from data_prep.face import apex, landmarks
+from data_prep.face.aligned_clip import AlignedClip
+from data_prep.files.cache import Cache
+from data_prep.releases.clip import Clip
+from data_prep.synthetic import truth
+from data_prep.views import optical_flow
+from data_prep.views.flow import FlowView
+from data_prep.views.flow_steps import FlowStepsView
+from dualatme_jax import schema
+from dualatme_jax.files import replacing
+
+OPTIONS: dict[str, dict[str, str]] = {
+    'none': {},
+    '--head-motion median': {'head_motion': 'median'},
+    '--head-motion points': {'head_motion': 'points'},
+    '--head-motion affine': {'head_motion': 'affine'},
+    '--contrast local': {'contrast': 'local'},
+    '--contrast clahe': {'contrast': 'clahe'},
+    '--contrast local --head-motion affine': {'contrast': 'local', 'head_motion': 'affine'},
+}
+HEADS = ('none', 'affine')  # with which each choice of steps is recognised
+SIZE = 14  # of what is recognised
+RIDGE = 0.6  # of the kernel; neither it nor the kernel's width was varied
+DRAWS = 500  # of subjects
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """What is done with each clip: its release, where its landmarks come from, and how flows are computed."""
+
+    source: pathlib.Path
+    landmarks: landmarks.Source
+    cache: Cache
+    algorithm: str
+
+    def view(self, **options: str) -> FlowView:
+        """The view `flow` with some options, unscaled."""
+        settings = optical_flow.SETTINGS[self.algorithm]
+        return FlowView(algorithm=self.algorithm, settings=settings, encoding='raw', **options)
+
+    def measured(self, clip: Clip) -> tuple[list[dict], dict[str, np.ndarray]]:
+        """One row of errors per option, and the features by which the clip is recognised, by name."""
+        aligned = AlignedClip(clip, self.landmarks, self.cache)
+        rows, features = [], {}
+        for name, options in OPTIONS.items():
+            view = self.view(**options)
+            motion = view.motion(aligned, self.cache)
+            rows.append({'option': name} | self._errors(aligned, motion))
+            features[name] = optical_flow.resized(motion, SIZE)[None]
+        ends = clip.onset, clip.apex
+        speed = self.view(units='eye_distances_per_second').units_of(aligned, ends)
+        features['--flow-units eye_distances_per_second'] = features['none'] / speed
+        for steps, head in itertools.product(schema.STEPS, HEADS):
+            view = FlowStepsView(flow=self.view(head_motion=head), steps=steps, still='zero')
+            name = f'--view flow_steps --flow-steps {steps}' + f' --head-motion {head}' * (head != 'none')
+            made = view.make(aligned, self.cache)[schema.FLOW_STEPS]
+            features[name] = np.stack([optical_flow.resized(step, SIZE) for step in made])
+        return rows, features
+
+    def _errors(self, aligned: AlignedClip, motion: np.ndarray) -> dict[str, float]:
+        clip, size = aligned.clip, len(motion)
+        true = truth.load(self.source / clip.database / 'truth/flow' / clip.subject / f'{clip.clip}.npz')
+        matrix = aligned.alignment(size).matrix
+        everything, known = true.aligned(matrix, size)
+        expression, _ = dataclasses.replace(true, flow=true.expression).aligned(matrix, size)
+        known = rendered.inner(known)
+        wanted = optical_flow.strain(expression)[known]
+        return {
+            'all': float(np.linalg.norm((motion[..., :2] - everything)[known], axis=-1).mean()),
+            'expression': float(np.linalg.norm((motion[..., :2] - expression)[known], axis=-1).mean()),
+            'strain': float(np.sum(wanted**2)),
+            'strain_error': float(np.sum((motion[..., 2][known] - wanted) ** 2)),
+        }
+
+
+def clips(source: pathlib.Path) -> list[tuple[Clip, str]]:
+    """The clips of a synthetic composite with their labels, their apexes the true ones."""
+    surveys = {name: releases.survey(name, source / name) for name in schema.COMPOSITE}
+    rules = {
+        name: apex.ApexRule(
+            choices=('table',), table=apex.read_table(source / name / 'truth/apex.csv', releases.of(name))
+        )
+        for name in surveys
+    }
+    return plan.make(surveys, protocol=None, rules=rules).sound
+
+
+def steps() -> pd.DataFrame:
+    """Returns one row per rendered face, motion and step: errors of flow and strain."""
+    view = FlowView()
+    rows = []
+    for _, film in rendered.films(strength=(0.0, 0.5, 1.0, 0.0), apex=2, still=False):
+        names = schema.ONSET, 'middle', schema.APEX, schema.OFFSET
+        frames = dict(zip(names, enumerate(film.frames()), strict=True))
+        for start, end in dict.fromkeys(itertools.chain(*schema.STEPS.values())):
+            (first, before), (last, after) = frames[start], frames[end]
+            found = view.channels(optical_flow.compute(view.solver(), before, after))
+            true, known = rendered.truth_of(film, (first, last))
+            wanted = optical_flow.strain(true)[known]
+            rows.append(
+                {
+                    'step': f'{start} to {end}',
+                    'error': float(np.linalg.norm((found[..., :2] - true)[known], axis=-1).mean()),
+                    'length': float(np.linalg.norm(true[known], axis=-1).mean()),
+                    'strain': float(np.sum(wanted**2)),
+                    'strain_error': float(np.sum((found[..., 2][known] - wanted) ** 2)),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def summary(table: pd.DataFrame, by: str, errors: Mapping[str, str]) -> pd.DataFrame:
+    """Returns one row per option or step: mean errors, named as `errors` says, and that of the strain."""
+    groups = table.groupby(by, sort=False)
+    found = pd.DataFrame({title: groups[column].mean() for column, title in errors.items()})
+    found['strain, relative L2'] = np.sqrt(groups['strain_error'].sum() / groups['strain'].sum())
+    return found.reset_index()
+
+
+def recognised(features: Mapping[str, np.ndarray], labels: np.ndarray, subjects: np.ndarray) -> pd.DataFrame:
+    """Returns one row per kind of features: UF1 and UAR over all clips, each subject left out once.
+
+    Args:
+      features: by name, [clips, steps, SIZE, SIZE, 3].
+      labels: [clips], names of classes.
+      subjects: [clips].
+
+    Returns:
+      Of each, as the numbers are (`raw`) and with each channel scaled by clip (`minmax`): UF1 and UAR, and
+      how much more UF1 than the first kind has, with the 95% interval of a bootstrap over subjects.
+    """
+    predicted = {
+        (name, encoding): _predicted(encode(found), labels, subjects)
+        for name, found in features.items()
+        for encoding, encode in {'raw': np.asarray, 'minmax': _minmax}.items()
+    }
+    draws = _draws(subjects)
+    rows = []
+    for (name, encoding), own in predicted.items():
+        first = predicted[next(iter(features)), encoding]
+        more = [_uf1(labels[draw], own[draw]) - _uf1(labels[draw], first[draw]) for draw in draws]
+        low, high = np.quantile(more, [0.025, 0.975])
+        uar = recall_score(labels, own, average='macro')
+        rows.append(
+            {
+                'option': name,
+                'encoding': encoding,
+                'UF1': _uf1(labels, own),
+                'UAR': uar,
+                'more UF1': _uf1(labels, own) - _uf1(labels, first),
+                '2.5%': low,
+                '97.5%': high,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _minmax(features: np.ndarray) -> np.ndarray:
+    """Each channel between its extremes in all steps of a clip."""
+    low, high = (end(features, axis=(1, 2, 3), keepdims=True) for end in (np.min, np.max))
+    return (features - low) / np.where(high > low, high - low, 1)
+
+
+def _predicted(features: np.ndarray, labels: np.ndarray, subjects: np.ndarray) -> np.ndarray:
+    return cross_val_predict(
+        _Ridge(), features.reshape(len(features), -1, 3), labels, groups=subjects, cv=LeaveOneGroupOut()
+    )
+
+
+class _Ridge(BaseEstimator, ClassifierMixin):
+    """Kernel ridge on one target per class, with classes of equal weight."""
+
+    def fit(self, x: np.ndarray, y: np.ndarray) -> '_Ridge':
+        self.classes_, numbers, counts = np.unique(y, return_inverse=True, return_counts=True)
+        self._mean, self._width = x.mean((0, 1)), x.std((0, 1))
+        weights = len(y) / (len(counts) * counts[numbers])
+        self._ridge = KernelRidge(alpha=RIDGE, kernel='rbf', gamma=1 / np.prod(x.shape[1:]))
+        self._ridge.fit(self._scaled(x), np.eye(len(counts))[numbers], sample_weight=weights)
+        return self
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        return self.classes_[self._ridge.predict(self._scaled(x)).argmax(1)]
+
+    def _scaled(self, x: np.ndarray) -> np.ndarray:
+        return ((x - self._mean) / self._width).reshape(len(x), -1)
+
+
+def _uf1(labels: np.ndarray, predicted: np.ndarray) -> float:
+    return f1_score(labels, predicted, average='macro', labels=np.array(schema.LABELS))
+
+
+def _draws(subjects: np.ndarray) -> list[np.ndarray]:
+    """Clips of as many subjects as there are, drawn with replacement, `DRAWS` times."""
+    random = np.random.default_rng(0)
+    own = [np.flatnonzero(subjects == subject) for subject in np.unique(subjects)]
+    return [np.concatenate([own[k] for k in random.integers(len(own), size=len(own))]) for _ in range(DRAWS)]
+
+
+def main() -> None:
+    """Runs the benchmark, prints its tables and writes them as JSON on request."""
+    parser = argparse.ArgumentParser(
+        prog='python -m benchmarks.flow_options', description=__doc__.splitlines()[0]
+    )
+    parser.add_argument('--source', required=True, metavar='DIR', help='a synthetic megc2019_cd')
+    parser.add_argument('--flow', default='tvl1', choices=tuple(optical_flow.ALGORITHMS))
+    parser.add_argument('--cache', metavar='DIR', help='where flows are kept (default: nowhere)')
+    parser.add_argument('--workers', type=int, default=1, metavar='N')
+    parser.add_argument('--json', metavar='FILE')
+    options = parser.parse_args()
+    source = pathlib.Path(options.source)
+    work = Work(source, landmarks.source(source / 'landmarks.csv'), Cache(options.cache), options.flow)
+    found = clips(source)
+    measured = list(processes.in_order(work.measured, [(clip,) for clip, _ in found], options.workers))
+    errors = pd.DataFrame(list(itertools.chain(*(rows for rows, _ in measured))))
+    features = {name: np.stack([own[name] for _, own in measured]) for name in measured[0][1]}
+    labels = np.array([label for _, label in found])
+    subjects = np.array([f'{clip.database}/{clip.subject}' for clip, _ in found])
+    tables = {
+        'options': summary(
+            errors, 'option', {'all': 'from all motion, px', 'expression': 'from the expression, px'}
+        ),
+        'steps': summary(steps(), 'step', {'error': 'error, px', 'length': 'true motion, px'}),
+        'recognised': recognised(features, labels, subjects),
+    }
+    print(f'{len(found)} clips of {len(np.unique(subjects))} subjects, {options.flow}')
+    for table in tables.values():
+        print('', table.round(3).to_string(index=False), sep='\n')
+    if options.json:
+        with replacing(pathlib.Path(options.json)) as temporary:
+            tables = {name: table.to_dict('records') for name, table in tables.items()}
+            temporary.write_text(json.dumps({'cv2': cv2.__version__, 'clips': len(found)} | tables, indent=1))
+
+
+if __name__ == '__main__':
+    main()
