@@ -28,6 +28,9 @@ def get_config(dataset: str = '') -> ConfigDict:
     config.data.regions = ''  # what the puzzled face must be made of, such as 'EM'; '': of whatever it is
     config.data.databases = ('casme2', 'smic', 'samm')  # (): all that are in the dataset
     config.data.allow_missing_class = False  # train folds whose training side lacks a class
+    # How many of the subjects that are not left out a fold trains on, drawn by seed and fold: for a learning
+    # curve, see docs/folds.md; 0: all.
+    config.data.train_subjects = 0
 
     config.input = ConfigDict()
     # Of motion (flow, strain): 'minmax': as it lies in the dataset, as published; 'robust': each clip and

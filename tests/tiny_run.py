@@ -31,7 +31,7 @@ def table(swept):
     """The table of trials: every subject left out, with seeds 0 and 1, at each point."""
     rows = [
         {'folds': 'subject', 'fold_parts': 0, 'fold': fold, 'left_out': f'{clip[0]}/{clip[1]}'}
-        | {'seed': seed, 'point': point.number, 'program': 0, 'inner': 0, 'parts': 0}
+        | {'seed': seed, 'point': point.number, 'program': 0, 'inner': 0, 'parts': 0, 'subjects': 0}
         | point.values
         for point in swept.points
         for seed in (0, 1)

@@ -14,6 +14,7 @@ Axes: N clips.
 import dataclasses
 import functools
 import warnings
+import zlib
 
 import numpy as np
 
@@ -161,6 +162,46 @@ def inner(
     return Fold(f'{outer.name}, inner part {number}', side & ~held_out, held_out)
 
 
+def few(
+    whole: Fold, database: np.ndarray, subject: np.ndarray, label: np.ndarray, *, subjects: int, seed: int
+) -> Fold:
+    """A fold that trains on some of its subjects only, to see what more of them would add.
+
+    The subjects are drawn by the seed and the fold's name: those of a smaller number are among those of a
+    larger one, whatever the order of the clips. The first ones each have a class that those before lack,
+    until all classes have been seen; the others are in random order.
+
+    Args:
+      whole: the fold.
+      database: [N] str.
+      subject: [N] str.
+      label: [N] classes.
+      subjects: how many are trained on; 0: all, the fold as it is.
+      seed: of the draw.
+
+    Raises:
+      InputError: the fold trains on fewer subjects.
+    """
+    if not subjects:
+        return whole
+    people, label = people_of(database, subject), np.asarray(label)
+    order = np.random.default_rng([seed, zlib.crc32(whole.name.encode())]).permutation(
+        np.unique(people[whole.train])
+    )
+    if subjects > len(order):
+        raise InputError(
+            f'config.data.train_subjects is {subjects}, and with {whole.name} left out there are '
+            f'{len(order)} subjects to train on; expected 1 to {len(order)}, or 0 for all'
+        )
+    of_person = {person: set(label[people == person].tolist()) for person in order}
+    lacking, first = set(label[whole.train].tolist()), []
+    while lacking:
+        first.append(next(person for person in order if of_person[person] & lacking))
+        lacking -= of_person[first[-1]]
+    drawn = [*first, *(person for person in order if person not in first)][:subjects]
+    return dataclasses.replace(whole, train=whole.train & np.isin(people, drawn))
+
+
 def part_of(
     database: np.ndarray,
     subject: np.ndarray,
@@ -207,11 +248,13 @@ def most_trained(kind: str, database: np.ndarray, subject: np.ndarray) -> int:
     return len(database) - int(np.unique(people, return_counts=True)[1].min())
 
 
-def protocol(kind: str, parts: int) -> str:
-    """Who is left out, in words, to stand wherever a result is shown."""
+def protocol(kind: str, parts: int, subjects: int = 0) -> str:
+    """Who is left out, and how many of the others are trained on, to stand wherever a result is shown."""
     if kind == PARTS:
-        return f'one of {parts} parts of the subjects left out'
-    return f'one {NOUNS[kind]} left out' if kind in NOUNS else f'{NOBODY} left out'
+        out = f'one of {parts} parts of the subjects left out'
+    else:
+        out = f'one {NOUNS[kind]} left out' if kind in NOUNS else f'{NOBODY} left out'
+    return f'{out}, {subjects} of the other subjects trained on' if subjects else out
 
 
 def person(name: str) -> tuple[str, str]:

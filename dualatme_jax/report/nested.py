@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from dualatme_jax import schema
+from dualatme_jax.data import splits
 from dualatme_jax.errors import InputError
 from dualatme_jax.report import predictions as predictions_lib
 from dualatme_jax.report import scores
@@ -21,7 +22,12 @@ _FOLD = ['seed', schema.LEFT_OUT]  # for which one choice is made
 
 
 def choose(
-    inner: pd.DataFrame, outer: pd.DataFrame, fields: Sequence[str], metric: str = 'uf1'
+    inner: pd.DataFrame,
+    outer: pd.DataFrame,
+    fields: Sequence[str],
+    metric: str = 'uf1',
+    *,
+    train_subjects: int = 0,
 ) -> pd.DataFrame:
     """Chooses a point for each seed and fold.
 
@@ -30,6 +36,7 @@ def choose(
       outer: those of the folds, of which `left_out` and the clips are read.
       fields: the swept fields, columns of `inner`.
       metric: one of `scores.METRICS`, on predictions pooled over the inner parts.
+      train_subjects: how many of its subjects a fold trains on, and cuts into inner parts; 0: all.
 
     Returns:
       One row per seed and fold: `seed`, `left_out`, the fields of the best point, of equals the one that
@@ -39,15 +46,17 @@ def choose(
     Raises:
       InputError: a point lacks predictions, or was scored on clips that the fold leaves out.
     """
-    chosen = [_chosen(rows, outer, list(fields), metric) for _, rows in inner.groupby('seed')]
+    chosen = [_chosen(rows, outer, list(fields), metric, train_subjects) for _, rows in inner.groupby('seed')]
     return pd.concat(chosen, ignore_index=True)
 
 
-def _chosen(inner: pd.DataFrame, outer: pd.DataFrame, fields: list[str], metric: str) -> pd.DataFrame:
+def _chosen(
+    inner: pd.DataFrame, outer: pd.DataFrame, fields: list[str], metric: str, train_subjects: int
+) -> pd.DataFrame:
     """What `choose` returns, of one seed."""
     fold, folds = _numbered(inner, _FOLD)
     point, points = _numbered(inner, fields)
-    _check_complete(inner, outer, fold, folds, point, points)
+    _check_complete(inner, outer, fold, folds, point, points, train_subjects)
     values = scores.score_confusions(_confusions(inner, (fold, len(folds)), (point, len(points))))[metric]
     # Equal up to rounding is equal; argmax takes the first.
     best = values.round(12).argmax(axis=1)
@@ -113,8 +122,9 @@ def _check_complete(
     folds: pd.DataFrame,
     point: np.ndarray,
     points: pd.DataFrame,
+    train_subjects: int,
 ) -> None:
-    """Every point must be scored on each clip once, but on none that the fold leaves out."""
+    """Every point must be scored once on each clip of the fold's training side, and on no other one."""
     clip, clips = _numbered(inner, predictions_lib.CLIP_KEY)
     times = np.zeros((len(folds), len(points), len(clips)), np.int8)
     np.add.at(times, (fold, point, clip), 1)
@@ -125,16 +135,30 @@ def _check_complete(
     )
     known = (of_fold >= 0) & (of_clip >= 0)
     expected[of_fold[known], of_clip[known]] = 0
+    if train_subjects:
+        index = pd.MultiIndex.from_frame(clips)
+        for number, one in folds.iterrows():
+            expected[number] &= index.isin(_trained_on(outer, one, train_subjects))
     wrong = np.argwhere(times != expected[:, None])
     if len(wrong):
         number, of_point, of_clip = wrong[0]
         values = ', '.join(f'{name} {value}' for name, value in points.iloc[of_point].items())
         raise InputError(
             f'{_named(folds.iloc[number])}: the inner predictions by {values} hold the clip '
-            f'{"/".join(clips.iloc[of_clip])} {times[tuple(wrong[0])]} times; expected each clip once, and '
-            'none of those that are left out. Complete the run by the same command, or start it anew in '
-            'another --workdir'
+            f'{"/".join(clips.iloc[of_clip])} {times[tuple(wrong[0])]} times; expected each clip '
+            'that the fold trains on once, and no other. Complete the run by the same command, or start it '
+            'anew in another --workdir'
         )
+
+
+def _trained_on(outer: pd.DataFrame, fold: pd.Series, subjects: int) -> pd.MultiIndex:
+    """The clips that a fold trains on, where it does so on some of its subjects."""
+    own = outer[outer['seed'] == fold['seed']].drop_duplicates(predictions_lib.CLIP_KEY)
+    held_out = (own[schema.LEFT_OUT] == fold[schema.LEFT_OUT]).to_numpy()
+    names = (own[key].to_numpy() for key in (schema.DATABASE, schema.SUBJECT, schema.LABEL))
+    whole = splits.Fold(fold[schema.LEFT_OUT], ~held_out, held_out)
+    few = splits.few(whole, *names, subjects=subjects, seed=fold['seed'])
+    return pd.MultiIndex.from_frame(own.loc[few.train, predictions_lib.CLIP_KEY])
 
 
 def _named(fold: pd.Series) -> str:

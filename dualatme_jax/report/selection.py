@@ -58,7 +58,7 @@ def best_on_test(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def nested(
-    table: pd.DataFrame, inner: pd.DataFrame, metric: str = 'uf1'
+    table: pd.DataFrame, inner: pd.DataFrame, metric: str = 'uf1', *, train_subjects: int = 0
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """For each seed and fold the epoch and the point of a sweep that are best on other subjects.
 
@@ -66,6 +66,7 @@ def nested(
       table: kept predictions of the folds; or those of a sweep's last epochs, without the column `epoch`.
       inner: predictions of the inner trainings at the same epochs, see `report/nested.py`.
       metric: one of `scores.METRICS`.
+      train_subjects: how many of its subjects a fold trains on, see `splits.few`; 0: all.
 
     Returns:
       A predictions table of one point, without the swept fields; and what was chosen, see `nested.choose`.
@@ -77,7 +78,7 @@ def nested(
     if EPOCH in inner:
         _check(table, ['seed', *fields])
         fields.append(EPOCH)
-    chosen = nested_lib.choose(inner, table, fields, metric)
+    chosen = nested_lib.choose(inner, table, fields, metric, train_subjects=train_subjects)
     return nested_lib.predictions(table, chosen), chosen
 
 

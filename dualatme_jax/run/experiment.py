@@ -102,7 +102,9 @@ def run(
         home,
         seeds=config.seeds,
         points=[
-            {'program': point.program} | point.cells | hyperparameters(point.config, labels)
+            {'program': point.program, 'subjects': point.config.data.train_subjects}
+            | point.cells
+            | hyperparameters(point.config, labels)
             for point in swept.points
         ],
         folds=config.folds,

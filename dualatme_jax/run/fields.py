@@ -50,6 +50,7 @@ FIELDS = {
     'data.regions': TEXT,
     'data.databases': several(TEXT),
     'data.allow_missing_class': SWITCH,
+    'data.train_subjects': whole(0),
     'input.encoding': TEXT,
     'input.scale': TEXT,
     'input.channels': several(TEXT),

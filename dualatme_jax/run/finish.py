@@ -124,7 +124,7 @@ def report(
       leaks: program -> why its inputs leak, see `Dataset.leaks`.
     """
     config, failed = swept.reference.config, trial_table.failed
-    left_out = splits.protocol(config.folds, config.fold_parts)
+    left_out = splits.protocol(config.folds, config.fold_parts, config.data.train_subjects)
     leaking = '\n'.join(filter(None, [begin.notice if begin else '', *leaks_by_system(swept, leaks or {})]))
     mark = '\n'.join(filter(None, [smoke.notice(config), leaking]))
     # Scores by other folds than of one subject must not pass for those that the field reports.
@@ -272,7 +272,7 @@ def heading(
     seeds = sorted(selected['seed'].unique())
     told = ', '.join(map(str, seeds[:MOST_TOLD])) + (', ...' if len(seeds) > MOST_TOLD else '')
     number = f'{len(seeds)} seeds ({told})' if len(seeds) > 1 else f'seed {told}'
-    left_out = splits.protocol(config.folds, config.fold_parts)
+    left_out = splits.protocol(config.folds, config.fold_parts, config.data.train_subjects)
     lines = [f'{system}, {left_out}: {epochs}, {number}', f'Input: {dataset.origin}']
     lines += [begin.heading] if begin else []
     lines += [f'Frozen: {", ".join(config.freeze)}'] if config.freeze else []
@@ -309,7 +309,9 @@ def select(
     }
     if inner is not None:
         outer, metric = table if kept is None else kept, config.selection.metric
-        ways[NESTED], chosen = selection.nested(outer, inner, metric)
+        ways[NESTED], chosen = selection.nested(
+            outer, inner, metric, train_subjects=config.data.train_subjects
+        )
         made.results['chosen'] = chosen.to_dict('records')
         fields = predictions.hyperparameters(chosen.drop(columns=metric))
         made.shown += chosen_lines(chosen, fields, splits.NOUNS[config.folds])

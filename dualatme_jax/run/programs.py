@@ -135,7 +135,8 @@ def without_difference(swept: Sweep, labels: Sequence[str]) -> list[tuple[Point,
         if models.system(point.config.model.name).learner != GRADIENT:
             same = first.setdefault(tuple(map(str, _read_by_estimator(point.config))), point)
         else:
-            same = first.setdefault((point.program, *_read_in_training(point.config, labels)), point)
+            read = _read_in_training(point.config, labels)
+            same = first.setdefault((point.program, point.config.data.train_subjects, *read), point)
         if same is not point:
             found.append((point, same))
     return found

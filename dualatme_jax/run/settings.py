@@ -13,7 +13,7 @@ from dualatme_jax.models.system import GRADIENT
 from dualatme_jax.report import paper, scores
 from dualatme_jax.report.selection import BEST_ON_TEST, LAST, NESTED
 from dualatme_jax.run import as_published, encodings, fields, programs, stages, sweep
-from dualatme_jax.run.sweep import Sweep
+from dualatme_jax.run.sweep import TRAIN_SUBJECTS, Sweep
 from dualatme_jax.training import devices, prepare
 
 # Sections of a config that are of networks alone.
@@ -90,6 +90,7 @@ def check_folds(config: ConfigDict, swept: Sweep) -> None:
             'config.selection.every': config.selection.every > 0,
             'config.evaluate_only': bool(config.evaluate_only),
             'config.sweep': len(swept.points) > 1,
+            'config.data.train_subjects': config.data.train_subjects > 0,
             'config.report.leaderboard': config.report.leaderboard,
             'config.checkpoint.keep_weights': not config.checkpoint.keep_weights,
         }
@@ -111,6 +112,12 @@ def check_folds(config: ConfigDict, swept: Sweep) -> None:
             raise InputError(
                 f'config.report.{field} shows published figures, which are of one subject left out, and '
                 f'config.folds is {config.folds!r}, with which they cannot be compared; leave one of the two '
+                'out'
+            )
+        if given and config.data.train_subjects:
+            raise InputError(
+                f'config.report.{field} shows published figures, which are of all subjects that are not left '
+                f'out, and config.data.train_subjects is {config.data.train_subjects}; leave one of the two '
                 'out'
             )
 
@@ -157,6 +164,7 @@ def check_evaluation(config: ConfigDict, swept: Sweep) -> None:
         'config.smoke': config.smoke,
         'config.init_from': bool(config.init_from),
         'config.freeze': bool(config.freeze),
+        'config.data.train_subjects': config.data.train_subjects > 0,
         'config.sweep': len(swept.points) > 1,
         'config.seeds': len(config.seeds) > 1,
         'config.selection.name': config.selection.name != LAST,
@@ -195,6 +203,12 @@ def check_selection(config: ConfigDict, swept: Sweep) -> None:
         raise InputError(
             f'config.selection.name is {NESTED!r} and there is one point to choose from; '
             f'expected a sweep of two or more, {points}'
+        )
+    if config.selection.name == NESTED and TRAIN_SUBJECTS in swept.fields:
+        raise InputError(
+            f'config.selection.name is {NESTED!r}, which chooses among the points of a sweep, and '
+            f'config.sweep has several {TRAIN_SUBJECTS}: how many subjects there are is no choice. Give each '
+            'number a run of its own'
         )
     if config.report.leaderboard and (not every or config.selection.name == BEST_ON_TEST):
         raise InputError(

@@ -25,7 +25,8 @@ from dualatme_jax.run import fields, model_section
 
 # What a sweep may vary; the rest of a config says which trials there are and how they are run.
 SECTIONS = ('input', 'model', 'augment', 'loss', 'optimizer', 'training')
-FIELDS = ('data.path', 'data.build_options', 'data.regions', 'stage.weights')
+TRAIN_SUBJECTS = 'data.train_subjects'
+FIELDS = ('data.path', 'data.build_options', 'data.regions', TRAIN_SUBJECTS, 'stage.weights')
 
 # More take minutes to plan, and each trains every left-out subject.
 MOST_POINTS = 20_000
@@ -123,6 +124,8 @@ def is_column(field: str, system: str) -> bool:
     """Whether trials of a system that differ in `field` share one compiled program; else they have two."""
     if fields.is_option(field):
         return _option(field) in models.system(system).traced
+    if field == TRAIN_SUBJECTS:  # whose clips a trial trains on is a mask
+        return True
     return field.startswith(('augment.', 'loss.', 'optimizer.')) and field not in (
         'optimizer.name',
         'optimizer.coupled_decay',

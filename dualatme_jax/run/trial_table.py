@@ -18,7 +18,8 @@ UNPLANNED = -1
 # What is added to the columns of the trials themselves.
 OUTCOME = ('wave', 'status', 'failed_epoch', 'loss', 'seconds', 'micro_batch', 'recomputed')
 
-_WHOLE = {'micro_batch': 0, 'recomputed': 0}  # as in tables of older versions, which do not have these
+_WHOLE = {'micro_batch': 0, 'recomputed': 0}
+_ABSENT = {'subjects': 0, **_WHOLE}  # what tables of older versions do not have
 
 _MOST_BYTES = 2**30  # of trials.csv: more than any table that can be planned
 
@@ -55,8 +56,8 @@ class TrialTable:
             table = pd.read_csv(
                 io.BytesIO(content), dtype=dict.fromkeys(words, str), keep_default_na=False, na_values=empty
             )
+            table = table.assign(**{name: value for name, value in _ABSENT.items() if name not in table})
             same = table[list(trials.columns)].astype(str).equals(trials.astype(str))
-            table = table.assign(**{name: value for name, value in _WHOLE.items() if name not in table})
             table = table[[*trials.columns, *OUTCOME]]
             _check_outcome(table)
         except (OSError, ValueError, KeyError) as error:

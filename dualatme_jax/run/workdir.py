@@ -43,6 +43,7 @@ _MOST_CONFIG = 64 * 2**20  # bytes of a config.json: more than any sweep has
 DECISIVE = (
     'augment',
     'code',
+    'data.train_subjects',
     'dataset',
     'draws',
     'engine.micro_batch',
@@ -79,6 +80,7 @@ def decisive(config: Mapping[str, Any]) -> dict[str, Any]:
     if found['folds'] != splits.PARTS:
         found['fold_parts'] = None  # which nothing reads
     found['engine.micro_batch'] = found['engine.micro_batch'] or 0  # runs of older versions do not say
+    found['data.train_subjects'] = found['data.train_subjects'] or 0
     return found | {'smoke': bool(config.get('smoke'))}  # which runs of older versions do not say
 
 

@@ -30,6 +30,7 @@ from dualatme_jax.training.streams import Stream
 #   fold: number of the fold. left_out: its name, such as `database/subject`.
 #   point: of the sweep. program: of the points that share one compiled program.
 #   inner: the part that an inner trial leaves out as well, of `parts`; 0: its fold's clips alone.
+#   subjects: how many the fold trains on, see `splits.few`; 0: all.
 IDENTITY = (
     'trial',
     'folds',
@@ -41,6 +42,7 @@ IDENTITY = (
     'program',
     'inner',
     'parts',
+    'subjects',
 )
 
 
@@ -79,7 +81,8 @@ def table(
     Args:
       dataset: the clips.
       seeds: different whole numbers.
-      points: of each its swept fields and hyperparameters, and its `program` unless all are of program 0.
+      points: of each its swept fields and hyperparameters, its `program` unless all are of program 0, and
+        `subjects` unless all are trained on.
       folds: the kind of folds, one of `splits.KINDS`.
       fold_parts: of the kind `parts`, which each seed cuts anew.
       parts: of the other subjects for inner trials; 0: none.
@@ -89,8 +92,8 @@ def table(
       Columns `IDENTITY`, then those of the points.
 
     Raises:
-      InputError: too few subjects or databases for these folds or for the inner parts, no or repeated seeds,
-        or a trial whose training side lacks a class.
+      InputError: too few subjects or databases for these folds, for the inner parts or for those to train on,
+        no or repeated seeds, or a trial whose training side lacks a class.
     """
     # jax.random.key takes 32 bits: a larger seed would be a smaller one's twin.
     whole = all(isinstance(seed, int) and 0 <= seed < 2**32 for seed in seeds)
@@ -102,10 +105,14 @@ def table(
     fold_parts = fold_parts if folds == splits.PARTS else 0
     outer = [
         {'folds': folds, 'fold_parts': fold_parts, 'fold': number, 'left_out': fold.name, 'seed': seed}
-        | {'inner': 0, 'parts': parts}
+        | {'inner': 0, 'parts': parts, 'subjects': subjects}
+        for subjects in dict.fromkeys(point.get('subjects', 0) for point in points)
         for seed in seeds
         for number, fold in enumerate(splits.folds(folds, *_names(dataset), parts=fold_parts, seed=seed))
     ]
+    for row in outer:
+        if row['subjects']:
+            fold_of(row, dataset)  # an error where it trains on fewer
     if parts:
         _check_parts(parts, dataset, outer)
     inner = [row | {'inner': number} for number in range(1, parts + 1) for row in outer]
@@ -113,8 +120,8 @@ def table(
     rows = outer + [row for row in inner if held_out_clips(row, dataset).size]
     if not allow_missing_class:
         _check_classes(dataset, rows)
-    columns = pd.DataFrame([{'program': 0} | point | _as_text(point) for point in points])
-    rows = columns.rename_axis('point').reset_index().merge(pd.DataFrame(rows), how='cross')
+    columns = pd.DataFrame([{'program': 0, 'subjects': 0} | point | _as_text(point) for point in points])
+    rows = columns.rename_axis('point').reset_index().merge(pd.DataFrame(rows), how='left', on='subjects')
     rows = rows.rename_axis('trial').reset_index()
     return rows[[*IDENTITY, *(name for name in rows if name not in IDENTITY)]]
 
@@ -164,6 +171,7 @@ def fold_of(row: Mapping, dataset: Dataset) -> splits.Fold:
     """The clips that a trial trains on and those that it predicts; none is on both sides."""
     names = _names(dataset)
     fold = splits.fold(row['folds'], row['left_out'], *names, parts=row['fold_parts'], seed=row['seed'])
+    fold = splits.few(fold, *names, subjects=row['subjects'], seed=row['seed'])
     if not row['inner']:
         return fold
     return splits.inner(fold, row['inner'], *names, parts=row['parts'], seed=row['seed'])
@@ -176,7 +184,7 @@ def held_out_clips(row: Mapping, dataset: Dataset) -> np.ndarray:
 
 def most_held_out(table: pd.DataFrame, dataset: Dataset) -> int:
     """The most clips that a trial of the table predicts, or 1 where none predicts any: T."""
-    trials = table.drop_duplicates(['left_out', 'seed', 'inner'])
+    trials = table.drop_duplicates(['left_out', 'seed', 'inner', 'subjects'])
     return max(1, *(held_out_clips(row, dataset).size for row in trials.to_dict('records')))
 
 
@@ -213,10 +221,12 @@ def _check_classes(dataset: Dataset, rows: Sequence[Mapping]) -> None:
     for row in rows:
         present = np.bincount(dataset.label[fold_of(row, dataset).train], minlength=len(dataset.labels))
         where = row['left_out']
-        if row['inner'] or row['folds'] == splits.PARTS:
+        if row['inner'] or row['subjects'] or row['folds'] == splits.PARTS:
             where += f', seed {row["seed"]}'
         if row['inner']:
             where += f', inner part {row["inner"]}'
+        if row['subjects']:
+            where += f', {row["subjects"]} subjects trained on'
         lacking += [f'  {where}: no {dataset.labels[k]} clip is left' for k in np.flatnonzero(present == 0)]
     if lacking:
         raise InputError(

@@ -121,6 +121,46 @@ def test_inner_folds_cut_the_training_side_alone():
     assert inner[1].name == f'{outer.name}, inner part 2'
 
 
+@settings(max_examples=20, deadline=None)
+@given(clips=CLIPS, seed=st.integers(0, 9), random=st.randoms(use_true_random=False))
+def test_few_subjects_are_drawn_so_that_larger_draws_hold_the_smaller(clips, seed, random):
+    names = arrays(clips)
+    persons = people(*names[:2])
+    order = random.sample(range(len(clips)), len(clips))
+    for fold in splits.folds('subject', *names):
+        there, before = set(persons[fold.train]), set()
+        assert splits.few(fold, *names, subjects=0, seed=seed) is fold
+        for subjects in range(1, len(there) + 1):
+            found = splits.few(fold, *names, subjects=subjects, seed=seed)
+            drawn = set(persons[found.train])
+            assert before < drawn <= there
+            assert len(drawn) == subjects
+            np.testing.assert_array_equal(found.train, fold.train & np.isin(persons, list(drawn)))
+            np.testing.assert_array_equal(found.held_out, fold.held_out)
+            if subjects >= len(set(names[2][fold.train])):
+                assert set(names[2][found.train]) == set(names[2][fold.train]), 'no class is lost'
+            turned = splits.Fold(fold.name, fold.train[order], fold.held_out[order])
+            again = splits.few(turned, *(array[order] for array in names), subjects=subjects, seed=seed)
+            np.testing.assert_array_equal(again.train, found.train[order])
+            before = drawn
+        with pytest.raises(InputError, match=rf'expected 1 to {len(there)}, or 0 for all'):
+            splits.few(fold, *names, subjects=len(there) + 1, seed=seed)
+
+
+def test_few_subjects_are_others_by_seed_and_by_fold():
+    names = spread()
+    folds = splits.folds('subject', *names)
+    drawn = {
+        (seed, fold.name): frozenset(names[1][splits.few(fold, *names, subjects=9, seed=seed).train])
+        for seed in range(10)
+        for fold in folds
+    }
+    assert len(set(drawn.values())) > 295  # of 300
+    # Each of the 29 others is drawn in 9 of 29 cases, up to what classes ask for.
+    counts = [sum(person in each for each in drawn.values()) for person in set(names[1])]
+    np.testing.assert_allclose(np.array(counts) / 290, 9 / 29, atol=0.12)
+
+
 @pytest.mark.parametrize(
     ('kind', 'parts', 'says'),
     [

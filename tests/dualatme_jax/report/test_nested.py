@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dualatme_jax.data import splits
 from dualatme_jax.errors import InputError
 from dualatme_jax.report import nested, predictions, scores
 
@@ -141,10 +142,28 @@ def test_predictions_of_the_left_out_subject_itself_are_refused():
     outer, inner = sweep(truth, (0.0, 0.1))
     own = outer[(outer['database'] == 'casme2') & (outer['subject'] == '000')]
     leaked = own.assign(inner=1)
-    with pytest.raises(
-        InputError, match=r'casme2/000 left out: .* 1 times; .* none of those that are left out'
-    ):
+    with pytest.raises(InputError, match=r'casme2/000 left out: .* 1 times; .* that the fold trains on once'):
         nested.choose(pd.concat([inner, leaked]), outer, [FIELD])
+
+
+def test_where_few_subjects_are_trained_on_these_alone_choose():
+    outer, inner = sweep(clips(), (0.0, 0.1))
+    names = [clips()[key].to_numpy() for key in ('database', 'subject', 'label')]
+    drawn = {
+        fold.name: set(clips()['left_out'][splits.few(fold, *names, subjects=5, seed=0).train])
+        for fold in splits.folds('subject', *names)
+    }
+    own = inner['database'] + '/' + inner['subject']
+    few = inner[[person in drawn[name] for person, name in zip(own, inner['left_out'], strict=True)]]
+    chosen = nested.choose(few, outer, [FIELD], train_subjects=5)
+    expected = {
+        name: max(scores.score(rows)['uf1'] for _, rows in of_fold.groupby(FIELD))
+        for name, of_fold in few.groupby('left_out')
+    }
+    assert dict(zip(chosen['left_out'], chosen['uf1'], strict=True)) == pytest.approx(expected)
+    for table, number in ((few, 0), (few, 4), (inner, 5)):
+        with pytest.raises(InputError, match='expected each clip that the fold trains on once'):
+            nested.choose(table, outer, [FIELD], train_subjects=number)
 
 
 def test_a_subject_without_a_choice_or_without_predictions_is_refused():

@@ -18,10 +18,11 @@ from rich.console import Console
 from scipy import special
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import LeaveOneGroupOut, cross_val_predict
-from small_run import TINY, run, small, uf1
+from small_run import TINY, person, run, small, uf1
 
 from dualatme_jax import models, score
 from dualatme_jax.data import dataset as dataset_lib
+from dualatme_jax.data import splits
 from dualatme_jax.errors import InputError
 from dualatme_jax.models.stage import Stage
 from dualatme_jax.models.system import System
@@ -72,6 +73,48 @@ def test_a_run_predicts_what_scikit_learn_does_by_hand(dataset, small_dataset_di
     assert not list(tmp_path.rglob('weights'))
     assert not (tmp_path / 'checkpoints').exists()
     assert 'nothing is trained again' in run(config, tmp_path)[2]
+
+
+@pytest.mark.slow
+def test_a_learning_curve_fits_each_fold_to_the_subjects_that_were_drawn(
+    dataset, small_dataset_dir, tmp_path
+):
+    grid = {'data.train_subjects': (3, 5)}
+    assert run(config_of(small_dataset_dir, sweep=(grid,)), tmp_path)[0]
+    table = pd.read_csv(tmp_path / 'predictions.csv', dtype=WORDS)
+    names = dataset.database, dataset.subject, dataset.label
+    features = dataset.inputs['flow'].mean(2).reshape(24, -1)
+    for subjects, rows in table.groupby('data.train_subjects'):
+        expected = np.zeros(24, int)
+        for fold in splits.folds('subject', *names):
+            few = splits.few(fold, *names, subjects=subjects, seed=0)
+            assert len(set(dataset.subjects[few.train])) == subjects
+            fitted = flow_svc.build(classes=3).fit(features[few.train], dataset.label[few.train])
+            expected[few.held_out] = fitted.decision_function(features[few.held_out]).argmax(1)
+        np.testing.assert_array_equal(rows['prediction'], expected)
+    assert list(pd.read_csv(tmp_path / 'sweep.csv')['data.train_subjects']) == [3, 5]
+
+
+@pytest.mark.slow
+def test_nested_selection_sees_the_subjects_alone_that_a_fold_trains_on(dataset, small_dataset_dir, tmp_path):
+    fields = {'sweep': ({'model.C': (0.01, 1.0)},), 'selection.name': 'nested', 'selection.parts': 2}
+    config = config_of(small_dataset_dir, **fields, **{'data.train_subjects': 4})
+    complete, _, printed = run(config, tmp_path)
+    assert complete
+    assert 'one subject left out, 4 of the other subjects trained on' in printed
+    inner = pd.read_csv(tmp_path / 'inner_predictions.csv', dtype=WORDS)
+    names = dataset.database, dataset.subject, dataset.label
+    for fold in splits.folds('subject', *names):
+        few = splits.few(fold, *names, subjects=4, seed=0)
+        rows = inner[inner['left_out'] == fold.name]
+        assert set(person(rows)) == set(dataset.subjects[few.train])
+        assert len(rows) == 2 * few.train.sum()
+    config.data.train_subjects = 5
+    with pytest.raises(InputError, match=r'data\.train_subjects is 4 there and 5 here'):
+        run(config, tmp_path)
+    config.data.train_subjects = 8
+    with pytest.raises(InputError, match=r'train_subjects is 8, and with .* there are 7 subjects'):
+        run(config, tmp_path)
 
 
 def test_a_run_of_two_classes_has_the_area_and_the_accuracy_by_subject(tmp_path):

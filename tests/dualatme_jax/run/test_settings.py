@@ -151,6 +151,13 @@ def test_what_does_nothing_on_a_cpu_is_said():
         ({'folds': 'all', 'selection.name': 'best_on_test', 'selection.every': 1}, 'selection.name asks'),
         ({'folds': 'all', 'selection.every': 1}, 'config.selection.every asks'),
         ({'folds': 'all', 'evaluate_only': 'runs/x'}, 'config.evaluate_only asks'),
+        ({'folds': 'all', 'data.train_subjects': 9}, 'config.data.train_subjects asks'),
+        ({'evaluate_only': 'runs/x', 'data.train_subjects': 9}, 'config.data.train_subjects asks'),
+        ({'report.paper': 'lambda', 'data.train_subjects': 9}, 'published figures, which are of all'),
+        (
+            {'selection.name': 'nested', 'sweep': ({'data.train_subjects': (9, 18)},)},
+            'several data.train_subjects: how many subjects there are is no choice',
+        ),
         ({'folds': 'all', 'sweep': ({'model.dropout': (0.1, 0.2)},)}, 'config.sweep asks'),
         ({'folds': 'all', 'checkpoint.keep_weights': False}, 'config.checkpoint.keep_weights asks'),
         ({'folds': 'parts', 'evaluate_only': 'runs/x'}, "'parts', and config.evaluate_only takes networks"),

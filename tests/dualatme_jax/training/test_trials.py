@@ -130,15 +130,15 @@ def test_the_classes_are_the_dataset_s(labels):
 def test_the_table_s_columns_and_order():
     found = table(SMALL, seeds=(3, 0))
     identity = ['trial', 'folds', 'fold_parts', 'fold', 'left_out', 'seed']
-    sweep = ['point', 'program', 'inner', 'parts']
+    sweep = ['point', 'program', 'inner', 'parts', 'subjects']
     assert list(found.columns) == [*identity, *sweep, 'learning_rate', 'focal_gamma']
     assert found.to_numpy().tolist() == [
-        [0, 'subject', 0, 0, 'casme2/1', 3, 0, 0, 0, 0, 1e-3, 2],
-        [1, 'subject', 0, 1, 'smic/1', 3, 0, 0, 0, 0, 1e-3, 2],
-        [2, 'subject', 0, 2, 'smic/2', 3, 0, 0, 0, 0, 1e-3, 2],
-        [3, 'subject', 0, 0, 'casme2/1', 0, 0, 0, 0, 0, 1e-3, 2],
-        [4, 'subject', 0, 1, 'smic/1', 0, 0, 0, 0, 0, 1e-3, 2],
-        [5, 'subject', 0, 2, 'smic/2', 0, 0, 0, 0, 0, 1e-3, 2],
+        [0, 'subject', 0, 0, 'casme2/1', 3, 0, 0, 0, 0, 0, 1e-3, 2],
+        [1, 'subject', 0, 1, 'smic/1', 3, 0, 0, 0, 0, 0, 1e-3, 2],
+        [2, 'subject', 0, 2, 'smic/2', 3, 0, 0, 0, 0, 0, 1e-3, 2],
+        [3, 'subject', 0, 0, 'casme2/1', 0, 0, 0, 0, 0, 0, 1e-3, 2],
+        [4, 'subject', 0, 1, 'smic/1', 0, 0, 0, 0, 0, 0, 1e-3, 2],
+        [5, 'subject', 0, 2, 'smic/2', 0, 0, 0, 0, 0, 0, 1e-3, 2],
     ]
 
 
@@ -248,6 +248,45 @@ def test_outer_trials_of_a_nested_run_are_those_of_a_plain_one():
 def test_more_parts_than_subjects_are_refused(parts):
     with pytest.raises(InputError, match=rf'config\.selection\.parts is {parts}; expected 2 to 2'):
         table(SMALL, parts=parts)
+
+
+def test_points_that_train_on_few_subjects_keep_their_folds_and_keys():
+    clips = [('smic', f's{k}', label) for k in range(7) for label in range(3)]
+    dataset = make_dataset(clips)
+    points = [{'subjects': number} for number in (0, 3, 5)]
+    whole = table(dataset, points=points, seeds=(4,), parts=2, allow_missing_class=False)
+    assert trials.most_held_out(whole, dataset) == 9
+    found = whole.to_dict('records')
+    assert [row['subjects'] for row in found] == [0] * 21 + [3] * 21 + [5] * 21
+    assert collections.Counter(row['point'] for row in found) == {0: 21, 1: 21, 2: 21}
+    keys, trained = collections.defaultdict(set), {}
+    for row in found:
+        trial = trials.device_trial(row, dataset, 9)
+        people = set(dataset.subjects[trial.train])
+        which = row['left_out'], row['seed'], row['inner']
+        keys[which].add(bits(trial.key))
+        trained[(*which, row['subjects'])] = people
+        held_out = set(dataset.subjects[trials.held_out_clips(row, dataset)])
+        assert not people & held_out
+        assert row['left_out'] not in people
+        if row['inner']:  # of a selection that knows these subjects alone
+            outer = trained[(*which[:2], 0, row['subjects'])]
+            assert people | held_out == outer
+        else:
+            assert held_out == {row['left_out']}
+            assert len(people) == (row['subjects'] or 6)
+    assert all(len(of_points) == 1 for of_points in keys.values())
+    for name, seed, inner, number in trained:
+        if not inner and number == 5:
+            assert trained[name, seed, 0, 3] < trained[name, seed, 0, 5]
+
+
+def test_too_few_subjects_for_a_class_are_named_with_their_number():
+    lone = make_dataset([('smic', f's{k}', k % 3) for k in range(6)])
+    with pytest.raises(InputError, match=r'smic/s0, seed 0, 2 subjects trained on: no \w+ clip is left'):
+        table(lone, points=[{'subjects': 3}, {'subjects': 2}], allow_missing_class=False)
+    with pytest.raises(InputError, match='train_subjects is 6, and with smic/s0 left out there are 5 subj'):
+        table(lone, points=[{'subjects': 5}, {'subjects': 6}])
 
 
 def test_an_inner_trial_without_a_class_is_named():
