@@ -35,7 +35,8 @@ def get_config(dataset: str = '') -> ConfigDict:
     config.input = ConfigDict()
     # Of motion (flow, strain): 'minmax': as it lies in the dataset, as published; 'robust': each clip and
     # channel by itself, u and v minus their median, then all divided by the 95th percentile of their absolute
-    # value and clipped at 4, whatever the scale is, see docs/encoding.md.
+    # value and clipped at 4; 'raw': in percent of the face's edge, of datasets that were built from frames.
+    # The last two stand in place of the scale, see docs/encoding.md.
     config.input.encoding = 'minmax'
     # 'signed': bytes to -1..1, 'unit': to 0..1, 'imagenet': then normalised as ImageNet's pictures are,
     # 'byte': 0..255; 'stored': numbers of any type as they are; 'fold': (x - mean) / (most - mean), of the

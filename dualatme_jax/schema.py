@@ -63,6 +63,21 @@ APEX_CHOICE = 'apex_choice'  # where the apex comes from
 ACTION_UNITS = 'action_units'
 EMOTION = 'emotion'  # the release's own word, finer than the label
 
+# Measures of a clip, float32, by which motion is known in units of the face: older datasets, and those of
+# images, have none of them but perhaps the frame rate.
+EYE_DISTANCE = 'eye_distance'  # pixels of the aligned face at which the motion was computed; of a template's
+FRAME_RATE = 'frame_rate'  # frames a second
+UNKNOWN_MEASURE = -1.0
+
+
+def range_of(key: str) -> str:
+    """The measure that holds the least and the largest value of each channel of an input of motion, [C, 2].
+
+    They are in pixels of the aligned face, of strain without unit: what min-max scaling has taken away.
+    """
+    return f'{key}_range'
+
+
 # What is stored of a clip by each view, and the channels of each: the last axis, in this order. Vectors have
 # none.
 RGB, GREY = ('red', 'green', 'blue'), ('grey',)
@@ -119,6 +134,19 @@ USUAL_SIZES = {
     'lbp_top': (1200,),  # 5x5 blocks, three planes, 16 codes
     'bi_woof': (200,),  # 5x5 blocks, 8 directions
 }
+
+
+def measures_of(keys: Iterable[str]) -> dict[str, tuple[int, ...]]:
+    """The measures that a dataset with some inputs may have of each clip, with their shapes."""
+    channels = {key: CHANNELS.get(key, ()) for key in keys}
+    ranges = {range_of(key): (len(names), 2) for key, names in channels.items() if is_motion(names)}
+    return ranges | {EYE_DISTANCE: (), FRAME_RATE: ()}
+
+
+def is_motion(names: Iterable[str]) -> bool:
+    """Whether channels of these names are motion; a face is not, nor is what has no names."""
+    names = {*names}
+    return bool(names) and names <= {*SIGNED, *UNSIGNED}
 
 
 def usual_shape(key: str) -> tuple[int, ...]:

@@ -22,6 +22,7 @@ class Example:
       apex_choice: where the apex comes from, one of `apex.CHOICES`.
       action_units: such as `4+7`.
       emotion: the release's own word.
+      frame_rate: frames a second.
       padded: the share of the aligned face that lay outside of the frame; no feature of the dataset.
     """
 
@@ -36,4 +37,5 @@ class Example:
     apex_choice: str = schema.UNKNOWN_TEXT
     action_units: str = schema.UNKNOWN_TEXT
     emotion: str = schema.UNKNOWN_TEXT
+    frame_rate: float = schema.UNKNOWN_MEASURE
     padded: float = 0.0

@@ -16,6 +16,7 @@ from data_prep.files.cache import Cache
 from data_prep.releases.clip import Clip, Problem
 from data_prep.views import View
 from data_prep.views.dry_run import DryRun
+from dualatme_jax import schema
 from dualatme_jax.errors import InputError
 
 
@@ -64,6 +65,7 @@ class Work:
             apex_choice=settled.apex_choice,
             action_units=settled.action_units,
             emotion=settled.emotion,
+            frame_rate=_frame_rate(aligned),
             padded=padded,
         )
 
@@ -73,6 +75,13 @@ class Work:
         (self.overlays / f'{name}.png').write_bytes(
             images.encode_png(images.rgb(overlay.of(aligned, self.pair)))
         )
+
+
+def _frame_rate(aligned: AlignedClip) -> float:
+    try:
+        return aligned.frame_rate
+    except InputError:  # a release that does not say it is no fault
+        return schema.UNKNOWN_MEASURE
 
 
 def run(work: Work, items: Sequence[tuple[Clip, str]], workers: int) -> Iterator[Example | Problem]:

@@ -21,7 +21,7 @@ from dualatme_jax.data import names
 from dualatme_jax.errors import InputError
 from dualatme_jax.files import CHECKSUMS, expanded, write_checksums
 
-VERSION = '1.1.0'  # of the layout: changes with the features
+VERSION = '1.2.0'  # of the layout: changes with the features
 
 # A file of a dataset holds clips up to about this many bytes.
 SHARD_BYTES = 2**29
@@ -236,6 +236,9 @@ def _features(inputs: Mapping, labels: tuple[str, ...]) -> tfds.features.Feature
             schema.APEX_CHOICE: text('where the apex comes from'),
             schema.ACTION_UNITS: text('FACS action units, as the release writes them'),
             schema.EMOTION: text("the release's own word"),
+            schema.FRAME_RATE: tfds.features.Scalar(
+                np.float32, doc=f'frames a second; {schema.UNKNOWN_MEASURE:g}: unknown'
+            ),
         }
     )
 

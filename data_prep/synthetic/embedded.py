@@ -101,11 +101,16 @@ def render(
 
 def _flow_format(pair: str, solver: cv2.DenseOpticalFlow) -> ViewFormat:
     return ViewFormat(
-        features=flow_view.features(),
+        features=flow_view.features() | flow_view.measures(schema.VIEWS['flow']),
         recipe={
             'regions': regions.recipe(pair),
             'flow_puzzled': flow_view.PUZZLED['computed'],
-            'flow': optical_flow.recipe(solver) | {'strain': 'symmetric', 'encoding': 'minmax_uint8'},
+            'flow': optical_flow.recipe(solver)
+            | {
+                'strain': 'symmetric',
+                'encoding': 'minmax_uint8',
+                'computed_at': [FRAME_SIZE, FRAME_SIZE],
+            },
         },
     )
 
@@ -132,8 +137,9 @@ def _examples(
                     'action_units': '+'.join(sorted(units, key=int)),
                 }
                 aligned = AlignedClip(Clip(**words, frames=_Rendered(film)), Template(), Cache(None), pair)
+                eyes = {schema.EYE_DISTANCE: aligned.eye_distance(FRAME_SIZE)}
                 yield Example(
-                    views=({'flow': _flows(solver, film[0], film[-1], pair)} if flow else {})
+                    views=({'flow': _flows(solver, film[0], film[-1], pair) | eyes} if flow else {})
                     | {view.name: view.make(aligned, Cache(None)) for view in show},
                     label=label,
                     **words,
@@ -177,9 +183,12 @@ def _flows(solver: cv2.DenseOpticalFlow, onset: np.ndarray, apex: np.ndarray, pa
         schema.FLOW: (onset, apex),
         schema.FLOW_PUZZLED: (regions.puzzle(onset, pair), regions.puzzle(apex, pair)),
     }
-    return {
-        key: optical_flow.flow_image(optical_flow.compute(solver, *frames)) for key, frames in pairs.items()
-    }
+    found = {}
+    for key, frames in pairs.items():
+        channels = optical_flow.channels(optical_flow.compute(solver, *frames))
+        stored = optical_flow.resized(channels, schema.FLOW_SIZE)
+        found |= {key: optical_flow.minmax(stored), schema.range_of(key): optical_flow.span(stored)}
+    return found
 
 
 def _film(

@@ -2,7 +2,7 @@
 
 import argparse
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -114,8 +114,8 @@ class FlowView:
             '--encoding',
             default='minmax_uint8',
             choices=ENCODINGS,
-            help='minmax_uint8: PNG, each channel scaled by clip, which training reads; raw: float pixels '
-            '(default: minmax_uint8)',
+            help='minmax_uint8: PNG, each channel scaled by clip; raw: float pixels (default: '
+            'minmax_uint8); config.input.encoding=raw reads both',
         )
         parser.add_argument(
             '--strain',
@@ -193,12 +193,14 @@ class FlowView:
         return {
             'encoding': self.encoding,
             'size': [self.size, self.size],
-            'units': f'minmax_uint8: each channel min-max scaled to 0..255 by clip; raw: {UNITS[self.units]}',
+            schema.UNIT: self.units,
+            'units': 'minmax_uint8: each channel min-max scaled to 0..255 by clip, from its ends in flow_range; '
+            f'raw: {UNITS[self.units]}',
         }
 
     def features(self) -> dict:
         """The features of its dataset."""
-        return features((self.size, self.size), self.encoding)
+        return features((self.size, self.size), self.encoding) | measures(schema.VIEWS['flow'])
 
     def make(self, aligned: AlignedClip, cache: Cache) -> dict[str, bytes | np.ndarray]:
         """Computes the view of one clip: a value for each of `features`.
@@ -215,10 +217,11 @@ class FlowView:
             puzzled = regions.puzzle(channels, self.pair, aligned.boxes(self.face_size))
         _check_moves(puzzled, 'puzzled face')
         units = self.units_of(aligned, ends)
-        return {
-            schema.FLOW: self._encode(channels, units),
-            schema.FLOW_PUZZLED: self._encode(puzzled, units),
-        }
+        found = {schema.EYE_DISTANCE: aligned.eye_distance(self.face_size)}
+        for key, motion in ((schema.FLOW, channels), (schema.FLOW_PUZZLED, puzzled)):
+            stored = optical_flow.resized(motion, self.size) / units
+            found |= {key: self._encode(stored), schema.range_of(key): optical_flow.span(stored)}
+        return found
 
     def motion(self, aligned: AlignedClip, cache: Cache) -> np.ndarray:
         """Computes u, v (pixels) and strain of the entire face, [`face_size`, `face_size`, 3] float32.
@@ -295,8 +298,7 @@ class FlowView:
         frames = [regions.puzzle(face, pair, boxes) for face in grey]
         return {'flow': optical_flow.compute(self.solver(), *frames)}
 
-    def _encode(self, channels: np.ndarray, units: np.ndarray) -> bytes | np.ndarray:
-        stored = optical_flow.resized(channels, self.size) / units
+    def _encode(self, stored: np.ndarray) -> bytes | np.ndarray:
         return images.encode_png(optical_flow.minmax(stored)) if self.encoding == 'minmax_uint8' else stored
 
 
@@ -333,3 +335,32 @@ def features(size: tuple[int, int] = schema.FLOW_SHAPE[:2], encoding: str = 'min
         return tfds.features.Tensor(shape=shape, dtype=np.float32, doc=doc)
 
     return {schema.FLOW: feature('entire face'), schema.FLOW_PUZZLED: feature('puzzled face')}
+
+
+def measures(keys: Iterable[str]) -> dict:
+    """The features by which motion that is stored under some keys has a unit, see `schema.range_of`."""
+    import tensorflow_datasets as tfds
+
+    def doc(what: str):
+        return tfds.features.Documentation(what)
+
+    found = {
+        schema.EYE_DISTANCE: tfds.features.Scalar(
+            np.float32,
+            doc=doc(
+                'between the centres of the eyes of the onset frame, in pixels of the face at computed_at; '
+                "the template's where a release comes aligned"
+            ),
+        )
+    }
+    for key in keys:
+        names = schema.CHANNELS[key]
+        found[schema.range_of(key)] = tfds.features.Tensor(
+            shape=(len(names), 2),
+            dtype=np.float32,
+            doc=doc(
+                f'least and largest {", ".join(names)} of {key}, in pixels of the face at computed_at, '
+                'strain without unit: what bytes 0 and 255 stand for'
+            ),
+        )
+    return found

@@ -8,7 +8,6 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from dualatme_jax import schema
 from dualatme_jax.errors import InputError
 
 # TV-L1: Zach, Pock, Bischof, DAGM 2007, the field's usual choice. DIS: Kroeger et al., ECCV 2016.
@@ -170,6 +169,8 @@ def resized(channels: np.ndarray, size: int) -> np.ndarray:
 def minmax(channels: np.ndarray) -> np.ndarray:
     """Scales each channel to 0..255: the encoding `minmax_uint8`, the form of the public images.
 
+    Those were made small first: their channels all reach both 0 and 255 at 28x28.
+
     Args:
       channels: [H, W, C].
 
@@ -181,18 +182,9 @@ def minmax(channels: np.ndarray) -> np.ndarray:
     return np.rint((channels - low) / span * 255).astype(np.uint8)
 
 
-def flow_image(flow: np.ndarray) -> np.ndarray:
-    """Returns the public image form of a flow: u, v and strain, resized and then scaled channel by channel.
-
-    The order is that of the public images, whose channels all reach both 0 and 255 at 28x28.
-
-    Args:
-      flow: [H, W, 2], (u, v) in pixels.
-
-    Returns:
-      `schema.FLOW_SHAPE` uint8.
-    """
-    return minmax(resized(channels(flow), schema.FLOW_SIZE))
+def span(channels: np.ndarray) -> np.ndarray:
+    """Returns the least and the largest value of each channel, [C, 2] float32: what `minmax` takes away."""
+    return np.stack([channels.min((0, 1)), channels.max((0, 1))], -1).astype(np.float32)
 
 
 def recipe(solver: cv2.DenseOpticalFlow) -> dict:

@@ -15,7 +15,7 @@ from data_prep.files import images
 from data_prep.files.cache import Cache
 from data_prep.releases.clip import Clip
 from data_prep.views import optical_flow
-from data_prep.views.flow import FlowView
+from data_prep.views.flow import FlowView, measures
 from dualatme_jax import schema
 from dualatme_jax.files import expanded
 
@@ -84,7 +84,7 @@ class PartsView:
             schema.FACE_PARTS: tfds.features.Tensor(
                 shape=(size, size, len(schema.PARTS)), dtype=np.uint8, doc=doc
             ),
-        }
+        } | measures((schema.FACE_FLOW, schema.FACE_STRAIN))
 
     def make(self, aligned: AlignedClip, cache: Cache) -> dict[str, bytes | np.ndarray]:
         """Makes the view of one clip: a value for each of `features`.
@@ -97,24 +97,23 @@ class PartsView:
             maps = self.maps.read(aligned.clip, alignment)
         else:
             maps = parts.drawn(alignment.points(aligned.landmarks), alignment.size)
-        return self.pictures(self.flow.motion(aligned, cache)[..., :2]) | {schema.FACE_PARTS: maps}
+        return self.pictures(self.flow.motion(aligned, cache)[..., :2]) | {
+            schema.FACE_PARTS: maps,
+            schema.EYE_DISTANCE: aligned.eye_distance(self.flow.face_size),
+        }
 
     def check(self, clip: Clip) -> None:
         """Raises InputError where a clip has no maps."""
         if self.maps:
             self.maps.files(clip)
 
-    def pictures(self, flow: np.ndarray) -> dict[str, bytes]:
-        """The two pictures of a flow [S, S, 2], (u, v) in pixels."""
+    def pictures(self, flow: np.ndarray) -> dict[str, bytes | np.ndarray]:
+        """The two pictures of a flow [S, S, 2], (u, v) in pixels, with what their bytes stand for."""
         magnitude = np.linalg.norm(flow, axis=-1, keepdims=True)
         strain = optical_flow.strain_tensor(flow, smoothing=self.flow.smoothing)
-        return {
-            key: images.encode_png(optical_flow.minmax(channels))
-            for key, channels in (
-                (schema.FACE_FLOW, np.concatenate([flow, magnitude], -1)),
-                (schema.FACE_STRAIN, strain),
-            )
-        }
+        motion = {schema.FACE_FLOW: np.concatenate([flow, magnitude], -1), schema.FACE_STRAIN: strain}
+        found = {key: images.encode_png(optical_flow.minmax(channels)) for key, channels in motion.items()}
+        return found | {schema.range_of(key): optical_flow.span(channels) for key, channels in motion.items()}
 
 
 VIEW = PartsView

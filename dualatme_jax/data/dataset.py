@@ -45,6 +45,7 @@ class Dataset:
       clip: [N] str, unique within its database and subject only.
       labels: the classes; a class's number is its place.
       metadata: the recipe by which the dataset was made, as `data_prep` wrote it.
+      measures: key -> [N, ...] float32, of `schema.measures_of` the inputs what the dataset has.
     """
 
     inputs: Mapping[str, np.ndarray]
@@ -54,6 +55,7 @@ class Dataset:
     clip: np.ndarray
     labels: tuple[str, ...]
     metadata: dict
+    measures: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -151,7 +153,10 @@ def load(path: str | os.PathLike, *, reads: Sequence[str] = FLOWS, databases: Se
                 f'once, by `python -m data_prep build --view {views} ...`'
             )
         first = dataclasses.replace(
-            first, inputs={**first.inputs, **other.inputs}, metadata=other.metadata | first.metadata
+            first,
+            inputs={**first.inputs, **other.inputs},
+            metadata=other.metadata | first.metadata,
+            measures={**other.measures, **first.measures},
         )
     return dataclasses.replace(first, inputs={key: first.inputs[key] for key in reads})
 
@@ -171,6 +176,7 @@ def _clips(stored: storage.Stored, databases: Sequence[str]) -> Dataset:
         **{key: np.array([record[key] for record in kept]) for key in _NAMES},
         labels=stored.labels,
         metadata=stored.metadata,
+        measures={key: np.stack([record[key] for record in kept]) for key in stored.measures},
     )
 
 

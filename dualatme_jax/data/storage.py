@@ -11,7 +11,7 @@ import json
 import math
 import pathlib
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -65,6 +65,7 @@ class Stored:
       inputs: by key, what a clip has of it.
       unread: what it has of keys that are not read, and which its records hold all the same.
       texts: keys of texts.
+      measures: of those that the schema has for these inputs, what is there, with shapes; float32.
       labels: the classes; a class's number is its place.
       metadata: what `metadata.json` holds: no more than JSON can.
       shards: files, each with the number of its clips.
@@ -74,6 +75,7 @@ class Stored:
     inputs: dict[str, 'Form']
     unread: tuple['Form', ...]
     texts: tuple[str, ...]
+    measures: dict[str, tuple[int, ...]]
     labels: tuple[str, ...]
     metadata: dict[str, Any]
     shards: tuple[tuple[pathlib.Path, int], ...]
@@ -152,9 +154,16 @@ def describe(folder: pathlib.Path, *, inputs: Sequence[str], texts: Sequence[str
     for key in texts:
         if features[key].WhichOneof('content') != 'text':
             raise _broken(folder, f'{key} is no text')
-    labels = _labels(features[schema.LABEL], folder)
-    metadata = _metadata(folder)
-    return Stored(folder, forms, unread, tuple(texts), labels, metadata, _shards(info, folder))
+    return Stored(
+        folder=folder,
+        inputs=forms,
+        unread=unread,
+        texts=tuple(texts),
+        measures=_measures(features, inputs, folder),
+        labels=_labels(features[schema.LABEL], folder),
+        metadata=_metadata(folder),
+        shards=_shards(info, folder),
+    )
 
 
 def check_whole(stored: Stored) -> None:
@@ -182,10 +191,14 @@ def records(stored: Stored) -> Iterator[dict[str, Any]]:
     Raises:
       InputError: files are damaged, or hold something else than `stored` says.
     """
+    numbers = {
+        key: tfds.features.Tensor(shape=shape, dtype=np.float32) for key, shape in stored.measures.items()
+    }
     features = tfds.features.FeaturesDict(
         {
             **{key: _feature(form) for key, form in stored.inputs.items()},
             **dict.fromkeys(stored.texts, tfds.features.Text()),
+            **numbers,
             schema.LABEL: tfds.features.ClassLabel(names=stored.labels),
         }
     )
@@ -208,6 +221,9 @@ def records(stored: Stored) -> Iterator[dict[str, Any]]:
                 for key, form in stored.inputs.items():
                     if clip[key].shape != form.shape or clip[key].dtype != form.dtype:
                         raise ValueError(f'{key} is {clip[key].dtype} {clip[key].shape}')
+                for key, shape in stored.measures.items():
+                    if np.shape(clip[key]) != shape or not np.isfinite(clip[key]).all():
+                        raise ValueError(f'{key} is {clip[key]}')
                 if not 0 <= clip[schema.LABEL] < len(stored.labels):
                     raise ValueError(f'label {clip[schema.LABEL]} of {len(stored.labels)} classes')
             except Exception as error:  # a record of another form: TFDS and its decoders raise what they like
@@ -317,6 +333,18 @@ def _form(feature: feature_pb2.Feature, key: str, folder: pathlib.Path) -> Form:
             f'Build it with --view {schema.view_of(key) or "flow"}'
         )
     return Form(shape, dtype, math.prod(length) if picture else 0)
+
+
+def _measures(
+    features: Mapping[str, feature_pb2.Feature], inputs: Sequence[str], folder: pathlib.Path
+) -> dict[str, tuple[int, ...]]:
+    """The measures that are there, of those that the schema has for some inputs."""
+    found = {key: shape for key, shape in schema.measures_of(inputs).items() if key in features}
+    for key, shape in found.items():
+        tensor = features[key].tensor
+        if (tensor.dtype, tuple(tensor.shape.dimensions)) != ('float32', shape):
+            raise _broken(folder, f'{key} is {tensor.dtype} {tuple(tensor.shape.dimensions)}')
+    return found
 
 
 def _feature(form: Form) -> tfds.features.FeatureConnector:

@@ -36,7 +36,7 @@ def check(swept: Sweep) -> None:
             f'config.input.encoding is {read.encoding!r}, which is of motion, and '
             f'{", ".join(map(repr, names))} reads none; expected '
             f'--config.input.encoding={encoding.MINMAX}, or a system that reads '
-            f'{", ".join(key for key, names in schema.CHANNELS.items() if encoding.is_motion(names))}'
+            f'{", ".join(key for key, names in schema.CHANNELS.items() if schema.is_motion(names))}'
         )
 
 

@@ -514,10 +514,13 @@ def named(swept: Sweep, program: int) -> str:
 
 
 def digest(*datasets: Dataset) -> str:
-    """The digest of the clips and of all their inputs; each array is read once."""
+    """The digest of the clips, all their inputs and measures; each array is read once."""
     found = hashlib.sha256()
     arrays = {
-        id(array): (key, array) for dataset in datasets for key, array in sorted(dataset.inputs.items())
+        id(array): (key, array)
+        for dataset in datasets
+        for part in (dataset.inputs, dataset.measures)
+        for key, array in sorted(part.items())
     }
     for key, array in arrays.values():
         dataset_lib.hash_input(found, key, array)

@@ -7,7 +7,7 @@ Axes: N clips, C channels, *S space (behind time, if there is any), B examples.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,8 +16,9 @@ from dualatme_jax import schema
 from dualatme_jax.data.dataset import Dataset
 from dualatme_jax.errors import InputError
 
-# What `config.input.encoding` takes. `minmax`: what lies in the dataset, scaled by config.input.scale.
-MINMAX, ROBUST = ENCODINGS = ('minmax', 'robust')
+# What `config.input.encoding` takes. `minmax`: what lies in the dataset, scaled by config.input.scale; `raw`:
+# u and v in percent of the face's edge, and strain in percent.
+MINMAX, ROBUST, RAW = ENCODINGS = ('minmax', 'robust', 'raw')
 
 PERCENTILE = 95  # of the absolute values, which is 1
 MOST = np.float32(4)  # where values are clipped
@@ -25,14 +26,9 @@ MOST = np.float32(4)  # where values are clipped
 _TINY = np.finfo(np.float32).tiny
 
 
-def is_motion(names: Sequence[str]) -> bool:
-    """Whether channels of these names are motion; a face is not, nor is what has no names."""
-    return bool(names) and {*names} <= {*schema.SIGNED, *schema.UNSIGNED}
-
-
 def applies(encoding: str, names: Sequence[str]) -> bool:
     """Whether an input of these channels is encoded, so that `config.input.scale` does not scale it."""
-    return encoding != MINMAX and is_motion(names)
+    return encoding != MINMAX and schema.is_motion(names)
 
 
 def ends(names: Sequence[str], ndim: int) -> tuple[np.ndarray, np.ndarray]:
@@ -50,7 +46,7 @@ def robust(x: Any, names: Sequence[str]) -> Any:
 
     A signed channel (u, v, exx, ...) has its median over the pixels as zero, and its sign: most of a face
     does not move. Strain and magnitude keep their zero, which is the least value of the picture where they
-    were stored min-max scaled, so that there it is no motion in about only. Then each is divided by the 95th
+    are bytes of a dataset that does not say more: no motion in about only. Then each is divided by the 95th
     percentile of its absolute value (NumPy's, linear between two). A channel without scale, of which that
     percentile is 0, is 0 everywhere.
 
@@ -76,33 +72,74 @@ def encoded(dataset: Dataset, encoding: str) -> tuple[Dataset, list[str]]:
     of 112x112x3 66 MB.
 
     Raises:
-      InputError: numbers of a clip are not finite.
+      InputError: numbers of a clip are not finite, or its units are not known, which `raw` needs.
     """
     inputs, still = dict(dataset.inputs), {}
     for key, stored in dataset.inputs.items():
         names = schema.CHANNELS.get(key, ())
         if not applies(encoding, names):
             continue
+        units = _units(dataset, key) if encoding == RAW else None
         inputs[key] = np.empty(stored.shape, np.float32)
-        for place, clip in enumerate(stored):
+        for place in range(dataset.size):
+            clip = _restored(dataset, key, place)
+            found = np.float32(np.nan)
             if np.isfinite(clip).all():
                 with np.errstate(over='ignore', invalid='ignore'):  # of numbers near the largest float
-                    found = np.moveaxis(robust(np.moveaxis(clip, -1, 0)[..., None], names)[..., 0], 0, -1)
-            if not (np.isfinite(clip).all() and np.isfinite(found).all()):
+                    found = clip * units if encoding == RAW else _of_clip(clip, names)
+            if not np.isfinite(found).all():
                 raise InputError(
                     f'{key} of {dataset.subjects[place]}/{dataset.clip[place]} has numbers that are not '
                     f'finite, which config.input.encoding={encoding!r} cannot scale; build the dataset '
                     'again, or leave the clip out'
                 )
             inputs[key][place] = found
-            for name in np.array(names)[~found.any(tuple(range(found.ndim - 1)))]:
-                still.setdefault((key, str(name)), []).append(place)
+            if encoding == ROBUST:
+                for name in np.array(names)[~found.any(tuple(range(found.ndim - 1)))]:
+                    still.setdefault((key, str(name)), []).append(place)
     lines = [
         f'{name} of {key} has no scale in {len(places)} clip{"s" if len(places) > 1 else ""}, which nearly '
         f'all pixels have alike, and is 0 there: {_named(dataset, places)}'
         for (key, name), places in still.items()
     ]
     return dataclasses.replace(dataset, inputs=inputs), lines
+
+
+def _of_clip(clip: np.ndarray, names: Sequence[str]) -> np.ndarray:
+    """`robust` of one clip as it is stored, [*S, C]."""
+    return np.moveaxis(robust(np.moveaxis(clip, -1, 0)[..., None], names)[..., 0], 0, -1)
+
+
+def _restored(dataset: Dataset, key: str, place: int) -> np.ndarray:
+    """A clip's motion [*S, C] before it was min-max scaled, if the dataset has its range; else as stored."""
+    clip, ranges = dataset.inputs[key][place], dataset.measures.get(schema.range_of(key))
+    if clip.dtype != np.uint8 or ranges is None:
+        return clip
+    low, high = ranges[place].T
+    return low + clip * ((high - low) / np.float32(255))
+
+
+def _units(dataset: Dataset, key: str) -> np.ndarray:
+    """[C]: by what motion in pixels of the face becomes percent of its edge, and strain percent.
+
+    Raises:
+      InputError: the dataset has neither floats nor the range of its bytes, or does not say how many pixels
+        the face had.
+    """
+    flow = dataset.metadata.get('flow')
+    edge = flow.get('computed_at') if isinstance(flow, Mapping) else None
+    sized = isinstance(edge, list) and len(edge) == 2 and all(type(each) is int and each > 0 for each in edge)
+    known = dataset.inputs[key].dtype != np.uint8 or schema.range_of(key) in dataset.measures
+    if not (sized and known):
+        reason = 'of how many pixels the face was' if known else 'what 0 and 255 of a clip stand for'
+        raise InputError(
+            f"config.input.encoding is 'raw', and the dataset does not say {reason}, as those of images and "
+            f'of older versions: {key} has no unit. Build it from frames by `python -m data_prep build '
+            f'--release NAME --source DIR --view {schema.view_of(key)} --out DIR` (flow perhaps with '
+            '--encoding raw), or take --config.input.encoding=robust'
+        )
+    lengths = ('u', 'v', 'magnitude')
+    return np.float32([100 / edge[0] if name in lengths else 100 for name in schema.CHANNELS[key]])
 
 
 def _named(dataset: Dataset, places: Sequence[int], most: int = 10) -> str:

@@ -140,8 +140,9 @@ def check_stored(
         if scale in _BYTES and array.dtype != np.uint8 and key not in made and not own:
             raise InputError(
                 f'{key} of the dataset is {array.dtype} {array.shape[1:]}; expected uint8, which '
-                f'config.input.scale={scale!r} takes. Build it with --view flow --encoding minmax_uint8, or '
-                'read it as it is by --config.input.scale=stored'
+                f'config.input.scale={scale!r} takes. Read it by '
+                '--config.input.encoding=raw or robust, as it is by --config.input.scale=stored, or build it '
+                'with --view flow --encoding minmax_uint8'
             )
 
 

@@ -173,6 +173,11 @@ def test_parts_of_a_face_are_shown_with_how_it_moves(samm, tmp_path):
         np.testing.assert_allclose((found * columns).sum((1, 2)) / total, 2 * column - 0.5, atol=0.7)
         np.testing.assert_allclose((found * rows).sum((1, 2)) / total, 2 * 8.2 - 0.5, atol=0.7)
     assert 'polygons of the landmarks' in data.metadata['face_parts']['maps']
+    np.testing.assert_allclose(data.measures['eye_distance'], 22, atol=0.01)  # 11 of 28, at 56
+    np.testing.assert_array_equal(data.measures['frame_rate'], 200)
+    np.testing.assert_array_equal(data.measures['face_flow_range'][:, :2], data.measures['flow_range'][:, :2])
+    assert (data.measures['face_strain_range'][..., 0] < 0).all()
+    assert data.metadata['flow']['computed_at'] == [56, 56]
 
 
 def test_the_flow_of_several_steps_is_read_by_training(samm, tmp_path, capsys):

@@ -123,20 +123,24 @@ def test_the_recipe_holds_every_parameter(algorithm):
 
 def test_the_image_form_is_scaled_by_channel_and_ordered_u_v_strain():
     y, x = np.mgrid[:56, :56].astype(float)
-    image = optical_flow.flow_image(np.dstack([x, 10 * y**2]))
+    channels = optical_flow.resized(optical_flow.channels(np.dstack([x, 10 * y**2])), 28)
+    image = optical_flow.minmax(channels)
     assert image.shape == (28, 28, 3)
     assert image.dtype == np.uint8
     np.testing.assert_array_equal(image.min((0, 1)), 0)
     np.testing.assert_array_equal(image.max((0, 1)), 255)
     u, v, strain = (image[..., channel].astype(int) for channel in range(3))
     np.testing.assert_array_equal(u[0], np.rint(np.arange(28) / 27 * 255))
+    low, high = optical_flow.span(channels).T
+    restored = low + image / 255 * (high - low)
+    assert (np.abs(restored - channels) <= (high - low) / 255 / 2 + 1e-4).all()  # half a step
     assert (np.diff(u, axis=0) == 0).all()
     assert (np.diff(v, axis=0) >= 0).all()
     assert (np.diff(strain, axis=0) >= 0).all()
 
 
 def test_a_motionless_clip_is_black():
-    np.testing.assert_array_equal(optical_flow.flow_image(np.zeros((40, 40, 2))), 0)
+    np.testing.assert_array_equal(optical_flow.minmax(optical_flow.channels(np.zeros((40, 40, 2)))), 0)
 
 
 def test_the_recipe_tells_settings_and_defaults():

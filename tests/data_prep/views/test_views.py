@@ -258,6 +258,31 @@ def test_wrong_options_are_refused():
         FlowView(size=20)
 
 
+FLOW_MEASURES = {
+    'flow_range': ((3, 2), np.float32),
+    'flow_puzzled_range': ((3, 2), np.float32),
+    'eye_distance': ((), np.float32),
+}
+
+
+def test_of_bytes_and_of_floats_the_range_is_the_same_and_bytes_are_half_a_step_off(tmp_path):
+    aligned = clip_of(tmp_path)
+    made = {
+        encoding: FlowView(algorithm='dis', face_size=56, smoothing=1, encoding=encoding).make(
+            aligned, Cache(None)
+        )
+        for encoding in ('minmax_uint8', 'raw')
+    }
+    for key in (schema.FLOW, schema.FLOW_PUZZLED):
+        floats, ranges = made['raw'][key], made['raw'][schema.range_of(key)]
+        low, high = ranges.T
+        np.testing.assert_array_equal(made['minmax_uint8'][schema.range_of(key)], ranges)
+        np.testing.assert_array_equal(ranges, np.stack([floats.min((0, 1)), floats.max((0, 1))], -1))
+        restored = low + images.rgb(images.decode(made['minmax_uint8'][key])) / 255 * (high - low)
+        assert (np.abs(restored - floats) <= 0.501 / 255 * (high - low)).all()
+    assert made['raw'][schema.EYE_DISTANCE] == pytest.approx(22)  # of the template: 11 of 28, at 56
+
+
 def options(view, *given):
     """The options of a view, as the command has them by default or as they are given."""
     parser = argparse.ArgumentParser()
@@ -270,11 +295,15 @@ def options(view, *given):
 @pytest.mark.parametrize(
     ('view', 'given', 'expected'),
     [
-        ('flow', (), dict.fromkeys((schema.FLOW, schema.FLOW_PUZZLED), ((28, 28, 3), np.uint8))),
+        (
+            'flow',
+            (),
+            dict.fromkeys((schema.FLOW, schema.FLOW_PUZZLED), ((28, 28, 3), np.uint8)) | FLOW_MEASURES,
+        ),
         (
             'flow',
             ('--encoding', 'raw'),
-            dict.fromkeys((schema.FLOW, schema.FLOW_PUZZLED), ((28, 28, 3), np.float32)),
+            dict.fromkeys((schema.FLOW, schema.FLOW_PUZZLED), ((28, 28, 3), np.float32)) | FLOW_MEASURES,
         ),
         (
             'apex',
@@ -293,6 +322,9 @@ def options(view, *given):
                 schema.FACE_FLOW: ((224, 224, 3), np.uint8),
                 schema.FACE_STRAIN: ((224, 224, 3), np.uint8),
                 schema.FACE_PARTS: ((224, 224, 10), np.uint8),
+                'face_flow_range': ((3, 2), np.float32),
+                'face_strain_range': ((3, 2), np.float32),
+                'eye_distance': ((), np.float32),
             },
         ),
         (
@@ -313,6 +345,7 @@ def test_the_features_of_a_view_have_a_shape_and_a_dtype(view, given, expected):
     for feature in features.values():
         words = getattr(feature, 'feature', feature).doc.desc
         known = ('RGB', 'grey', 'u rightwards, v downwards', 'strain tensor', 'brow', 'frame numbers')
+        known += ('least and largest', 'centres of the eyes')
         assert any(told in words for told in known)
     assert made.name == view
 

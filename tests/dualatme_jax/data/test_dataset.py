@@ -97,6 +97,45 @@ def test_every_field_is_stored(folder):
     assert record[schema.EMOTION].decode() == schema.UNKNOWN_TEXT
 
 
+def test_measures_are_read_where_they_are_there(folder, tmp_path):
+    ranges = np.arange(24, dtype=np.float32).reshape(4, 3, 2)
+    examples = [
+        dataclasses.replace(
+            each,
+            views={'flow': each.views['flow'] | {'flow_range': own, 'eye_distance': 80.5}},
+            frame_rate=200.0,
+        )
+        for each, own in zip(TINY.examples, ranges, strict=True)
+    ]
+    features = flow_view.features() | flow_view.measures(['flow'])
+    views = {'flow': writer.ViewFormat(features=features, recipe={})}
+    writer.write(dataclasses.replace(release(*examples), views=views), tmp_path / 'measured')
+    data = dataset.load(tmp_path / 'measured')
+    np.testing.assert_array_equal(data.measures['flow_range'], ranges[[2, 1, 3, 0]])
+    assert data.measures['eye_distance'].tolist() == [80.5] * 4
+    assert data.measures['frame_rate'].tolist() == [200] * 4
+    assert dataset.load(folder).measures['frame_rate'].tolist() == [schema.UNKNOWN_MEASURE] * 4
+    other_features(folder, lambda features: features.pop('frame_rate'))  # as of an older version
+    assert dataset.load(folder).measures == {}
+
+
+def test_a_measure_of_another_form_is_refused(tmp_path):
+    features = flow_view.features() | flow_view.measures(['flow'])
+    each = TINY.examples[0]
+    views = {'flow': each.views['flow'] | {'flow_range': np.full((3, 2), np.nan), 'eye_distance': 1.0}}
+    made = release(dataclasses.replace(each, views=views))
+    made = dataclasses.replace(made, views={'flow': writer.ViewFormat(features=features, recipe={})})
+    writer.write(made, tmp_path / 'broken')
+    with pytest.raises(InputError, match=r'flow_range is \[\[nan'):
+        dataset.load(tmp_path / 'broken')
+    other_features(
+        tmp_path / 'broken',
+        lambda features: features['flow_range']['tensor']['shape'].update(dimensions=['3', '4']),
+    )
+    with pytest.raises(InputError, match=r'flow_range is float32 \(3, 4\)'):
+        dataset.load(tmp_path / 'broken')
+
+
 def test_the_order_does_not_depend_on_the_files(folder, tmp_path):
     writer.write(release(*reversed(TINY.examples)), tmp_path / 'other')
     once, again = dataset.load(folder, databases=TWO), dataset.load(tmp_path / 'other', databases=TWO[::-1])

@@ -1,5 +1,7 @@
 """All systems: their sizes counted by hand, their records in `SYSTEMS`, what they refuse."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
@@ -206,6 +208,19 @@ def test_converted_weights_are_for_flows_of_28_pixels_where_layers_depend_on_it(
             programs.check_inputs(config, of_size(56))
     config.evaluate_only = ''
     programs.check_inputs(config, of_size(56))
+
+
+@pytest.mark.parametrize(
+    'name', ['dual_atme', 'ststnet', 'off_apexnet', 'dual_inception', 'rcn_f', 'resnet18', 'htnet']
+)
+def test_systems_of_flows_read_four_times_their_edge(name):
+    config = cd.get_config()
+    config.model.name = name
+    clips = of_size(112)
+    flow = clips.inputs['flow']
+    programs.check_inputs(
+        config, dataclasses.replace(clips, inputs=dict.fromkeys(models.SYSTEMS[name].reads, flow))
+    )
 
 
 @pytest.mark.parametrize('name', models.NETWORKS)

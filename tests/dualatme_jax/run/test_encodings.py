@@ -53,6 +53,11 @@ def test_points_of_one_encoding_share_its_clips(small_dataset_dir):
         np.testing.assert_array_equal(dataset.inputs['flow'], expected.inputs['flow'])
 
 
+def test_motion_of_images_has_no_unit_and_a_run_that_wants_one_is_refused(small_dataset_dir, tmp_path):
+    with pytest.raises(InputError, match=r'flow has no unit. Build it from frames by `python -m data_prep'):
+        run(small(small_dataset_dir, **{'input.encoding': 'raw'}), tmp_path)
+
+
 @pytest.mark.slow
 def test_networks_and_estimators_are_trained_on_encoded_clips(small_dataset_dir, tmp_path):
     grid = {'model.name': ('small_systems.tiny', 'made_up.flow_svc'), 'input.encoding': ('minmax', 'robust')}

@@ -4,6 +4,7 @@ import jax
 import numpy as np
 import pytest
 
+from data_prep.views import optical_flow
 from dualatme_jax import schema
 from dualatme_jax.data.dataset import Dataset
 from dualatme_jax.errors import InputError
@@ -118,9 +119,10 @@ def test_other_inputs_are_scaled_as_ever():
     assert (found['apex_face'] == 1).all()
 
 
-def dataset(**inputs):
+def dataset(metadata=None, measures=None, **inputs):
     names = np.array(['a', 'b', 'c'])
-    return Dataset(inputs, np.zeros(3, np.int32), np.array(['smic'] * 3), names, names, ('x',), {})
+    smic, label = np.array(['smic'] * 3), np.zeros(3, np.int32)
+    return Dataset(inputs, label, smic, names, names, ('x',), metadata or {}, measures or {})
 
 
 def test_clips_are_encoded_each_for_itself_and_faces_stay_bytes():
@@ -147,3 +149,56 @@ def test_a_clip_with_numbers_that_are_not_finite_is_named(value):
     flow[2, 1, 1, 1] = value
     with pytest.raises(InputError, match=r'flow of smic/c/c has numbers that are not finite'):
         encoding.encoded(dataset(flow=flow), 'robust')
+
+
+def motion():
+    """Three flows [3, 9, 9, 3] in pixels, their strain above 0, and how `data_prep` stores them as bytes."""
+    random = np.random.default_rng(0)
+    flow = random.normal(size=(3, 9, 9, 3)).astype(np.float32) * (1, 2, 0.02)
+    flow[..., 2] = 0.01 + np.abs(flow[..., 2])
+    flow = flow.astype(np.float32)
+    stored = np.stack([optical_flow.minmax(clip) for clip in flow])
+    return flow, stored, {'flow_range': np.stack([optical_flow.span(clip) for clip in flow])}
+
+
+FACE = {'flow': {'computed_at': [224, 224]}}
+
+
+def test_raw_motion_is_in_percent_of_the_face_as_floats_or_as_bytes_whose_range_is_known():
+    flow, stored, ranges = motion()
+    found, lines = encoding.encoded(dataset(FACE, flow=flow), 'raw')
+    np.testing.assert_allclose(found.inputs['flow'], flow * (100 / 224, 100 / 224, 100), rtol=1e-6)
+    assert not lines
+    again = encoding.encoded(dataset(FACE, ranges, flow=stored), 'raw')[0].inputs['flow']
+    step = np.ptp(flow, axis=(1, 2), keepdims=True) / 255 * (100 / 224, 100 / 224, 100)
+    assert (np.abs(again - found.inputs['flow']) <= 0.501 * step).all()
+
+
+def test_raw_strain_tensors_are_percent_and_magnitudes_of_the_face():
+    flow, _, _ = motion()
+    both = dataset(FACE, face_flow=flow, face_strain=flow)
+    found = encoding.encoded(both, 'raw')[0].inputs
+    np.testing.assert_allclose(found['face_flow'], flow * np.float32(100 / 224), rtol=1e-6)
+    np.testing.assert_allclose(found['face_strain'], flow * 100, rtol=1e-6)
+
+
+def test_strain_has_its_own_zero_where_the_range_is_known():
+    flow, stored, ranges = motion()
+    expected, known, guessed = (
+        encoding.encoded(each, 'robust')[0].inputs['flow']
+        for each in (dataset(flow=flow), dataset(measures=ranges, flow=stored), dataset(flow=stored))
+    )
+    np.testing.assert_allclose(known, expected, atol=0.03)
+    np.testing.assert_allclose(guessed[..., :2], expected[..., :2], atol=0.03)
+    assert guessed[..., 2].min() == 0 < 0.1 < expected[..., 2].min()
+
+
+def test_motion_without_a_unit_is_refused_with_what_builds_it():
+    flow, stored, ranges = motion()
+    for clips, lacks in (
+        (dataset(FACE, flow=stored), 'does not say what 0 and 255 of a clip stand for'),
+        (dataset({}, ranges, flow=stored), 'does not say of how many pixels the face was'),
+        (dataset({'flow': {'computed_at': ['224', 0]}}, flow=flow), 'does not say of how many pixels'),
+    ):
+        with pytest.raises(InputError, match=rf'{lacks}.*data_prep build .*--view flow .*--encoding raw'):
+            encoding.encoded(clips, 'raw')
