@@ -69,6 +69,9 @@ EYE_DISTANCE = 'eye_distance'  # pixels of the aligned face at which the motion 
 FRAME_RATE = 'frame_rate'  # frames a second
 UNKNOWN_MEASURE = -1.0
 
+# In the metadata, under 'flow': height and width in pixels of the aligned face at which motion was computed.
+COMPUTED_AT = 'computed_at'
+
 
 def range_of(key: str) -> str:
     """The measure that holds the least and the largest value of each channel of an input of motion, [C, 2].

@@ -109,7 +109,7 @@ def _flow_format(pair: str, solver: cv2.DenseOpticalFlow) -> ViewFormat:
             | {
                 'strain': 'symmetric',
                 'encoding': 'minmax_uint8',
-                'computed_at': [FRAME_SIZE, FRAME_SIZE],
+                schema.COMPUTED_AT: [FRAME_SIZE, FRAME_SIZE],
             },
         },
     )

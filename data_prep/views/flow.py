@@ -182,7 +182,7 @@ class FlowView:
     def motion_recipe(self) -> dict:
         """What decides the motion of the entire face, as JSON values."""
         return optical_flow.recipe(self.solver()) | {
-            'computed_at': [self.face_size, self.face_size],
+            schema.COMPUTED_AT: [self.face_size, self.face_size],
             'strain': {'variant': self.strain, 'smoothing_pixels': self.smoothing},
             'contrast': contrast.CONTRASTS[self.contrast],
             'head_motion': head_motion.HEAD_MOTIONS[self.head_motion],

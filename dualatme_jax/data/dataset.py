@@ -92,6 +92,14 @@ class Dataset:
         return printable(f'LEAKS: {"; ".join(found)}') if found else ''
 
     @property
+    def face_size(self) -> list[int] | None:
+        """Height and width in pixels of the face at which motion was computed; None where nothing says it."""
+        flow = self.metadata.get('flow')
+        found = flow.get(schema.COMPUTED_AT) if isinstance(flow, Mapping) else None
+        sizes = isinstance(found, list) and len(found) == 2 and all(type(edge) is int for edge in found)
+        return found if sizes and min(found) > 0 else None
+
+    @property
     def regions(self) -> str:
         """Which pair of regions the puzzled face is made of, such as `EM`."""
         return self.metadata.get('regions', {}).get('pair', schema.UNKNOWN_TEXT)

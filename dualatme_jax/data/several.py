@@ -91,6 +91,11 @@ def together(datasets: Sequence[Dataset], paths: Sequence[str], databases: Seque
         **{name: _joined([getattr(own, name) for own in kept], place) for name in ('label', *texts)},
         labels=labels,
         metadata=_metadata(chosen, kept, paths, notes),
+        measures={
+            key: _joined([own.measures[key] for own in kept], place)
+            for key in kept[0].measures
+            if all(key in own.measures for own in kept)
+        },
     )
 
 
@@ -217,8 +222,10 @@ def _some(dataset: Dataset, clips: np.ndarray) -> Dataset:
     if clips.all():
         return dataset
     own = {name: getattr(dataset, name)[clips] for name in ('label', 'database', 'subject', 'clip')}
-    inputs = {key: array[clips] for key, array in dataset.inputs.items()}
-    return dataclasses.replace(dataset, inputs=inputs, **own)
+    inputs, measures = (
+        {key: array[clips] for key, array in part.items()} for part in (dataset.inputs, dataset.measures)
+    )
+    return dataclasses.replace(dataset, inputs=inputs, measures=measures, **own)
 
 
 def _one_spelling(datasets: Sequence[Dataset], paths: Sequence[str]) -> tuple[list[np.ndarray], list[str]]:
@@ -321,6 +328,9 @@ def _metadata(
     found = {
         key: value for key, value in recipes[0].items() if all(own.get(key) == value for own in recipes[1:])
     }
+    sizes = [dataset.face_size for dataset in chosen]
+    if sizes[0] and all(size == sizes[0] for size in sizes):  # the unit of motion, however it was computed
+        found['flow'] = found.get('flow', {}) | {schema.COMPUTED_AT: sizes[0]}
     found['release'] = _all(own.get('release', schema.UNKNOWN_TEXT) for own in recipes)
     found['synthetic'] = [
         name

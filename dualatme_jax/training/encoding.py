@@ -7,13 +7,13 @@ Axes: N clips, C channels, *S space (behind time, if there is any), B examples.
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from dualatme_jax import schema
-from dualatme_jax.data.dataset import Dataset
+from dualatme_jax.data.dataset import Dataset, some
 from dualatme_jax.errors import InputError
 
 # What `config.input.encoding` takes. `minmax`: what lies in the dataset, scaled by config.input.scale; `raw`:
@@ -89,7 +89,7 @@ def encoded(dataset: Dataset, encoding: str) -> tuple[Dataset, list[str]]:
                     found = clip * units if encoding == RAW else _of_clip(clip, names)
             if not np.isfinite(found).all():
                 raise InputError(
-                    f'{key} of {dataset.subjects[place]}/{dataset.clip[place]} has numbers that are not '
+                    f'{key} of {_name(dataset, place)} has numbers that are not '
                     f'finite, which config.input.encoding={encoding!r} cannot scale; build the dataset '
                     'again, or leave the clip out'
                 )
@@ -99,7 +99,7 @@ def encoded(dataset: Dataset, encoding: str) -> tuple[Dataset, list[str]]:
                     still.setdefault((key, str(name)), []).append(place)
     lines = [
         f'{name} of {key} has no scale in {len(places)} clip{"s" if len(places) > 1 else ""}, which nearly '
-        f'all pixels have alike, and is 0 there: {_named(dataset, places)}'
+        f'all pixels have alike, and is 0 there: {some([_name(dataset, place) for place in places])}'
         for (key, name), places in still.items()
     ]
     return dataclasses.replace(dataset, inputs=inputs), lines
@@ -126,11 +126,9 @@ def _units(dataset: Dataset, key: str) -> np.ndarray:
       InputError: the dataset has neither floats nor the range of its bytes, or does not say how many pixels
         the face had.
     """
-    flow = dataset.metadata.get('flow')
-    edge = flow.get('computed_at') if isinstance(flow, Mapping) else None
-    sized = isinstance(edge, list) and len(edge) == 2 and all(type(each) is int and each > 0 for each in edge)
+    edge = dataset.face_size
     known = dataset.inputs[key].dtype != np.uint8 or schema.range_of(key) in dataset.measures
-    if not (sized and known):
+    if not (edge and known):
         reason = 'of how many pixels the face was' if known else 'what 0 and 255 of a clip stand for'
         raise InputError(
             f"config.input.encoding is 'raw', and the dataset does not say {reason}, as those of images and "
@@ -142,6 +140,5 @@ def _units(dataset: Dataset, key: str) -> np.ndarray:
     return np.float32([100 / edge[0] if name in lengths else 100 for name in schema.CHANNELS[key]])
 
 
-def _named(dataset: Dataset, places: Sequence[int], most: int = 10) -> str:
-    names = [f'{dataset.subjects[place]}/{dataset.clip[place]}' for place in places]
-    return ', '.join(names[:most]) + (f' and {len(names) - most} more' if len(names) > most else '')
+def _name(dataset: Dataset, place: int) -> str:
+    return f'{dataset.subjects[place]}/{dataset.clip[place]}'

@@ -122,7 +122,9 @@ def test_measures_are_read_where_they_are_there(folder, tmp_path):
 def test_a_measure_of_another_form_is_refused(tmp_path):
     features = flow_view.features() | flow_view.measures(['flow'])
     each = TINY.examples[0]
-    views = {'flow': each.views['flow'] | {'flow_range': np.full((3, 2), np.nan), 'eye_distance': 1.0}}
+    views = {
+        'flow': each.views['flow'] | {'flow_range': np.full((3, 2), np.nan, np.float32), 'eye_distance': 1.0}
+    }
     made = release(dataclasses.replace(each, views=views))
     made = dataclasses.replace(made, views={'flow': writer.ViewFormat(features=features, recipe={})})
     writer.write(made, tmp_path / 'broken')

@@ -70,6 +70,23 @@ def test_clips_of_all_stand_in_the_schemas_order_with_their_own_inputs_and_label
         assert array.dtype == np.uint8
 
 
+def test_measures_that_all_have_stay_by_clip_and_so_does_the_unit_of_motion():
+    def measured(dataset, size, **more):
+        flow = dataset.metadata.get('flow', {}) | {'computed_at': [size, size]}
+        rates = np.arange(dataset.size, dtype=np.float32) + 10 * dataset.size
+        return dataclasses.replace(
+            dataset, metadata=dataset.metadata | {'flow': flow}, measures={'frame_rate': rates} | more
+        )
+
+    one = measured(ONE, 224, eye_distance=np.ones(2, np.float32))
+    both = several.together([one, measured(OTHER, 224)], PATHS)
+    assert {key: array.tolist() for key, array in both.measures.items()} == {
+        'frame_rate': [20, 42, 21, 43, 41]
+    }
+    assert both.face_size == [224, 224]
+    assert several.together([one, measured(OTHER, 112)], PATHS).face_size is None
+
+
 def test_what_is_left_out_who_is_common_and_how_inputs_differ_is_said(both):
     assert several.lines(both) == [
         '2 datasets; the classes that all of them have: negative, positive, surprise',

@@ -98,18 +98,19 @@ def test_mirroring_and_encoding_can_change_places(dtype):
 def test_motion_is_stronger_around_zero_and_noise_is_a_part_of_what_95_of_100_pixels_have():
     stored = np.random.default_rng(0).integers(0, 256, (3, 28, 28, 200), np.uint8)
     flow = {'flow': encoding.robust(stored, FLOW)}
-    for name in ('strength', 'noise'):
-        change = jax.jit(augment.augmentation({name}, **ROBUST))
-        found = change(flow, {augment.column(name): np.float32(0.1)}, jax.random.key(0))['flow']
-        if name == 'strength':  # one factor for each clip, and none for what is no motion
-            x, y = flow['flow'].reshape(-1, 200), np.asarray(found).reshape(-1, 200)
-            factor = (x * y).sum(0) / (x * x).sum(0)
-            np.testing.assert_allclose(y, factor * x, atol=1e-5)
-            assert 0.09 < np.abs(factor - 1).max() < 0.1
-        else:
-            added = found - flow['flow']
-            assert added[:2].std() == pytest.approx(0.2, rel=0.02)  # of -1..1
-            assert added[2].std() == pytest.approx(0.1, rel=0.02)  # of 0..1
+    change = jax.jit(augment.augmentation({'strength', 'noise'}, **ROBUST))
+
+    def changed(strength, noise):
+        given = {'augment_strength': np.float32(strength), 'augment_noise': np.float32(noise)}
+        return np.asarray(change(flow, given, jax.random.key(0))['flow'])
+
+    x, y = flow['flow'].reshape(-1, 200), changed(0.1, 0).reshape(-1, 200)
+    factor = (x * y).sum(0) / (x * x).sum(0)  # one for each clip, and none for what is no motion
+    np.testing.assert_allclose(y, factor * x, atol=1e-5)
+    assert 0.09 < np.abs(factor - 1).max() < 0.1
+    added = changed(0, 0.1) - flow['flow']
+    assert added[:2].std() == pytest.approx(0.2, rel=0.02)  # of -1..1
+    assert added[2].std() == pytest.approx(0.1, rel=0.02)  # of 0..1
 
 
 def test_other_inputs_are_scaled_as_ever():
