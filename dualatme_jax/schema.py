@@ -69,14 +69,16 @@ EYE_DISTANCE = 'eye_distance'  # pixels of the aligned face at which the motion 
 FRAME_RATE = 'frame_rate'  # frames a second
 UNKNOWN_MEASURE = -1.0
 
-# In the metadata, under 'flow': height and width in pixels of the aligned face at which motion was computed.
-COMPUTED_AT = 'computed_at'
+# In the metadata, under 'flow': height and width in pixels of the aligned face at which motion was computed,
+# and a unit of motion, of which older datasets have the first.
+COMPUTED_AT, UNIT = 'computed_at', 'unit'
+PIXELS, EYE_DISTANCES_PER_SECOND = 'pixels', 'eye_distances_per_second'
 
 
 def range_of(key: str) -> str:
     """The measure that holds the least and the largest value of each channel of an input of motion, [C, 2].
 
-    They are in pixels of the aligned face, of strain without unit: what min-max scaling has taken away.
+    They are in the unit of the motion: what min-max scaling has taken away.
     """
     return f'{key}_range'
 

@@ -110,6 +110,7 @@ def _flow_format(pair: str, solver: cv2.DenseOpticalFlow) -> ViewFormat:
                 'strain': 'symmetric',
                 'encoding': 'minmax_uint8',
                 schema.COMPUTED_AT: [FRAME_SIZE, FRAME_SIZE],
+                schema.UNIT: schema.PIXELS,
             },
         },
     )

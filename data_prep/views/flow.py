@@ -17,9 +17,9 @@ from dualatme_jax.errors import InputError
 
 ENCODINGS = ('minmax_uint8', 'raw')
 UNITS = {
-    'pixels': 'u and v in pixels of the face at computed_at, strain without unit',
-    'eye_distances_per_second': 'u and v in distances of the eyes per second, strain per second: divided by '
-    'the time from the first frame to the second, and u and v by the distance of the eyes',
+    schema.PIXELS: 'u and v in pixels of the face at computed_at, strain without unit',
+    schema.EYE_DISTANCES_PER_SECOND: 'u and v in distances of the eyes per second, strain per second: '
+    'divided by the time from the first frame to the second, and u and v by the distance of the eyes',
 }
 PUZZLED = {
     'computed': 'computed on puzzled frames',  # as the Dual-ATME paper does
@@ -63,7 +63,7 @@ class FlowView:
     smoothing: float = 0.0
     contrast: str = 'none'
     head_motion: str = 'none'
-    units: str = 'pixels'
+    units: str = schema.PIXELS
 
     def __post_init__(self):
         regions.check_pair(self.pair)
@@ -87,7 +87,7 @@ class FlowView:
                 f'--strain-smoothing {self.smoothing}: expected a width in pixels, 0 or more, '
                 f'and less than the {self.face_size} of the face'
             )
-        if self.units != 'pixels' and self.encoding != 'raw':
+        if self.units != schema.PIXELS and self.encoding != 'raw':
             raise InputError(
                 f'--flow-units {self.units} with --encoding {self.encoding}, which scales each clip by its '
                 'own extremes, so that no unit is left: expected --encoding raw'
@@ -194,7 +194,7 @@ class FlowView:
             'encoding': self.encoding,
             'size': [self.size, self.size],
             schema.UNIT: self.units,
-            'units': 'minmax_uint8: each channel min-max scaled to 0..255 by clip, from its ends in flow_range; '
+            'units': 'minmax_uint8: each channel min-max scaled to 0..255 by clip, from its range; '
             f'raw: {UNITS[self.units]}',
         }
 
@@ -266,7 +266,7 @@ class FlowView:
         Raises:
           InputError: a frame rate that is not known.
         """
-        if self.units == 'pixels':
+        if self.units == schema.PIXELS:
             return np.ones(3, np.float32)
         try:
             seconds = (ends[1] - ends[0]) / aligned.frame_rate
@@ -359,8 +359,8 @@ def measures(keys: Iterable[str]) -> dict:
             shape=(len(names), 2),
             dtype=np.float32,
             doc=doc(
-                f'least and largest {", ".join(names)} of {key}, in pixels of the face at computed_at, '
-                'strain without unit: what bytes 0 and 255 stand for'
+                f'least and largest {", ".join(names)} of {key}, in the unit of flow in the metadata: what '
+                'bytes 0 and 255 stand for'
             ),
         )
     return found

@@ -21,7 +21,7 @@ from data_prep.files import images
 from data_prep.files.cache import Cache
 from data_prep.releases.clip import Clip
 from data_prep.views import optical_flow
-from data_prep.views.flow import FlowView
+from data_prep.views.flow import FlowView, measures
 from dualatme_jax import schema
 from dualatme_jax.errors import InputError
 
@@ -114,10 +114,11 @@ class FlowStepsView:
         if self.flow.encoding == 'minmax_uint8':
             doc = tfds.features.Documentation(f'{motion}; each min-max scaled by clip', '0..255')
             step = tfds.features.Image(shape=shape, encoding_format='png', doc=doc)
-            return {schema.FLOW_STEPS: tfds.features.Sequence(step, length=number)}
-        doc = tfds.features.Documentation(motion)
-        feature = tfds.features.Tensor(shape=(number, *shape), dtype=np.float32, doc=doc)
-        return {schema.FLOW_STEPS: feature}
+            feature = tfds.features.Sequence(step, length=number)
+        else:
+            doc = tfds.features.Documentation(motion)
+            feature = tfds.features.Tensor(shape=(number, *shape), dtype=np.float32, doc=doc)
+        return {schema.FLOW_STEPS: feature} | measures((schema.FLOW_STEPS,))
 
     def check(self, clip: Clip) -> None:
         """Raises InputError, before a frame is decoded, for a clip without a frame that a step leads to."""
@@ -135,10 +136,15 @@ class FlowStepsView:
         if not any(map(optical_flow.moves, steps)):
             raise InputError('no motion: in every step the flow of the face is the same everywhere')
         stored = np.stack(steps)
-        if self.flow.encoding == 'raw':
-            return {schema.FLOW_STEPS: stored}
-        flat = optical_flow.minmax(stored.reshape(-1, *stored.shape[2:]))  # one picture above the other
-        return {schema.FLOW_STEPS: [images.encode_png(step) for step in flat.reshape(stored.shape)]}
+        flat = stored.reshape(-1, *stored.shape[2:])  # one picture above the other
+        if self.flow.encoding != 'raw':
+            scaled = optical_flow.minmax(flat).reshape(stored.shape)
+            stored = [images.encode_png(step) for step in scaled]
+        return {
+            schema.FLOW_STEPS: stored,
+            schema.range_of(schema.FLOW_STEPS): optical_flow.span(flat),
+            schema.EYE_DISTANCE: aligned.eye_distance(self.flow.face_size),
+        }
 
     def ends(self, clip: Clip) -> list[tuple[int, int]]:
         """The numbers of the two frames of each step of a clip whose apex is known.

@@ -57,7 +57,8 @@ class PartsView:
     def recipe(self) -> dict:
         """What the metadata says, as JSON values."""
         return {
-            'flow': self.flow.motion_recipe() | {'encoding': 'minmax_uint8: each channel scaled by clip'},
+            'flow': self.flow.motion_recipe()
+            | {schema.UNIT: schema.PIXELS, 'encoding': 'minmax_uint8: each channel scaled by clip'},
             'face_parts': {
                 'parts': list(schema.PARTS),
                 'maps': 'files of --part-maps, aligned as the frames'

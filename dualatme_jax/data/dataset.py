@@ -92,12 +92,14 @@ class Dataset:
         return printable(f'LEAKS: {"; ".join(found)}') if found else ''
 
     @property
-    def face_size(self) -> list[int] | None:
-        """Height and width in pixels of the face at which motion was computed; None where nothing says it."""
+    def motion_unit(self) -> dict[str, Any]:
+        """What the metadata says of the unit of motion, by `UNIT` and `COMPUTED_AT`; empty if it does not."""
         flow = self.metadata.get('flow')
-        found = flow.get(schema.COMPUTED_AT) if isinstance(flow, Mapping) else None
-        sizes = isinstance(found, list) and len(found) == 2 and all(type(edge) is int for edge in found)
-        return found if sizes and min(found) > 0 else None
+        flow = flow if isinstance(flow, Mapping) else {}
+        size, unit = flow.get(schema.COMPUTED_AT), flow.get(schema.UNIT, schema.PIXELS)
+        sized = isinstance(size, list) and len(size) == 2 and all(type(edge) is int for edge in size)
+        known = unit in (schema.PIXELS, schema.EYE_DISTANCES_PER_SECOND)
+        return {schema.COMPUTED_AT: size, schema.UNIT: unit} if sized and min(size) > 0 and known else {}
 
     @property
     def regions(self) -> str:

@@ -328,9 +328,9 @@ def _metadata(
     found = {
         key: value for key, value in recipes[0].items() if all(own.get(key) == value for own in recipes[1:])
     }
-    sizes = [dataset.face_size for dataset in chosen]
-    if sizes[0] and all(size == sizes[0] for size in sizes):  # the unit of motion, however it was computed
-        found['flow'] = found.get('flow', {}) | {schema.COMPUTED_AT: sizes[0]}
+    units = [dataset.motion_unit for dataset in chosen]
+    if units[0] and all(unit == units[0] for unit in units):  # however motion was computed
+        found['flow'] = found.get('flow', {}) | units[0]
     found['release'] = _all(own.get('release', schema.UNKNOWN_TEXT) for own in recipes)
     found['synthetic'] = [
         name

@@ -16,8 +16,9 @@ from dualatme_jax import schema
 from dualatme_jax.data.dataset import Dataset, some
 from dualatme_jax.errors import InputError
 
-# What `config.input.encoding` takes. `minmax`: what lies in the dataset, scaled by config.input.scale; `raw`:
-# u and v in percent of the face's edge, and strain in percent.
+# What `config.input.encoding` takes. `minmax`: what lies in the dataset, scaled by config.input.scale. `raw`:
+# u and v in percent of the face's edge, strain in percent; or of a dataset in eye distances per second ten
+# times these.
 MINMAX, ROBUST, RAW = ENCODINGS = ('minmax', 'robust', 'raw')
 
 PERCENTILE = 95  # of the absolute values, which is 1
@@ -120,24 +121,26 @@ def _restored(dataset: Dataset, key: str, place: int) -> np.ndarray:
 
 
 def _units(dataset: Dataset, key: str) -> np.ndarray:
-    """[C]: by what motion in pixels of the face becomes percent of its edge, and strain percent.
+    """[C]: by what motion as it was computed is multiplied, see `RAW`.
 
     Raises:
-      InputError: the dataset has neither floats nor the range of its bytes, or does not say how many pixels
-        the face had.
+      InputError: the dataset has neither floats nor the range of its bytes, or does not say in which unit.
     """
-    edge = dataset.face_size
+    unit = dataset.motion_unit
     known = dataset.inputs[key].dtype != np.uint8 or schema.range_of(key) in dataset.measures
-    if not (edge and known):
-        reason = 'of how many pixels the face was' if known else 'what 0 and 255 of a clip stand for'
+    if not (unit and known):
+        reason = 'in which unit it is' if known else 'what 0 and 255 of a clip stand for'
         raise InputError(
             f"config.input.encoding is 'raw', and the dataset does not say {reason}, as those of images and "
             f'of older versions: {key} has no unit. Build it from frames by `python -m data_prep build '
             f'--release NAME --source DIR --view {schema.view_of(key)} --out DIR` (flow perhaps with '
             '--encoding raw), or take --config.input.encoding=robust'
         )
+    names = schema.CHANNELS[key]
+    if unit[schema.UNIT] == schema.EYE_DISTANCES_PER_SECOND:
+        return np.full(len(names), 10, np.float32)
     lengths = ('u', 'v', 'magnitude')
-    return np.float32([100 / edge[0] if name in lengths else 100 for name in schema.CHANNELS[key]])
+    return np.float32([100 / unit[schema.COMPUTED_AT][0] if name in lengths else 100 for name in names])
 
 
 def _name(dataset: Dataset, place: int) -> str:

@@ -83,8 +83,8 @@ def test_measures_that_all_have_stay_by_clip_and_so_does_the_unit_of_motion():
     assert {key: array.tolist() for key, array in both.measures.items()} == {
         'frame_rate': [20, 42, 21, 43, 41]
     }
-    assert both.face_size == [224, 224]
-    assert several.together([one, measured(OTHER, 112)], PATHS).face_size is None
+    assert both.motion_unit == {'computed_at': [224, 224], 'unit': 'pixels'}
+    assert several.together([one, measured(OTHER, 112)], PATHS).motion_unit == {}
 
 
 def test_what_is_left_out_who_is_common_and_how_inputs_differ_is_said(both):

@@ -183,6 +183,13 @@ def test_raw_strain_tensors_are_percent_and_magnitudes_of_the_face():
     np.testing.assert_allclose(found['face_strain'], flow * 100, rtol=1e-6)
 
 
+def test_raw_motion_in_eye_distances_per_second_is_in_tenths_of_them():
+    flow, _, _ = motion()
+    metadata = {'flow': FACE['flow'] | {'unit': 'eye_distances_per_second'}}
+    found = encoding.encoded(dataset(metadata, flow=flow), 'raw')[0].inputs['flow']
+    np.testing.assert_array_equal(found, flow * np.float32(10))
+
+
 def test_strain_has_its_own_zero_where_the_range_is_known():
     flow, stored, ranges = motion()
     expected, known, guessed = (
@@ -198,8 +205,9 @@ def test_motion_without_a_unit_is_refused_with_what_builds_it():
     flow, stored, ranges = motion()
     for clips, lacks in (
         (dataset(FACE, flow=stored), 'does not say what 0 and 255 of a clip stand for'),
-        (dataset({}, ranges, flow=stored), 'does not say of how many pixels the face was'),
-        (dataset({'flow': {'computed_at': ['224', 0]}}, flow=flow), 'does not say of how many pixels'),
+        (dataset({}, ranges, flow=stored), 'does not say in which unit it is'),
+        (dataset({'flow': {'computed_at': ['224', 0]}}, flow=flow), 'does not say in which unit'),
+        (dataset({'flow': FACE['flow'] | {'unit': 'miles'}}, flow=flow), 'does not say in which unit'),
     ):
         with pytest.raises(InputError, match=rf'{lacks}.*data_prep build .*--view flow .*--encoding raw'):
             encoding.encoded(clips, 'raw')
