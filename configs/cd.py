@@ -167,6 +167,14 @@ def get_config(dataset: str = '') -> ConfigDict:
     config.report.paper = ''
     config.report.leaderboard = False  # the points of the sweep are systems, see configs/leaderboard.py
     config.report.shortened = ''  # what a shortened run says of itself
+    # Of a leaderboard, which system the others are compared with, or 'ensemble'; '': Dual-ATME.
+    config.report.reference = ''
+    # Predictions of several members as one, scored once (docs/ensembles.md): '', 'mean' of the probabilities,
+    # or 'vote'.
+    config.report.ensemble = ''
+    # What its members are: 'seeds', 'points' of the sweep, which on a leaderboard are systems, or 'both'.
+    config.report.ensemble_over = 'seeds'
+    config.report.ensemble_members = ()  # of the points those with these networks, by name; (): all
 
     config.checkpoint = ConfigDict()
     config.checkpoint.every = 10  # epochs: what a killed run loses at the most

@@ -2,7 +2,8 @@
 
 One row per system: its scores by an honest selection of the epoch, the score by the best epoch on the test
 subject, marked as leaking, with the gap, what a guesser gains by the same selection, the published figure and
-whether that selects on the test, and a paired test against a reference system. Two rows are the guesser's.
+whether that selects on the test, and a paired test against a reference system. One more row may be an
+ensemble of systems; two are the guesser's.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,8 @@ from dualatme_jax.models.figures import Figure
 from dualatme_jax.models.system import System
 from dualatme_jax.report import guesser, predictions, scores, selection
 from dualatme_jax.report import sweep as sweep_report
+from dualatme_jax.report.ensemble import NAME as ENSEMBLE
+from dualatme_jax.report.ensemble import Ensemble
 
 REFERENCE = 'dual_atme'  # what the others are compared with, unless it failed
 
@@ -23,7 +26,7 @@ REFERENCE = 'dual_atme'  # what the others are compared with, unless it failed
 SCORED, FLOOR, FAILED = 'scored', 'floor', 'failed'
 GUESS, BEST_GUESS = 'guesser', 'guesser_best'  # in the place of a system's name
 
-_STATED = ['system', 'title', 'status', 'reason', 'shortened', 'synthetic', 'selection']
+_STATED = ['system', 'title', 'status', 'reason', 'shortened', 'synthetic', 'selection', 'members']
 COUNTS = ['seeds', 'clips', 'subjects', 'epochs', 'paper_epochs', 'kept_epochs']  # whole numbers, or NaN
 _SCORES = [f'{metric}_{part}' for metric in scores.METRICS for part in ('mean', 'sd', 'low', 'high')]
 _LEAKING = [*(f'best_on_test_{metric}' for metric in scores.METRICS), 'gap', 'guesser_uf1']
@@ -37,6 +40,7 @@ def compare(
     *,
     inner: Mapping[str, pd.DataFrame] | None = None,
     metric: str = 'uf1',
+    ensemble: Ensemble | None = None,
     reference: str = REFERENCE,
     resamples: int = 1000,
     shortened: str | None = None,
@@ -51,7 +55,9 @@ def compare(
       failures: system -> why it failed, or why some of its seeds did; it is in `kept` too by the others.
       inner: system -> inner predictions at every kept epoch, if the epoch is to be selected by them.
       metric: what the epoch is then selected by.
-      reference: the system that the others are compared with; the first of `kept` if it is not there.
+      ensemble: of what `honest` returns of these systems; it is one more row, `ensemble`.
+      reference: the system that the others are compared with, or `ensemble`; the first of `kept` if it is not
+        there.
       resamples: draws of the bootstrap over subjects.
       shortened: what was shortened, if the run was; None of one with each paper's own settings.
       synthetic: whether the clips are rendered: then no published score stands beside theirs.
@@ -59,9 +65,10 @@ def compare(
       paper_epochs: of the training of a system's paper, by name.
 
     Returns:
-      Systems by falling UF1, then the guesser, then systems that failed. NaN is unknown. Columns: `system`;
-      `title`; `status`; `reason` of a failure; `shortened` and `synthetic`, in every row; `selection` of the
-      epoch; `seeds`, `clips`, `subjects`, `epochs` trained, `paper_epochs`, `kept_epochs` to select from; for
+      Systems, and the ensemble among them, by falling UF1, then the guesser, then systems that failed. NaN is
+      unknown. Columns: `system`; `title`; `status`; `reason` of a failure; `shortened` and `synthetic`, in
+      every row; `selection` of the epoch; `members` of the ensemble, in words, and empty in other rows;
+      `seeds`, `clips`, `subjects`, `epochs` trained, `paper_epochs`, `kept_epochs` to select from; for
       all clips `METRIC_mean`, `METRIC_sd` (over seeds), `METRIC_low` and `METRIC_high` (95% bootstrap over
       subjects; of the guesser: sd and interval of its draws); the same by database, `DATABASE_METRIC_PART`,
       if there are several; `best_on_test_METRIC`, which LEAKS, and `gap`, by which its UF1 is above;
@@ -75,17 +82,19 @@ def compare(
     """
     if not kept and not failures:
         raise InputError('a leaderboard of no system; expected the predictions of one, or why it failed')
-    missing = set(kept) - set(kept if inner is None else inner)
-    if missing:
-        raise InputError(
-            f'{", ".join(sorted(missing))}: no inner predictions to select the epoch by; expected those of '
-            'every system, or of none'
-        )
-    honest = {
-        name: selection.last(table) if inner is None else selection.nested(table, inner[name], metric)[0]
-        for name, table in kept.items()
-    }
-    home = reference if reference in kept else next(iter(kept), None)
+    selected = honest(kept, inner, metric)
+    known = {*kept, *([ENSEMBLE] if ensemble else [])}
+    home = reference if reference in known else next(iter(kept), None)
+
+    def at_seeds_of(name: str, other: str) -> pd.DataFrame:
+        if name != ENSEMBLE:
+            return selected[name]
+        return ensemble.at(selected[other]['seed'].unique())
+
+    def against_home(name: str) -> dict:
+        if name == home:
+            return {}
+        return sweep_report.against(at_seeds_of(name, home), at_seeds_of(home, name), resamples)
 
     def named(name: str, status: str) -> dict:
         known = systems.get(name)
@@ -95,13 +104,13 @@ def compare(
 
     rows = []
     for name, table in kept.items():
-        row = _scored(table, honest[name], resamples)
-        if name != home:
-            row |= sweep_report.against(honest[name], honest[home], resamples)
-        rows.append(named(name, SCORED) | row)
+        rows.append(named(name, SCORED) | _scored(table, selected[name], resamples) | against_home(name))
+    most = max((row['kept_epochs'] for row in rows), default=0)
+    if ensemble:
+        rows.append(_of_ensemble(ensemble, resamples) | against_home(ENSEMBLE))
     rows.sort(key=lambda row: -row['uf1_mean'])  # stable: equals stay in the order of `kept`
     if kept:
-        rows += _floor(honest[home], max(row['kept_epochs'] for row in rows))
+        rows += _floor(selected.get(home, next(iter(selected.values()))), most)
     failed = [name for name in failures if name not in kept]
     rows += [named(name, FAILED) for name in failed]
     frame = pd.DataFrame(rows)
@@ -110,6 +119,7 @@ def compare(
     frame = frame.reindex(columns=columns)
     return frame.assign(
         reason=[failures.get(name, '') for name in frame['system']],
+        members=np.where(frame['system'] == ENSEMBLE, ensemble.words if ensemble else '', ''),
         shortened=shortened or '',
         synthetic=synthetic,
         selection=np.where(
@@ -118,6 +128,24 @@ def compare(
         p_holm=sweep_report.holm(frame['p']),
         reference=frame['system'] == home,
     )
+
+
+def honest(
+    kept: Mapping[str, pd.DataFrame], inner: Mapping[str, pd.DataFrame] | None = None, metric: str = 'uf1'
+) -> dict[str, pd.DataFrame]:
+    """The predictions by which systems are scored: of the last epoch, or of that which `inner` selects.
+
+    Args and errors are those of `compare`.
+    """
+    if missing := set(kept) - set(kept if inner is None else inner):
+        raise InputError(
+            f'{", ".join(sorted(missing))}: no inner predictions to select the epoch by; expected those of '
+            'every system, or of none'
+        )
+    return {
+        name: selection.last(table) if inner is None else selection.nested(table, inner[name], metric)[0]
+        for name, table in kept.items()
+    }
 
 
 def databases(frame: pd.DataFrame) -> list[str]:
@@ -141,31 +169,35 @@ def _as_published(figures: Sequence[Figure]) -> dict:
 
 def _scored(table: pd.DataFrame, honest: pd.DataFrame, resamples: int) -> dict:
     epochs = selection.kept_epochs(table)
-    clips, subjects = predictions.count(honest)
     found = scores.score_run(honest, resamples=resamples)['scores']
     leaking = [scores.score(rows) for _, rows in selection.best_on_test(table).groupby('seed')]
     best = {metric: float(np.mean([values[metric] for values in leaking])) for metric in scores.METRICS}
     return {
-        'seeds': honest['seed'].nunique(),
-        'clips': clips,
-        'subjects': subjects,
+        **_counts(honest),
         'epochs': epochs[-1],
         'kept_epochs': len(epochs),
-        **_columns(found),
+        **sweep_report.score_columns(found),
         **{f'best_on_test_{metric}': value for metric, value in best.items()},
         'gap': best['uf1'] - found[schema.FULL]['uf1']['mean'],
         'guesser_uf1': guesser.floor(honest, len(epochs))[schema.FULL]['uf1']['mean'],
     }
 
 
-def _columns(found: Mapping) -> dict[str, float]:
-    """What `scores.score_run` found: `METRIC_PART` of all clips, and `DATABASE_METRIC_PART` of several."""
-    single = [name for name in found if name != schema.FULL]
-    sets = {schema.FULL: ''} | ({name: f'{name}_' for name in single} if len(single) > 1 else {})
+def _counts(table: pd.DataFrame) -> dict[str, int]:
+    clips, subjects = predictions.count(table)
+    return {'seeds': table['seed'].nunique(), 'clips': clips, 'subjects': subjects}
+
+
+def _of_ensemble(ensemble: Ensemble, resamples: int) -> dict:
+    """Its row; it has no epochs of its own to be selected."""
+    found = scores.score_run(ensemble.table, resamples=resamples)['scores']
     return {
-        f'{prefix}{column}': value
-        for name, prefix in sets.items()
-        for column, value in sweep_report.score_columns({schema.FULL: found[name]}).items()
+        'system': ENSEMBLE,
+        'title': ensemble.title,
+        'status': SCORED,
+        **_as_published(()),
+        **_counts(ensemble.table),
+        **sweep_report.score_columns(found),
     }
 
 
@@ -174,7 +206,7 @@ def _floor(truth: pd.DataFrame, best_of: int) -> list[dict]:
     single, best = guesser.floor(truth), guesser.floor(truth, best_of)[schema.FULL]
     row = {'status': FLOOR, 'published_selects': '', 'published_source': ''}
     return [
-        row | {'system': GUESS, 'title': 'Guesser'} | _columns(single),
+        row | {'system': GUESS, 'title': 'Guesser'} | sweep_report.score_columns(single),
         {
             **row,
             'system': BEST_GUESS,

@@ -124,7 +124,7 @@ def _notes(frame: pd.DataFrame) -> Iterator[str]:
     if not len(scored):
         yield 'No system was scored.'
         return
-    seeds = sorted(set(scored['seeds'].astype(int)))
+    seeds = sorted(set(scored[scored['members'] == '']['seeds'].astype(int)))
     by = {LAST: 'the last epoch', NESTED: 'the epoch that is best on other subjects (nested)'}
     spread = 'One seed' if seeds == [1] else f'Mean ± sd over {" to ".join(map(str, seeds))} seeds'
     yield (
@@ -140,6 +140,8 @@ def _notes(frame: pd.DataFrame) -> Iterator[str]:
         'most epochs that a system is selected from. Epochs of one training resemble each other, '
         'guesses do not.'
     )
+    for row in scored[scored['members'] != ''].to_dict('records'):
+        yield f'{row["title"]}: {row["members"]}. Members that were chosen by this table would leak.'
     home = scored[scored['reference']]['title'].iloc[0]
     yield (
         f'UF1 - ref.: UF1 minus that of {home}, on the same subjects and seeds; p: randomisation test that '
@@ -210,6 +212,9 @@ def _markdown(frame: pd.DataFrame, origin: str, systems: Mapping[str, System], n
     parts += [_listed([*_notes(frame), f'Input: {origin}.'])]
     if _failures(frame):
         parts += ['## Failed', _listed(_failures(frame))]
+    if single:
+        scored = frame[frame['status'] == SCORED].to_dict('records')
+        parts += ['## By database', tables.by_database(scored).rstrip('\n')]
     if figures := _figures(frame, systems):
         parts += ['## Published figures', _listed(figures)]
     return '\n\n'.join(parts) + '\n'

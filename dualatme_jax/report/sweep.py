@@ -43,8 +43,8 @@ def compare(table: pd.DataFrame, reference: Mapping, *, resamples: int = 1000) -
     Returns:
       One row per point in order of appearance, with NaN for what is unknown or meaningless: the swept fields;
       `seeds`, their number; for all clips `METRIC_mean`, `METRIC_sd` (over seeds), `METRIC_low` and
-      `METRIC_high` (95% bootstrap over subjects); the mean `DATABASE_uar` and `DATABASE_uf1` if there are
-      several databases; UF1 minus the reference's on the seeds that both have, `difference_mean`,
+      `METRIC_high` (95% bootstrap over subjects); the same by database, `DATABASE_METRIC_PART`, if there are
+      several; UF1 minus the reference's on the seeds that both have, `difference_mean`,
       `difference_low`, `difference_high`, its `p` (see `scores.paired`) and `p_holm`, corrected by Holm
       over the points; `reference`, whether the row is it.
     """
@@ -87,14 +87,15 @@ def against(own: pd.DataFrame, other: pd.DataFrame, resamples: int) -> dict[str,
 
 
 def score_columns(found: Mapping) -> dict[str, float]:
-    """What `scores.score_run` found in columns: see `compare`."""
-    cells = {}
-    for metric, spread in found[schema.FULL].items():
-        values = [spread['mean'], spread['sd'], *(spread['interval'] or (None, None))]
-        cells |= {f'{metric}_{part}': value for part, value in zip(_SPREAD, values, strict=True)}
+    """What `scores.score_run` found: `METRIC_PART` of all clips, and `DATABASE_METRIC_PART` of several."""
     single = [name for name in found if name != schema.FULL]
-    if len(single) > 1:
-        cells |= {f'{name}_{metric}': found[name][metric]['mean'] for name in single for metric in _SHOWN}
+    sets = {schema.FULL: ''} | ({name: f'{name}_' for name in single} if len(single) > 1 else {})
+    cells = {}
+    for name, prefix in sets.items():
+        for metric in scores.METRICS:
+            spread = found[name][metric]
+            values = [spread['mean'], spread['sd'], *(spread['interval'] or (None, None))]
+            cells |= {f'{prefix}{metric}_{part}': value for part, value in zip(_SPREAD, values, strict=True)}
     return {name: np.nan if value is None else value for name, value in cells.items()}
 
 
@@ -152,7 +153,8 @@ def _values(row: Mapping, frame: pd.DataFrame) -> list[str]:
 
 
 def _databases(frame: pd.DataFrame) -> list[str]:
-    return [name.removesuffix('_uar') for name in frame if name.endswith('_uar')]
+    end = '_uar_mean'
+    return [name.removesuffix(end) for name in frame if name.endswith(end)]
 
 
 def _notes(frame: pd.DataFrame) -> list[str]:
@@ -172,11 +174,11 @@ def _notes(frame: pd.DataFrame) -> list[str]:
 
 
 def _markdown(frame: pd.DataFrame, notice: str) -> str:
-    databases = _databases(frame)
+    single = _databases(frame)
     heads = [
         *_fields(frame),
         *map(tables.HEADINGS.get, scores.METRICS),
-        *(f'{schema.DATABASE_TITLES.get(name, name)} UAR/UF1' for name in databases),
+        *(f'{schema.title(name)} UAR/UF1' for name in single),
         'UF1 - ref.',
         'p',
         'Holm',
@@ -184,7 +186,9 @@ def _markdown(frame: pd.DataFrame, notice: str) -> str:
     rows = []
     for row in frame.to_dict('records'):
         cells = [' '.join(tables.estimate(row, metric)).strip() for metric in scores.METRICS]
-        cells += ['/'.join(tables.short(row[f'{name}_{metric}']) for metric in _SHOWN) for name in databases]
+        cells += [
+            '/'.join(tables.short(row[f'{name}_{metric}_mean']) for metric in _SHOWN) for name in single
+        ]
         if row['reference']:
             cells += ['reference', '', '']
         else:
@@ -196,4 +200,6 @@ def _markdown(frame: pd.DataFrame, notice: str) -> str:
         rows.append([*_values(row, frame), *cells])
     notes = '\n'.join(f'- {note}' for note in _notes(frame))
     marked = f'**{notice}**\n\n' if notice else ''
-    return f'# Sweep\n\n{marked}{tables.markdown(heads, rows)}\n{notes}\n\n**{WARNING}**\n'
+    text = f'# Sweep\n\n{marked}{tables.markdown(heads, rows)}\n{notes}\n\n**{WARNING}**\n'
+    titled = [{'title': ', '.join(_values(row, frame))} | row for row in frame.to_dict('records')]
+    return f'{text}\n## By database\n\n{tables.by_database(titled)}' if single else text

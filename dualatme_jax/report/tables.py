@@ -8,6 +8,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from dualatme_jax import schema
 from dualatme_jax.report import predictions
 
 HEADINGS = {'acc': 'Acc', 'uar': 'UAR', 'uf1': 'UF1'}
@@ -62,6 +63,20 @@ def markdown(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [heads, ['---', *['---:'] * (len(heads) - 1)], *rows]
     # A bar in a cell would begin another one.
     return ''.join('| ' + ' | '.join(cell.replace('|', '\\|') for cell in line) + ' |\n' for line in lines)
+
+
+def by_database(rows: Sequence[Mapping]) -> str:
+    """UAR and UF1 on each database with their intervals, in Markdown; empty where there is but one.
+
+    Args:
+      rows: hold a `title`, and of each database what `estimate` takes, named `DATABASE_METRIC`.
+    """
+    end = '_uar_mean'
+    names = [name.removesuffix(end) for name in rows[0] if name.endswith(end)]
+    shown = [f'{name}_{metric}' for name in names for metric in ('uar', 'uf1')]
+    heads = [f'{schema.title(name)} {HEADINGS[metric]}' for name in names for metric in ('uar', 'uf1')]
+    cells = [[row['title'], *(' '.join(estimate(row, name)).strip() for name in shown)] for row in rows]
+    return markdown(['', *heads], cells) if names else ''
 
 
 def short(value: float, digits: int = 3, *, sign: bool = False) -> str:

@@ -21,6 +21,7 @@ from dualatme_jax.models.system import GRADIENT, System
 from dualatme_jax.report import as_published as published_report
 from dualatme_jax.report import (
     challenge_log,
+    ensemble,
     leaderboard,
     leaderboard_view,
     nested,
@@ -35,7 +36,7 @@ from dualatme_jax.report import (
 )
 from dualatme_jax.report import sweep as sweep_report
 from dualatme_jax.report.selection import BEST_ON_TEST, LAST, NESTED
-from dualatme_jax.run import as_published, config_file, smoke
+from dualatme_jax.run import as_published, config_file, ensembles, smoke
 from dualatme_jax.run import sweep as sweep_lib
 from dualatme_jax.run import workdir as workdir_lib
 from dualatme_jax.run.collect import Collected
@@ -184,6 +185,10 @@ def report(
             made.writers.append(functools.partial(draw_confusion, selected, dataset.labels, above))
             if not notice:  # the form of a challenge log has no room for one
                 report_challenge_logs(made, selected, dataset.labels)
+        if config.report.ensemble and not config.report.leaderboard:
+            make = functools.partial(ensembles.of_run, selected, table, kept, trial_table, swept)
+            if own := ensembles.add(made, make, swept, leaks or {}, dataset.labels, notice=notice):
+                ensembles.show(made, own, how, notice=notice)
     if config.report.leaderboard:
         why = reasons(trial_table, swept, failures or {})
         report_leaderboard(
@@ -196,6 +201,8 @@ def report(
             origin,
             notice=leaking,
             synthetic=dataset.synthetic,
+            leaks=leaks or {},
+            labels=dataset.labels,
         )
     return made
 
@@ -203,7 +210,7 @@ def report(
 def leaks_by_system(swept: Sweep, leaks: Mapping[int, str]) -> list[str]:
     """Why inputs leak, each reason once; with the systems, or points, that it concerns if others do not."""
     found: dict[str, list[str]] = {}
-    for name, point in systems(swept).items():
+    for name, point in sweep_lib.systems(swept).items():
         for reason in leaks.get(point.program, '').splitlines():
             found.setdefault(reason, []).append(name)
     every = len(swept.points)
@@ -347,7 +354,7 @@ def chosen_lines(chosen: pd.DataFrame, fields: Sequence[str], noun: str) -> Iter
 def reasons(trial_table: TrialTable, swept: Sweep, failures: Mapping[int, str]) -> dict[str, str]:
     """Why systems of a leaderboard failed, as a whole or in some seeds, by name."""
     found = {}
-    for name, point in systems(swept).items():
+    for name, point in sweep_lib.systems(swept).items():
         failed = trial_table.failed[trial_table.failed['point'] == point.number]
         if point.program in failures:
             found[name] = failures[point.program]
@@ -357,21 +364,10 @@ def reasons(trial_table: TrialTable, swept: Sweep, failures: Mapping[int, str]) 
     return found
 
 
-def systems(swept: Sweep) -> dict[str, sweep_lib.Point]:
-    """The points of a leaderboard by the names of their networks, with what tells namesakes apart."""
-    names = [point.config.model.name for point in swept.points]
-
-    def told_apart(name: str, point: sweep_lib.Point) -> str:
-        others = {field: value for field, value in point.values.items() if field != 'model.name'}
-        return name if names.count(name) == 1 else f'{name}, {sweep_lib.named(others)}'
-
-    return {told_apart(name, point): point for name, point in zip(names, swept.points, strict=True)}
-
-
 def known_systems(swept: Sweep) -> dict[str, System]:
     """The records of a leaderboard's systems by the names that `systems` has; namesakes are in no paper."""
     found = {}
-    for name, point in systems(swept).items():
+    for name, point in sweep_lib.systems(swept).items():
         record = models.system(point.config.model.name)
         differs = name.removeprefix(record.name)
         found[name] = (
@@ -393,26 +389,42 @@ def report_leaderboard(
     *,
     notice: str,
     synthetic: bool,
+    leaks: Mapping[int, str],
+    labels: Sequence[str],
 ) -> None:
-    """Adds all systems side by side."""
+    """Adds all systems side by side, and the ensemble of them if one is asked for."""
     config = swept.reference.config
     known = known_systems(swept)
     own = {name: config_file.of_system(record.config) for name, record in known.items()}
 
     def by_system(table: pd.DataFrame | None) -> dict[str, pd.DataFrame]:
         found = {}
-        for name, point in systems(swept).items():
+        for name, point in sweep_lib.systems(swept).items():
             trials = trial_table.table.loc[trial_table.table['point'] == point.number, 'trial']
             rows = table[table['trial'].isin(trials)] if table is not None else ()
             if len(rows):
                 found[name] = rows.drop(columns=swept.fields)
         return found
 
+    outer, inside = by_system(kept), None if inner is None else by_system(inner)
+    own_ensemble = None
+    if config.report.ensemble:
+        honest = leaderboard.honest(outer, inside, config.selection.metric)
+        make = functools.partial(ensembles.of_leaderboard, honest, why, swept)
+        own_ensemble = ensembles.add(made, make, swept, leaks, labels, notice=notice)
+    reference = config.report.reference
+    if reference and reference not in {*outer, *([ensemble.NAME] if own_ensemble else [])}:
+        made.shown.append(
+            f'config.report.reference is {reference!r}, which has no scores: the systems are compared with '
+            'another one, as the table says'
+        )
     frame = leaderboard.compare(
-        by_system(kept),
+        outer,
         why,
-        inner=None if inner is None else by_system(inner),
+        inner=inside,
         metric=config.selection.metric,
+        ensemble=own_ensemble,
+        reference=reference or leaderboard.REFERENCE,
         resamples=config.report.resamples,
         shortened=', '.join(filter(None, [smoke.notice(config), config.report.shortened])) or None,
         synthetic=synthetic,

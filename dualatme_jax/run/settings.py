@@ -12,7 +12,7 @@ from dualatme_jax.models.layers import lowering
 from dualatme_jax.models.system import GRADIENT
 from dualatme_jax.report import paper, scores
 from dualatme_jax.report.selection import BEST_ON_TEST, LAST, NESTED
-from dualatme_jax.run import as_published, encodings, fields, programs, stages, sweep
+from dualatme_jax.run import as_published, encodings, ensembles, fields, programs, stages, sweep
 from dualatme_jax.run.sweep import TRAIN_SUBJECTS, Sweep
 from dualatme_jax.training import devices, prepare
 
@@ -49,6 +49,7 @@ def check(config: ConfigDict) -> Sweep:
     check_folds(config, swept)
     check_selection(config, swept)
     check_evaluation(config, swept)
+    ensembles.check(config, swept)
     as_published.check(config)
     paper.check(config.report.paper, swept.fields)
     return swept
@@ -92,6 +93,7 @@ def check_folds(config: ConfigDict, swept: Sweep) -> None:
             'config.sweep': len(swept.points) > 1,
             'config.data.train_subjects': config.data.train_subjects > 0,
             'config.report.leaderboard': config.report.leaderboard,
+            'config.report.ensemble': bool(config.report.ensemble),
             'config.checkpoint.keep_weights': not config.checkpoint.keep_weights,
         }
         for field, given in predicted.items():
@@ -169,6 +171,7 @@ def check_evaluation(config: ConfigDict, swept: Sweep) -> None:
         'config.seeds': len(config.seeds) > 1,
         'config.selection.name': config.selection.name != LAST,
         'config.selection.every': config.selection.every > 0,
+        'config.report.ensemble': bool(config.report.ensemble),
     }
     for field, given in trained.items():
         if given:

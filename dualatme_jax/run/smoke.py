@@ -3,6 +3,8 @@
 import pandas as pd
 from ml_collections import ConfigDict
 
+from dualatme_jax.report.ensemble import SEEDS
+
 # Folds, of LOSO those of each database: two, so that there is a spread over subjects.
 FOLDS = 2
 
@@ -20,13 +22,14 @@ def notice(config: ConfigDict) -> str:
 def shortened(config: ConfigDict) -> ConfigDict:
     """The config of a smoke test: one seed and one epoch at every point of a valid sweep, else as it was.
 
-    A selection among epochs needs two of them.
+    A selection among epochs needs two of them, and an ensemble of seeds two seeds.
     """
     short = config.copy_and_resolve_references()
     epochs = 2 if config.selection.every else 1
     short.training.epochs = epochs
     short.selection.every = min(config.selection.every, 1)
-    short.seeds = tuple(config.seeds[:1])
+    of_seeds = config.report.ensemble and config.report.ensemble_over == SEEDS
+    short.seeds = tuple(config.seeds[: 2 if of_seeds else 1])
     short.sweep = tuple(grid | ({_EPOCHS: epochs} if _EPOCHS in grid else {}) for grid in config.sweep)
     return short
 

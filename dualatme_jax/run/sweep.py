@@ -162,6 +162,17 @@ def named(values: Mapping[str, Any]) -> str:
     )
 
 
+def systems(swept: Sweep) -> dict[str, Point]:
+    """The points of a leaderboard by the names of their networks, with what tells namesakes apart."""
+    names = [point.config.model.name for point in swept.points]
+
+    def told_apart(name: str, point: Point) -> str:
+        others = {field: value for field, value in point.values.items() if field != 'model.name'}
+        return name if names.count(name) == 1 else f'{name}, {named(others)}'
+
+    return {told_apart(name, point): point for name, point in zip(names, swept.points, strict=True)}
+
+
 def _grids(sweep: Any) -> list[Mapping]:
     grids = [sweep] if isinstance(sweep, Mapping) else list(sweep)
     for number, grid in enumerate(grids, start=1):

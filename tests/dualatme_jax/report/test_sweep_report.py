@@ -53,7 +53,9 @@ def test_a_row_holds_the_scores_of_its_point_and_the_test_against_the_reference(
             expected = [spread['mean'], spread['sd'], *spread['interval']]
             assert [row[f'{metric}_{part}'] for part in ('mean', 'sd', 'low', 'high')] == expected
         for name in ('casme2', 'smic', 'samm'):
-            assert row[f'{name}_uf1'] == found[name]['uf1']['mean']
+            assert row[f'{name}_uf1_mean'] == found[name]['uf1']['mean']
+            low, high = found[name]['uar']['interval']
+            assert (row[f'{name}_uar_low'], row[f'{name}_uar_high']) == (low, high)
         if not row['reference']:
             test = scores.paired(own, of_points[0.01], resamples=50)['uf1']
             assert [row['difference_low'], row['difference_high']] == test['interval']
@@ -112,8 +114,13 @@ def test_the_files_can_be_read(tmp_path):
     pd.testing.assert_frame_equal(back, frame, check_dtype=False, rtol=1e-12)
 
     text = (tmp_path / 'sweep.md').read_text()
-    rows = [line for line in text.splitlines() if line.startswith('|')]
-    assert len(rows) == 2 + 3
+    rows, by_database = (
+        [line for line in part.splitlines() if line.startswith('|')] for part in text.split('## By database')
+    )
+    assert len(rows) == len(by_database) == 2 + 3
+    estimate = [frame[f'samm_uf1_{part}'].iloc[-1] for part in ('mean', 'sd', 'low', 'high')]
+    expected = '{:.3f} ± {:.3f} [{:.2f}, {:.2f}] |'.format(*estimate).replace('0.', '.')
+    assert by_database[-1].endswith(expected)
     assert len({row.count('|') for row in rows}) == 1
     best = frame.iloc[1]
     expected = (
