@@ -75,4 +75,5 @@ def _write(options: argparse.Namespace, found, change=iter) -> None:
     form = film.form_of(options.out)
     rate = found.rate if options.fps is None else options.fps
     film.write(change(found), options.out, rate=rate)
-    print(printable(f'wrote {form} of {len(found.numbers)} frames to {options.out}'))
+    own = f', which have {found.rate:g} a second' if found.rate else ''  # dualatme_jax.magnify reads it
+    print(printable(f'wrote {form} of {len(found.numbers)} frames to {options.out}{own}'))

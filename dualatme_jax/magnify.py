@@ -10,6 +10,7 @@ its own: this one does not import OpenCV. (`python -m data_prep magnify` needs n
 import argparse
 import math
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -60,19 +61,21 @@ def run(options: argparse.Namespace) -> None:
     variables = parts.read(magnifier.PART, weights)
     with tempfile.TemporaryDirectory() as folder:
         scratch = pathlib.Path(folder)
-        found = read(options.source, scratch, _given(onset=options.onset, offset=options.offset))
+        found, rate = read(options.source, scratch, _given(onset=options.onset, offset=options.offset))
         changed = scratch / 'changed'
         changed.mkdir()
         from PIL import Image
 
         for number, frame in enumerate(magnified(variables, found, options.factor, options.size), start=1):
             Image.fromarray(frame).save(changed / f'{number:05}.png')
-        _film(changed, out, _given(fps=options.fps))
+        _film(changed, out, _given(fps=rate if options.fps is None else options.fps))
     print(printable(f'wrote {len(found)} frames to {out}, their motion magnified by {options.factor:g}'))
 
 
-def read(source: Sequence[str], scratch: pathlib.Path, options: Sequence[str]) -> list[pathlib.Path]:
-    """The frames of a folder, of a video or of two pictures as PNG images, in order.
+def read(
+    source: Sequence[str], scratch: pathlib.Path, options: Sequence[str]
+) -> tuple[list[pathlib.Path], float | None]:
+    """The frames of a folder, of a video or of two pictures as PNG images, in order, and a video's rate.
 
     Args:
       source: one path, or two of pictures.
@@ -90,12 +93,14 @@ def read(source: Sequence[str], scratch: pathlib.Path, options: Sequence[str]) -
     if len(paths) == 2:
         if options:
             raise InputError(f'{options[0]}: two pictures have no frame numbers')
-        return [_picture(path, scratch / name) for path, name in zip(paths, ('onset', 'other'), strict=True)]
-    _film(paths[0], scratch / 'frames', options)
+        both = zip(paths, ('onset', 'other'), strict=True)
+        return [_picture(path, scratch / name) for path, name in both], None
+    said = _film(paths[0], scratch / 'frames', options)
     found = sorted((scratch / 'frames').iterdir())
     if len(found) < 2:
         raise InputError(f'{source[0]}: one frame has no motion; expected the onset and at least one more')
-    return found
+    rate = re.search(r'which have (\S+) a second$', said)
+    return found, float(rate[1]) if rate else None
 
 
 def _picture(path: pathlib.Path, folder: pathlib.Path) -> pathlib.Path:
@@ -157,13 +162,18 @@ def _given(**options) -> list[str]:
     ]
 
 
-def _film(source: pathlib.Path, out: pathlib.Path, options: Sequence[str]) -> None:
-    """Writes frames in the form that the ending of `out` asks for; raises InputError where that fails."""
+def _film(source: pathlib.Path, out: pathlib.Path, options: Sequence[str]) -> str:
+    """Writes frames in the form that the ending of `out` asks for, and returns what the data stage said.
+
+    Raises:
+      InputError: that fails.
+    """
     command = [sys.executable, '-m', 'data_prep', 'film', str(source), '--out', str(out), *options]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     if done.returncode:
         said = done.stderr.strip().splitlines() or [f'the data stage ended with {done.returncode}']
         raise InputError(said[-1].removeprefix('error: '))
+    return done.stdout.strip()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -202,7 +212,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument('--offset', type=int, metavar='N', help='the last frame (default: the last one)')
     parser.add_argument(
-        '--fps', type=float, metavar='N', help='frames a second of what is written (default: 25)'
+        '--fps',
+        type=float,
+        metavar='N',
+        help='frames a second of what is written (default: as a video has; 25 of images)',
     )
     return parser
 

@@ -199,6 +199,9 @@ FOLD, WHOLE_SET = BY_CLIPS = ('fold', 'whole_set')
 # The release whose clips are rendered: nothing that was published belongs beside a score on it.
 SYNTHETIC = 'synthetic'
 
+# The release of labelled faces, one picture each: they have no onset.
+IMAGE_FOLDER = 'image_folder'
+
 # In the metadata: input -> why a score with it leaks what is to be recognised. Every report shows it.
 LEAKS = 'leaks'
 

@@ -218,7 +218,7 @@ def _recipe(options: argparse.Namespace, found: Plan, work: pipeline.Work) -> di
             'name': next(iter(found.protocols.values())).name,
             'sources': sorted({protocol.source for protocol in found.protocols.values()}),
         },
-        'frames': {
+        'release_frames': {
             name: 'cropped by the release' if survey.aligned else 'raw'
             for name, survey in found.surveys.items()
         },

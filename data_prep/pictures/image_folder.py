@@ -191,7 +191,7 @@ def survey(
         rows=rows,
         shape=shape,
         problems=problems + of_images,
-        release='image_folder',
+        release=schema.IMAGE_FOLDER,
         recipe={
             'folder': tree.source.name,
             'subjects': pattern if by_pattern else pathlib.Path(table).name if table else 'one per picture',

@@ -142,7 +142,7 @@ def describe(folder: pathlib.Path, *, inputs: Sequence[str], texts: Sequence[str
     info = _message(folder, INFO, dataset_info_pb2.DatasetInfo(), ignore_unknown_fields=True)
     features = _features(folder)
     if missing := [key for key in (*inputs, schema.LABEL, *texts) if key not in features]:
-        raise lacking(folder, missing, features)
+        raise lacking(folder, missing, features, _metadata(folder).get('release', ''))
     forms = {key: _form(features[key], key, folder) for key in inputs}
     unread = tuple(
         _form(feature, key, folder)
@@ -302,13 +302,22 @@ def _check_classes(feature: feature_pb2.Feature, folder: pathlib.Path) -> None:
         _check_classes(each, folder)
 
 
-def lacking(folder: pathlib.Path, missing: Sequence[str], there: Iterable[str]) -> InputError:
+def lacking(
+    folder: pathlib.Path, missing: Sequence[str], there: Iterable[str], release: str = ''
+) -> InputError:
     """The error of a dataset without some keys, which says how one with them is built."""
     views = schema.views_of(missing)
-    advice = f', with `python -m data_prep build --view {" ".join(views)} ...`' if views else ''
+    advice = 'Build it again'
+    if views and release == schema.IMAGE_FOLDER:
+        advice = (
+            'It was made of a folder of pictures, each of which is a face by itself, without an onset and '
+            'without frames: no build gives it more. Train a system that reads apex_face or apex_face_grey '
+            'on it, or build clips from a release that has their frames'
+        )
+    elif views:
+        advice += f', with `python -m data_prep build --view {" ".join(views)} ...`'
     return InputError(
-        f'the dataset {folder} lacks {", ".join(missing)}; it has {", ".join(sorted(there))}. '
-        f'Build it again{advice}'
+        f'the dataset {folder} lacks {", ".join(missing)}; it has {", ".join(sorted(there))}. {advice}'
     )
 
 

@@ -14,7 +14,8 @@ from typing import Any
 from dualatme_jax.errors import InputError
 
 _MIB = 2**20
-_START = 30.0  # seconds that a loaded machine may take to start the process, before it begins to read
+# Seconds of computing are counted by the process itself; by the clock a busy machine takes much longer.
+_START, _LOADED = 30.0, 20.0  # seconds, to start the process; times as long, to read
 _SERVE = 'from dualatme_jax.outside.guarded import _serve; _serve()'
 
 
@@ -32,12 +33,12 @@ def call(
       function: one that a module holds under its name.
       *args: what it takes; they, and what it returns or raises, must be picklable.
       memory: bytes that it may take beyond what its modules do.
-      seconds: of computing that it may take.
+      seconds: of computing that it may take, however busy the machine is.
       what: what it reads, such as `the sheet a.xlsx`, for the error.
       libraries: modules that it imports itself, and that the limits leave out too, where they are installed.
 
     Raises:
-      InputError: it took more than that, or the process died.
+      InputError: it took more than that, the process died, or it came to no end.
     """
     name = (function.__module__, function.__qualname__, tuple(libraries))
     request = pickle.dumps((name, args, memory, seconds))
@@ -49,18 +50,23 @@ def call(
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env=environment,
-            timeout=seconds + _START,
+            timeout=_LOADED * seconds + _START,
             check=False,
         )
         kind, value = pickle.loads(done.stdout)
-    except (subprocess.TimeoutExpired, EOFError, pickle.UnpicklingError):
+    except subprocess.TimeoutExpired as late:
+        raise InputError(
+            f'reading {what} did not end within {late.timeout:.0f} s, in which it may compute for '
+            f'{seconds:.0f} s: this machine is too busy, or a disk does not answer; try again'
+        ) from late
+    except (EOFError, pickle.UnpicklingError):
         kind, value = 'died', None
     if kind == 'raised':
         raise value
     if kind == 'died':
         raise InputError(
-            f'reading {what} took more than {memory / _MIB:.0f} MiB or {seconds:.0f} s, or ended the '
-            'process that read it: it is damaged, or far larger than such a file is'
+            f'reading {what} took more than {memory / _MIB:.0f} MiB or {seconds:.0f} s of computing, or '
+            'ended the process that read it: it is damaged, or far larger than such a file is'
         )
     return value
 

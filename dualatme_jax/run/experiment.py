@@ -412,7 +412,7 @@ def load_one(name: str, data: ConfigDict, reads: Sequence[str], databases: tuple
     """The inputs `reads` of some databases of one dataset, wherever the current folder is."""
     path = files.expanded(name, '--config.data.path').absolute()
     views = schema.views_of(reads)
-    own = re.findall(r'[\w.]+', data.build_options)
+    own = folder_words(data.build_options)
     beside = path.with_name('-'.join([path.name, *views, *own]))
     if data.build_synthetic:
         path = beside if own or views != ['flow'] else path  # which lies alone, where it always did
@@ -439,6 +439,12 @@ def load_one(name: str, data: ConfigDict, reads: Sequence[str], databases: tuple
         )
     check_regions(dataset, data, str(path))
     return dataset
+
+
+def folder_words(options: str) -> list[str]:
+    """The words of options of `data_prep build` for the name of a folder: the same in whatever order."""
+    each = re.findall(r'--?[a-zA-Z]\S*(?:\s+(?!--?[a-zA-Z])\S+)*', options) or [options]
+    return [word for option in sorted(each) for word in re.findall(r'[\w.]+', option)]
 
 
 def check_sizes(dataset: Dataset, data: ConfigDict, path: pathlib.Path, made: str) -> None:

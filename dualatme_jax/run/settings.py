@@ -1,6 +1,7 @@
 """What a config may hold: refused before anything is read, built or trained."""
 
 import os
+from collections.abc import Collection
 
 import jax
 from ml_collections import ConfigDict
@@ -29,7 +30,7 @@ def check(config: ConfigDict) -> Sweep:
     """
     fields.check(config)
     swept = sweep.points(config)
-    seen = set()
+    seen, read = set(), set()
     for point in swept.points:
         # The classes are the dataset's; as many as there are weights of them will do here.
         labels = [f'class {number}' for number in range(len(point.config.loss.class_weights))]
@@ -42,8 +43,10 @@ def check(config: ConfigDict) -> Sweep:
             system = models.system(point.config.model.name)
             if system.learner == GRADIENT:
                 prepare.check(**point.config.input, reads=system.reads)
-            if stage := system.stage_of(point.config.model):
-                stages.weights_files(stage, point.config.stage)
+            stage = system.stage_of(point.config.model)
+            if stage and stages.weights_files(stage, point.config.stage):
+                read.add(point.config.stage.weights)
+    check_weights(swept, read)
     encodings.check(swept)
     check_fitted(config, swept)  # before what else a config may ask of networks
     check_folds(config, swept)
@@ -53,6 +56,17 @@ def check(config: ConfigDict) -> Sweep:
     as_published.check(config)
     paper.check(config.report.paper, swept.fields)
     return swept
+
+
+def check_weights(swept: Sweep, read: Collection[str]) -> None:
+    """Raises InputError for weights of a stage, config.stage.weights, that no point reads."""
+    for point in swept.points:
+        if (given := point.config.stage.weights) and given not in read:
+            raise InputError(
+                f'config.stage.weights is {given!r}, and {point.config.model.name!r} has no stage that reads '
+                'weights with these options of config.model; give one that does (--fields lists them), or '
+                'leave the weights out'
+            )
 
 
 def check_engine(engine: ConfigDict) -> None:

@@ -71,7 +71,8 @@ def applied(
             if stage := system.stage_of(configs[number].model):
                 made, version = _made(stage, dataset, configs[number], done, console)
                 versions[number] = f'{stage.name} {version}'
-                about = {ABOUT: stage.about} if stage.about else {}
+                said = ', '.join(filter(None, [stage.about, *unknown(stage, configs[number].stage)]))
+                about = {ABOUT: said} if said else {}
                 dataset = dataclasses.replace(
                     dataset, inputs={**dataset.inputs, **made}, metadata=dataset.metadata | about
                 )
@@ -145,6 +146,15 @@ def _named(weights: str, wanted: Collection[str]) -> dict[str, str]:
         return {next(iter(wanted)): weights}
     pieces = re.split(r',(?=\w+=)', weights)
     return {name: path for name, _, path in (piece.partition('=') for piece in pieces)} if weights else {}
+
+
+def unknown(stage: Stage, settings: ConfigDict) -> list[str]:
+    """What a config's weights of a stage leave open: on whom they were trained, of each that does not say."""
+    found = []
+    for name, path in weights_files(stage, settings).items():
+        if not path.is_dir() or not sources.read(path, (), [stage.parts[name].system]).all_known:
+            found.append(f'{name or stage.name} of {path.name}: not known on whom it was trained')
+    return found
 
 
 def version_of(stage: Stage, weights: Mapping[str, pathlib.Path]) -> str:

@@ -305,9 +305,25 @@ def to_torch(model: str, variables: Variables) -> dict[str, np.ndarray]:
 
 def classes_of(model: str, state_dict: StateDict) -> int:
     """How many classes a state_dict distinguishes; the challenge's number where its classifier is no such."""
-    weight = state_dict.get(f'{models.system(model).torch_names.get("classifier")}.weight')
-    classes = len(weight) if weight is not None and weight.ndim else 0
+    system = models.system(model)
+    if classifier := system.torch_names.get('classifier'):
+        weight = state_dict.get(f'{classifier}.weight')
+        classes = len(weight) if weight is not None and weight.ndim else 0
+    else:
+        classes = _by_lengths(state_dict, *(tensors(model, system.variants[0], count) for count in (2, 3)))
     return classes if 2 <= classes <= MOST_CLASSES else len(schema.LABELS)
+
+
+def _by_lengths(state_dict: StateDict, two: Mapping[str, Tensor], three: Mapping[str, Tensor]) -> int:
+    """The classes by the first axis that is longer with three of them than with two; 0 without one."""
+    for name, tensor in two.items():
+        found = state_dict.get(name)
+        if found is None or found.ndim != len(tensor.shape):
+            continue
+        for length, short, long in zip(found.shape, tensor.shape, three[name].shape, strict=True):
+            if short < long:
+                return 2 + (length - short) // (long - short)
+    return 0
 
 
 def _misfits(expected: Mapping[str, Tensor], state_dict: StateDict) -> Iterator[str]:

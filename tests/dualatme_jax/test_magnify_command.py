@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from data_prep.files import film
 from dualatme_jax import magnify
 from dualatme_jax.models import magnifier
 from dualatme_jax.weights import parts
@@ -113,3 +114,16 @@ def test_what_cannot_be_magnified_is_named(frames, monkeypatch, tmp_path, capsys
     assert magnify.main([*source, *given]) == 2
     assert says in capsys.readouterr().err
     assert not (tmp_path / 'out').exists()
+
+
+def test_a_video_keeps_its_rate(monkeypatch, tmp_path):
+    video = tmp_path / 'clip.mp4'
+    film.write([np.full((16, 16, 3), 40 * number, np.uint8) for number in range(3)], video, rate=40)
+    monkeypatch.setattr(parts, 'read', lambda part, path: {})
+    (tmp_path / 'mag.pth').touch()
+    monkeypatch.setattr(
+        magnify, 'magnified', lambda variables, paths, *_: (np.asarray(Image.open(path)) for path in paths)
+    )
+    given = [str(video), '--weights', str(tmp_path / 'mag.pth'), '--factor', '2']
+    assert magnify.main([*given, '--out', str(tmp_path / 'out.mp4')]) == 0
+    assert film.find(tmp_path / 'out.mp4').rate == 40

@@ -214,6 +214,8 @@ def test_the_number_and_the_size_of_the_frames_are_options(samm, tmp_path):
         assert np.asarray(record[schema.FACE_FRAMES]).shape == (3, 32, 32, 3)
         assert np.asarray(record[schema.CROP_FRAMES]).shape == (3, 32, 32, 3)
         assert len(record[schema.FRAME_NUMBERS]) == 3
+    made = dataset.load(tmp_path / 'out', reads=[schema.FACE_FRAMES]).metadata
+    assert (made['frames']['number'], made['release_frames']) == (3, {'samm': 'raw'})
 
 
 MADE_UP_VIEW = """

@@ -58,6 +58,10 @@ def test_a_folder_becomes_faces_at_the_apex(faces, capsys):
     np.testing.assert_array_equal(data.inputs['apex_face_grey'][0, ..., 0], grey)
     assert data.metadata['subjects'] == '{subject}_*'
     assert not data.synthetic
+    with pytest.raises(
+        InputError, match=r'lacks onset_face; .* without an onset and without frames: no build'
+    ):
+        dataset.load(faces.parent / 'out', reads=('onset_face', 'apex_face'))
 
 
 def test_the_usual_size_is_that_of_the_view_and_the_database_may_have_another_name(faces):

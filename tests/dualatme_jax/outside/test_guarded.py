@@ -1,5 +1,6 @@
 import os
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -53,5 +54,17 @@ def test_it_raises_what_the_function_raises():
 
 @pytest.mark.parametrize(('function', 'args'), [(take, (100,)), (take_in_c, (100,)), (spin, ()), (die, ())])
 def test_what_takes_too_much_is_refused_by_name(function, args):
-    with pytest.raises(InputError, match=r'reading the file x took more than 64 MiB or 1 s, or ended'):
+    with pytest.raises(
+        InputError, match=r'reading the file x took more than 64 MiB or 1 s of computing, or ended'
+    ):
         guarded.call(function, *args, **LIMITS)
+
+
+def test_what_does_not_end_on_a_busy_machine_is_not_called_damaged(monkeypatch):
+    monkeypatch.setattr(guarded, '_START', 0.1)
+    monkeypatch.setattr(guarded, '_LOADED', 1.0)
+    with pytest.raises(
+        InputError, match=r'the file x did not end within 1 s, .* for 1 s: .* too busy'
+    ) as found:
+        guarded.call(time.sleep, 60, **LIMITS)
+    assert 'damaged' not in str(found.value)

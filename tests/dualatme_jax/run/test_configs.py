@@ -220,6 +220,10 @@ def test_a_synthetic_dataset_is_built_with_the_options_of_its_views_in_a_folder_
         experiment.load_dataset(data, ('face_frames',))
     out = str(tmp_path / 'synthetic-frames-frame-count-11-frame-size-64')
     assert commands[0][6:] == ['--out', out, '--view', 'frames', *data.build_options.split()]
+    data.build_options = '--frame-size 64 --frame-count=11'  # the same folder
+    with pytest.raises(InputError, match='could not be built in'):
+        experiment.load_dataset(data, ('face_frames',))
+    assert commands[1][7] == out
     data.build_options = "--frame-count '11"
     with pytest.raises(InputError, match=r'build_options is .*No closing quotation'):
         experiment.load_dataset(data, ('face_frames',))

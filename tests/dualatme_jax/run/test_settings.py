@@ -181,3 +181,16 @@ def test_other_folds_than_those_of_subjects_can_be_had(kind):
     config = cd.get_config()
     config.folds = kind
     checks.check(config)
+
+
+def test_weights_of_a_stage_that_nothing_reads_are_an_error():
+    config = cd.get_config()
+    config.stage.weights = 'magnifier=a.pth'
+    with pytest.raises(InputError, match=r"'dual_atme' has no stage that reads weights with these options"):
+        checks.check(config)
+    config.model.name = 'aman'
+    with pytest.raises(InputError, match=r"'aman' has no stage that reads weights"):
+        checks.check(config)
+    config.sweep = ({'model.magnifier': ('none', 'learned')},)
+    config.model.magnifier = 'learned'
+    checks.check(config)  # one of the points reads them

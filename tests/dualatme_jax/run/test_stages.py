@@ -194,6 +194,7 @@ def test_a_network_is_trained_on_what_its_stage_gives(dataset, expected, small_d
     found, printed = run(config, tmp_path / 'run')
     assert found.complete
     assert 'stage edges: 0 of 24 clips are in' in printed
+    assert 'edges of kernel.safetensors: not known on whom it was trained' in ' '.join(printed.split())
     # The network by hand: floats of the stage as they are, bytes of the dataset scaled.
     flow = dataset.inputs['flow'] / 127.5 - 1
     rows = np.concatenate([expected.mean(2) / 100, flow.mean(2)], -1).transpose(0, 2, 1).reshape(24, -1)
@@ -407,6 +408,9 @@ def test_a_part_from_converted_weights_must_have_seen_none_of_the_people(tmp_pat
     own = stages.weights_files(stage, settings(str(folder)))
     assert own == {'first': folder}
     assert stages.version_of(stage, own) != stages.version_of(stage, {})
+    assert stages.unknown(stage, settings(str(folder))) == []
+    file = 'first of a.pth: not known on whom it was trained'
+    assert stages.unknown(stage, settings(str(folder / 'a.pth'))) == [file]
     others = frozenset({('smic', 's3')})
     found = stages.read_weights(stage, own, others)['first']['params']['stream1']['conv']
     expected = variables['params']['stream1']['conv']

@@ -55,3 +55,11 @@ def test_a_system_of_inputs_without_a_usual_size_is_refused(monkeypatch):
     monkeypatch.setattr(models, 'SYSTEMS', {'own': own})
     with pytest.raises(InputError, match="'own' reads histogram, whose size no view decides"):
         names.leaves('own', 'paper', 3)
+
+
+@pytest.mark.parametrize('classes', [2, 5])
+def test_classes_of_capsules_are_counted_though_no_layer_is_a_classifier(classes):
+    expected = names.tensors('capsulenet', 'paper', classes)
+    state_dict = {name: np.broadcast_to(np.float32(0), tensor.shape) for name, tensor in expected.items()}
+    assert names.classes_of('capsulenet', state_dict) == classes
+    assert names.classes_of('capsulenet', {}) == 3
