@@ -34,10 +34,12 @@ def get_config(dataset: str = '') -> ConfigDict:
 
     config.input = ConfigDict()
     # Of motion (flow, strain): 'minmax': as it lies in the dataset, as published; 'robust': each clip and
-    # channel by itself, u and v minus their median, then all divided by the 95th percentile of their absolute
-    # value and clipped at 4; 'raw': in percent of the face's edge, of datasets that were built from frames.
+    # channel by itself, u and v minus their median, then all divided by a percentile of their absolute value
+    # and clipped; 'raw': in percent of the face's edge, of datasets that were built from frames.
     # The last two stand in place of the scale, see docs/encoding.md.
     config.input.encoding = 'minmax'
+    config.input.percentile = 95.0  # of 'robust', which becomes 1
+    config.input.clip = 4.0  # of 'robust': the largest absolute value that is left
     # 'signed': bytes to -1..1, 'unit': to 0..1, 'imagenet': then normalised as ImageNet's pictures are,
     # 'byte': 0..255; 'stored': numbers of any type as they are; 'fold': (x - mean) / (most - mean), of the
     # clips that a fold trains on; 'whole_set': of all clips, which LEAKS: to reproduce papers.

@@ -21,6 +21,11 @@ def check(swept: Sweep) -> None:
                 f'unknown encoding {read.encoding!r}: config.input.encoding takes '
                 f'{", ".join(map(repr, encoding.ENCODINGS))}'
             )
+        if read.percentile <= 0 or read.clip <= 0:
+            raise InputError(
+                f'config.input.percentile is {read.percentile:g} and config.input.clip {read.clip:g}; '
+                'expected both above 0'
+            )
         reads = models.system(point.config.model.name).reads
         found = [key for key in reads if encoding.applies(read.encoding, schema.CHANNELS.get(key, ()))]
         motion |= bool(found) or read.encoding == encoding.MINMAX
@@ -54,14 +59,17 @@ def applied(
     Raises:
       InputError: see `encoding.encoded`.
     """
-    asked = {point.program: point.config.input.encoding for point in swept.points}
+    asked = {
+        point.program: tuple(point.config.input[name] for name in ('encoding', 'percentile', 'clip'))
+        for point in swept.points
+    }
     done: dict[tuple, Dataset] = {}
     found = {}
     for number, dataset in datasets.items():
-        place = (asked[number], *map(id, dataset.inputs.values()))
+        place = (*asked[number], *map(id, dataset.inputs.values()))
         try:
-            if asked[number] != encoding.MINMAX and place not in done:
-                done[place], lines = encoding.encoded(dataset, asked[number])
+            if asked[number][0] != encoding.MINMAX and place not in done:
+                done[place], lines = encoding.encoded(dataset, *asked[number])
                 for line in lines:
                     console.print(line, soft_wrap=True)
         except InputError as error:

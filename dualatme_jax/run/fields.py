@@ -52,6 +52,8 @@ FIELDS = {
     'data.allow_missing_class': SWITCH,
     'data.train_subjects': whole(0),
     'input.encoding': TEXT,
+    'input.percentile': number(0, 100),
+    'input.clip': number(0),
     'input.scale': TEXT,
     'input.channels': several(TEXT),
     'input.size': whole(0, 4096),

@@ -157,7 +157,8 @@ def _read_by_estimator(config: ConfigDict) -> list[tuple[str, Any]]:
     return [
         (field, value)
         for field, value in fields.flat(config).items()
-        if field.partition('.')[0] in ('data', 'model', 'stage') or field == 'input.encoding'
+        if field.partition('.')[0] in ('data', 'model', 'stage')
+        or field in ('input.encoding', 'input.percentile', 'input.clip')
     ]
 
 

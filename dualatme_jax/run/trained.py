@@ -25,6 +25,8 @@ _MOST_BYTES = 2**28  # of a table of trials, or a config
 
 # Fields of `config.input` that no training reads.
 _AT_TEST = ('mirror_at_test',)
+# What fields are in runs of versions that did not have them.
+_OLDER = {'encoding': encoding.MINMAX, 'percentile': encoding.PERCENTILE, 'clip': encoding.CLIP}
 
 
 def networks(
@@ -83,8 +85,7 @@ def as_folds(
         if name in _AT_TEST:
             continue
         then = _trained_with(chosen, config, 'input', name)
-        if name == 'encoding' and then is None:  # as of an older version
-            then = encoding.MINMAX
+        then = _OLDER.get(name) if then is None else then
         if now or then is not None:  # which it is where an older version had no such field
             _check_same(workdir, f'input.{name}', then, now)
     system = models.system(model)

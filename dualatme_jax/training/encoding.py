@@ -21,8 +21,8 @@ from dualatme_jax.errors import InputError
 # times these.
 MINMAX, ROBUST, RAW = ENCODINGS = ('minmax', 'robust', 'raw')
 
-PERCENTILE = 95  # of the absolute values, which is 1
-MOST = np.float32(4)  # where values are clipped
+# Of `robust`: the percentile of the absolute values that is 1, and where values are clipped.
+PERCENTILE, CLIP = 95.0, 4.0
 
 _TINY = np.finfo(np.float32).tiny
 
@@ -42,35 +42,45 @@ def ends(names: Sequence[str], ndim: int) -> tuple[np.ndarray, np.ndarray]:
     return low, np.ones_like(low)
 
 
-def robust(x: Any, names: Sequence[str]) -> Any:
-    """Each channel of each clip by its own median and 95th percentile, clipped at 4, as float32.
+def robust(x: Any, names: Sequence[str], percentile: float = PERCENTILE, clip: float = CLIP) -> Any:
+    """Each channel of each clip by its own median and a percentile, clipped, as float32.
 
     A signed channel (u, v, exx, ...) has its median over the pixels as zero, and its sign: most of a face
     does not move. Strain and magnitude keep their zero, which is the least value of the picture where they
-    are bytes of a dataset that does not say more: no motion in about only. Then each is divided by the 95th
+    are bytes of a dataset that does not say more: no motion in about only. Then each is divided by the
     percentile of its absolute value (NumPy's, linear between two). A channel without scale, of which that
     percentile is 0, is 0 everywhere.
 
     Args:
       x: [C, *S, B] of bytes or floats, NumPy's or JAX's, also within `jit` and `vmap`.
       names: of the channels.
+      percentile: of the absolute values that becomes 1, above 0 and up to 100.
+      clip: the largest absolute value that is left, above 0.
     """
     xp = x.__array_namespace__()
     axes = tuple(range(1, x.ndim - 1))
     signed = np.array([name in schema.SIGNED for name in names]).reshape(-1, *[1] * (x.ndim - 1))
     x = x.astype(np.float32)
     x = x - xp.where(signed, xp.median(x, axis=axes, keepdims=True), np.float32(0))
-    scale = xp.percentile(abs(x), PERCENTILE, axis=axes, keepdims=True).astype(np.float32)
+    scale = xp.percentile(abs(x), percentile, axis=axes, keepdims=True).astype(np.float32)
     known = scale >= _TINY
-    found = xp.clip(x / xp.where(known, scale, np.float32(1)), xp.where(signed, -MOST, np.float32(0)), MOST)
+    most = np.float32(clip)
+    found = xp.clip(x / xp.where(known, scale, np.float32(1)), xp.where(signed, -most, np.float32(0)), most)
     return xp.where(known, found, np.float32(0))
 
 
-def encoded(dataset: Dataset, encoding: str) -> tuple[Dataset, list[str]]:
+def encoded(
+    dataset: Dataset, encoding: str, percentile: float = PERCENTILE, clip: float = CLIP
+) -> tuple[Dataset, list[str]]:
     """The clips with their motion encoded, float32, and a line about those of which it has no scale.
 
     Other inputs are as they were. A float takes four times what a byte does: 442 clips of 28x28x3 take 4 MB,
     of 112x112x3 66 MB.
+
+    Args:
+      dataset: the clips.
+      encoding: one of `ENCODINGS`.
+      percentile, clip: see `robust`.
 
     Raises:
       InputError: numbers of a clip are not finite, or its units are not known, which `raw` needs.
@@ -83,11 +93,11 @@ def encoded(dataset: Dataset, encoding: str) -> tuple[Dataset, list[str]]:
         units = _units(dataset, key) if encoding == RAW else None
         inputs[key] = np.empty(stored.shape, np.float32)
         for place in range(dataset.size):
-            clip = _restored(dataset, key, place)
+            motion = _restored(dataset, key, place)
             found = np.float32(np.nan)
-            if np.isfinite(clip).all():
+            if np.isfinite(motion).all():
                 with np.errstate(over='ignore', invalid='ignore'):  # of numbers near the largest float
-                    found = clip * units if encoding == RAW else _of_clip(clip, names)
+                    found = motion * units if encoding == RAW else _of_clip(motion, names, percentile, clip)
             if not np.isfinite(found).all():
                 raise InputError(
                     f'{key} of {_name(dataset, place)} has numbers that are not '
@@ -106,9 +116,9 @@ def encoded(dataset: Dataset, encoding: str) -> tuple[Dataset, list[str]]:
     return dataclasses.replace(dataset, inputs=inputs), lines
 
 
-def _of_clip(clip: np.ndarray, names: Sequence[str]) -> np.ndarray:
+def _of_clip(motion: np.ndarray, *options) -> np.ndarray:
     """`robust` of one clip as it is stored, [*S, C]."""
-    return np.moveaxis(robust(np.moveaxis(clip, -1, 0)[..., None], names)[..., 0], 0, -1)
+    return np.moveaxis(robust(np.moveaxis(motion, -1, 0)[..., None], *options)[..., 0], 0, -1)
 
 
 def _restored(dataset: Dataset, key: str, place: int) -> np.ndarray:

@@ -151,10 +151,9 @@ def preparation(
     scale: str,
     channels: Sequence[str],
     size: int = 0,
-    random_crop: bool = False,
-    mirror_at_test: bool = False,
     made: Sequence[str] = (),
     encoding: str = encodings.MINMAX,
+    **_,
 ) -> Prepare:
     """What scales and resizes inputs, and orders their channels.
 
@@ -163,14 +162,14 @@ def preparation(
       channels: the order in which the network reads them, of each input that has these; the others, such as
         those of a face where the order is that of a flow, are read as they are stored. See `check`.
       size: height and width of all pictures and frames as they are read; 0: as they are stored.
-      random_crop: is not read: a window is taken before, see `augment.window`.
-      mirror_at_test: is not read: predictions mirror what this makes, see `augment.mirroring`.
       made: keys of inputs that a frozen stage makes: they keep their size, and those that are no bytes have
         no scale.
       encoding: one of `encoding.ENCODINGS`; by another than `minmax` motion is read as `encoding.encoded`
         has left it.
+
+    The other fields of config.input are read elsewhere: a window is taken before, see `augment.window`, and
+    predictions mirror what this makes, see `augment.mirroring`.
     """
-    del random_crop, mirror_at_test
 
     def scaled(key: str, x: Any) -> Any:
         as_stored = key in made and x.dtype != np.uint8

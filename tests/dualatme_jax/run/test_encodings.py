@@ -28,6 +28,10 @@ from dualatme_jax.training.state import Clips
             {'input.encoding': 'robust', 'model.name': 'micro_attention'},
             "which is of motion, and 'micro_attention' reads none",
         ),
+        (
+            {'input.percentile': 0},
+            'config.input.percentile is 0 and config.input.clip 4; expected both above 0',
+        ),
     ],
 )
 def test_an_encoding_that_cannot_be_is_refused_before_anything_is_read(fields, message):

@@ -54,17 +54,18 @@ def test_values_far_away_are_clipped_on_both_sides():
     assert np.abs(np.delete(found, ends)).max() == 1
 
 
-def test_numbers_are_numpy_s_in_and_out_of_a_compiled_step():
+@pytest.mark.parametrize(('percentile', 'clip'), [(95, 4), (90, 2)])
+def test_numbers_are_numpy_s_in_and_out_of_a_compiled_step(percentile, clip):
     shape = (3, 5, 9, 8, 2)
     x = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-    found = encoding.robust(x, ('v', 'strain', 'u'))
+    found = encoding.robust(x, ('v', 'strain', 'u'), percentile, clip)
     for channel, name in enumerate(('v', 'strain', 'u')):
-        for clip in range(shape[-1]):
-            own = x[channel, ..., clip].astype(float)
+        for place in range(shape[-1]):
+            own = x[channel, ..., place].astype(float)
             own -= np.median(own) if name != 'strain' else 0
-            own = (own / np.percentile(np.abs(own), 95)).clip(-4, 4)
-            np.testing.assert_allclose(found[channel, ..., clip], own, rtol=1e-5, atol=1e-6)
-    compiled = jax.jit(jax.vmap(lambda x: encoding.robust(x, ('v', 'strain', 'u'))))
+            own = (own / np.percentile(np.abs(own), percentile)).clip(-clip, clip)
+            np.testing.assert_allclose(found[channel, ..., place], own, rtol=1e-5, atol=1e-6)
+    compiled = jax.jit(jax.vmap(lambda x: encoding.robust(x, ('v', 'strain', 'u'), percentile, clip)))
     np.testing.assert_allclose(compiled(np.stack([x, x]))[1], found, rtol=1e-5, atol=1e-6)
 
 
