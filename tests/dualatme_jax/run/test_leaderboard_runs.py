@@ -2,6 +2,7 @@
 
 import shutil
 
+import numpy as np
 import pandas as pd
 import pytest
 from small_run import TINY, run, small, uf1
@@ -61,7 +62,21 @@ def test_a_leaderboard_reports_all_systems_but_the_one_that_fails_which_goes_on(
     assert printed.count('side by side') == 1, 'what had ended is not trained again'
     assert {row['system'] for row in results['leaderboard'] if row['status'] == 'scored'} == set(names)
     assert not (tmp_path / 'checkpoints').exists()
-    assert 'nothing is trained again' in run(config, tmp_path)[2]
+
+    # An ensemble of both may be asked for when all is trained.
+    config.report.ensemble, config.report.ensemble_over = 'mean', 'points'
+    _, results, printed = run(config, tmp_path)
+    assert 'nothing is trained again' in printed
+    together = pd.read_csv(tmp_path / 'ensemble_predictions.csv')
+    chances = list(together.filter(like='prob_'))
+    last = pd.concat(
+        rows[rows['epoch'] == rows['epoch'].max()]
+        for _, rows in pd.read_csv(tmp_path / 'epoch_predictions.csv').groupby('model.name')
+    )
+    by_hand = last.groupby(['database', 'subject', 'clip'], sort=False)[chances].mean()
+    np.testing.assert_allclose(together[chances], by_hand, atol=1e-6)
+    board = {row['system']: row for row in results['leaderboard']}
+    assert board['ensemble']['uf1_mean'] == pytest.approx(uf1(together))
 
 
 @pytest.mark.slow
