@@ -4,8 +4,9 @@ config.json     What a prediction needs to know, see `Network`:
                 config      every field of the run
                 labels      the classes, in the order of the logits
                 inputs      key -> shape and dtype of what the networks read of one clip, as it is stored;
-                            `config.input` says how it is scaled; if that depends on clips, `scaling` has
-                            mean and maximum of those that were trained on
+                            `config.input` says how it is encoded (see `encoding.encoded`) and scaled; if
+                            that depends on clips, `scaling` has mean and maximum of those that were trained
+                            on
                 dataset     by which recipe data_prep made the clips, to make new ones alike
                 trained_on  the subjects that were trained on, by database
                 stages      name and version of the frozen stage that makes inputs, if the system has one

@@ -172,9 +172,10 @@ def preparation(
     """
 
     def scaled(key: str, x: Any) -> Any:
-        as_stored = key in made and x.dtype != np.uint8
-        as_stored |= encodings.applies(encoding, schema.CHANNELS.get(key, ()))
-        own = 'stored' if as_stored else scale
+        encoded = encodings.applies(encoding, schema.CHANNELS.get(key, ()))
+        if encoded and x.dtype == np.uint8:  # of a caller that has left `encoding.encoded` out
+            raise ValueError(f'{key} has bytes; expected what {encoding!r} has encoded')
+        own = 'stored' if encoded or (key in made and x.dtype != np.uint8) else scale
         x = SCALES[own](_ordered(x, key, channels).astype(np.float32))
         return _resized(x, size) if size and key not in made else x
 

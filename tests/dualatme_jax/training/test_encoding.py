@@ -119,6 +119,8 @@ def test_other_inputs_are_scaled_as_ever():
     found = prepare.preparation(**ROBUST)(given)
     assert (found['face_strain'] == 0.5).all()
     assert (found['apex_face'] == 1).all()
+    with pytest.raises(ValueError, match="flow has bytes; expected what 'robust' has encoded"):
+        prepare.preparation(**ROBUST)({'flow': np.zeros((3, 4, 4, 2), np.uint8)})
 
 
 def dataset(metadata=None, measures=None, **inputs):
