@@ -152,14 +152,30 @@ def inner(
     Raises:
       InputError: the training subjects cannot be cut into so many parts.
     """
-    database, subject, label = np.asarray(database), np.asarray(subject), np.asarray(label)
-    part = np.zeros(len(outer.train), int)
-    side = outer.train
-    part[side] = part_of(
-        database[side], subject[side], label[side], parts=parts, seed=seed, field='config.selection.parts'
-    )
-    held_out = part == number
-    return Fold(f'{outer.name}, inner part {number}', side & ~held_out, held_out)
+    part = _inner_part_of(outer, database, subject, label, parts=parts, seed=seed)
+    return _inner(outer, number, part == number)
+
+
+def inner_folds(
+    outer: Fold, database: np.ndarray, subject: np.ndarray, label: np.ndarray, *, parts: int, seed: int
+) -> list[Fold]:
+    """All inner folds of a fold that hold out something, see `inner`."""
+    part = _inner_part_of(outer, database, subject, label, parts=parts, seed=seed)
+    return [_inner(outer, number, part == number) for number in range(1, parts + 1) if (part == number).any()]
+
+
+def _inner(outer: Fold, number: int, held_out: np.ndarray) -> Fold:
+    return Fold(f'{outer.name}, inner part {number}', outer.train & ~held_out, held_out)
+
+
+def _inner_part_of(
+    outer: Fold, database: np.ndarray, subject: np.ndarray, label: np.ndarray, *, parts: int, seed: int
+) -> np.ndarray:
+    """The inner part of each clip, [N] from 1; 0 of those that the fold leaves out."""
+    side, part = outer.train, np.zeros(len(outer.train), int)
+    database, subject, label = (np.asarray(each)[side] for each in (database, subject, label))
+    part[side] = part_of(database, subject, label, parts=parts, seed=seed, field='config.selection.parts')
+    return part
 
 
 def few(

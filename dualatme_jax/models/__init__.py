@@ -22,6 +22,7 @@ from dualatme_jax.models import (
     dual_branch_3dcnn,
     dual_inception,
     htnet,
+    kernel_ridge,
     kfc_mer,
     lbp_top,
     micro_attention,
@@ -31,7 +32,8 @@ from dualatme_jax.models import (
     resnet18,
     ststnet,
 )
-from dualatme_jax.models.system import GRADIENT, SKLEARN, System
+from dualatme_jax.models.kernel_ridge import KernelRidge
+from dualatme_jax.models.system import CLOSED_FORM, SKLEARN, System
 
 SYSTEMS = {
     system.name: system
@@ -51,9 +53,10 @@ SYSTEMS = {
         dual_branch_3dcnn.SYSTEM,
         kfc_mer.SYSTEM,
         aman.SYSTEM,
+        kernel_ridge.SYSTEM,
     )
 }
-NETWORKS = tuple(name for name, system in SYSTEMS.items() if system.learner == GRADIENT)  # which have weights
+NETWORKS = tuple(name for name, system in SYSTEMS.items() if not system.fitting)  # which have weights
 
 # Files of what runs an import, in a traceback.
 _IMPORTERS = (importlib.__file__, '<frozen importlib._bootstrap>', '<frozen importlib._bootstrap_external>')
@@ -64,7 +67,8 @@ def build(name: str, **options) -> Any:
 
     Every network is called as `model.apply(variables, inputs, mask=mask, train=bool)` with the inputs by key,
     each [C, *S, B], and mask [B], and returns an `Output`. Of a system whose learner is scikit-learn it is an
-    estimator instead, a classifier that can tell probabilities or scores of classes.
+    estimator instead, a classifier that can tell probabilities or scores of classes; of one that is solved in
+    closed form a `KernelRidge`.
 
     Raises:
       InputError: no such system, or a value that it cannot use; or its `build` returns something else.
@@ -83,6 +87,11 @@ def build(name: str, **options) -> Any:
         raise InputError(
             f"{name}: build returns {type(network).__name__} with decision_function_shape='ovo', which "
             "scores pairs of classes; expected 'ovr', one score per class"
+        )
+    if found.learner == CLOSED_FORM and not isinstance(network, KernelRidge):
+        raise InputError(
+            f'{name}: build returns {type(network).__name__}; expected a KernelRidge '
+            '(dualatme_jax.models.kernel_ridge), since its learner is the closed form'
         )
     if lacking := [option for option in found.traced if not hasattr(network, option)]:
         raise InputError(

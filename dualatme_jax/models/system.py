@@ -15,8 +15,44 @@ from dualatme_jax.models.figures import Figure
 from dualatme_jax.models.options import Option
 from dualatme_jax.models.stage import Stage
 
-# What trains a system: the engine a network, or scikit-learn an estimator of its own.
-GRADIENT, SKLEARN = LEARNERS = ('gradient', 'sklearn')
+# What makes a system predict: the engine trains a network, scikit-learn fits an estimator of its own, and a
+# closed form solves all trials at once.
+GRADIENT, SKLEARN, CLOSED_FORM = LEARNERS = ('gradient', 'sklearn', 'closed_form')
+
+
+@dataclasses.dataclass(frozen=True)
+class Fitting:
+    """How a learner makes a system that has no network: no epochs, no weights, nothing to be evaluated later.
+
+    Attributes:
+      how: in words.
+      reads: sections of a config, or fields of sections, that it reads beside those of every run.
+    """
+
+    how: str
+    reads: tuple[str, ...]
+
+    def is_read(self, field: str) -> bool:
+        """Whether a field of a config, such as `input.scale`, is read."""
+        return bool({field, field.partition('.')[0]} & {*self.reads})
+
+
+# How motion is read, by whatever learner.
+_ENCODING = ('input.encoding', 'input.percentile', 'input.clip')
+
+FITTINGS = {
+    SKLEARN: Fitting(
+        'fitted by scikit-learn',
+        ('data', 'model', 'stage', *_ENCODING, 'engine.max_trials', 'engine.cache'),
+    ),
+    CLOSED_FORM: Fitting(
+        'solved in closed form',
+        (
+            *('data', 'model', 'stage', *_ENCODING, 'input.scale', 'input.size'),
+            *('engine.max_trials', 'engine.memory_gib', 'engine.cache'),
+        ),
+    ),
+}
 
 # From inputs [N, *S, C] as they are stored, by key, to vectors [N, D], each clip for itself.
 Descriptor = Callable[[Mapping[str, np.ndarray]], np.ndarray]
@@ -48,8 +84,8 @@ class System:
       name: as `config.model.name` has it; of a module of your own `__name__`.
       title: its name in tables.
       build: makes the network, a Flax module, from keywords: `classes`, how many there are, and its options,
-        each with a default; or the estimator of scikit-learn, not fitted. Raises InputError for values that
-        cannot be.
+        each with a default; or the estimator of scikit-learn, not fitted; or the `KernelRidge` that a closed
+        form solves. Raises InputError for values that cannot be.
       reads: keys of the inputs that the network or the descriptor reads.
       learner: one of `LEARNERS`.
       descriptor: of 'sklearn': makes the vectors that the estimator reads.
@@ -95,12 +131,17 @@ class System:
             raise InputError(
                 f'unknown learner {self.learner!r} of {self.name}; expected {", ".join(map(repr, LEARNERS))}'
             )
-        if self.traced and self.learner != GRADIENT:
+        if self.traced and self.fitting:
             raise InputError(f'{self.name} lists traced options, which a network alone can have')
         known = self.options  # which says what cannot be of `build`
         for name in self.traced:
             if name not in known or not isinstance(known[name].default, float):
                 raise InputError(f'traced names {name!r}; expected an option of build that is a float')
+
+    @property
+    def fitting(self) -> Fitting | None:
+        """How it is made where it has no network; None of one that is trained."""
+        return FITTINGS.get(self.learner)
 
     @functools.cached_property
     def options(self) -> dict[str, Option]:

@@ -8,7 +8,6 @@ from ml_collections import ConfigDict
 from dualatme_jax import models, schema
 from dualatme_jax.data.dataset import Dataset
 from dualatme_jax.errors import InputError
-from dualatme_jax.models.system import GRADIENT
 from dualatme_jax.report import selection
 from dualatme_jax.report.as_published import (
     ACTION_UNITS,
@@ -37,8 +36,8 @@ def check(config: ConfigDict) -> None:
     others = {
         'config.report.leaderboard': config.report.leaderboard,
         'config.evaluate_only': bool(config.evaluate_only),
-        f'the system {config.model.name!r}, which scikit-learn fits': (
-            models.system(config.model.name).learner != GRADIENT
+        f'the system {config.model.name!r}, which has no network': bool(
+            models.system(config.model.name).fitting
         ),
         f'config.input.scale={schema.WHOLE_SET!r}': config.input.scale == schema.WHOLE_SET,
         'config.sweep but over data.path or data.build_options, for action_units': not _can_stand(config),

@@ -17,7 +17,7 @@ from dualatme_jax.data import several, splits
 from dualatme_jax.data.dataset import Dataset
 from dualatme_jax.errors import InputError
 from dualatme_jax.files import replacing
-from dualatme_jax.models.system import GRADIENT, System
+from dualatme_jax.models.system import System
 from dualatme_jax.report import as_published as published_report
 from dualatme_jax.report import (
     challenge_log,
@@ -270,8 +270,8 @@ def heading(
     epochs = f'{config.training.epochs} epoch{"s" if config.training.epochs > 1 else ""}'
     if {'model.name', 'model.variant'} & set(chosen):
         system = 'the systems that were chosen'
-    if record.learner != GRADIENT:
-        epochs = 'fitted by scikit-learn'
+    if record.fitting:
+        epochs = record.fitting.how
     elif config.evaluate_only:
         epochs = 'not trained here'
     elif 'training.epochs' in chosen:
@@ -323,6 +323,10 @@ def select(
         fields = predictions.hyperparameters(chosen.drop(columns=metric))
         made.shown += chosen_lines(chosen, fields, splits.NOUNS[config.folds])
         words[NESTED], title = 'nested, by the other subjects', None
+    elif len(chosen := trial_table.chosen(swept.reference.number)):  # by the learner, for each trial
+        made.results['chosen'] = chosen.to_dict('records')
+        fields = [name for name in chosen if name not in ('seed', 'left_out', config.selection.metric)]
+        made.shown += chosen_lines(chosen, fields, splits.NOUNS[config.folds])
     if kept is not None:
         ways[BEST_ON_TEST] = selection.best_on_test(kept[kept['trial'].isin(of_reference)])
         if len(ways[LAST]):
@@ -338,7 +342,7 @@ def last_epoch(config: ConfigDict) -> str:
     """What the last epoch of a config's system is, in words."""
     if config.evaluate_only:
         return f'the weights of {config.evaluate_only}'
-    return 'last epoch' if models.system(config.model.name).learner == GRADIENT else 'none'
+    return 'none' if models.system(config.model.name).fitting else 'last epoch'
 
 
 def chosen_lines(chosen: pd.DataFrame, fields: Sequence[str], noun: str) -> Iterator[str]:

@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 from dualatme_jax import models, schema
 from dualatme_jax.data.dataset import Dataset
 from dualatme_jax.errors import InputError, one_line
-from dualatme_jax.models.system import GRADIENT, Descriptor
+from dualatme_jax.models.system import CLOSED_FORM, Descriptor
 from dualatme_jax.run import fields, model_section, stages
 from dualatme_jax.run import sweep as sweep_lib
 from dualatme_jax.run.sweep import Point, Sweep
@@ -37,7 +37,7 @@ def make_training(
     """
     system = models.system(config.model.name)
     network = models.build(classes=len(labels), **config.model)
-    if system.learner != GRADIENT:
+    if system.fitting:
         return None
     pair = tuple(config.loss.cosine_pair)
     # The default is that of Dual-ATME; a network without these features has no such term.
@@ -109,7 +109,7 @@ def hyperparameters(config: ConfigDict, labels: Sequence[str]) -> dict[str, floa
       InputError: a name that does not exist or that two of them have, or class weights that do not fit
         `labels`.
     """
-    if models.system(config.model.name).learner != GRADIENT:
+    if models.system(config.model.name).fitting:
         return {}
     found = {
         **optimizers.hyperparameters(config.optimizer),
@@ -132,8 +132,8 @@ def without_difference(swept: Sweep, labels: Sequence[str]) -> list[tuple[Point,
     first: dict[tuple, Point] = {}
     found = []
     for point in swept.points:
-        if models.system(point.config.model.name).learner != GRADIENT:
-            same = first.setdefault(tuple(map(str, _read_by_estimator(point.config))), point)
+        if models.system(point.config.model.name).fitting:
+            same = first.setdefault(tuple(map(str, _read_in_fitting(point.config))), point)
         else:
             read = _read_in_training(point.config, labels)
             same = first.setdefault((point.program, point.config.data.train_subjects, *read), point)
@@ -152,13 +152,13 @@ def _read_in_training(config: ConfigDict, labels: Sequence[str]) -> list[tuple[s
     return sorted(numbers.items())
 
 
-def _read_by_estimator(config: ConfigDict) -> list[tuple[str, Any]]:
-    """The fields that decide what an estimator of scikit-learn predicts."""
+def _read_in_fitting(config: ConfigDict) -> list[tuple[str, Any]]:
+    """The fields that decide what a system without a network predicts."""
+    fitting = models.system(config.model.name).fitting
     return [
         (field, value)
         for field, value in fields.flat(config).items()
-        if field.partition('.')[0] in ('data', 'model', 'stage')
-        or field in ('input.encoding', 'input.percentile', 'input.clip')
+        if fitting.is_read(field) and not field.startswith('engine.')
     ]
 
 
@@ -170,8 +170,8 @@ class Program:
       number: as the table of trials has it.
       config: of one of its points; they differ in hyperparameters only.
       dataset: the clips.
-      training: of each of its trials; None where scikit-learn fits them.
-      vectors: [N, D] of the clips, which it fits them to; None where they are trained.
+      training: of each of its trials; None of a system without a network.
+      vectors: [N, D] of the clips, which scikit-learn fits its trials to; else None.
       start: from some of its trials to what their networks begin with; None: they are fresh.
       shared: of that, the leaves that are the same in all trials and are not trained.
       prefix: of lines on the console: how this program differs from others; empty if there is one.
@@ -220,6 +220,8 @@ def make_programs(swept: Sweep, datasets: Mapping[int, Dataset], failures: dict[
                     dataset.inputs,
                     mirror_at_test=point.config.input.mirror_at_test,
                 )
+            elif system.learner == CLOSED_FORM:
+                check_descriptors(point.config, dataset)
             elif key not in vectors:
                 vectors[key] = described(system.descriptor, dataset)
         except InputError as error:
@@ -258,6 +260,22 @@ def check_inputs(config: ConfigDict, dataset: Dataset) -> None:
             f'{schema.FLOW_SIZE} pixels, and the dataset has {width}x{height}: the layers of '
             f'{config.model.name!r} would have other sizes. Build it with --size {schema.FLOW_SIZE}'
         )
+
+
+def check_descriptors(config: ConfigDict, dataset: Dataset) -> None:
+    """Raises InputError unless a closed form can read inputs as the dataset has them, clip by clip."""
+    read, system = config.input, models.build(classes=len(dataset.labels), **config.model)
+    if read.scale in schema.BY_CLIPS:
+        raise InputError(
+            f'config.input.scale is {read.scale!r}, which differs from fold to fold, and the kernel of '
+            f'{config.model.name!r} is the same for all of them; expected another scale'
+        )
+    made = models.system(config.model.name).made
+    prepare.check_stored(read.scale, dataset.inputs, made, size=read.size, encoding=read.encoding)
+    augment.check({'mirror'} if system.mirror else (), dataset.inputs)
+    shapes = {key: jax.ShapeDtypeStruct(x, np.float32) for key, x in _shapes_read(config, dataset).items()}
+    for name in system.views:
+        jax.eval_shape(system.descriptors[name], shapes)
 
 
 def _shapes_read(config: ConfigDict, dataset: Dataset) -> dict[str, tuple[int, ...]]:
@@ -302,8 +320,8 @@ def described(descriptor: Descriptor, dataset: Dataset) -> np.ndarray:
 
 
 def epochs_of(config: ConfigDict) -> int:
-    """Epochs that the training of a config's system has; of one that scikit-learn fits 1."""
-    return config.training.epochs if models.system(config.model.name).learner == GRADIENT else 1
+    """Epochs that the training of a config's system has; of one without a network 1."""
+    return 1 if models.system(config.model.name).fitting else config.training.epochs
 
 
 def _difference(point: Point, swept: Sweep) -> str:

@@ -10,15 +10,14 @@ from dualatme_jax import models, schema
 from dualatme_jax.data import splits
 from dualatme_jax.errors import InputError
 from dualatme_jax.models.layers import lowering
-from dualatme_jax.models.system import GRADIENT
 from dualatme_jax.report import paper, scores
 from dualatme_jax.report.selection import BEST_ON_TEST, LAST, NESTED
 from dualatme_jax.run import as_published, encodings, ensembles, fields, programs, stages, sweep
 from dualatme_jax.run.sweep import TRAIN_SUBJECTS, Sweep
 from dualatme_jax.training import devices, prepare
 
-# Sections of a config that are of networks alone.
-UNREAD = ('augment', 'checkpoint', 'input', 'loss', 'optimizer', 'training')
+# Sections of a config that are of networks, for the most part.
+_OF_NETWORKS = ('augment', 'checkpoint', 'input', 'loss', 'optimizer', 'training', 'engine')
 
 
 def check(config: ConfigDict) -> Sweep:
@@ -41,7 +40,7 @@ def check(config: ConfigDict) -> Sweep:
             seen.add(program)
             programs.make_training(point.config, labels)
             system = models.system(point.config.model.name)
-            if system.learner == GRADIENT:
+            if not system.fitting or system.fitting.is_read('input.scale'):
                 prepare.check(**point.config.input, reads=system.reads)
             stage = system.stage_of(point.config.model)
             if stage and stages.weights_files(stage, point.config.stage):
@@ -139,15 +138,22 @@ def check_folds(config: ConfigDict, swept: Sweep) -> None:
 
 
 def unread(swept: Sweep) -> list[str]:
-    """A line for each system that scikit-learn fits: the fields that it does not read."""
-    fitted = dict.fromkeys(point.config.model.name for point in swept.points if not _trains(point))
-    sections = ', '.join(f'config.{section}' for section in UNREAD)
-    return [
-        f'{models.system(name).title} is fitted by scikit-learn: {sections} (of config.input all but '
-        'encoding), and of config.engine all but max_trials and cache, are not read; its estimators are not '
-        'kept'
-        for name in fitted
-    ]
+    """A line for each system without a network: the fields that it does not read."""
+    found = []
+    for name in dict.fromkeys(point.config.model.name for point in swept.points if not _trains(point)):
+        system, whole, some = models.system(name), [], []
+        for section in _OF_NETWORKS:
+            start = f'{section}.'
+            read = [name.removeprefix(start) for name in system.fitting.reads if name.startswith(start)]
+            if read:
+                some.append(f'of config.{section} all but {", ".join(read)}')
+            elif not system.fitting.is_read(section):
+                whole.append(f'config.{section}')
+        found.append(
+            f'{system.title} is {system.fitting.how}: {", ".join(whole)}, and {", and ".join(some)}, are not '
+            'read; what is fitted is not kept'
+        )
+    return found
 
 
 def check_fitted(config: ConfigDict, swept: Sweep) -> None:
@@ -162,14 +168,14 @@ def check_fitted(config: ConfigDict, swept: Sweep) -> None:
         for field, given in asked.items():
             if given and not _trains(point):
                 raise InputError(
-                    f'{field} is of networks, and {point.config.model.name!r} has none: scikit-learn fits '
-                    'it; leave one of the two out'
+                    f'{field} is of networks, and {point.config.model.name!r} has none: it is '
+                    f'{models.system(point.config.model.name).fitting.how}; leave one of the two out'
                 )
 
 
 def _trains(point: sweep.Point) -> bool:
     """Whether a point's system is a network, which is trained."""
-    return models.system(point.config.model.name).learner == GRADIENT
+    return not models.system(point.config.model.name).fitting
 
 
 def check_evaluation(config: ConfigDict, swept: Sweep) -> None:
@@ -214,7 +220,7 @@ def check_selection(config: ConfigDict, swept: Sweep) -> None:
     example = 'such as --config.selection.every=1'
     points, kept = f'such as {fields.GRID_EXAMPLE}, or several kept epochs, {example}', f'epochs, {example}'
     if not any(map(_trains, swept.points)):
-        points = 'since what scikit-learn fits has no epochs'
+        points = 'since what is no network has no epochs'
         kept = f'{LAST!r} or {NESTED!r}, {points}'
     if config.selection.name == NESTED and len(swept.points) < 2 and not several:
         raise InputError(

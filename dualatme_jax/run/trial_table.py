@@ -1,6 +1,7 @@
 """trials.csv: the table of trials, the wave of each, and what became of it."""
 
 import io
+import json
 import pathlib
 
 import numpy as np
@@ -16,10 +17,10 @@ PENDING, DONE, FAILED = 'pending', 'done', 'failed'
 UNPLANNED = -1
 
 # What is added to the columns of the trials themselves.
-OUTCOME = ('wave', 'status', 'failed_epoch', 'loss', 'seconds', 'micro_batch', 'recomputed')
+OUTCOME = ('wave', 'status', 'failed_epoch', 'loss', 'seconds', 'micro_batch', 'recomputed', 'chosen')
 
 _WHOLE = {'micro_batch': 0, 'recomputed': 0}
-_ABSENT = {'subjects': 0, **_WHOLE}  # what tables of older versions do not have
+_ABSENT = {'subjects': 0, 'chosen': '', **_WHOLE}  # what tables of older versions do not have
 
 _MOST_BYTES = 2**30  # of trials.csv: more than any table that can be planned
 
@@ -29,8 +30,9 @@ class TrialTable:
 
     Beside the trial itself each row has `wave` (-1 until it is planned), `status` (pending, done, failed),
     `failed_epoch` (from 1; 0 if none), `loss` (of the last epoch), `seconds` (the wave's, for all its trials
-    together), and how it is trained, see `memory.Way`: `micro_batch` and `recomputed` (0 or 1). A wave holds
-    trials of one program only.
+    together), and how it is trained, see `memory.Way`: `micro_batch` and `recomputed` (0 or 1). `chosen` is
+    the setting that a learner has chosen for the trial itself, as JSON, if it does. A wave holds trials of
+    one program only.
     """
 
     def __init__(self, path: pathlib.Path | None, table: pd.DataFrame):
@@ -41,7 +43,7 @@ class TrialTable:
     def create(cls, path: pathlib.Path | None, trials: pd.DataFrame) -> 'TrialTable':
         """A new table: every trial is pending, none is planned; it is written once some are."""
         outcome = {'status': PENDING, 'failed_epoch': 0, 'loss': np.nan, 'seconds': np.nan}
-        return cls(path, trials.assign(wave=UNPLANNED, **outcome, **_WHOLE))
+        return cls(path, trials.assign(wave=UNPLANNED, chosen='', **outcome, **_WHOLE))
 
     @classmethod
     def open(cls, path: pathlib.Path, trials: pd.DataFrame) -> 'TrialTable':
@@ -50,9 +52,9 @@ class TrialTable:
         try:
             content = read_bytes(path, limit=_MOST_BYTES, what='table of trials')
             # A subject may be called NA: only numbers can be missing.
-            words = trials.select_dtypes(exclude='number').columns
+            words = [*trials.select_dtypes(exclude='number').columns, 'chosen']
             # Of a hyperparameter that the system of a row does not have, too.
-            empty = {name: [''] for name in ('loss', 'seconds', *trials.columns.difference(words))}
+            empty = {name: [''] for name in ('loss', 'seconds', *trials.columns.difference(pd.Index(words)))}
             table = pd.read_csv(
                 io.BytesIO(content), dtype=dict.fromkeys(words, str), keep_default_na=False, na_values=empty
             )
@@ -96,6 +98,13 @@ class TrialTable:
     def trials(self, program: int) -> pd.DataFrame:
         """The rows of a program, without what became of them."""
         return self.table[self.table['program'] == program].drop(columns=list(OUTCOME))
+
+    def chosen(self, point: int) -> pd.DataFrame:
+        """Seed, fold and setting of each trial of a point that has chosen one; empty where none has."""
+        outer = self.table[(self.table['point'] == point) & (self.table['inner'] == 0)]
+        own = outer[outer['chosen'] != '']
+        settings = pd.DataFrame([*map(json.loads, own['chosen'])], own.index)
+        return pd.concat([own[['seed', 'left_out']], settings], axis=1).reset_index(drop=True)
 
     def wave_size(self, program: int) -> int:
         """Trials in the program's largest wave that is pending; 0 if none is planned."""
@@ -142,6 +151,8 @@ class TrialTable:
         self.table.loc[rows, 'status'] = np.where(wave.failed_epoch > 0, FAILED, DONE)
         self.table.loc[rows, 'loss'] = wave.losses[-1]
         self.table.loc[rows, 'seconds'] = wave.seconds
+        if wave.chosen:
+            self.table.loc[rows, 'chosen'] = [json.dumps(own) for own in wave.chosen]
         self._write()
 
     def _pending(self, program: int) -> pd.Series:

@@ -7,7 +7,7 @@ from dualatme_jax.training.wave import Row, Wave
 
 
 class Learner(Protocol):
-    """`Engine` trains networks side by side, `Estimators` fits those of scikit-learn."""
+    """`Engine` trains networks side by side, `Estimators` fits those of scikit-learn, `ClosedForm` solves."""
 
     def fit_predict(self, rows: Sequence[Row]) -> Wave:
         """Trains each trial on its own training side, and predicts the clips that it leaves out.

@@ -35,6 +35,7 @@ class Wave:
       seconds: of training, or of evaluation, of all processes that worked on it.
       states: of the trained networks, on the devices, [F or more, ...]; None of a learner without any.
       shared: leaves of all networks that are not in `states`, by path.
+      chosen: of a learner that chooses settings for each trial, those and their metric, [F]; else empty.
     """
 
     predictions: pd.DataFrame
@@ -43,6 +44,7 @@ class Wave:
     seconds: float
     states: State | None
     shared: Mapping[Path, np.ndarray] = dataclasses.field(default_factory=dict)
+    chosen: Sequence[Mapping[str, Any]] = ()
 
     @property
     def variables(self) -> dict[str, Any]:

@@ -18,7 +18,6 @@ from dualatme_jax import models, schema
 from dualatme_jax.data.names import MOST_CLASSES
 from dualatme_jax.errors import InputError
 from dualatme_jax.models.stage import Part
-from dualatme_jax.models.system import GRADIENT
 
 Variables = dict[str, Any]
 StateDict = Mapping[str, np.ndarray]
@@ -136,9 +135,9 @@ def leaves(model: str, variant: str, classes: int) -> dict[Path, Tensor]:
       InputError: no such model, it has no such variant, or it reads inputs that have no usual size.
     """
     system = models.system(model)
-    if system.learner != GRADIENT:
+    if system.fitting:
         raise InputError(
-            f'{model!r} has no weights: scikit-learn fits it; expected a network, such as '
+            f'{model!r} has no weights: it is {system.fitting.how}; expected a network, such as '
             f'{", ".join(models.NETWORKS)}'
         )
     network = system.of_variant(variant, classes)

@@ -369,7 +369,10 @@ def test_unknown_names_are_refused(capsys, source, tmp_path):
     arguments = ('--source', source, '--out', tmp_path / 'out')
     assert "unknown model 'vgg'" in command(capsys, '--model', 'vgg', *arguments, status=2)
     error = command(capsys, '--model', 'lbp_top', *arguments, status=2)
-    assert "'lbp_top' has no weights: scikit-learn fits it; expected a network, such as dual_atme" in error
+    assert (
+        "'lbp_top' has no weights: it is fitted by scikit-learn; expected a network, such as dual_atme"
+        in error
+    )
     error = command(capsys, '--model', 'ststnet', '--variant', 'big', *arguments, status=2)
     assert "unknown variant 'big': ststnet has 'paper'" in error
     assert '--seed chooses from a trained run' in command(

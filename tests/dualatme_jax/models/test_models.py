@@ -83,7 +83,9 @@ def inputs(name):
 
 
 # Systems of one or two small flow images.
-READ_FLOWS = [name for name, row in models.SYSTEMS.items() if set(row.reads) <= schema.VIEWS['flow'].keys()]
+READ_FLOWS = [
+    name for name in models.NETWORKS if set(models.SYSTEMS[name].reads) <= schema.VIEWS['flow'].keys()
+]
 
 
 def flows(height, width):

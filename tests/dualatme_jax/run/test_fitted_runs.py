@@ -69,7 +69,7 @@ def test_a_run_predicts_what_scikit_learn_does_by_hand(dataset, small_dataset_di
     assert 'Flow SVC, one subject left out: fitted by scikit-learn, seed 0' in printed
     assert 'selection: none' in printed
     assert 'config.optimizer' in printed
-    assert 'are not read; its estimators are not kept' in printed
+    assert 'are not read; what is fitted is not kept' in printed
     assert not list(tmp_path.rglob('weights'))
     assert not (tmp_path / 'checkpoints').exists()
     assert 'nothing is trained again' in run(config, tmp_path)[2]
@@ -284,11 +284,11 @@ def test_a_smoke_test_fits_two_folds_of_each_database(small_dataset_dir, tmp_pat
         ({'sweep': ({'model.name': (TINY, SVC)},), 'freeze': ('conv.*',)}, 'config.freeze is of networks'),
         (
             {'selection.name': 'nested', 'selection.every': 1},
-            'expected a sweep of two or more, since what scikit-learn fits has no epochs',
+            'expected a sweep of two or more, since what is no network has no epochs',
         ),
         (
             {'selection.name': 'best_on_test', 'selection.every': 1},
-            "expected 'last' or 'nested', since what scikit-learn fits has no epochs",
+            "expected 'last' or 'nested', since what is no network has no epochs",
         ),
         ({'model.c': 1.0}, r"config.model.c: 'made_up.flow_svc' has no such option; it has C, balanced"),
         ({'model.C': -1.0}, r"trial 0, .* left out: .* The 'C' parameter of LinearSVC must be a float"),
