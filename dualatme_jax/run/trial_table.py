@@ -43,7 +43,7 @@ class TrialTable:
     def create(cls, path: pathlib.Path | None, trials: pd.DataFrame) -> 'TrialTable':
         """A new table: every trial is pending, none is planned; it is written once some are."""
         outcome = {'status': PENDING, 'failed_epoch': 0, 'loss': np.nan, 'seconds': np.nan}
-        return cls(path, trials.assign(wave=UNPLANNED, chosen='', **outcome, **_WHOLE))
+        return cls(path, trials.assign(wave=UNPLANNED, **outcome, **_WHOLE, chosen=''))
 
     @classmethod
     def open(cls, path: pathlib.Path, trials: pd.DataFrame) -> 'TrialTable':
