@@ -171,6 +171,34 @@ def load(path: str | os.PathLike, *, reads: Sequence[str] = FLOWS, databases: Se
     return dataclasses.replace(first, inputs={key: first.inputs[key] for key in reads})
 
 
+def annotations(path: str | os.PathLike, *, beside: str) -> dict[tuple[str, str, str], dict[str, str]]:
+    """What the release says of each clip besides its label, as far as it is known.
+
+    Args:
+      path: as `load` takes it.
+      beside: key of an input of the same view.
+
+    Returns:
+      (database, subject, clip) -> `action_units` and `emotion`; a text that the source does not know is
+      empty, and one that no clip has is left out.
+
+    Raises:
+      InputError: see `load`.
+    """
+    [folder] = _find(files.expanded(path, 'the dataset'), [beside])
+    keys = [key for key in (schema.ACTION_UNITS, schema.EMOTION) if key in storage.keys(folder)]
+    stored = storage.describe(folder, inputs=(), texts=(*_NAMES, *keys))
+    storage.check_whole(stored)
+    found = {
+        tuple(record[key] for key in _NAMES): {
+            key: '' if record[key] == schema.UNKNOWN_TEXT else record[key] for key in keys
+        }
+        for record in storage.records(stored)
+    }
+    known = [key for key in keys if any(own[key] for own in found.values())]
+    return {clip: {key: own[key] for key in known} for clip, own in found.items()}
+
+
 def _clips(stored: storage.Stored, databases: Sequence[str]) -> Dataset:
     """The clips of one view."""
     records = list(storage.records(stored))

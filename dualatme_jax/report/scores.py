@@ -110,26 +110,39 @@ def paired(a: pd.DataFrame, b: pd.DataFrame, *, resamples: int = 1000, seed: int
     confusions = [subject_confusions(table, classes) for table in (a, b)]
     subjects = confusions[0].shape[1]
 
-    observed = _difference(*(_resampled(np.ones((1, subjects)), each) for each in confusions))
-    ways = _swaps(subjects, seed)
-    swapped = _joined(
-        _difference(
-            _resampled(1 - swaps, confusions[0]) + _resampled(swaps, confusions[1]),
-            _resampled(swaps, confusions[0]) + _resampled(1 - swaps, confusions[1]),
-        )
-        for swaps in np.array_split(ways, -(-len(ways) // _BLOCK))
-    )
+    tested = swap_test(*confusions, swaps(subjects, seed))
     drawn = _joined(
         _difference(*(_resampled(draws, each) for each in confusions))
         for draws in draws(subjects, resamples, seed)
     )
     return {
         metric: {
-            'difference': float(observed[metric][0]),
+            'difference': tested[metric][0],
             'interval': percentiles(drawn[metric]) if subjects > 1 else None,
-            'p': _p(swapped[metric], observed[metric][0]),
+            'p': tested[metric][1],
         }
         for metric in METRICS
+    }
+
+
+def swap_test(a: np.ndarray, b: np.ndarray, ways: np.ndarray) -> dict[str, tuple[float, float]]:
+    """The test of `paired`: metric -> a's score minus b's, the mean over seeds, and its p.
+
+    Args:
+      a: counts [N, S, K, K] of one system, see `subject_confusions`.
+      b: those of another, of the same subjects and seeds.
+      ways: [R, S], see `swaps`.
+    """
+    observed = _difference(*(_resampled(np.ones((1, ways.shape[1])), each) for each in (a, b)))
+    swapped = _joined(
+        _difference(
+            _resampled(1 - some, a) + _resampled(some, b),
+            _resampled(some, a) + _resampled(1 - some, b),
+        )
+        for some in np.array_split(ways, -(-len(ways) // _BLOCK))
+    )
+    return {
+        metric: (float(observed[metric][0]), _p(swapped[metric], observed[metric][0])) for metric in METRICS
     }
 
 
@@ -213,11 +226,11 @@ def _difference(a: np.ndarray, b: np.ndarray) -> dict[str, np.ndarray]:
     return {metric: of_a[metric] - of_b[metric] for metric in METRICS}
 
 
-def _swaps(subjects: int, seed: int) -> np.ndarray:
+def swaps(subjects: int, seed: int, most: int = SWAPS) -> np.ndarray:
     """[R, S], 1 where a subject's predictions change sides: every way but that of changing none, or draws."""
-    if 2**subjects <= SWAPS:
+    if 2**subjects <= most:
         return np.array(list(itertools.product((0, 1), repeat=subjects)))[1:]
-    return np.random.default_rng(seed).integers(2, size=(SWAPS, subjects))
+    return np.random.default_rng(seed).integers(2, size=(most, subjects))
 
 
 def _p(swapped: np.ndarray, observed: float) -> float:

@@ -1,0 +1,157 @@
+"""The tables of `python -m dualatme_jax.limits` as one page in Markdown."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from dualatme_jax import schema
+from dualatme_jax.report import bounds, hard_clips, power, predictions, scores, tables
+
+_DETAILS = (schema.ACTION_UNITS, schema.EMOTION)
+_UNKNOWN = 'not known'
+
+
+def page(
+    systems: Mapping[str, pd.DataFrame],
+    labels: Sequence[str],
+    clips: pd.DataFrame,
+    powers: Mapping[tuple[str, str], pd.DataFrame],
+    *,
+    notes: Sequence[str] = (),
+) -> str:
+    """The page.
+
+    Args:
+      systems: name -> predictions of one point.
+      labels: the classes by their numbers.
+      clips: of `hard_clips.table`, perhaps with `action_units` and `emotion`.
+      powers: names of two systems -> `power.curve` of them.
+      notes: what stands above it all.
+    """
+    number, subjects = predictions.count(clips)
+    parts = [
+        '# What holds the systems back',
+        f'{number} clips of {subjects} subjects; {_seeds(systems)}.',
+        *notes,
+        '## Bounds',
+        'All rows but the systems and `vote` look at the labels that are scored: they are bounds, no scores.',
+        _scores(bounds.bounds(systems)),
+        *(f'- `{name}`: {what}.' for name, what in bounds.BOUNDS.items()),
+        '## Wrong labels',
+        _relabelled(systems),
+        '## Agreement',
+        _agreement(bounds.agreement(systems)),
+        '## Clips that no system gets right with any seed',
+        _groups(clips, labels),
+        _hard(hard_clips.never_right(clips), labels),
+        '## Power',
+        _power(powers),
+    ]
+    return '\n\n'.join(part.rstrip('\n') for part in parts if part) + '\n'
+
+
+def _seeds(systems: Mapping[str, pd.DataFrame]) -> str:
+    return ', '.join(
+        f'{name} with {seeds} seed{"s" * (seeds > 1)}'
+        for name, seeds in ((name, table['seed'].nunique()) for name, table in systems.items())
+    )
+
+
+def _scores(found: pd.DataFrame) -> str:
+    heads = ['', *(tables.HEADINGS[metric] for metric in scores.METRICS), 'clips wrong']
+    rows = [
+        [row['name'], *(tables.short(row[metric]) for metric in scores.METRICS), f'{row["wrong"]:g}']
+        for row in found.round({'wrong': 1}).to_dict('records')
+    ]
+    return tables.markdown(heads, rows)
+
+
+def _relabelled(systems: Mapping[str, pd.DataFrame]) -> str:
+    number, found = bounds.relabelled(systems)
+    if not number:
+        return 'There is no clip of which all systems with all seeds predict the same other class.'
+    return (
+        f'Of {number} clips all systems with all seeds predict one and the same class, and it is not the '
+        'label. Assume that this class is the truth of each of them, and that every other label is right: '
+        'then the systems would score as below, and a system that knew the truth (`truth`) would score so by '
+        'the labels as they are. Systems that read the same pictures err alike for other reasons too, so '
+        'this is the most that wrong labels of this kind explain, and no estimate of how many there are.\n\n'
+        + _scores(found)
+    )
+
+
+def _agreement(found: pd.DataFrame) -> str:
+    if found.empty:
+        return 'One system with one seed: nothing to compare.'
+    columns = list(found)[2:]
+    found = found.assign(b=found['b'].where(found['a'] != found['b'], 'its other seeds'))
+    rows = [
+        [row['a'], row['b'], *(tables.short(row[name]) for name in columns)]
+        for row in found.to_dict('records')
+    ]
+    heads = ['', 'and', 'same', "Cohen's kappa", 'both wrong', 'wrong together']
+    return (
+        tables.markdown(heads, rows)
+        + '\nsame, both wrong: shares of all clips; wrong together: of the clips that one of the two gets '
+        'wrong, the share that both do. Means over pairs of seeds.'
+    )
+
+
+def _groups(clips: pd.DataFrame, labels: Sequence[str]) -> str:
+    """How many of the clips of each database, class and emotion word nothing gets right."""
+    hard = hard_clips.never_right(clips).index
+    groups = {
+        'database': clips[schema.DATABASE].map(schema.title),
+        'class': clips[schema.LABEL].map(lambda label: labels[label]),
+    }
+    if schema.EMOTION in clips:
+        groups['emotion word'] = clips[schema.EMOTION].replace('', _UNKNOWN)
+    rows = []
+    for name, values in groups.items():
+        for value, own in clips.groupby(values, sort=True):
+            never = own.index.isin(hard).sum()
+            rows.append([name, str(value), str(never), str(len(own)), tables.short(never / len(own), 2)])
+    return tables.markdown(['', '', 'never right', 'clips', 'share'], rows)
+
+
+def _hard(hard: pd.DataFrame, labels: Sequence[str]) -> str:
+    details = [name for name in _DETAILS if name in hard]
+    heads = ['clip', 'label', 'predicted most', *(name.replace('_', ' ') for name in details)]
+    rows = [
+        [
+            '/'.join(row[key] for key in predictions.CLIP_KEY),
+            labels[row[schema.LABEL]],
+            labels[row['predicted']],
+            *(row[name] for name in details),
+        ]
+        for row in hard.sort_values(predictions.CLIP_KEY).to_dict('records')
+    ]
+    return tables.markdown(heads, rows) if rows else ''
+
+
+def _power(powers: Mapping[tuple[str, str], pd.DataFrame]) -> str:
+    if not powers:
+        return 'It needs two systems with a seed in common.'
+    parts = [
+        'The share of experiments in which the paired test of UF1 (randomisation by subject, as in the sweep '
+        f'and the leaderboard) finds p <= {power.LEVEL} where the true difference is d. Each row is a family '
+        'of pairs of systems that are as correlated as the two it is named after; the last column is the d '
+        f'that {power.GOAL:.0%} of experiments show.'
+    ]
+    differences = sorted({d for found in powers.values() for d in found['difference']})
+    heads = ['', 'subjects', *(f'd = {tables.short(d, 2)}' for d in differences), f'd at {power.GOAL:.0%}']
+    rows = []
+    for (a, b), every in powers.items():
+        for subjects, found in every.groupby('subjects'):
+            known = found.set_index('difference')['power']
+            least = power.shown(found)
+            rows.append(
+                [
+                    f'{a}, {b}',
+                    str(subjects),
+                    *(tables.short(known[d], 2) if d in known else '-' for d in differences),
+                    f'above {tables.short(max(known.index), 2)}' if np.isnan(least) else tables.short(least),
+                ]
+            )
+    return '\n\n'.join([*parts, tables.markdown(heads, rows)])
