@@ -300,11 +300,16 @@ def _recipes(datasets: Sequence[Dataset], paths: Sequence[str]) -> list[str]:
 
 
 def _leaves(dataset: Dataset) -> Iterator[tuple[str, Any]]:
-    """Dotted name -> value of how the inputs were made; what is said by database, without the databases."""
+    """Dotted name -> value of how the inputs were made; what is said by database, without the databases.
+
+    What views say, which `data_prep` writes last, comes first.
+    """
     databases = {*dataset.database.tolist()}
-    pending = [(key, value) for key, value in dataset.metadata.items() if key not in _OF_CLIPS]
+    pending = [(key, value) for key, value in dataset.metadata.items() if key not in _OF_CLIPS][::-1]
     while pending:
         key, value = pending.pop(0)
+        if key.endswith('.sha256'):  # of a file by clips, such as landmarks
+            continue
         if not isinstance(value, Mapping):
             yield key, value
         elif value and value.keys() <= databases:

@@ -41,7 +41,12 @@ OTHER = made(
     ],
     ('others', *schema.LABELS),
     seed=1,
-    metadata={'release': 'else', 'flow': {'algorithm': 'tvl1'}, 'labels': 'emotion'},
+    metadata={
+        'release': 'else',
+        'labels': 'emotion',
+        'landmarks': {'samm': {'sha256': '0'}},
+        'flow': {'algorithm': 'tvl1'},
+    },
 )
 PATHS = ('one', 'other')
 
