@@ -1,6 +1,7 @@
-"""Descriptors of a flow: one vector per clip, each computed from that clip alone.
+"""Descriptors of a flow: one vector per clip, or one per part of it, each computed from that clip alone.
 
-Axes: H and W of a flow, 28 or a multiple, which is averaged down to 28; I and J cells, O directions.
+Axes: H and W of a flow, 28 or a multiple, which is averaged down to 28; I and J cells, O directions, P parts,
+D numbers of a part.
 """
 
 from collections.abc import Callable
@@ -42,6 +43,12 @@ def _near(edge: int, cells: int) -> np.ndarray:
     return np.maximum(1 - np.abs(place - np.arange(cells)[:, None]), 0).astype(np.float32)
 
 
+def _windows(flow: jax.Array, cells: int, edge: int) -> jax.Array:
+    """Of cells x cells means the windows of edge x edge in the four corners, which overlap: [4, D]."""
+    means, starts = pooled(flow, cells), (0, cells - edge)
+    return jnp.stack([means[:, i : i + edge, j : j + edge].ravel() for i in starts for j in starts])
+
+
 def _flow_directions(flow: jax.Array) -> jax.Array:
     return jnp.sqrt(histograms(flow[0], flow[1], 7))
 
@@ -68,6 +75,11 @@ def _random_convolutions(flow: jax.Array) -> jax.Array:
 _KNOWN: dict[str, tuple[Callable[[jax.Array], jax.Array], float, str]] = {
     'uv14': (lambda flow: pooled(flow[:2], 14), 1.9, 'u and v, averaged over 14x14 cells'),
     'uvs14': (lambda flow: pooled(flow, 14), 1.6, 'u, v and strain, averaged over 14x14 cells'),
+    'uvs10': (
+        lambda flow: _windows(flow, 14, 10),
+        1.6,
+        'the same through four windows of 10x10 cells, one in each corner, which overlap; each has a kernel',
+    ),
     'hof7': (_flow_directions, 1.1, 'square roots of histograms of the directions of the flow in 7x7 cells'),
     'hog5': (
         _gradient_directions,
@@ -81,14 +93,19 @@ _KNOWN: dict[str, tuple[Callable[[jax.Array], jax.Array], float, str]] = {
     ),
 }
 NAMES = tuple(_KNOWN)
+_IN_PARTS = ('uvs10',)
 MEANINGS = {name: words for name, (_, _, words) in _KNOWN.items()}
 
 
 def describe(name: str, flow: jax.Array) -> jax.Array:
-    """The descriptor `name` of the flow of one clip, [3, H, W] of u, v and strain: [D].
+    """The descriptor `name` of the flow of one clip: [D], or one for each part of it, [P, D].
 
-    Its length is the same for every clip, so its scale is learnt from no other one; it is such that the
-    squared distance of two clips is usually about 1. A clip without motion is 0.
+    The length of each is the same for every clip, so its scale is learnt from no other one; the squared
+    distance of two clips is usually about 1. One without motion is 0.
+
+    Args:
+      name: one of `NAMES`.
+      flow: [3, H, W], u, v and strain.
 
     Raises:
       InputError: no such flow.
@@ -103,5 +120,7 @@ def describe(name: str, flow: jax.Array) -> jax.Array:
             f'3x{SIZE}x{SIZE} or a multiple of {SIZE}: read it by --config.input.size={SIZE}'
         )
     compute, usual, _ = _KNOWN[name]
-    found = compute(pooled(flow, SIZE)).ravel()
-    return found / jnp.maximum(jnp.linalg.norm(found) * np.sqrt(usual), np.finfo(np.float32).tiny)
+    found = compute(pooled(flow, SIZE))
+    found = found if name in _IN_PARTS else found.ravel()
+    length = jnp.linalg.norm(found, axis=-1, keepdims=True)
+    return found / jnp.maximum(length * np.sqrt(usual), np.finfo(np.float32).tiny)

@@ -31,7 +31,7 @@ class KernelRidge:
 
     Attributes:
       descriptors: name of a view -> from the inputs of ONE clip as networks read them, key -> [C, *S], to a
-        vector [D], best of usual squared distances of about 1.
+        vector [D], or to one per part, [P, D]; best of usual squared distances of about 1.
       sets: names of the views whose scores are averaged; of several sets each fold has the best.
       width: of the kernels: the squared distance at which two clips are alike by 1/e; each fold has the best.
       ridge: lambda, by which coefficients are held back; each fold has the best.
@@ -85,7 +85,7 @@ def build(
 
     Args:
       classes: number of classes, which the learner counts itself.
-      views: descriptors of the flow, of 'uv14', 'uvs14', 'hof7', 'hog5', 'rconv'.
+      views: descriptors of the flow, of 'uv14', 'uvs14', 'uvs10', 'hof7', 'hog5', 'rconv'.
       width: of the kernels, in usual squared distances; of several each fold has the best.
       ridge: by how much coefficients are held back, lambda, above 0; of several each fold has the best.
       mirror: whether a clip and its mirror image have the same scores.

@@ -1,6 +1,6 @@
 """Kernels between clips, from a descriptor of each clip for itself.
 
-Axes: N clips, C channels, *S space and time, D numbers of a descriptor.
+Axes: N clips, C channels, *S space and time, P parts of a descriptor, D numbers of each.
 """
 
 import functools
@@ -27,13 +27,14 @@ def described(
     """What descriptors make of each clip alone.
 
     Args:
-      descriptors: name -> from the inputs of one clip, key -> [C, *S], to [D].
+      descriptors: name -> from the inputs of one clip, key -> [C, *S], to [D], or to [P, D] of its
+        parts, each of which has a kernel.
       dataset: the clips.
       prepare: see `prepare.preparation`.
       mirror: see `augment.mirroring`; None: of clips as they are alone.
 
     Returns:
-      Name -> [N, D] float32, of the clips as they are, and behind it of the mirrored ones.
+      Name -> [N, D] or [N, P, D] float32, of the clips as they are, and behind it of the mirrored ones.
 
     Raises:
       InputError: the inputs are not what a descriptor takes, or its numbers are not finite.
@@ -55,13 +56,14 @@ def described(
 
 
 def _check(name: str, vectors: np.ndarray, dataset: Dataset) -> None:
-    """Raises InputError unless there is one vector of finite numbers per clip."""
-    if vectors.ndim != 2:
+    """Raises InputError unless there are vectors of finite numbers for each clip."""
+    if vectors.ndim not in (2, 3):
         raise InputError(
-            f'the descriptor {name} gives {vectors.shape[1:]} for a clip; expected one vector of numbers'
+            f'the descriptor {name} gives {vectors.shape[1:]} for a clip; expected one vector of '
+            'numbers, or one per part'
         )
     if not np.isfinite(vectors).all():
-        clip = int(np.argmin(np.isfinite(vectors).all(1)))
+        clip = int(np.argmin(np.isfinite(vectors).reshape(len(vectors), -1).all(1)))
         raise InputError(
             f'the descriptor {name} of {dataset.subjects[clip]}/{dataset.clip[clip]} has numbers that are '
             'not finite; build the dataset again, or leave the clip out'
@@ -71,10 +73,13 @@ def _check(name: str, vectors: np.ndarray, dataset: Dataset) -> None:
 def rbf(vectors: Sequence[np.ndarray], width: np.floating) -> jax.Array:
     """[N, N]: exp(-d / width) of the squared distances d of vectors [N, D], computed in the type of `width`.
 
-    With the vectors of the mirrored clips behind those of the clips it is the mean over both clips and their
-    mirror images, which does not change where a clip is mirrored.
+    Of parts, [N, P, D], it is the mean over them. With the vectors of the mirrored clips behind those of the
+    clips it is the mean over both clips and their mirror images, which does not change where a clip is
+    mirrored.
     """
-    return sum(_rbf(x, y, width) for x in vectors for y in vectors) / len(vectors) ** 2
+    parts = [np.split(x, x.shape[1], axis=1) if x.ndim == 3 else [x] for x in vectors]
+    pairs = [(x, y) for xs in parts for ys in parts for x, y in zip(xs, ys, strict=True)]
+    return sum(_rbf(x.reshape(len(x), -1), y.reshape(len(y), -1), width) for x, y in pairs) / len(pairs)
 
 
 @jax.jit
