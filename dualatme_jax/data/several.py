@@ -45,12 +45,19 @@ def paths_of(text: str) -> list[str]:
     Raises:
       InputError: a name between commas is empty.
     """
-    if ',' not in text or pathlib.Path(text).expanduser().exists():
+    if ',' not in text or _exists(text):
         return [text]
     found = [part.strip() for part in text.split(',')]
     if not all(found):
         raise InputError(f'config.data.path is {text!r}, with nothing beside a comma; expected FOLDER,FOLDER')
     return found
+
+
+def _exists(text: str) -> bool:
+    try:
+        return pathlib.Path(text).expanduser().exists()
+    except (OSError, RuntimeError):  # too long for one path, or of nobody's home folder
+        return False
 
 
 def together(datasets: Sequence[Dataset], paths: Sequence[str], databases: Sequence[str] = ()) -> Dataset:

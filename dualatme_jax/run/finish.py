@@ -176,12 +176,15 @@ def report(
             if not config.report.leaderboard:
                 head = '\n'.join(filter(None, [mark, heading(selected, swept, dataset, begin), title]))
                 made.shown += ['', tables.scores_table(selected, result, selection=how, title=head)]
-            report_datasets(made, selected, several.databases_of(dataset), config.report.resamples)
+            above = '\n'.join(filter(None, [notice, title]))
+            of_datasets = several.databases_of(dataset)
+            lines = report_datasets(made, selected, of_datasets, config.report.resamples, notice=above)
+            if not config.report.leaderboard:
+                made.shown += lines
             if len(dataset.labels) == 2:
                 two_classes.add(result, selected, resamples=config.report.resamples)
                 if not config.report.leaderboard:
                     made.shown += ['', two_classes.rich_table(selected, result, selection=how, notice=notice)]
-            above = '\n'.join(filter(None, [notice, title]))
             made.writers.append(functools.partial(draw_confusion, selected, dataset.labels, above))
             if not notice:  # the form of a challenge log has no room for one
                 report_challenge_logs(made, selected, dataset.labels)
@@ -222,17 +225,27 @@ def leaks_by_system(swept: Sweep, leaks: Mapping[int, str]) -> list[str]:
 
 
 def report_datasets(
-    made: Report, selected: pd.DataFrame, databases: Mapping[str, Sequence[str]], resamples: int
-) -> None:
-    """Scores each of several datasets by itself; shows those of several databases, which no row has.
+    made: Report,
+    selected: pd.DataFrame,
+    databases: Mapping[str, Sequence[str]],
+    resamples: int,
+    *,
+    notice: str,
+) -> list[str]:
+    """Scores each of several datasets by itself.
 
     Args:
       made: takes them.
       selected: predictions of one point.
       databases: path -> those of a dataset, which no other one has.
       resamples: draws of the bootstrap.
+      notice: what must stand beside a score.
+
+    Returns:
+      A line for each dataset of several databases, of which no table has a row.
     """
-    found = {}
+    found, lines = {}, []
+    beside = f' ({"; ".join(notice.splitlines())})' if notice else ''
     for path, own in databases.items():
         rows = selected[selected[schema.DATABASE].isin(own)]
         found[path] = scores.score_run(rows, resamples=resamples)['scores'][schema.FULL]
@@ -242,9 +255,10 @@ def report_datasets(
                 f'{heading} {tables.short(found[path][metric]["mean"])}'
                 for metric, heading in tables.HEADINGS.items()
             )
-            made.shown.append(f'{path} by itself, {clips} clips of {subjects} subjects: {values}')
+            lines.append(f'{path} by itself, {clips} clips of {subjects} subjects: {values}{beside}')
     if found:
         made.results['scores_of_datasets'] = found
+    return lines
 
 
 def whole_seeds(trial_table: TrialTable) -> bool:

@@ -210,6 +210,7 @@ def test_a_name_with_commas(tmp_path):
     own.mkdir()
     assert several.paths_of(str(own)) == [str(own)]
     assert several.paths_of('data/a, data/b') == ['data/a', 'data/b']
+    assert several.paths_of('~nobody-of-this-name/a,' + 5000 * 'b') == ['~nobody-of-this-name/a', 5000 * 'b']
     with pytest.raises(InputError, match='nothing beside a comma'):
         several.paths_of('data/a,')
 

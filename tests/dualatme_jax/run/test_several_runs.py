@@ -45,6 +45,7 @@ def test_two_datasets_are_trained_as_one_and_each_is_scored(paths, tmp_path):
     assert f'{paths[1]}: 11 clips of 3 subjects; left out, of other classes: 3 others' in printed
     assert 'Input: small + four_classes; flow' in printed
     assert f'{paths[0]} by itself, 24 clips of 8 subjects: Acc {tables.short(right)}, UAR' in printed
+    assert '(Folds: one database left out)' in printed
     about = json.loads((tmp_path / 'run' / 'config.json').read_text())
     assert {name: len(own) for name, own in about[sources.TRAINED_ON]['subjects'].items()} == {
         'casme2': 3,
