@@ -35,7 +35,7 @@ def get_config(dataset: str = '') -> ConfigDict:
     config.input = ConfigDict()
     # Of motion (flow, strain): 'minmax': as it lies in the dataset, as published; 'robust': each clip and
     # channel by itself, u and v minus their median, then all divided by a percentile of their absolute value
-    # and clipped; 'raw': in percent of the face's edge, of datasets that were built from frames.
+    # and clipped; 'raw': in units of the face, of datasets that were built from frames.
     # The last two stand in place of the scale, see docs/encoding.md.
     config.input.encoding = 'minmax'
     config.input.percentile = 95.0  # of 'robust', which becomes 1

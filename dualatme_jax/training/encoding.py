@@ -17,8 +17,8 @@ from dualatme_jax.data.dataset import Dataset, some
 from dualatme_jax.errors import InputError
 
 # What `config.input.encoding` takes. `minmax`: what lies in the dataset, scaled by config.input.scale. `raw`:
-# u and v in percent of the face's edge, strain in percent; or of a dataset in eye distances per second ten
-# times these.
+# u and v in thousandths of the face's edge, strain in hundredths; or of a dataset in eye distances per second
+# hundredths of these, and tenths of the strain: numbers of about 1 in a micro-expression.
 MINMAX, ROBUST, RAW = ENCODINGS = ('minmax', 'robust', 'raw')
 
 # Of `robust`: the percentile of the absolute values that is 1, and where values are clipped.
@@ -146,11 +146,11 @@ def _units(dataset: Dataset, key: str) -> np.ndarray:
             f'--release NAME --source DIR --view {schema.view_of(key)} --out DIR` (flow perhaps with '
             '--encoding raw), or take --config.input.encoding=robust'
         )
-    names = schema.CHANNELS[key]
-    if unit[schema.UNIT] == schema.EYE_DISTANCES_PER_SECOND:
-        return np.full(len(names), 10, np.float32)
-    lengths = ('u', 'v', 'magnitude')
-    return np.float32([100 / unit[schema.COMPUTED_AT][0] if name in lengths else 100 for name in names])
+    per_second = unit[schema.UNIT] == schema.EYE_DISTANCES_PER_SECOND
+    length, strain = (100, 10) if per_second else (1000 / unit[schema.COMPUTED_AT][0], 100)
+    return np.float32(
+        [length if name in ('u', 'v', 'magnitude') else strain for name in schema.CHANNELS[key]]
+    )
 
 
 def _name(dataset: Dataset, place: int) -> str:

@@ -168,29 +168,29 @@ def motion():
 FACE = {'flow': {'computed_at': [224, 224]}}
 
 
-def test_raw_motion_is_in_percent_of_the_face_as_floats_or_as_bytes_whose_range_is_known():
+def test_raw_motion_is_in_thousandths_of_the_face_as_floats_or_as_bytes_whose_range_is_known():
     flow, stored, ranges = motion()
     found, lines = encoding.encoded(dataset(FACE, flow=flow), 'raw')
-    np.testing.assert_allclose(found.inputs['flow'], flow * (100 / 224, 100 / 224, 100), rtol=1e-6)
+    np.testing.assert_allclose(found.inputs['flow'], flow * (1000 / 224, 1000 / 224, 100), rtol=1e-6)
     assert not lines
     again = encoding.encoded(dataset(FACE, ranges, flow=stored), 'raw')[0].inputs['flow']
-    step = np.ptp(flow, axis=(1, 2), keepdims=True) / 255 * (100 / 224, 100 / 224, 100)
+    step = np.ptp(flow, axis=(1, 2), keepdims=True) / 255 * (1000 / 224, 1000 / 224, 100)
     assert (np.abs(again - found.inputs['flow']) <= 0.501 * step).all()
 
 
-def test_raw_strain_tensors_are_percent_and_magnitudes_of_the_face():
+def test_raw_strain_tensors_are_hundredths_and_magnitudes_of_the_face():
     flow, _, _ = motion()
     both = dataset(FACE, face_flow=flow, face_strain=flow)
     found = encoding.encoded(both, 'raw')[0].inputs
-    np.testing.assert_allclose(found['face_flow'], flow * np.float32(100 / 224), rtol=1e-6)
+    np.testing.assert_allclose(found['face_flow'], flow * np.float32(1000 / 224), rtol=1e-6)
     np.testing.assert_allclose(found['face_strain'], flow * 100, rtol=1e-6)
 
 
-def test_raw_motion_in_eye_distances_per_second_is_in_tenths_of_them():
+def test_raw_motion_in_eye_distances_per_second_is_in_hundredths_of_them():
     flow, _, _ = motion()
     metadata = {'flow': FACE['flow'] | {'unit': 'eye_distances_per_second'}}
     found = encoding.encoded(dataset(metadata, flow=flow), 'raw')[0].inputs['flow']
-    np.testing.assert_array_equal(found, flow * np.float32(10))
+    np.testing.assert_array_equal(found, flow * np.float32([100, 100, 10]))
 
 
 def test_strain_has_its_own_zero_where_the_range_is_known():
