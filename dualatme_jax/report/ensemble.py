@@ -35,8 +35,8 @@ SEEDS, POINTS, BOTH = OVER = ('seeds', 'points', 'both')
 NAME = 'ensemble'  # in the place of a system's name
 
 _WORDS = {
-    MEAN: 'the mean of the probabilities',
-    VOTE: 'the majority vote, of equals the class with the higher mean probability,',
+    MEAN: 'their probabilities are averaged',
+    VOTE: 'the class with most votes counts, of equals the one with the higher mean probability',
 }
 _MOST_COMPARED = 2000  # members that are compared with it; a table of more takes gigabytes
 
@@ -76,7 +76,7 @@ class Ensemble:
         """What it is made of, and what it lacks, in words."""
         each = {SEEDS: '', POINTS: ' at each seed', BOTH: ' over all seeds'}[self.over]
         lacking = ''.join(f'; left out: {name} ({why})' for name, why in self.absent.items())
-        return f'{_WORDS[self.how]} of {", ".join(self.members)}{each}, scored once{lacking}'
+        return f'{", ".join(self.members)}{each}; {_WORDS[self.how]}, and scored once{lacking}'
 
     def at(self, seeds: Collection[int]) -> pd.DataFrame:
         """Its predictions at some seeds, to be compared with those of others; the same if it has none."""
@@ -235,7 +235,7 @@ def _test(row: Mapping[str, Any]) -> list[Text | str]:
 
 def _notes(own: Ensemble) -> list[str]:
     return [
-        f'Ensemble: {own.words}.',
+        f'{own.title}: {own.words}.',
         '[low, high]: 95% bootstrap over subjects.',
         'UF1 - members: UF1 minus the mean of its members, on the same subjects; p: randomisation test that '
         'swaps the two by subject.',

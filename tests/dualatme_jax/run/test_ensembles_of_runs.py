@@ -1,5 +1,6 @@
 """Ensembles of a run: its seeds, points and systems, what is refused, and what leaks. Nothing is trained."""
 
+import functools
 import io
 import json
 
@@ -8,6 +9,7 @@ import pandas as pd
 import pytest
 import tiny_run
 from rich.console import Console
+from sklearn import metrics
 
 from configs import cd
 from dualatme_jax.errors import InputError
@@ -82,42 +84,67 @@ def test_a_member_with_a_failed_trial_is_named_and_the_others_go_on(tmp_path):
     assert not (tmp_path / 'seeds' / ensemble.CSV).exists()
 
 
-def test_members_that_were_chosen_on_the_test_are_marked(tmp_path):
+@pytest.mark.parametrize(('over', 'grids'), [('seeds', ()), ('points', TWO)])
+def test_members_that_were_chosen_on_the_test_are_marked(tmp_path, over, grids):
     chosen = {'selection.name': 'best_on_test', 'selection.every': 1}
-    for over, grids in (('seeds', ()), ('points', TWO)):
-        own = config(sweep=grids, **chosen, **{'report.ensemble_over': over})
-        results, shown = reported(tmp_path / over, own, epochs=2)
-        assert results['ensemble']['leaks']
-        assert 'LEAKS: members of the ensemble are of the epoch that is best on whom they leave out' in shown
-        assert '**LEAKS: members' in (tmp_path / over / ensemble.MARKDOWN).read_text()
-    own = config(sweep=TWO, **{'report.ensemble_over': 'points'})
-    results, _ = reported(tmp_path / 'inputs', own, leaks={1: 'LEAKS: made up'})
-    assert not results['leaks']
-    assert results['ensemble']['leaks'], 'one of its members does'
+    own = config(sweep=grids, **chosen, **{'report.ensemble_over': over})
+    results, shown = reported(tmp_path, own, epochs=2)
+    assert results['ensemble']['leaks']
+    assert 'LEAKS: members of the ensemble are of the epoch that is best on whom they leave out' in shown
+    assert '**LEAKS: members' in (tmp_path / ensemble.MARKDOWN).read_text()
 
 
-BOARD = {
-    'report.leaderboard': True,
-    'selection.every': 1,
-    'report.ensemble_over': 'points',
-}
+BOARD = {'report.leaderboard': True, 'selection.every': 1, 'report.ensemble_over': 'points'}
 SYSTEMS = ({'model.name': ('ststnet', 'dual_atme', 'rcn_a')},)
 
 
 def test_systems_are_the_members_of_a_leaderboard(tmp_path):
-    own = config(sweep=SYSTEMS, **BOARD, **{'report.reference': 'ensemble'})
-    results, shown = reported(tmp_path / 'all', own, epochs=2)
-    assert names(results) == ['ststnet', 'dual_atme', 'rcn_a']
-    board = {row['system']: row for row in results['leaderboard']}
-    assert board['ensemble']['reference']
-    assert board['ensemble']['uf1_mean'] == results['ensemble']['scores']['full']['uf1']['mean']
-    assert board['rcn_a']['p_holm'] is not None
-    assert 'the mean of the probabilities of ststnet, dual_atme, rcn_a at each seed' in shown
-    assert len(pd.read_csv(tmp_path / 'all' / ensemble.CSV)) == 8
-    own.report.ensemble_members, own.report.reference = ('ststnet', 'dual_atme'), 'rcn_a'
-    results, shown = reported(tmp_path / 'two', own, epochs=2, failed=range(16, 24))
+    own = config(sweep=SYSTEMS, **BOARD, **{'report.reference': 'rcn_a'})
+    results, shown = reported(tmp_path, own, failed=range(16, 24))
     assert names(results) == ['ststnet', 'dual_atme']
+    assert '8 of its networks diverged' in results['ensemble']['absent']['rcn_a']
+    board = {row['system']: row for row in results['leaderboard']}
+    assert board['ensemble']['uf1_mean'] == results['ensemble']['scores']['full']['uf1']['mean']
+    assert board['ensemble']['p_holm'] is not None
+    assert 'ststnet, dual_atme at each seed; their probabilities are averaged' in shown
     assert "config.report.reference is 'rcn_a', which has no scores" in shown
+    assert len(pd.read_csv(tmp_path / ensemble.CSV)) == 8
+
+
+def two_classes(seed):
+    """Predictions of four subjects: labels, and the chances of the class 1."""
+    chances = np.random.default_rng(seed).random(8).astype(np.float32)
+    columns = {'seed': seed, 'database': 'mine', 'subject': [f's{k // 2}' for k in range(8)]}
+    columns |= {'clip': [f'c{k}' for k in range(8)], 'label': np.arange(8) % 2}
+    return pd.DataFrame(
+        columns | {'prediction': (chances > 0.5).astype(int), 'prob_no': 1 - chances, 'prob_yes': chances}
+    )
+
+
+def added(own, leaks):
+    """The results and the tables of an ensemble of two seeds, of two classes."""
+    made, swept = finish.Report({'leaks': False}), settings.check(own)
+    tables = {f'{seed}': two_classes(seed) for seed in (0, 1)}
+    make = functools.partial(ensemble.combine, tables, how='mean', over='seeds', seeds=())
+    found = ensembles.add(made, make, swept, leaks, ('no', 'yes'), notice='')
+    ensembles.show(made, found, 'last epoch', notice='')
+    console = Console(file=io.StringIO(), width=80, markup=False)
+    made.show(console)
+    return made.results['ensemble'], console.file.getvalue()
+
+
+def test_of_two_classes_it_has_what_they_have_beside_uf1():
+    found, shown = added(config(), {})
+    both = (two_classes(0)['prob_yes'] + two_classes(1)['prob_yes']) / 2
+    assert found['scores']['full']['auc']['mean'] == metrics.roc_auc_score(np.arange(8) % 2, both)
+    assert 'AUC' in shown
+
+
+def test_it_leaks_if_the_input_of_its_result_does():
+    assert not added(config(), {})[0]['leaks']
+    assert not added(config(sweep=TWO), {1: 'LEAKS'})[0]['leaks'], 'the other point is no member'
+    nested = config(sweep=TWO, **{'selection.name': 'nested'})
+    assert added(nested, {1: 'LEAKS'})[0]['leaks'], 'it may have been chosen'
 
 
 @pytest.mark.parametrize(
