@@ -1,7 +1,7 @@
 """Options of the flow on a synthetic release, as filmed, whose true motion is known.
 
     python -m data_prep synthesize --release megc2019_cd --subjects 6 --out SYNTHETIC
-    python -m benchmarks.flow_options --source SYNTHETIC [--flow tvl1] [--cache DIR] [--workers N]
+    python -m benchmarks.flow_options --source SYNTHETIC [--flow tvl1] [--clips N] [--cache DIR] [--workers N]
 
 Three tables. Errors of flow and strain, from onset to apex, by option: against all that moved and against the
 expression alone, where the head is, away from its border. Errors of each step of `--view flow_steps`, on
@@ -14,7 +14,7 @@ import dataclasses
 import itertools
 import json
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -67,24 +67,29 @@ class Work:
         settings = optical_flow.SETTINGS[self.algorithm]
         return FlowView(algorithm=self.algorithm, settings=settings, encoding='raw', **options)
 
-    def measured(self, clip: Clip) -> tuple[list[dict], dict[str, np.ndarray]]:
-        """One row of errors per option, and the features by which the clip is recognised, by name."""
+    def errors(self, clip: Clip) -> list[dict[str, str | float]]:
+        """One row per option: errors of the flow from onset to apex and of its strain."""
         aligned = AlignedClip(clip, self.landmarks, self.cache)
-        rows, features = [], {}
-        for name, options in OPTIONS.items():
-            view = self.view(**options)
-            motion = view.motion(aligned, self.cache)
-            rows.append({'option': name} | self._errors(aligned, motion))
-            features[name] = optical_flow.resized(motion, SIZE)[None]
-        ends = clip.onset, clip.apex
-        speed = self.view(units='eye_distances_per_second').units_of(aligned, ends)
-        features['--flow-units eye_distances_per_second'] = features['none'] / speed
+        return [
+            {'option': name} | self._errors(aligned, self.view(**options).motion(aligned, self.cache))
+            for name, options in OPTIONS.items()
+        ]
+
+    def features(self, clip: Clip) -> dict[str, np.ndarray]:
+        """By what the clip is recognised: name -> [steps, SIZE, SIZE, 3]."""
+        aligned = AlignedClip(clip, self.landmarks, self.cache)
+        found = {
+            name: optical_flow.resized(self.view(**options).motion(aligned, self.cache), SIZE)[None]
+            for name, options in OPTIONS.items()
+        }
+        speed = self.view(units=schema.EYE_DISTANCES_PER_SECOND).units_of(aligned, (clip.onset, clip.apex))
+        found[f'--flow-units {schema.EYE_DISTANCES_PER_SECOND}'] = found['none'] / speed
         for steps, head in itertools.product(schema.STEPS, HEADS):
             view = FlowStepsView(flow=self.view(head_motion=head), steps=steps, still='zero')
-            name = f'--view flow_steps --flow-steps {steps}' + f' --head-motion {head}' * (head != 'none')
+            name = f'--flow-steps {steps}' + f' --head-motion {head}' * (head != 'none')
             made = view.make(aligned, self.cache)[schema.FLOW_STEPS]
-            features[name] = np.stack([optical_flow.resized(step, SIZE) for step in made])
-        return rows, features
+            found[name] = np.stack([optical_flow.resized(step, SIZE) for step in made])
+        return found
 
     def _errors(self, aligned: AlignedClip, motion: np.ndarray) -> dict[str, float]:
         clip, size = aligned.clip, len(motion)
@@ -114,9 +119,14 @@ def clips(source: pathlib.Path) -> list[tuple[Clip, str]]:
     return plan.make(surveys, protocol=None, rules=rules).sound
 
 
-def steps() -> pd.DataFrame:
+def _some(found: Sequence[tuple[Clip, str]], database: str, number: int) -> list[tuple[Clip, str]]:
+    """So many clips of a database, evenly spaced."""
+    own = [each for each in found if each[0].database == database]
+    return [own[place] for place in np.unique(np.linspace(0, len(own) - 1, number).round().astype(int))]
+
+
+def steps(view: FlowView) -> pd.DataFrame:
     """Returns one row per rendered face, motion and step: errors of flow and strain."""
-    view = FlowView()
     rows = []
     for _, film in rendered.films(strength=(0.0, 0.5, 1.0, 0.0), apex=2, still=False):
         names = schema.ONSET, 'middle', schema.APEX, schema.OFFSET
@@ -232,6 +242,12 @@ def main() -> None:
     )
     parser.add_argument('--source', required=True, metavar='DIR', help='a synthetic megc2019_cd')
     parser.add_argument('--flow', default='tvl1', choices=tuple(optical_flow.ALGORITHMS))
+    parser.add_argument(
+        '--clips',
+        type=int,
+        metavar='N',
+        help='errors alone, of so many clips of each database, evenly spaced',
+    )
     parser.add_argument('--cache', metavar='DIR', help='where flows are kept (default: nowhere)')
     parser.add_argument('--workers', type=int, default=1, metavar='N')
     parser.add_argument('--json', metavar='FILE')
@@ -239,18 +255,19 @@ def main() -> None:
     source = pathlib.Path(options.source)
     work = Work(source, landmarks.source(source / 'landmarks.csv'), Cache(options.cache), options.flow)
     found = clips(source)
-    measured = list(processes.in_order(work.measured, [(clip,) for clip, _ in found], options.workers))
-    errors = pd.DataFrame(list(itertools.chain(*(rows for rows, _ in measured))))
-    features = {name: np.stack([own[name] for _, own in measured]) for name in measured[0][1]}
-    labels = np.array([label for _, label in found])
+    if options.clips:
+        found = [clip for name in schema.COMPOSITE for clip in _some(found, name, options.clips)]
+    jobs = [(clip,) for clip, _ in found]
+    rows = itertools.chain(*processes.in_order(work.errors, jobs, options.workers))
+    titles = {'all': 'from all motion, px', 'expression': 'from the expression, px'}
+    tables = {'options': summary(pd.DataFrame(list(rows)), 'option', titles)}
     subjects = np.array([f'{clip.database}/{clip.subject}' for clip, _ in found])
-    tables = {
-        'options': summary(
-            errors, 'option', {'all': 'from all motion, px', 'expression': 'from the expression, px'}
-        ),
-        'steps': summary(steps(), 'step', {'error': 'error, px', 'length': 'true motion, px'}),
-        'recognised': recognised(features, labels, subjects),
-    }
+    if not options.clips:
+        made = list(processes.in_order(work.features, jobs, options.workers))
+        features = {name: np.stack([own[name] for own in made]) for name in made[0]}
+        tables['recognised'] = recognised(features, np.array([label for _, label in found]), subjects)
+        titles = {'error': 'error, px', 'length': 'true motion, px'}
+        tables['steps'] = summary(steps(work.view()), 'step', titles)
     print(f'{len(found)} clips of {len(np.unique(subjects))} subjects, {options.flow}')
     for table in tables.values():
         print('', table.round(3).to_string(index=False), sep='\n')
