@@ -60,17 +60,11 @@ def render(
       flow: whether the view `flow` is.
 
     Raises:
-      InputError: an unknown pair or algorithm, a negative seed, a view that goes on to an offset, or an
-        OpenCV without its contributed modules.
+      InputError: an unknown pair or algorithm, a negative seed, or an OpenCV without its contributed modules.
     """
     regions.check_pair(pair)
     if seed < 0:
         raise InputError(f'--seed {seed} is negative: expected 0 or more')
-    if any(view.name == 'flow_steps' for view in show):
-        raise InputError(
-            'the embedded synthetic release ends with the apex, and --view flow_steps goes on to the offset: '
-            'make a release with frames by `python -m data_prep synthesize --release megc2019_cd`'
-        )
     solver = optical_flow.solver(algorithm, **_FLOW_SETTINGS.get(algorithm, {}))
     return Contents(
         name='synthetic',
@@ -119,7 +113,7 @@ def _flow_format(pair: str, solver: cv2.DenseOpticalFlow) -> ViewFormat:
 def _examples(
     seed: int, pair: str, solver: cv2.DenseOpticalFlow, show: Sequence[View], *, flow: bool
 ) -> Iterator[Example]:
-    number = _length(show)
+    number, back = _length(show), any(view.name == 'flow_steps' for view in show)
     for place, database in enumerate(schema.COMPOSITE):
         for subject, counts in enumerate(CLIPS):
             neutral = _face(_stream(seed, place, subject, 0))
@@ -127,20 +121,21 @@ def _examples(
             for clip, label in enumerate(labels):
                 random = _stream(seed, place, subject, 1 + clip)  # 0 is the face: NumPy pads keys by zeros
                 units = action_units.choose(random, action_units.COMBINATIONS[label])
-                film = _film(random, neutral, units, number)
+                film = _film(random, neutral, units, number, back=back)
                 words = {
                     'database': database,
                     'subject': f'sub{subject + 1:02}',
                     'clip': f'clip{clip + 1:02}',
                     'onset': 0,
-                    'apex': number - 1,  # no frame is rendered after it
+                    'apex': number
+                    - 1,  # frames are rendered after it only where a view goes on to the offset
                     'apex_choice': 'rendered',
                     'action_units': '+'.join(sorted(units, key=int)),
                 }
                 aligned = AlignedClip(Clip(**words, frames=_Rendered(film)), Template(), Cache(None), pair)
                 eyes = {schema.EYE_DISTANCE: aligned.eye_distance(FRAME_SIZE)}
                 yield Example(
-                    views=({'flow': _flows(solver, film[0], film[-1], pair) | eyes} if flow else {})
+                    views=({'flow': _flows(solver, film[0], film[number - 1], pair) | eyes} if flow else {})
                     | {view.name: view.make(aligned, Cache(None)) for view in show},
                     label=label,
                     **words,
@@ -168,11 +163,12 @@ class _Rendered:
 
 
 def _length(show: Sequence[View]) -> int:
-    """How many frames a film has: what the view `frames` stores of it, else what `lbp_top` takes."""
+    """How many frames a film has up to the apex: what the view `frames` stores, else what `lbp_top` takes."""
     shown = {view.name: view for view in show}
+    least = 3 if 'flow_steps' in shown else 2  # it may ask for one between onset and apex
     if 'frames' in shown:
-        return max(2, shown['frames'].frames)
-    return max(shown['lbp_top'].frames, shown['lbp_top'].least) if 'lbp_top' in shown else 2
+        return max(least, shown['frames'].frames)
+    return max(least, shown['lbp_top'].frames, shown['lbp_top'].least) if 'lbp_top' in shown else least
 
 
 def _stream(*key: int) -> np.random.Generator:
@@ -193,9 +189,17 @@ def _flows(solver: cv2.DenseOpticalFlow, onset: np.ndarray, apex: np.ndarray, pa
 
 
 def _film(
-    random: np.random.Generator, neutral: np.ndarray, units: Mapping[str, float], number: int
+    random: np.random.Generator,
+    neutral: np.ndarray,
+    units: Mapping[str, float],
+    number: int,
+    *,
+    back: bool = False,
 ) -> list[np.ndarray]:
-    """Returns so many frames from onset to apex, [`FRAME_SIZE`, `FRAME_SIZE`] uint8 each."""
+    """Returns so many frames from onset to apex, [`FRAME_SIZE`, `FRAME_SIZE`] uint8 each.
+
+    With `back` as many follow but one, in which all returns to where it was.
+    """
     motion = _expression(random, units) + _head(random)
     y, x = _pixels()
 
@@ -215,12 +219,13 @@ def _film(
         random.normal(0, 0.015, size=3), x / FRAME_SIZE - 0.5, y / FRAME_SIZE - 0.5
     )
     apex = camera_noise.noisy(random, warped(1.0) * light, SENSOR_NOISE)
-    # Drawn last, so that onset and apex are the same however many there are between them.
-    between = [
-        camera_noise.noisy(random, warped(part) * (1 + part * (light - 1)), SENSOR_NOISE)
-        for part in np.linspace(0, 1, number)[1:-1]
-    ]
-    return [onset, *between, apex]
+    # Drawn last, so that onset and apex are the same however many there are between and behind them.
+    there = np.linspace(0, 1, number)
+    between, behind = (
+        [camera_noise.noisy(random, warped(part) * (1 + part * (light - 1)), SENSOR_NOISE) for part in parts]
+        for parts in (there[1:-1], there[-2::-1] if back else ())
+    )
+    return [onset, *between, apex, *behind]
 
 
 def _expression(random: np.random.Generator, units: Mapping[str, float]) -> np.ndarray:

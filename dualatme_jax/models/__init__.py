@@ -23,6 +23,7 @@ from dualatme_jax.models import (
     dual_inception,
     htnet,
     kernel_ridge,
+    kernel_ridge_steps,
     kfc_mer,
     lbp_top,
     micro_attention,
@@ -54,6 +55,7 @@ SYSTEMS = {
         kfc_mer.SYSTEM,
         aman.SYSTEM,
         kernel_ridge.SYSTEM,
+        kernel_ridge_steps.SYSTEM,
     )
 }
 NETWORKS = tuple(name for name, system in SYSTEMS.items() if not system.fitting)  # which have weights

@@ -11,6 +11,7 @@ from data_prep.files.cache import Cache
 from data_prep.files.frames import Images
 from data_prep.releases.clip import Clip
 from data_prep.synthetic import embedded
+from data_prep.views.apex import ApexView
 from data_prep.views.flow import FlowView
 from data_prep.views.flow_steps import FlowStepsView
 from dualatme_jax import schema
@@ -122,9 +123,16 @@ def test_a_clip_without_an_offset_ends_with_its_last_frame(tmp_path):
     assert view.ends(clip_of(tmp_path, offset=4)) == [(0, 1), (1, 3), (3, 4)]
 
 
-def test_the_embedded_release_has_no_offset():
-    with pytest.raises(InputError, match=r'ends with the apex, .*`python -m data_prep synthesize'):
-        embedded.render(show=[FlowStepsView()])
+def test_the_embedded_release_goes_on_to_the_offset_for_the_steps():
+    view = FlowStepsView(flow=FlowView(**QUICK), steps='from-onset')
+    contents = embedded.render(show=[view], flow=False)
+    clip = next(iter(contents.examples))
+    to_middle, to_apex, to_offset = clip.views['flow_steps'][schema.FLOW_STEPS][..., :2]
+    lengths = [np.linalg.norm(step, axis=-1).mean() for step in (to_middle, to_apex, to_offset)]
+    assert lengths[2] < lengths[0] < lengths[1]
+    plain = next(iter(embedded.render(show=[ApexView()], flow=False).examples))
+    both = next(iter(embedded.render(show=[ApexView(), view], flow=False).examples))
+    assert plain.views['apex'] == both.views['apex']  # onset and apex are the same whatever else is drawn
 
 
 def test_the_head_is_taken_out_of_the_puzzled_flow_too(tmp_path):

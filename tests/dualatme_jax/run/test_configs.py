@@ -38,7 +38,7 @@ SYSTEMS = {
 # Those of another loss and schedule.
 CAPSULENET = {'capsulenet': ('adam', 1e-4, 30, 32, 'torch', 'unit')}
 AS_READ = ('ststnet', 'htnet')  # whose programs take pictures as blue, green, red, in the order of files
-FITTED = ('lbp_top', 'bi_woof', 'kernel_ridge')  # without a network
+FITTED = ('lbp_top', 'bi_woof', 'kernel_ridge', 'kernel_ridge_steps')  # without a network
 SYNTHETIC |= dict.fromkeys((*SYSTEMS, *CAPSULENET, *FITTED, 'aman'), COMPOSITE)
 DATABASES_OF = SYNTHETIC | {'casme3': ('casme3',), 'dfme': ('dfme',)}
 
