@@ -111,7 +111,7 @@ def evaluate(trial_table: TrialTable, program: Program, kept: Kept, console: Con
     given_as = program.config.input
     console.print(
         f'{len(rows)} networks of {program.config.evaluate_only}, which read flows as config.input has them: '
-        f'scale {given_as.scale}, channels {", ".join(given_as.channels)}'
+        f'encoding {given_as.encoding}, scale {given_as.scale}, channels {", ".join(given_as.channels)}'
         + (', and their mirror images' if given_as.mirror_at_test else ''),
         soft_wrap=True,
     )

@@ -71,7 +71,7 @@ def evaluated(workdir, **changes):
 
 
 def test_a_run_is_evaluated_as_it_was_trained(workdir):
-    found = evaluated(workdir)
+    found = evaluated(workdir, inputs=INPUTS | {'encoding': 'minmax'})  # of which an older run says nothing
     assert (found.model, found.variant, found.classes) == ('ststnet', 'paper', 3)
     assert found.subjects == ('006', 's01', 'NA')
     assert len(found.variables['params']['classifier']['bias']) == 3
@@ -80,6 +80,7 @@ def test_a_run_is_evaluated_as_it_was_trained(workdir):
 @pytest.mark.parametrize(
     ('changes', 'says'),
     [
+        ({'inputs': INPUTS | {'encoding': 'robust'}}, r"encoding = 'minmax', and the config has 'robust'"),
         ({'inputs': INPUTS | {'scale': 'signed'}}, r"config\.input\.scale = 'byte', and the config has 'sig"),
         ({'inputs': INPUTS | {'channels': ('u', 'v', 'strain')}}, r'config\.input\.channels = '),
         ({'labels': ('a', 'b', 'c')}, 'trained the classes b, a, c, and the dataset has a, b, c'),
