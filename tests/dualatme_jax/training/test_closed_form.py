@@ -96,6 +96,23 @@ def test_each_clip_is_predicted_as_by_hand(dataset, rows):
     assert wave.losses.shape == (1, 8)
 
 
+@pytest.mark.slow
+def test_trials_of_few_and_of_many_subjects_are_solved_side_by_side(dataset):
+    points = [{'subjects': number} for number in (3, 5, 0)]
+    few = trials.table(dataset, seeds=(3,), points=points).to_dict('records')
+    wave = learner(dataset, system(width=(0.7,), ridge=(0.4,))).fit_predict(few)
+    names = ['database', 'subject', 'clip']
+    clips = list(zip(dataset.database, dataset.subject, dataset.clip, strict=True))
+    for row in few:
+        fold = trials.fold_of(row, dataset)
+        assert len(set(dataset.subjects[fold.train])) == (row['subjects'] or 7)
+        scores = [by_hand(dataset, name, 0.7, 0.4, fold.train) for name in ('v', 'u')]
+        found = wave.predictions[wave.predictions['trial'] == row['trial']].set_index(names)
+        found = found.loc[[clips[place] for place in np.flatnonzero(fold.held_out)]]
+        expected = expected_chances(np.mean(scores, 0))[fold.held_out]
+        np.testing.assert_allclose(found.filter(like='prob_'), expected, atol=1e-6)
+
+
 def test_each_fold_has_the_setting_that_is_best_on_its_inner_parts(dataset, rows):
     grid = {'sets': (('v',), ('u',), ('v', 'u')), 'width': (0.3, 3.0), 'ridge': (0.05, 2.0)}
     wave = learner(dataset, system(**grid), parts=3).fit_predict(rows[:3])
