@@ -55,7 +55,7 @@ def curve(
     person = order.groupby([schema.DATABASE, schema.SUBJECT]).ngroup().to_numpy()
     family = _Family(label, person, predicted['a'], predicted['b'])
     mended = {d: q for d in differences if (q := family.mended(d, metric)) is not None}
-    size = subjects or person.max() + 1
+    size = subjects or int(person.max()) + 1
     ways = scores.swaps(size, seed, SWAPS)
     found = np.zeros((draws, len(mended)), bool)
     for number in range(draws):

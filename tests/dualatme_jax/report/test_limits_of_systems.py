@@ -171,16 +171,16 @@ def mcnemar_power(clips, better, worse):
 
 
 def test_of_people_with_one_clip_the_power_is_that_of_the_sign_test():
-    # 60 people: 12 wrong by both, 9 by each one alone; errors of the first are mended with probability q.
-    a, b = lone(60, [*range(12), *range(12, 21)], [*range(12), *range(21, 30)])
+    # 70 people: 12 wrong by both, 9 by each one alone; errors of the first are mended with probability q.
+    a, b = lone(70, [*range(12), *range(12, 21)], [*range(12), *range(21, 30)])
     found = power.curve(a, b, differences=(0.0, 0.15, 0.25), metric='acc', draws=200, seed=3)
     assert found['difference'].tolist() == [0.0, 0.15, 0.25]
-    np.testing.assert_allclose(found['mended'], np.array([0, 0.15, 0.25]) / (21 / 60))
+    np.testing.assert_allclose(found['mended'], np.array([0, 0.15, 0.25]) / (21 / 70))
     for row in found.to_dict('records'):
         # Mended: right where both are wrong makes it better, where it alone is wrong no more worse.
-        better = (9 + 12 * row['mended']) / 60
-        worse = 9 * (1 - row['mended']) / 60
-        expected = mcnemar_power(60, better, worse)
+        better = (9 + 12 * row['mended']) / 70
+        worse = 9 * (1 - row['mended']) / 70
+        expected = mcnemar_power(70, better, worse)
         assert row['power'] == pytest.approx(expected, abs=3 * np.sqrt(0.25 / 200)), row
     again = power.curve(a, b, differences=(0.15,), metric='acc', draws=200, seed=3)
     assert again['power'][0] == found['power'][1], 'the other differences change no draw'
