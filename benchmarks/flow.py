@@ -21,7 +21,7 @@ import pandas as pd
 from data_prep.face import alignment
 from data_prep.synthetic import action_units, head
 from data_prep.synthetic.face import GRID
-from data_prep.synthetic.film import Camera, Expression, Film
+from data_prep.synthetic.film import LIGHT_DRIFT, Camera, Expression, Film
 from data_prep.synthetic.render_clip import stream
 from data_prep.views import optical_flow
 from dualatme_jax.files import replacing
@@ -47,7 +47,9 @@ def pairs(*, still: bool) -> Iterator[tuple[float, np.ndarray, np.ndarray, np.nd
         yield motion, onset, apex, *truth_of(film)
 
 
-def films(*, strength: Sequence[float], apex: int, still: bool) -> Iterator[tuple[float, Film]]:
+def films(
+    *, strength: Sequence[float], apex: int, still: bool, light_drift: float = LIGHT_DRIFT
+) -> Iterator[tuple[float, Film]]:
     """Yields motion and film of aligned faces, of which each frame shows a share of the expression."""
     camera = Camera(width=SIZE, height=SIZE, colour=False, unit=None, noise=0.0 if still else NOISE)
     combinations = [each for several in action_units.COMBINATIONS.values() for each in several]
@@ -58,7 +60,8 @@ def films(*, strength: Sequence[float], apex: int, still: bool) -> Iterator[tupl
         units = dict.fromkeys(combinations[7 * number % len(combinations)], 1.0)
         bumps = action_units.scaled(action_units.bumps(random, units, 1.0), motion * GRID / SIZE)
         expression = Expression(bumps, np.array(strength))
-        yield motion, Film(random, camera, person, texture, [expression], apex, still=still)
+        moves = {'still': still, 'light_drift': light_drift}
+        yield motion, Film(random, camera, person, texture, [expression], apex, **moves)
 
 
 def truth_of(film: Film, ends: tuple[int, int] | None = None) -> tuple[np.ndarray, np.ndarray]:

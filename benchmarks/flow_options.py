@@ -1,12 +1,13 @@
 """Options of the flow on a synthetic release, as filmed, whose true motion is known.
 
     python -m data_prep synthesize --release megc2019_cd --subjects 6 --out SYNTHETIC
-    python -m benchmarks.flow_options --source SYNTHETIC [--flow tvl1] [--clips N] [--cache DIR] [--workers N]
+    python -m benchmarks.flow_options --source SYNTHETIC [--flow tvl1] [--tables NAME ...] [--clips N]
 
-Three tables. Errors of flow and strain, from onset to apex, by option: against all that moved and against the
-expression alone, where the head is, away from its border. Errors of each step of `--view flow_steps`, on
-rendered faces of their own (a release keeps no truth of other frames). And how well clips are
-recognised, leaving one subject out: kernel ridge on u, v and strain at 14x14, with nothing chosen.
+Four tables. Errors of flow and strain, from onset to apex, by option: against all that moved and against the
+expression alone, where the head is, away from its border. How well clips are recognised, leaving one subject
+out: kernel ridge on u, v and strain at 14x14, with nothing chosen. On rendered faces of their own (a release
+keeps no truth of other frames): errors of each step of `--view flow_steps`, and errors by contrast where the
+light changes more.
 """
 
 import argparse
@@ -14,14 +15,13 @@ import dataclasses
 import itertools
 import json
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import cv2
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.kernel_ridge import KernelRidge
-from sklearn.metrics import f1_score, recall_score
 from sklearn.model_selection import LeaveOneGroupOut, cross_val_predict
 
 from benchmarks import flow as rendered
@@ -32,11 +32,13 @@ from data_prep.face.aligned_clip import AlignedClip
 from data_prep.files.cache import Cache
 from data_prep.releases.clip import Clip
 from data_prep.synthetic import truth
-from data_prep.views import optical_flow
+from data_prep.synthetic.film import LIGHT_DRIFT
+from data_prep.views import contrast, optical_flow
 from data_prep.views.flow import FlowView
 from data_prep.views.flow_steps import FlowStepsView
 from dualatme_jax import schema
 from dualatme_jax.files import replacing
+from dualatme_jax.report import scores
 
 OPTIONS: dict[str, dict[str, str]] = {
     'none': {},
@@ -48,9 +50,9 @@ OPTIONS: dict[str, dict[str, str]] = {
     '--contrast local --head-motion affine': {'contrast': 'local', 'head_motion': 'affine'},
 }
 HEADS = ('none', 'affine')  # with which each choice of steps is recognised
+LIGHT_DRIFTS = (LIGHT_DRIFT, 0.008, 0.015)  # until the apex, as a share of the light; the first is the usual
 SIZE = 14  # of what is recognised
 RIDGE = 0.6  # of the kernel; neither it nor the kernel's width was varied
-DRAWS = 500  # of subjects
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,11 +101,8 @@ class Work:
         expression, _ = dataclasses.replace(true, flow=true.expression).aligned(matrix, size)
         known = rendered.inner(known)
         wanted = optical_flow.strain(expression)[known]
-        return {
+        return _against(motion, expression, known, wanted) | {
             'all': float(np.linalg.norm((motion[..., :2] - everything)[known], axis=-1).mean()),
-            'expression': float(np.linalg.norm((motion[..., :2] - expression)[known], axis=-1).mean()),
-            'strain': float(np.sum(wanted**2)),
-            'strain_error': float(np.sum((motion[..., 2][known] - wanted) ** 2)),
         }
 
 
@@ -136,16 +135,35 @@ def steps(view: FlowView) -> pd.DataFrame:
             found = view.channels(optical_flow.compute(view.solver(), before, after))
             true, known = rendered.truth_of(film, (first, last))
             wanted = optical_flow.strain(true)[known]
-            rows.append(
-                {
-                    'step': f'{start} to {end}',
-                    'error': float(np.linalg.norm((found[..., :2] - true)[known], axis=-1).mean()),
-                    'length': float(np.linalg.norm(true[known], axis=-1).mean()),
-                    'strain': float(np.sum(wanted**2)),
-                    'strain_error': float(np.sum((found[..., 2][known] - wanted) ** 2)),
-                }
-            )
+            length = float(np.linalg.norm(true[known], axis=-1).mean())
+            row = {'step': f'{start} to {end}', 'length': length}
+            rows.append(row | _against(found, true, known, wanted))
     return pd.DataFrame(rows)
+
+
+def lights(view_of: Callable[..., FlowView]) -> pd.DataFrame:
+    """Returns one row per rendered pair, change of light and contrast: errors of flow and strain."""
+    rows = []
+    for drift in LIGHT_DRIFTS:
+        for _, film in rendered.films(strength=(0.0, 1.0), apex=1, still=False, light_drift=drift):
+            pair = list(film.frames())
+            true, known = rendered.truth_of(film)
+            wanted = optical_flow.strain(true)[known]
+            for kind in contrast.CONTRASTS:
+                view = view_of(contrast=kind)
+                frames = (contrast.normalised(frame, kind) for frame in pair)
+                motion = view.channels(optical_flow.compute(view.solver(), *frames))
+                rows.append({'light, contrast': f'{drift:g}, {kind}'} | _against(motion, true, known, wanted))
+    return pd.DataFrame(rows)
+
+
+def _against(motion: np.ndarray, true: np.ndarray, known: np.ndarray, strain: np.ndarray) -> dict[str, float]:
+    """Errors of u, v and strain [S, S, 3] where the truth is known, of which the strain is given there."""
+    return {
+        'error': float(np.linalg.norm((motion[..., :2] - true)[known], axis=-1).mean()),
+        'strain': float(np.sum(strain**2)),
+        'strain_error': float(np.sum((motion[..., 2][known] - strain) ** 2)),
+    }
 
 
 def summary(table: pd.DataFrame, by: str, errors: Mapping[str, str]) -> pd.DataFrame:
@@ -156,41 +174,30 @@ def summary(table: pd.DataFrame, by: str, errors: Mapping[str, str]) -> pd.DataF
     return found.reset_index()
 
 
-def recognised(features: Mapping[str, np.ndarray], labels: np.ndarray, subjects: np.ndarray) -> pd.DataFrame:
+def recognised(features: Mapping[str, np.ndarray], found: pd.DataFrame) -> pd.DataFrame:
     """Returns one row per kind of features: UF1 and UAR over all clips, each subject left out once.
 
     Args:
       features: by name, [clips, steps, SIZE, SIZE, 3].
-      labels: [clips], names of classes.
-      subjects: [clips].
+      found: the clips: database, subject, clip and label, the number of a class.
 
     Returns:
       Of each, as the numbers are (`raw`) and with each channel scaled by clip (`minmax`): UF1 and UAR, and
-      how much more UF1 than the first kind has, with the 95% interval of a bootstrap over subjects.
+      how much more UF1 than the first kind has, with its 95% interval and p (`scores.paired`).
     """
-    predicted = {
-        (name, encoding): _predicted(encode(found), labels, subjects)
-        for name, found in features.items()
-        for encoding, encode in {'raw': np.asarray, 'minmax': _minmax}.items()
-    }
-    draws = _draws(subjects)
+    people = found[schema.DATABASE] + '/' + found[schema.SUBJECT]
     rows = []
-    for (name, encoding), own in predicted.items():
-        first = predicted[next(iter(features)), encoding]
-        more = [_uf1(labels[draw], own[draw]) - _uf1(labels[draw], first[draw]) for draw in draws]
-        low, high = np.quantile(more, [0.025, 0.975])
-        uar = recall_score(labels, own, average='macro')
-        rows.append(
-            {
-                'option': name,
-                'encoding': encoding,
-                'UF1': _uf1(labels, own),
-                'UAR': uar,
-                'more UF1': _uf1(labels, own) - _uf1(labels, first),
-                '2.5%': low,
-                '97.5%': high,
-            }
-        )
+    for encoding, encode in {'raw': np.asarray, 'minmax': _minmax}.items():
+        tables = {
+            name: found.assign(seed=0, prediction=_predicted(encode(own), found[schema.LABEL], people))
+            for name, own in features.items()
+        }
+        first, *_ = tables.values()
+        for name, table in tables.items():
+            own, more = scores.score(table), scores.paired(table, first)['uf1']
+            low, high = more['interval']
+            row = {'option': name, 'encoding': encoding, 'UF1': own['uf1'], 'UAR': own['uar']}
+            rows.append(row | {'more': more['difference'], '2.5%': low, '97.5%': high, 'p': more['p']})
     return pd.DataFrame(rows)
 
 
@@ -200,7 +207,7 @@ def _minmax(features: np.ndarray) -> np.ndarray:
     return (features - low) / np.where(high > low, high - low, 1)
 
 
-def _predicted(features: np.ndarray, labels: np.ndarray, subjects: np.ndarray) -> np.ndarray:
+def _predicted(features: np.ndarray, labels: pd.Series, subjects: pd.Series) -> np.ndarray:
     return cross_val_predict(
         _Ridge(), features.reshape(len(features), -1, 3), labels, groups=subjects, cv=LeaveOneGroupOut()
     )
@@ -224,15 +231,29 @@ class _Ridge(BaseEstimator, ClassifierMixin):
         return ((x - self._mean) / self._width).reshape(len(x), -1)
 
 
-def _uf1(labels: np.ndarray, predicted: np.ndarray) -> float:
-    return f1_score(labels, predicted, average='macro', labels=np.array(schema.LABELS))
+def _options(work: Work, found: Sequence[tuple[Clip, str]], workers: int) -> pd.DataFrame:
+    rows = itertools.chain(*processes.in_order(work.errors, [(clip,) for clip, _ in found], workers))
+    titles = {'all': 'from all motion, px', 'error': 'from the expression, px'}
+    return summary(pd.DataFrame(list(rows)), 'option', titles)
 
 
-def _draws(subjects: np.ndarray) -> list[np.ndarray]:
-    """Clips of as many subjects as there are, drawn with replacement, `DRAWS` times."""
-    random = np.random.default_rng(0)
-    own = [np.flatnonzero(subjects == subject) for subject in np.unique(subjects)]
-    return [np.concatenate([own[k] for k in random.integers(len(own), size=len(own))]) for _ in range(DRAWS)]
+def _recognised(work: Work, found: Sequence[tuple[Clip, str]], workers: int) -> pd.DataFrame:
+    made = list(processes.in_order(work.features, [(clip,) for clip, _ in found], workers))
+    features = {name: np.stack([own[name] for own in made]) for name in made[0]}
+    columns = schema.DATABASE, schema.SUBJECT, schema.CLIP, schema.LABEL
+    rows = [(*clip.key, schema.LABELS.index(label)) for clip, label in found]
+    return recognised(features, pd.DataFrame(rows, columns=columns))
+
+
+def _steps(work: Work, *_) -> pd.DataFrame:
+    return summary(steps(work.view()), 'step', {'error': 'error, px', 'length': 'true motion, px'})
+
+
+def _lights(work: Work, *_) -> pd.DataFrame:
+    return summary(lights(work.view), 'light, contrast', {'error': 'error, px'})
+
+
+TABLES = {'options': _options, 'recognised': _recognised, 'steps': _steps, 'lights': _lights}
 
 
 def main() -> None:
@@ -242,11 +263,9 @@ def main() -> None:
     )
     parser.add_argument('--source', required=True, metavar='DIR', help='a synthetic megc2019_cd')
     parser.add_argument('--flow', default='tvl1', choices=tuple(optical_flow.ALGORITHMS))
+    parser.add_argument('--tables', nargs='+', default=[*TABLES], choices=tuple(TABLES))
     parser.add_argument(
-        '--clips',
-        type=int,
-        metavar='N',
-        help='errors alone, of so many clips of each database, evenly spaced',
+        '--clips', type=int, metavar='N', help='only so many of each database, evenly spaced (default: all)'
     )
     parser.add_argument('--cache', metavar='DIR', help='where flows are kept (default: nowhere)')
     parser.add_argument('--workers', type=int, default=1, metavar='N')
@@ -257,24 +276,16 @@ def main() -> None:
     found = clips(source)
     if options.clips:
         found = [clip for name in schema.COMPOSITE for clip in _some(found, name, options.clips)]
-    jobs = [(clip,) for clip, _ in found]
-    rows = itertools.chain(*processes.in_order(work.errors, jobs, options.workers))
-    titles = {'all': 'from all motion, px', 'expression': 'from the expression, px'}
-    tables = {'options': summary(pd.DataFrame(list(rows)), 'option', titles)}
-    subjects = np.array([f'{clip.database}/{clip.subject}' for clip, _ in found])
-    if not options.clips:
-        made = list(processes.in_order(work.features, jobs, options.workers))
-        features = {name: np.stack([own[name] for own in made]) for name in made[0]}
-        tables['recognised'] = recognised(features, np.array([label for _, label in found]), subjects)
-        titles = {'error': 'error, px', 'length': 'true motion, px'}
-        tables['steps'] = summary(steps(work.view()), 'step', titles)
-    print(f'{len(found)} clips of {len(np.unique(subjects))} subjects, {options.flow}')
-    for table in tables.values():
-        print('', table.round(3).to_string(index=False), sep='\n')
+    people = {clip.key[:2] for clip, _ in found}
+    print(f'{len(found)} clips of {len(people)} subjects, {options.flow}')
+    kept = {'cv2': cv2.__version__, 'clips': len(found)}
+    for name in options.tables:
+        table = TABLES[name](work, found, options.workers)
+        kept[name] = table.to_dict('records')
+        print('', table.round(3).to_string(index=False), sep='\n', flush=True)
     if options.json:
         with replacing(pathlib.Path(options.json)) as temporary:
-            tables = {name: table.to_dict('records') for name, table in tables.items()}
-            temporary.write_text(json.dumps({'cv2': cv2.__version__, 'clips': len(found)} | tables, indent=1))
+            temporary.write_text(json.dumps(kept, indent=1) + '\n')
 
 
 if __name__ == '__main__':

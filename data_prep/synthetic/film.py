@@ -71,6 +71,7 @@ class Film:
       expressions: what the face does.
       apex: the frame, counted from 0, up to which motion is known and by which drifts are measured.
       still: whether head and light keep still, so that nothing but the expression moves.
+      light_drift: by how much the light changes until the apex, as `LIGHT_DRIFT`.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class Film:
         apex: int,
         *,
         still: bool = False,
+        light_drift: float = LIGHT_DRIFT,
     ):
         self._random = random
         self._camera = camera
@@ -93,7 +95,7 @@ class Film:
         self._pose = _pose(random, camera)
         self._drift = random.uniform(-1, 1, size=4) * (HEAD_SHIFT, HEAD_SHIFT, HEAD_TURN, HEAD_NEARING)
         self._light = random.normal((EXPOSURE, 0, 0), LIGHT)
-        self._light_drift = random.normal(0, LIGHT_DRIFT, size=3)
+        self._light_drift = random.normal(0, light_drift, size=3)
         self._wall = _wall(random, camera)
         if still:
             self._drift, self._light_drift = np.zeros(4), np.zeros(3)
