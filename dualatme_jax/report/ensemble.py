@@ -67,9 +67,12 @@ class Ensemble:
     @property
     def title(self) -> str:
         """`Ensemble of 5 seeds (mean)`."""
-        number = len(self.members)
-        what = f'{number} seeds' if self.over == SEEDS else f'{number} members'
-        return f'Ensemble of {what} ({self.how}{", all seeds" if self.over == BOTH else ""})'
+        return f'Ensemble of {self.counted} ({self.how}{", all seeds" if self.over == BOTH else ""})'
+
+    @property
+    def counted(self) -> str:
+        """`5 seeds`."""
+        return f'{len(self.members)} {"seeds" if self.over == SEEDS else "members"}'
 
     @property
     def words(self) -> str:

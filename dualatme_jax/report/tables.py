@@ -21,6 +21,7 @@ def scores_table(
     selection: str | None = None,
     title: str | None = None,
     headings: Mapping[str, str] = HEADINGS,
+    members: str | None = None,
 ) -> Table:
     """The scores of one run, one row per set; printing is the caller's.
 
@@ -30,9 +31,10 @@ def scores_table(
       selection: how the epoch was chosen, e.g. `last epoch`; None where the predictions' origin is unknown.
       title: stands above the table, e.g. a hyperparameter point.
       headings: metric -> its column; `-` stands where a set has none.
+      members: what is combined and scored once, such as `3 seeds`, if it is an ensemble without seeds.
     """
     seeds = len(result['per_seed'])
-    view = plain(title, _caption(seeds, selection))
+    view = plain(title, _caption(f'{members} as one' if members else _spread_of(seeds), selection))
     view.add_column('')
     for heading in ('clips', 'subjects', *headings.values()):
         view.add_column(heading, justify='right', no_wrap=True)
@@ -131,7 +133,10 @@ def _cell(spread: dict) -> Text:
     return cell
 
 
-def _caption(seeds: int, selection: str | None) -> str:
-    spread = 'One seed' if seeds == 1 else f'Mean ± sd over {seeds} seeds'
+def _spread_of(seeds: int) -> str:
+    return 'One seed' if seeds == 1 else f'Mean ± sd over {seeds} seeds'
+
+
+def _caption(spread: str, selection: str | None) -> str:
     chosen = f'selection: {selection}' if selection else 'selection: not stated'
     return f'\n{spread}; {chosen}.\n[low, high]: 95% bootstrap over subjects.'

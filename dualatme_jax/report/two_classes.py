@@ -69,11 +69,18 @@ def add(result: dict[str, Any], table: pd.DataFrame, *, resamples: int = 1000, s
 
 
 def rich_table(
-    table: pd.DataFrame, result: dict[str, Any], *, selection: str | None = None, notice: str = ''
+    table: pd.DataFrame,
+    result: dict[str, Any],
+    *,
+    selection: str | None = None,
+    notice: str = '',
+    members: str | None = None,
 ) -> Table:
-    """What `add` has added, one row per set; `notice` stands above it."""
+    """What `add` has added, one row per set; `notice` stands above it; see `tables.scores_table`."""
     title = '\n'.join(filter(None, [notice, 'Two classes: area under the ROC curve, accuracy by subject']))
-    return tables.scores_table(table, result, selection=selection, title=title, headings=HEADINGS)
+    return tables.scores_table(
+        table, result, selection=selection, title=title, headings=HEADINGS, members=members
+    )
 
 
 def _chance(table: pd.DataFrame) -> pd.Series | None:

@@ -192,9 +192,10 @@ def show(made: 'Report', own: Ensemble, how: str, *, notice: str) -> None:
     found = made.results['ensemble']
     notice = _marked(found, notice)
     title = '\n'.join(filter(None, [notice, own.title]))
-    made.shown += ['', tables.scores_table(own.table, found, selection=how, title=title)]
+    more = {'selection': how, 'members': own.counted if own.pooled else None}
+    made.shown += ['', tables.scores_table(own.table, found, title=title, **more)]
     if 'by_subject' in found:  # of two classes
-        made.shown += ['', two_classes.rich_table(own.table, found, selection=how, notice=title)]
+        made.shown += ['', two_classes.rich_table(own.table, found, notice=title, **more)]
     made.shown += ['', ensemble.rich_table(own, found, notice=notice)]
 
 

@@ -57,6 +57,7 @@ def test_seeds_are_the_members_and_the_ensemble_is_scored_once(tmp_path):
     assert len(results['per_seed']) == 2, 'the members are the result still'
     assert (own['leaks'], own['selection'], own['absent']) == (False, 'last', {})
     assert 'Ensemble of 2 seeds (mean)' in shown
+    assert '2 seeds as one; selection: last epoch.' in shown
     table = given.read(tmp_path / ensemble.CSV).table
     assert scores.score(table) == {metric: own['scores']['full'][metric]['mean'] for metric in scores.METRICS}
     assert table['clip'].tolist() == [clip for *_, clip in tiny_run.CLIPS]

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from ml_collections import config_flags
 
 from configs import cd
+from dualatme_jax import schema
 from dualatme_jax.errors import InputError
-from dualatme_jax.run import fields, sweep
+from dualatme_jax.run import fields, programs, sweep, workdir
 
 VALUES = {
     'loss.cosine_weight': st.sampled_from([0.0, 0.01, 0.1]),
@@ -154,3 +155,16 @@ def test_a_flag_is_a_sweep(monkeypatch):
 def test_what_cannot_be_swept_is_named(grid, says):
     with pytest.raises(InputError, match=says):
         points(grid)
+
+
+def test_how_clips_are_predicted_makes_another_program_and_another_run():
+    config = cd.get_config()
+    config.sweep = ({'input.mirror_at_test': (False, True)},)
+    points = sweep.points(config).points
+    assert [point.program for point in points] == [0, 1]
+    one, two = (programs.make_training(point.config, schema.LABELS) for point in points)
+    assert one.name != two.name, 'nothing traced for one is taken for the other'
+    assert one.mirror is None
+    assert two.mirror
+    one, two = (workdir.decisive({'input': point.config.input.to_dict()}) for point in points)
+    assert one != two
