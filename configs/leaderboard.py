@@ -4,14 +4,15 @@ Paper    Each system by its own config, which names its paper and the settings: 
 Command  python -m dualatme_jax.main --config=configs/leaderboard.py
          python -m dualatme_jax.main --config=configs/leaderboard.py:small --config.seeds='(0,)'
          python -m dualatme_jax.main --config=configs/leaderboard.py:quick
+         python -m dualatme_jax.main --config=configs/leaderboard.py:best,rcn_a,rcn_f
          python -m dualatme_jax.main --config=configs/leaderboard.py:all,quick,synthetic
 Expect   leaderboard.md, leaderboard.csv and leaderboard.png in the workdir: see the README. All epochs of all
-         papers need a GPU. Words after the colon, with commas between them: `flow` (which none means),
-         `faces`, `clips`, `classical`, `solved` and `all`, see `GROUPS`, are systems by what they read; one
-         whose view is not in the dataset is listed with the command that builds it, and the others are
-         trained. `small` gives ResNet-18 the 28x28 pixels of the other systems, a quarter of its work;
-         `quick` does the same, trains the epochs of `GROUPS` with one seed and makes systems smaller as
-         `QUICK` has it. Both are marked wherever they are shown.
+         papers need a GPU. Words after the colon, with commas between them: `flow`, `faces`, `clips`,
+         `classical`, `solved` and `all`, see `GROUPS`, are systems by what they read, and each name there is
+         one; without any of these it is `flow,best`. A system whose view is not in the dataset is listed with
+         the command that builds it, and the others are trained. `small` gives ResNet-18 the 28x28 pixels of
+         the other systems, a quarter of its work; `quick` does the same, trains the epochs of `GROUPS` with
+         one seed and makes systems smaller as `QUICK` has it. Both are marked wherever they are shown.
 """
 
 import importlib
@@ -38,7 +39,7 @@ GROUPS = {
     'faces': {'micro_attention': 2, 'mmnet': 3, 'capsulenet': 3, 'kfc_mer': 2},
     'clips': {'dual_branch_3dcnn': 10, 'aman': 1},
     'classical': dict.fromkeys(('lbp_top', 'bi_woof'), 1),  # which have no epochs
-    'solved': dict.fromkeys(('kernel_ridge', 'kernel_ridge_steps'), 1),  # nor have these
+    'solved': dict.fromkeys(('best', 'kernel_ridge_steps'), 1),  # nor have these
 }
 # What of a system is smaller in the shortened form, in words and as fields of its config: one of large
 # pictures or with many parameters takes minutes per fold on a CPU.
@@ -66,7 +67,9 @@ QUICK: dict[str, tuple[str, dict[str, Any]]] = {
 
 # After the name of this file and a colon.
 ALL = 'all'
-ARGUMENTS = (*GROUPS, ALL, 'small', 'quick', 'synthetic')
+NAMES = tuple(name for group in GROUPS.values() for name in group)
+USUAL = ('flow', 'best')
+ARGUMENTS = (*GROUPS, ALL, 'small', 'quick', 'synthetic', *NAMES)
 
 # What systems may differ in. Where the data lies is that of the leaderboard.
 SECTIONS = ('input', 'model', 'augment', 'loss', 'optimizer', 'training')
@@ -75,8 +78,9 @@ SECTIONS = ('input', 'model', 'augment', 'loss', 'optimizer', 'training')
 def get_config(argument: str = '') -> ConfigDict:
     """All fields of the experiment; `argument` is any of `ARGUMENTS`, with commas between them."""
     words = words_of(argument, ARGUMENTS)
-    groups = [*GROUPS] if ALL in words else [group for group in GROUPS if group in words] or ['flow']
-    return board([name for group in groups for name in GROUPS[group]], words)
+    asked = set(words) & {*GROUPS, ALL, *NAMES} or {*USUAL}
+    names = [name for group, members in GROUPS.items() for name in members if asked & {ALL, group, name}]
+    return board(names, words)
 
 
 def words_of(argument: str, known: Collection[str]) -> list[str]:

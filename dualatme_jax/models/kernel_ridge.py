@@ -119,5 +119,5 @@ SYSTEM = System(
     title='Kernel ridge',
     build=build,
     learner=CLOSED_FORM,
-    config='configs/kernel_ridge.py',
+    config='configs/best.py',
 )

@@ -38,7 +38,7 @@ SYSTEMS = {
 # Those of another loss and schedule.
 CAPSULENET = {'capsulenet': ('adam', 1e-4, 30, 32, 'torch', 'unit')}
 AS_READ = ('ststnet', 'htnet')  # whose programs take pictures as blue, green, red, in the order of files
-FITTED = ('lbp_top', 'bi_woof', 'kernel_ridge', 'kernel_ridge_steps')  # without a network
+FITTED = ('lbp_top', 'bi_woof', 'kernel_ridge', 'kernel_ridge_steps', 'best')  # without a network
 SYNTHETIC |= dict.fromkeys((*SYSTEMS, *CAPSULENET, *FITTED, 'aman'), COMPOSITE)
 DATABASES_OF = SYNTHETIC | {'casme3': ('casme3',), 'dfme': ('dfme',)}
 
@@ -107,9 +107,10 @@ def test_aman_is_trained_as_its_program_has_it():
 
 @pytest.mark.parametrize('name', sorted(models.SYSTEMS.keys() - {'dual_atme'}))
 def test_every_system_has_a_config(name):
-    config = importlib.import_module(f'configs.{name}').get_config()
+    stem = 'best' if name == 'kernel_ridge' else name
+    config = importlib.import_module(f'configs.{stem}').get_config()
     assert config.model.name == name
-    assert models.SYSTEMS[name].config == f'configs/{name}.py'
+    assert models.SYSTEMS[name].config == f'configs/{stem}.py'
     programs.make_training(model_section.completed(config), LABELS)
 
 
@@ -312,7 +313,7 @@ def test_the_leaderboard_trains_every_system_by_its_own_config_or_says_what_is_s
     points = {point.config.model.name: point.config for point in sweep.points(config).points}
     stems = {name: Path(row.config).stem for name, row in models.SYSTEMS.items()}
     flow = {name for name, stem in stems.items() if stem in leaderboard.GROUPS['flow']}
-    assert points.keys() == (flow if argument == 'quick' else models.SYSTEMS.keys())
+    assert points.keys() == (flow | {'kernel_ridge'} if argument == 'quick' else models.SYSTEMS.keys())
     epochs = {name: number for group in leaderboard.GROUPS.values() for name, number in group.items()}
     for name, found in points.items():
         stem = stems[name]
@@ -330,11 +331,15 @@ def test_the_leaderboard_trains_every_system_by_its_own_config_or_says_what_is_s
             assert found[section] == own[section], (name, section)
 
 
-def test_the_leaderboard_takes_the_synthetic_release_too_and_no_other_word():
+def test_the_leaderboard_takes_systems_and_the_synthetic_release_too_and_no_other_word():
     config = leaderboard.get_config('quick,synthetic')
     assert config.data.build_synthetic
     assert config.report.shortened.startswith('fewer epochs')
+    some = leaderboard.get_config('rcn_f,best,classical')
+    names = [point.config.model.name for point in sweep.points(some).points]
+    assert names == ['rcn_f', 'lbp_top', 'bi_woof', 'kernel_ridge']
     with pytest.raises(
-        ValueError, match=r"argument is 'smal'; expected some of flow, .*, all, small, quick, synthetic, with"
+        ValueError,
+        match=r"argument is 'smal'; expected some of flow, .*, all, small, quick, synthetic, cd, .*, with",
     ):
         leaderboard.get_config('smal')
