@@ -76,41 +76,44 @@ class Best:
       metric: one of `scores.METRICS`, on predictions pooled over the inner parts.
 
     Attributes:
-      chances: [P, K] of the best setting of each row.
       settings: [R], the best.
       values: [R], its metric; 0 of all without inner parts.
     """
 
     def __init__(self, asked: Asked, label: np.ndarray, metric: str):
-        self._asked, self._label, self._metric = asked, label[asked.clip], metric
-        rows = int(asked.row.max()) + 1
-        self.settings: list[Mapping[str, Any]] = [{}] * rows
-        self.values = np.full(rows, -np.inf)
-        self.chances: np.ndarray | None = None
+        outer, inner = ~asked.inner, asked.inner
+        self._metric, self._inner, self._outer = metric, inner, outer
+        self._row, self._label, self._row_of_outer = (
+            asked.row[inner],
+            label[asked.clip][inner],
+            asked.row[outer],
+        )
+        self._scores: np.ndarray | None = None  # of the best setting, of what rows leave out
+        self.settings: list[Mapping[str, Any]] = [{}] * (int(asked.row.max()) + 1)
+        self.values = np.full(len(self.settings), -np.inf)
 
-    def add(self, setting: Mapping[str, Any], chances: np.ndarray) -> None:
-        """Takes what a setting predicts, [P, K]; of equally good settings the first stays the best."""
-        values = self._values(chances)
+    def add(self, setting: Mapping[str, Any], scores: np.ndarray) -> None:
+        """Takes scores [P, K], of which the highest is predicted; of equal settings the first is the best."""
+        values = self._values(scores[self._inner])
         better = values > self.values
         self.values = np.where(better, values, self.values)
         self.settings = [
             setting if own else before for own, before in zip(better, self.settings, strict=True)
         ]
-        before = chances if self.chances is None else self.chances
-        self.chances = np.where(better[self._asked.row, None], chances, before)
+        own = scores[self._outer]
+        before = own if self._scores is None else self._scores
+        self._scores = np.where(better[self._row_of_outer, None], own, before)
 
     def of_rows(self) -> list[np.ndarray]:
-        """[T, K] of each row: the best chances of the clips that it leaves out, in the dataset's order."""
-        outer = ~self._asked.inner
-        ends = np.cumsum(np.bincount(self._asked.row[outer], minlength=len(self.settings)))
-        return np.split(self.chances[outer], ends[:-1])
+        """[T, K] of each row: the best scores of the clips that it leaves out, in the dataset's order."""
+        ends = np.cumsum(np.bincount(self._row_of_outer, minlength=len(self.settings)))
+        return np.split(self._scores, ends[:-1])
 
-    def _values(self, chances: np.ndarray) -> np.ndarray:
+    def _values(self, found: np.ndarray) -> np.ndarray:
         """The metric of each row, [R], over its inner parts; equal up to rounding is equal."""
-        inner, classes = self._asked.inner, chances.shape[1]
-        if not inner.any():
+        if not len(found):
             return np.zeros(len(self.settings))
-        shape = len(self.settings), classes, classes
-        places = self._asked.row[inner], self._label[inner], chances[inner].argmax(1)
-        counts = np.bincount(np.ravel_multi_index(places, shape), minlength=np.prod(shape)).reshape(shape)
+        shape = len(self.settings), found.shape[1], found.shape[1]
+        places = np.ravel_multi_index((self._row, self._label, found.argmax(1)), shape)
+        counts = np.bincount(places, minlength=np.prod(shape)).reshape(shape)
         return scores.score_confusions(counts)[self._metric].round(12)

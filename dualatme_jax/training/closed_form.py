@@ -8,12 +8,14 @@ Axes: N clips, F trials, M clips that a trial leaves out at the most, P pairs of
 predicted for it, K classes.
 """
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+import threadpoolctl
 
 from dualatme_jax.data.dataset import Dataset
 from dualatme_jax.errors import InputError
@@ -29,9 +31,30 @@ from dualatme_jax.training.wave import Row, Wave, predictions_of
 # Trials that are solved at once, at the most: more are not faster, and each takes the room of the largest.
 _BLOCK = 128
 
-# Bytes of what is solved, float64, and how many numbers that takes at the peak: of N x N ones, of [N, K] of
-# each trial, and of M x M ones of each trial.
+_LARGE = 2000  # clips from which on LAPACK is faster with all cores
+
+# Bytes of a number, and how many there are at the peak: of N x N, and for each trial of N x K and of M x M.
 _BYTES, _SQUARES, _COLUMNS, _FACTORS = 8, 7, 8, 4
+
+
+class _Plan(NamedTuple):
+    """What is solved for some rows, and how.
+
+    Attributes:
+      groups: the trials.
+      middle: see `ridge.reference`.
+      contraction: see there.
+      blocks: of each block the places of its trials.
+      trial: [P], the trial whose scores a pair takes.
+      place: [P], that of its clip among what the trial leaves out.
+    """
+
+    groups: Groups
+    middle: np.ndarray
+    contraction: float
+    blocks: list[np.ndarray]
+    trial: np.ndarray
+    place: np.ndarray
 
 
 class ClosedForm:
@@ -80,11 +103,13 @@ class ClosedForm:
         """
         began = time.monotonic()
         asked = Asked.by(rows, self._dataset, self._parts)
+        plan = self._planned(asked)
+        prior = plan.groups.prior[plan.trial]
         best = Best(asked, self._dataset.label, self._metric)
-        for setting, chances in self._settings(asked):
-            best.add(setting, chances)
+        for setting, scores in self._settings(plan):
+            best.add(setting, scores + prior)
         chosen = zip(best.settings, best.values, strict=True)
-        trained = [(row, 1, chances) for row, chances in zip(rows, best.of_rows(), strict=True)]
+        trained = [(row, 1, probabilities(own)) for row, own in zip(rows, best.of_rows(), strict=True)]
         return Wave(
             predictions=predictions_of(trained, self._dataset),
             losses=np.full((1, len(rows)), np.nan),
@@ -94,85 +119,91 @@ class ClosedForm:
             chosen=[own | {self._metric: float(value)} for own, value in chosen] if self._parts else (),
         )
 
-    def _settings(self, asked: Asked) -> Iterator[tuple[dict[str, Any], np.ndarray]]:
-        """Each setting, and the probabilities [P, K] that it gives; see `probabilities`."""
-        system, label = self._system, self._dataset.label
-        of = ridge.groups(asked.train, label, len(self._dataset.labels))
-        middle, contraction = ridge.reference(of)
-        ridge.check(system.ridge, len(label), middle)
-        blocks = self._blocks(of, asked)
-        place = np.cumsum(~asked.train, 1)[asked.trial, asked.clip] - 1
-        for width in system.width:
-            scores = {}
-            for name in system.views:
-                for strength, found in self._solved(name, width, of, blocks, middle, contraction):
-                    scores[name, strength] = found[asked.trial, place]
-                    self._on_solved()
-            for names in system.sets:
-                for strength in system.ridge:
-                    mean = sum(scores[name, strength] for name in names) / len(names)
-                    setting = {'views': '+'.join(names), 'width': width, 'ridge': strength}
-                    yield setting, probabilities(mean, of.prior[asked.trial])
+    def _settings(self, plan: _Plan) -> Iterator[tuple[dict[str, Any], np.ndarray]]:
+        """Each setting, and the scores [P, K] that it gives."""
+        for width in self._system.width:
+            scores = {name: self._solved(name, width, plan) for name in self._system.views}
+            for names in self._system.sets:
+                for strength in self._system.ridge:
+                    mean = sum(scores[name][strength] for name in names) / len(names)
+                    yield {'views': '+'.join(names), 'width': width, 'ridge': strength}, mean
 
-    def _solved(
-        self,
-        name: str,
-        width: float,
-        of: Groups,
-        blocks: Sequence[np.ndarray],
-        middle: np.ndarray,
-        contraction: float,
-    ) -> Iterator[tuple[float, np.ndarray]]:
-        """Each ridge, and the scores [F, M, K] of all trials by one view."""
-        label, steps = self._dataset.label, ridge.steps(contraction)
-        with jax.enable_x64(True):
+    def _solved(self, name: str, width: float, plan: _Plan) -> dict[float, np.ndarray]:
+        """Ridge -> scores [P, K] by one view."""
+        label, steps, found = self._dataset.label, ridge.steps(plan.contraction), {}
+        with jax.enable_x64(True), _few_threads(len(label)):
             kernel = kernels.rbf(self._vectors[name], np.float64(width))
-            for strength in map(np.float64, self._system.ridge):
-                inverted = ridge.inverse(kernel, strength, middle, label)
-                found = np.zeros((*of.left_out.shape, of.prior.shape[1]), np.float32)
-                for block in blocks:
-                    own = of.some(block)
-                    solved = ridge.solve(inverted, strength, middle, contraction, steps, label, own)
-                    found[block, : solved.shape[1]] = solved
-                yield float(strength), found
+            for strength in self._system.ridge:
+                given = np.float64(strength), plan.middle
+                inverted = ridge.inverse(kernel, *given, label)
+                blocks = [
+                    ridge.solve(inverted, *given, plan.contraction, steps, label, plan.groups.some(block))
+                    for block in plan.blocks
+                ]
+                found[strength] = _picked(blocks, plan)
+                self._on_solved()
+        return found
 
-    def _blocks(self, of: Groups, asked: Asked) -> list[np.ndarray]:
-        """The places of the trials that are solved at once, those that leave out as many clips together.
+    def _planned(self, asked: Asked) -> _Plan:
+        """How some rows are solved.
 
         Raises:
-          InputError: one alone does not fit the memory.
+          InputError: a ridge is too small, or one trial alone does not fit the memory.
         """
+        dataset = self._dataset
+        of = ridge.groups(asked.train, dataset.label, len(dataset.labels))
+        middle, contraction = ridge.reference(of)
+        ridge.check(self._system.ridge, dataset.size, middle)
+        size = self._at_once(of, asked)
+        order, trials = np.argsort((~of.train).sum(1), kind='stable'), len(of.train)
+        # The last block overlaps, so that all are of one size.
+        starts = [min(start, trials - size) for start in range(0, trials, size)]
+        blocks = [order[start : start + size] for start in starts]
+        place = np.cumsum(~asked.train, 1)[asked.trial, asked.clip] - 1
+        return _Plan(of, middle, contraction, blocks, asked.trial, place)
+
+    def _at_once(self, of: Groups, asked: Asked) -> int:
+        """Trials of a block, as many as the memory takes."""
         clips, (trials, most), classes = self._dataset.size, of.left_out.shape, of.prior.shape[1]
-        views, ridges = len(self._system.views), len(self._system.ridge)
+        system = self._system
         vectors = sum(each.nbytes for own in self._vectors.values() for each in own)
-        scores = 4 * classes * ((views * ridges + 4) * len(asked.clip) + trials * most)
-        base = _BYTES * _SQUARES * clips**2 + scores + vectors
+        kept = (len(system.views) * len(system.ridge) + 4) * len(asked.clip) + trials * most
+        base = _BYTES * _SQUARES * clips**2 + _BYTES * classes * kept + vectors
         each = _BYTES * (_COLUMNS * clips * classes + _FACTORS * most**2)
         if base + each > self._room:
             raise InputError(
                 f'the kernel of {clips} clips and its inverse take {amount(base)}, a trial {amount(each)}, '
                 f'and {amount(self._room)} may be used; free memory, raise config.engine.memory_gib if it '
-                'was set, or let config.model.ridge and config.engine.max_trials be fewer'
+                'was set, or let config.model.ridge have fewer values'
             )
-        size = evened_out(trials, min((self._room - base) // each, _BLOCK))
+        size = evened_out(trials, min(int((self._room - base) // each), _BLOCK))
         said = f'{trials} trials' + (f' with {self._parts} inner parts each' if self._parts else '')
-        if self._system.choices > 1:
-            said += f', of {self._system.choices} settings the best for each left-out group'
+        if system.choices > 1:
+            said += f', of {system.choices} settings the best for each left-out group'
         self._on_plan(f'{said}, {size} at once: {amount(base + size * each)} of {amount(self._room)}')
-        order = np.argsort((~of.train).sum(1), kind='stable')
-        # The last one overlaps, so that all are of one size.
-        starts = [min(start, trials - size) for start in range(0, trials, size)]
-        return [order[start : start + size] for start in starts]
+        return size
 
 
-def probabilities(scores: np.ndarray, prior: np.ndarray) -> np.ndarray:
-    """Of scores [P, K] that sum up to 0, each 0 where nothing speaks for or against a class: [P, K].
+def _picked(blocks: Sequence[jax.Array], plan: _Plan) -> np.ndarray:
+    """The scores of each pair, [P, K], of those of the blocks."""
+    found = np.zeros((*plan.groups.left_out.shape, plan.groups.prior.shape[1]))
+    for places, scores in zip(plan.blocks, blocks, strict=True):
+        found[places, : scores.shape[1]] = scores
+    return found[plan.trial, plan.place]
 
-    They are not calibrated; the highest is that of the highest score.
 
-    Args:
-      scores: K_LT a, see `ridge`.
-      prior: [P, K], see `Groups.prior`.
+def _few_threads(clips: int) -> contextlib.AbstractContextManager:
+    """One thread for LAPACK on matrices of so many clips, if they are small.
+
+    It takes a thread per core for each of thousands of them, which wait for each other longer than they work.
     """
-    found = np.maximum(scores + prior, 0)
+    return threadpoolctl.threadpool_limits(1) if clips < _LARGE else contextlib.nullcontext()
+
+
+def probabilities(scores: np.ndarray) -> np.ndarray:
+    """Of scores [T, K] that sum up to 1, which negative ones stand among: those as 0, and the others as 1.
+
+    They are not calibrated. Float32.
+    """
+    found = np.maximum(scores, 0)
     return (found / found.sum(1, keepdims=True)).astype(np.float32)

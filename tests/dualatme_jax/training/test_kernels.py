@@ -43,5 +43,5 @@ def test_a_clip_and_its_mirror_image_have_one_row_of_the_kernel(flows, name):
         for own in (flows, other)
     ]
     np.testing.assert_allclose(*found, atol=1e-5)
-    assert np.linalg.eigvalsh(found[0].astype(np.float64)).min() > -1e-6
+    assert np.linalg.eigvalsh(np.asarray(found[0], float)).min() > -1e-6
     assert np.ptp(np.asarray(found[0])[~np.eye(6, dtype=bool)]) > 1e-3
