@@ -10,6 +10,7 @@ from dualatme_jax.report import bounds, hard_clips, power, predictions, scores, 
 
 _DETAILS = (schema.ACTION_UNITS, schema.EMOTION)
 _UNKNOWN = 'not known'
+_PEOPLE = 8  # subjects that are listed
 
 
 def page(
@@ -37,7 +38,7 @@ def page(
         '## Bounds',
         'All rows but the systems and `vote` look at the labels that are scored: they are bounds, no scores.',
         _scores(bounds.bounds(systems)),
-        *(f'- `{name}`: {what}.' for name, what in bounds.BOUNDS.items()),
+        '\n'.join(f'- `{name}`: {what}.' for name, what in bounds.BOUNDS.items()),
         '## Wrong labels',
         _relabelled(systems),
         '## Agreement',
@@ -99,19 +100,23 @@ def _agreement(found: pd.DataFrame) -> str:
 
 
 def _groups(clips: pd.DataFrame, labels: Sequence[str]) -> str:
-    """How many of the clips of each database, class and emotion word nothing gets right."""
-    hard = hard_clips.never_right(clips).index
+    """How many clips nothing gets right, by database, class, emotion word, and of which subjects most are."""
+    never = pd.Series(clips.index.isin(hard_clips.never_right(clips).index), clips.index)
     groups = {
         'database': clips[schema.DATABASE].map(schema.title),
         'class': clips[schema.LABEL].map(lambda label: labels[label]),
     }
     if schema.EMOTION in clips:
         groups['emotion word'] = clips[schema.EMOTION].replace('', _UNKNOWN)
-    rows = []
-    for name, values in groups.items():
-        for value, own in clips.groupby(values, sort=True):
-            never = own.index.isin(hard).sum()
-            rows.append([name, str(value), str(never), str(len(own)), tables.short(never / len(own), 2)])
+    counts = {name: never.groupby(values).agg(['sum', 'size']) for name, values in groups.items()}
+    people = never.groupby(clips[schema.DATABASE] + '/' + clips[schema.SUBJECT]).agg(['sum', 'size'])
+    most = people[people['sum'] > 0].sort_values('sum', ascending=False, kind='stable')[:_PEOPLE]
+    counts[f'subject, the {len(most)} with the most'] = most
+    rows = [
+        [name, str(value), str(wrong), str(number), tables.short(wrong / number, 2)]
+        for name, found in counts.items()
+        for value, wrong, number in found.itertuples()
+    ]
     return tables.markdown(['', '', 'never right', 'clips', 'share'], rows)
 
 

@@ -97,6 +97,16 @@ def test_every_field_is_stored(folder):
     assert record[schema.EMOTION].decode() == schema.UNKNOWN_TEXT
 
 
+def test_action_units_and_emotions_are_read_where_they_are_known(folder, tmp_path):
+    assert dataset.annotations(folder, beside='flow') == {key: {} for key in KEYS}
+    known = dataclasses.replace(example('samm', '6', 'a'), action_units='4+7')
+    writer.write(release(known, example('smic', 's01', 'b')), tmp_path / 'known')
+    assert dataset.annotations(tmp_path / 'known', beside='flow') == {
+        ('samm', '6', 'a'): {'action_units': '4+7'},
+        ('smic', 's01', 'b'): {'action_units': ''},
+    }
+
+
 def test_measures_are_read_where_they_are_there(folder, tmp_path):
     ranges = np.arange(24, dtype=np.float32).reshape(4, 3, 2)
     examples = [
