@@ -25,6 +25,7 @@ SHARED = dict.fromkeys(
         'rcn_c',
         'rcn_f',
         'resnet18',
+        'small_cnn',
     ),
     'flow_images',
 )

@@ -21,6 +21,8 @@ def build(name: str, *, classes: int, variant: str = 'paper', dropout: float = 0
             return DualInception(classes)
         case 'resnet18':
             return ResNet18(variant, classes=classes)
+        case 'small_cnn':
+            return SmallCnn(classes, dropout=dropout)
         case _:
             return RCN(name, variant=variant, classes=classes, dropout=dropout)
 
@@ -69,6 +71,22 @@ class OffApexNet(nn.Module):
             halved = functional.max_pool2d(stream.conv1(channel).relu_(), 2)
             maps.append(functional.max_pool2d(stream.conv2(halved).relu_(), 2))
         return self.fc3(self.fc2(self.fc1(torch.cat(maps, 1).flatten(1)).relu_()).relu_())
+
+
+class SmallCnn(nn.Module):
+    """Three convolutions and a dense layer."""
+
+    def __init__(self, classes: int = 3, width: int = 16, dropout: float = 0.0):
+        super().__init__()
+        channels = 3, width, width * 3 // 2, width * 2
+        for number in (1, 2, 3):
+            self.add_module(f'conv{number}', nn.Conv2d(*channels[number - 1 : number + 1], 3, padding=1))
+        self.dropout, self.fc = nn.Dropout(dropout), nn.Linear(channels[-1] * 9, classes)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for conv in (self.conv1, self.conv2, self.conv3):
+            x = functional.max_pool2d(conv(x).relu_(), 2)
+        return self.fc(self.dropout(x.flatten(1)))
 
 
 class Inception(nn.Module):

@@ -31,6 +31,7 @@ from dualatme_jax.models import (
     off_apexnet,
     rcn,
     resnet18,
+    small_cnn,
     ststnet,
 )
 from dualatme_jax.models.kernel_ridge import KernelRidge
@@ -45,6 +46,7 @@ SYSTEMS = {
         dual_inception.SYSTEM,
         *rcn.SYSTEMS,
         resnet18.SYSTEM,
+        small_cnn.SYSTEM,
         htnet.SYSTEM,
         mmnet.SYSTEM,
         capsulenet.SYSTEM,

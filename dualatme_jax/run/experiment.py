@@ -32,6 +32,7 @@ from dualatme_jax.run import (
     as_published,
     collect,
     encodings,
+    evaluated,
     init_from,
     model_section,
     network,
@@ -151,7 +152,7 @@ def run(
     if dataset is not None:
         identity['data'] |= {'path': None, 'build_synthetic': False, 'databases': None}
     if config.evaluate_only:
-        identity['weights'] = folds.fingerprint(waves.given_weights(programs[0], table)[0])
+        identity['weights'] = folds.fingerprint(evaluated.given_weights(programs[0], table)[0])
         begin = init_from.earlier(config.evaluate_only)
         if begin and begin.notice:
             console.print(begin.notice, soft_wrap=True)
@@ -219,6 +220,9 @@ def as_used(config: ConfigDict, console: Console) -> ConfigDict:
 
 def as_converted(config: ConfigDict, console: Console) -> ConfigDict:
     """The config with the variant of the weights that it evaluates, if these are of its model."""
+    if config.folds == splits.ALL:  # as they were trained: here each subject is one whom they have not seen
+        config = config.copy_and_resolve_references()
+        config.folds = splits.SUBJECT
     folder = files.expanded(config.evaluate_only, '--config.evaluate_only')
     if not folds.is_one(folder):  # which is an error later, after those of the config
         return config

@@ -15,10 +15,21 @@ from ml_collections import ConfigDict
 
 from dualatme_jax import files, models
 from dualatme_jax.errors import InputError
-from dualatme_jax.run import disk, trained
+from dualatme_jax.run import disk, network, trained
 from dualatme_jax.run import workdir as workdir_lib
 from dualatme_jax.run.programs import Program
-from dualatme_jax.run.sources import OPTION, START, Person, Source, by_database, people_in, people_of, read
+from dualatme_jax.run.sources import (
+    OPTION,
+    RUN,
+    START,
+    TRAINED_ON,
+    Person,
+    Source,
+    by_database,
+    people_in,
+    people_of,
+    read,
+)
 from dualatme_jax.training import freeze, start, trials
 from dualatme_jax.training.start import Fit, Path, Start
 from dualatme_jax.weights import folds
@@ -127,25 +138,23 @@ class Beginning:
 
 @dataclasses.dataclass(frozen=True)
 class Earlier:
-    """What the networks of a run that is evaluated began with; a report reads it as a `Beginning`.
+    """What is known of networks that are evaluated; a report reads it as a `Beginning`.
 
     Attributes:
-      start: what `Beginning.about` said of it in that run's config.json.
+      heading: where they come from, in one line.
+      start: of a run that started from weights, what `Beginning.about` said of it in its config.json; of one
+        that left nobody out, what it was trained on.
       leaks: as those of a `Beginning`.
     """
 
+    heading: str
     start: Mapping[str, Any]
-    leaks: tuple[Person, ...]
+    leaks: tuple[Person, ...] = ()
 
     @property
     def notice(self) -> str:
         """As that of a `Beginning`."""
         return _notice(self.leaks)
-
-    @property
-    def heading(self) -> str:
-        """Where the networks began, in one line."""
-        return f'The run that is evaluated started from {self.start.get("path")}'
 
     def record(self) -> dict[str, Any]:
         """What results.json says."""
@@ -159,13 +168,20 @@ def earlier(evaluate_only: str) -> Earlier | None:
       InputError: the folder is no run, or its config.json says so in no known form.
     """
     path = files.expanded(evaluate_only, '--config.evaluate_only')
+    if network.is_one(path):
+        origin = network.about(path)[TRAINED_ON].get('origin')
+        said = f'trained on {origin}, and on nobody of these clips'
+        return Earlier(f'Networks of {path}: {said}', {'path': str(path), 'kind': RUN, 'origin': origin})
     if folds.is_one(path):
         begun = folds.start_of(path)
     elif (path / workdir_lib.TRIALS).exists():
         begun = trained.read(path)[1].get(START)
     else:
         return None
-    return Earlier(begun, tuple(sorted(people_in(begun.get('leaks') or {})))) if begun else None
+    if not begun:
+        return None
+    heading = f'The run that is evaluated started from {begun.get("path")}'
+    return Earlier(heading, begun, tuple(sorted(people_in(begun.get('leaks') or {}))))
 
 
 def prepared(

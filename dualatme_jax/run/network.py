@@ -125,14 +125,19 @@ def save(
     return folder
 
 
-def load(folder: str | os.PathLike) -> Network:
-    """Reads what `save` wrote; `folder` may be the workdir.
+def is_one(path: pathlib.Path) -> bool:
+    """Whether networks that left nobody out lie in a folder, or in `network/` below it."""
+    folder = _folder(path)
+    return (folder / files.CHECKSUMS).is_file() and (folder / workdir.CONFIG).is_file()
+
+
+def about(path: str | os.PathLike) -> dict[str, Any]:
+    """The config.json of what `save` wrote; `path` may be the workdir.
 
     Raises:
       InputError: there are no such networks, or they are not as they were written.
     """
-    folder = files.expanded(folder, 'the networks')
-    folder = folder / workdir.NETWORK if (folder / workdir.NETWORK).is_dir() else folder
+    folder = _folder(files.expanded(path, 'the networks'))
     if not (folder / files.CHECKSUMS).is_file():
         raise InputError(
             f'no networks in {folder} (no {files.CHECKSUMS}); expected the folder {workdir.NETWORK}/ of a '
@@ -142,6 +147,20 @@ def load(folder: str | os.PathLike) -> Network:
     content = files.read_bytes(folder / workdir.CONFIG, limit=_MOST_BYTES, what='config of the networks')
     try:
         found = json.loads(content)
+        found['config']['model']['name'], found[TRAINED_ON].get('subjects'), found[START]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise InputError(f'{folder / workdir.CONFIG} does not describe networks ({error!r})') from error
+    return found
+
+
+def load(path: str | os.PathLike) -> Network:
+    """Reads what `save` wrote; `path` may be the workdir.
+
+    Raises:
+      InputError: there are no such networks, or they are not as they were written.
+    """
+    found, folder = about(path), _folder(files.expanded(path, 'the networks'))
+    try:
         return Network(
             config=ConfigDict(_tuples(found['config'])).lock(),
             labels=tuple(found['labels']),
@@ -153,8 +172,12 @@ def load(folder: str | os.PathLike) -> Network:
             seeds=tuple(found['seeds']),
             variables=load_weights(folder / workdir.WEIGHTS),
         )
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise InputError(f'{folder / workdir.CONFIG} does not describe networks ({error!r})') from error
+
+
+def _folder(path: pathlib.Path) -> pathlib.Path:
+    return path / workdir.NETWORK if (path / workdir.NETWORK).is_dir() else path
 
 
 def _tuples(value: Any) -> Any:

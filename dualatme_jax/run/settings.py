@@ -6,13 +6,13 @@ from collections.abc import Collection
 import jax
 from ml_collections import ConfigDict
 
-from dualatme_jax import models, schema
+from dualatme_jax import files, models, schema
 from dualatme_jax.data import splits
 from dualatme_jax.errors import InputError
 from dualatme_jax.models.layers import lowering
 from dualatme_jax.report import paper, scores
 from dualatme_jax.report.selection import BEST_ON_TEST, LAST, NESTED
-from dualatme_jax.run import as_published, encodings, ensembles, fields, programs, stages, sweep
+from dualatme_jax.run import as_published, encodings, ensembles, fields, network, programs, stages, sweep
 from dualatme_jax.run.sweep import TRAIN_SUBJECTS, Sweep
 from dualatme_jax.training import devices, prepare
 
@@ -98,7 +98,7 @@ def without_effect(engine: ConfigDict) -> list[str]:
 def check_folds(config: ConfigDict, swept: Sweep) -> None:
     """Raises InputError for folds that do not exist, or with which other fields cannot be had."""
     splits.check_kind(config.folds)
-    if config.folds == splits.ALL:
+    if config.folds == splits.ALL and not scores_others(config):
         predicted = {
             'config.selection.name': config.selection.name != LAST,
             'config.selection.every': config.selection.every > 0,
@@ -135,6 +135,13 @@ def check_folds(config: ConfigDict, swept: Sweep) -> None:
                 f'out, and config.data.train_subjects is {config.data.train_subjects}; leave one of the two '
                 'out'
             )
+
+
+def scores_others(config: ConfigDict) -> bool:
+    """Whether networks of a run that left nobody out are evaluated: they score whom they have not seen."""
+    return bool(config.evaluate_only) and network.is_one(
+        files.expanded(config.evaluate_only, '--config.evaluate_only')
+    )
 
 
 def unread(swept: Sweep) -> list[str]:
@@ -188,7 +195,7 @@ def check_evaluation(config: ConfigDict, swept: Sweep) -> None:
         'config.freeze': bool(config.freeze),
         'config.data.train_subjects': config.data.train_subjects > 0,
         'config.sweep': len(swept.points) > 1,
-        'config.seeds': len(config.seeds) > 1,
+        'config.seeds': len(config.seeds) > 1 and not scores_others(config),
         'config.selection.name': config.selection.name != LAST,
         'config.selection.every': config.selection.every > 0,
         'config.report.ensemble': bool(config.report.ensemble),

@@ -80,35 +80,40 @@ def as_folds(
     chosen = _one(chosen, 'point', None, workdir, option)
     model = section['name']
     variant = _variant(workdir, chosen, config, model, '--config.model.name')
-    _check_same(workdir, 'folds', table['folds'].iloc[0], kind)
+    check_same(workdir, 'folds', table['folds'].iloc[0], kind)
     for name, now in inputs.items():
         if name in _AT_TEST:
             continue
         then = _trained_with(chosen, config, 'input', name)
         then = _OLDER.get(name) if then is None else then
         if now or then is not None:  # which it is where an older version had no such field
-            _check_same(workdir, f'input.{name}', then, now)
+            check_same(workdir, f'input.{name}', then, now)
     system = models.system(model)
     for name in system.shaping:
         then = _trained_with(chosen, config, 'model', name)
         then = system.options[name].default if then in (None, '') else then  # as of an older version
-        _check_same(workdir, f'model.{name}', then, section[name])
-    if (then := _labels(workdir, int(chosen['wave'].iloc[0]))) != list(labels):
-        raise InputError(
-            f'{workdir}: this run trained the classes {", ".join(then)}, and the dataset has '
-            f'{", ".join(labels)}; expected the same in the same order'
-        )
+        check_same(workdir, f'model.{name}', then, section[name])
+    check_labels(workdir, _labels(workdir, int(chosen['wave'].iloc[0])), labels)
     subjects, variables = zip(*_variables(workdir, table, chosen, model, variant), strict=True)
     stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *variables)
     return folds.Folds(model, variant, len(labels), subjects, {'batch_stats': {}} | stacked)
 
 
-def _check_same(workdir: pathlib.Path, field: str, then: Any, now: Any) -> None:
+def check_same(workdir: Any, field: str, then: Any, now: Any) -> None:
     """Raises InputError where a run was trained with another value of a field."""
     if str(now) != str(tuple(then) if isinstance(then, list) else then):
         raise InputError(
             f'{workdir}: this run trained with config.{field} = {then!r}, and the config has {now!r}; '
             f'give the config of that run, or --config.{field}'
+        )
+
+
+def check_labels(workdir: Any, then: Sequence[str], now: Sequence[str]) -> None:
+    """Raises InputError where a run was trained with other classes, or in another order."""
+    if list(then) != list(now):
+        raise InputError(
+            f'{workdir}: this run trained the classes {", ".join(then)}, and the dataset has '
+            f'{", ".join(now)}; expected the same in the same order'
         )
 
 

@@ -10,13 +10,11 @@ from typing import Any
 
 import jax
 import numpy as np
-import pandas as pd
 from rich.console import Console
 
-from dualatme_jax import files, models
 from dualatme_jax.data import splits
 from dualatme_jax.machines import processes
-from dualatme_jax.run import disk, trained
+from dualatme_jax.run import disk, evaluated
 from dualatme_jax.run import plan as plan_lib
 from dualatme_jax.run import workdir as workdir_lib
 from dualatme_jax.run.kept import Kept
@@ -27,7 +25,6 @@ from dualatme_jax.run.trial_table import TrialTable
 from dualatme_jax.training import memory
 from dualatme_jax.training.checkpoint import WaveCheckpoints
 from dualatme_jax.training.engine import Engine, OnEpoch
-from dualatme_jax.weights import folds
 
 
 def train(
@@ -101,13 +98,12 @@ def evaluate(trial_table: TrialTable, program: Program, kept: Kept, console: Con
     All are predicted in one pass, or on a CPU one a core at a time; where memory is short, in halves.
 
     Raises:
-      InputError: they are of another network, or who was left out is not whom the folds leave out.
+      InputError: see `evaluated.given_weights`.
     """
     if not trial_table.pending_waves(program.number):
         return
     rows = trial_table.trials(program.number)
-    found, places = given_weights(program, rows)
-    variables = jax.tree.map(lambda leaf: np.asarray(leaf)[places], found.variables)
+    found, places = evaluated.given_weights(program, rows)
     given_as = program.config.input
     console.print(
         f'{len(rows)} networks of {program.config.evaluate_only}, which read flows as config.input has them: '
@@ -126,46 +122,15 @@ def evaluate(trial_table: TrialTable, program: Program, kept: Kept, console: Con
 
     def evaluate_all(size: int) -> None:
         for number, own in trial_table.pending(program.number):
-            here = rows['trial'].isin(own['trial']).to_numpy()
+            here = np.flatnonzero(rows['trial'].isin(own['trial']))
+            networks = [places[row] for row in here]
+            variables = jax.tree.map(lambda leaf, own=networks: np.asarray(leaf)[own], found.variables)
             with memory.explained(size):
-                wave = engine.evaluate(
-                    own.to_dict('records'), jax.tree.map(lambda leaf, here=here: leaf[here], variables), size
-                )
+                wave = engine.evaluate(own.to_dict('records'), variables, size)
             kept.keep(number, wave, weights=False)
             trial_table.close_wave(number, wave)
 
     halving(evaluate_all, trial_table, program, len(devices), kept, console)
-
-
-def given_weights(program: Program, rows: pd.DataFrame) -> tuple[folds.Folds, list[int]]:
-    """The converted weights that a program evaluates, and the place of each trial's network among them.
-
-    Those of a run's folder are the networks of the seed that the config has.
-
-    Raises:
-      InputError: they are damaged, of another network, or of other folds than the trials.
-    """
-    given = files.expanded(program.config.evaluate_only, '--config.evaluate_only')
-    model = program.config.model
-    if not folds.is_one(given) and (given / workdir_lib.TRIALS).exists():
-        found = trained.as_folds(
-            given,
-            model,
-            kind=program.config.folds,
-            seed=program.config.seeds[0],
-            inputs=program.config.input,
-            labels=program.dataset.labels,
-        )
-    else:
-        found = folds.load(given)
-    people = [splits.person(name) for name in rows['left_out']]
-    return found, folds.places(
-        found,
-        people,
-        model=model.name,
-        variant=models.system(model.name).variant_of(model),
-        classes=len(program.dataset.labels),
-    )
 
 
 def plan(

@@ -38,6 +38,8 @@ PARAMETERS = {
     ('resnet18', 'paper'): 11_689_512 - (512 * 1000 + 1000) + (512 * 3 + 3),
     # A stem of 3x3 for one of 7x7, from 3 to 64, without bias.
     ('resnet18', 'small'): 11_689_512 - (512 * 1000 + 1000) + (512 * 3 + 3) - (49 - 9) * 3 * 64,
+    # Three 3x3 convolutions to 16, 24 and 32; dense layer of 3 * 3 * 32.
+    ('small_cnn', 'paper'): 448 + 3480 + 6944 + 867,
     # Patches 37,888; blocks 787,968, 3,146,752 and 12,576,768; merges 1,181,184 and 4,721,664; norm 2048;
     # one number of each place in a window, per level.
     ('htnet', 'published'): 139_582_982,
@@ -175,6 +177,7 @@ def test_every_system_of_flows_reads_those_of_twice_the_size(name):
         'ststnet': 'classifier',
         'off_apexnet': 'dense1',
         'dual_inception': 'dense',
+        'small_cnn': 'classifier',
     }
     assert different == ({f'params/{first[name]}/kernel'} if name in first else set())
 

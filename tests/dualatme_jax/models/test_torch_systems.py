@@ -51,6 +51,7 @@ SYSTEMS = {
         for name in ('rcn_a', 'rcn_s', 'rcn_w', 'rcn_c', 'rcn_f')
     },
     ('rcn_f', 'code'): ({'features': FEATURES}, lambda: theirs.RCN('rcn_f', FEATURES, variant='code')),
+    ('small_cnn', 'paper'): ({}, theirs.SmallCnn),
     ('resnet18', 'small'): ({'width': 2}, lambda: theirs.ResNet18('small', 2)),
     ('resnet18', 'paper'): ({'width': 2}, lambda: theirs.ResNet18('paper', 2)),
     **{

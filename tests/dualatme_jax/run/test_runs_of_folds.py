@@ -1,18 +1,21 @@
 """Runs that leave out databases, parts of the subjects, or nobody, from dataset to report."""
 
+import dataclasses
+import io
 import shutil
 
 import jax
 import numpy as np
 import pandas as pd
 import pytest
+from rich.console import Console
 from small_run import TINY, person, run, small, uf1
 
 from dualatme_jax import score
 from dualatme_jax.data import dataset as dataset_lib
 from dualatme_jax.data import splits
 from dualatme_jax.errors import InputError
-from dualatme_jax.run import network, programs
+from dualatme_jax.run import experiment, network, programs
 from dualatme_jax.run.progress import Reporter
 from dualatme_jax.training import trials
 from dualatme_jax.training.state import Clips, State
@@ -220,3 +223,63 @@ def test_folds_that_begin_with_networks_of_all_say_that_these_have_seen_them(
     assert complete
     assert 'LEAKS: the weights that it started from had seen 8 of the left-out subjects' in printed
     assert sum(map(len, results['started_from']['leaks'].values())) == 8
+
+
+OTHERS = {'seeds': (1, 3), 'folds': 'all', 'checkpoint.keep_weights': True}
+
+
+def test_networks_of_all_score_clips_of_people_whom_they_have_not_seen(of_all, small_dataset_dir):
+    seen = dataset_lib.load(small_dataset_dir)
+    others = dataclasses.replace(seen, subject=np.char.add('other', seen.subject))
+    config = config_of(small_dataset_dir, **OTHERS, evaluate_only=str(of_all[0]))
+    console = Console(file=io.StringIO(), width=200, markup=False, highlight=False)
+    found = experiment.run(config, None, console, dataset=others)
+    printed = ' '.join(console.file.getvalue().split())  # lines of a table are wrapped
+    assert found.complete
+    assert 'trained on small, and on nobody of these clips' in printed
+    table = found.predictions
+    assert table.groupby('seed').size().to_dict() == {1: 24, 3: 24}
+    results = found.results
+    assert results['protocol'] == 'one subject left out'
+    assert [row['seed'] for row in results['per_seed']] == [1, 3]
+    assert results['scores']['full']['uf1']['mean'] == pytest.approx(
+        np.mean([uf1(rows) for _, rows in table.groupby('seed')])
+    )
+
+    networks, training = network.load(of_all[0]), programs.make_training(config, seen.labels)
+    every = trials.Trial(
+        key=jax.random.key(0),
+        train=np.zeros(seen.size, bool),
+        held_out=np.arange(seen.size),
+        hyperparameters=programs.hyperparameters(config, seen.labels),
+    )
+    for place, seed in enumerate(networks.seeds):
+        own = jax.tree.map(lambda leaf, place=place: leaf[place], dict(networks.variables))
+        state = State(own['params'], own.get('batch_stats', {}), ())
+        expected = np.asarray(training.predict(state, every, Clips.of(seen)))
+        rows = table[table['seed'] == seed]
+        order = [*zip(rows['database'], rows['subject'], rows['clip'], strict=True)]
+        places = [*zip(others.database, others.subject, others.clip, strict=True)]
+        chances = rows.filter(like='prob_').to_numpy()[[order.index(clip) for clip in places]]
+        np.testing.assert_allclose(chances, expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ('fields', 'message'),
+    [
+        (
+            {},
+            r'trained on 8 of the subjects to be scored, casme2/000, .* and 5 more; expected clips of nobody',
+        ),
+        ({'seeds': (1, 2)}, r'no network of seed 2; expected --config\.seeds of 3, 1'),
+        ({'model.name': 'rcn_a'}, r"of 'small_systems\.tiny', and config\.model\.name is 'rcn_a'"),
+        ({'input.scale': 'unit'}, r"trained with config\.input\.scale = 'signed', and the config has 'unit'"),
+    ],
+)
+def test_networks_of_all_that_cannot_score_clips_are_refused(
+    of_all, small_dataset_dir, tmp_path, fields, message
+):
+    config = config_of(small_dataset_dir, **OTHERS | fields, evaluate_only=str(of_all[0]))
+    with pytest.raises(InputError, match=message):
+        run(config, tmp_path / 'zero-shot')
+    assert not (tmp_path / 'zero-shot').exists()

@@ -1,0 +1,114 @@
+"""Networks from elsewhere, which `config.evaluate_only` names, and which of them scores each trial."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+import pandas as pd
+from ml_collections import ConfigDict
+
+from dualatme_jax import files, models
+from dualatme_jax.data import splits
+from dualatme_jax.data.dataset import Dataset
+from dualatme_jax.errors import InputError
+from dualatme_jax.run import network, sources, trained
+from dualatme_jax.run import workdir as workdir_lib
+from dualatme_jax.run.network import Network
+from dualatme_jax.run.programs import Program
+from dualatme_jax.weights import folds
+
+_SHOWN = 3  # people that a message names
+
+
+def given_weights(program: Program, rows: pd.DataFrame) -> tuple[folds.Folds, list[int]]:
+    """The weights that a program evaluates, and the place of each trial's network among them.
+
+    Of a run that left somebody out each trial has the network that has not seen its subject, of the seed that
+    the config has; of one that left nobody out the network of its own seed.
+
+    Raises:
+      InputError: they are damaged, of another network, or of other folds than the trials; or networks of a
+        run that left nobody out have seen somebody of the dataset, or lack a seed.
+    """
+    config, dataset = program.config, program.dataset
+    given = files.expanded(config.evaluate_only, '--config.evaluate_only')
+    model = config.model
+    if network.is_one(given):
+        found = network.load(given)
+        check(found, given, config, dataset)
+        places = [found.seeds.index(seed) for seed in rows['seed']]
+        return as_folds(found), places
+    if not folds.is_one(given) and (given / workdir_lib.TRIALS).exists():
+        of_folds = trained.as_folds(
+            given,
+            model,
+            kind=config.folds,
+            seed=config.seeds[0],
+            inputs=config.input,
+            labels=dataset.labels,
+        )
+    else:
+        of_folds = folds.load(given)
+    people = [splits.person(name) for name in rows['left_out']]
+    return of_folds, folds.places(
+        of_folds,
+        people,
+        model=model.name,
+        variant=models.system(model.name).variant_of(model),
+        classes=len(dataset.labels),
+    )
+
+
+def as_folds(found: Network) -> folds.Folds:
+    """The networks of a run that left nobody out, one per seed, as converted weights are."""
+    model = found.config.model
+    variant = models.system(model.name).variant_of(model)
+    subjects = tuple(f'{splits.NOBODY}, seed {seed}' for seed in found.seeds)
+    variables = {'batch_stats': {}} | jax.tree.map(np.asarray, dict(found.variables))
+    return folds.Folds(model.name, variant, len(found.labels), subjects, variables)
+
+
+def check(found: Network, where: Any, config: ConfigDict, dataset: Dataset) -> None:
+    """Raises InputError where networks that left nobody out cannot score a dataset.
+
+    Args:
+      found: the networks.
+      where: they lie, for messages.
+      config: of the evaluation: model and input must be those of the training.
+      dataset: whose clips are scored: of the same classes, and of nobody whom they have seen.
+    """
+    then = found.config
+    if then.model.name != config.model.name:
+        raise InputError(
+            f'{where}: these networks are of {then.model.name!r}, and config.model.name is '
+            f'{config.model.name!r}; give the config that trained them'
+        )
+    for section in ('model', 'input'):
+        for name, now in config[section].items():
+            shaping = section == 'input' or name in ('variant', *models.system(then.model.name).shaping)
+            if shaping and (before := then[section].get(name)) is not None:
+                trained.check_same(where, f'{section}.{name}', before, now)
+    trained.check_labels(where, found.labels, dataset.labels)
+    if lacking := [seed for seed in config.seeds if seed not in found.seeds]:
+        raise InputError(
+            f'{where}: there is no network of seed {lacking[0]}; expected --config.seeds of '
+            f'{", ".join(map(str, found.seeds))}'
+        )
+    if seen := sorted(seen_by(found) & sources.people_of(dataset, np.arange(dataset.size))):
+        raise InputError(
+            f'{where}: these networks were trained on {len(seen)} of the subjects to be scored, '
+            f'{_some(["/".join(person) for person in seen])}; expected clips of nobody whom they have seen, '
+            "or a run that leaves each of them out (config.folds='subject')"
+        )
+
+
+def seen_by(found: Network) -> frozenset[sources.Person]:
+    """Whom networks have seen, in all trainings."""
+    before = (found.start or {}).get('subjects') or {}
+    return sources.people_in(found.trained_on.get('subjects') or {}) | sources.people_in(before)
+
+
+def _some(found: Sequence[str]) -> str:
+    more = f' and {len(found) - _SHOWN} more' if len(found) > _SHOWN else ''
+    return ', '.join(found[:_SHOWN]) + more
