@@ -28,7 +28,10 @@ _RELEASE_HELP = """\
 flow images of that composite; images: flow images or faces of your own, by --table; image_folder: labelled
 faces, one folder per class"""
 SYNTHESIZED = ('casme2', 'smic', 'samm', 'casme3', 'dfme', 'deception', 'megc2019_cd')
-_SYNTHETIC_HELP = '; synthetic: the embedded synthetic release, needs no source'
+_SYNTHETIC_HELP = (
+    '; synthetic: the embedded synthetic release, synthetic_motion: motions drawn from action units; neither '
+    'needs a source'
+)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -97,7 +100,7 @@ def _parser(*, of_views: bool = True) -> argparse.ArgumentParser:
         'build', help='write a dataset', description='Writes a release as a TFDS dataset.'
     )
     build.set_defaults(run=_build, parser=build)
-    _add_release(build, 'synthetic')
+    _add_release(build, 'synthetic', 'synthetic_motion')
     build.add_argument('--out', required=True, metavar='DIR', help='the folder that becomes the dataset')
     build.add_argument('--overwrite', action='store_true', help='replace the dataset that --out holds')
     build.add_argument(
@@ -309,7 +312,10 @@ def _add_views(parser: argparse.ArgumentParser) -> None:
     )
     for name in views.FILES:
         views.of(name).add_options(parser.add_argument_group(f'--view {name}'))
-    group.add_argument('--seed', type=int, help='of synthetic: another seed, other faces (default: 0)')
+    group.add_argument(
+        '--seed', type=int, help='of synthetic and synthetic_motion: another seed, other faces (default: 0)'
+    )
+    group.add_argument('--clips', type=int, metavar='N', help='of synthetic_motion: how many (default: 6000)')
 
 
 # The options of a release that is no database, besides those of every command.
@@ -318,6 +324,7 @@ _OWN = {
     'images': {'source', 'table', 'regions', 'template', 'size', 'view', 'on_error'},
     'image_folder': {'source', 'table', 'subject_pattern', 'split_by_clip', 'face_size', 'view', 'on_error'},
     'synthetic': {'regions', 'flow', 'seed', 'view'},
+    'synthetic_motion': {'regions', 'seed', 'clips'},
 }
 _COMMON = {'run', 'parser', 'release', 'out', 'overwrite', 'json'}
 
@@ -339,7 +346,7 @@ def _refuse_options(options: argparse.Namespace) -> None:
         if options.view != ['flow']:
             surplus |= given & {'regions', 'template'}  # of what is cut from a flow
     else:
-        surplus = given & {'seed', 'table', 'subject_pattern'}
+        surplus = given & {'seed', 'clips', 'table', 'subject_pattern'}
         asked = set().union(*map(views.heeded, options.view))
         surplus |= (given & set().union(*map(views.heeded, views.FILES))) - asked
     surplus = sorted(surplus)
@@ -395,6 +402,13 @@ def _synthetic(options: argparse.Namespace, skipped: list[str]):
     )
 
 
+def _motions(options: argparse.Namespace, skipped: list[str]):
+    from data_prep.synthetic import motions
+
+    clips = motions.CLIPS if options.clips is None else options.clips
+    return motions.draw(options.seed or 0, clips, pair=options.regions)
+
+
 def _flow_images(options: argparse.Namespace, skipped: list[str]):
     from data_prep.pictures import flow_images
 
@@ -443,6 +457,7 @@ def _surveyed_pictures(options: argparse.Namespace):
 
 _RELEASES = {
     'synthetic': _synthetic,
+    'synthetic_motion': _motions,
     'flow_images': _flow_images,
     'images': _pictures,
     'image_folder': _pictures,
