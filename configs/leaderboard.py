@@ -35,6 +35,7 @@ GROUPS = {
         **dict.fromkeys(('rcn_a', 'rcn_s', 'rcn_w', 'rcn_c', 'rcn_f'), 10),
         'resnet18': 1,
         'htnet': 1,
+        'small_cnn': 10,
     },
     'faces': {'micro_attention': 2, 'mmnet': 3, 'capsulenet': 3, 'kfc_mer': 2},
     'clips': {'dual_branch_3dcnn': 10, 'aman': 1},

@@ -13,11 +13,11 @@ def get_config(dataset: str = '') -> ConfigDict:
     """All fields of an experiment. `:synthetic` takes the embedded synthetic release instead."""
     config = cd.get_config(dataset)
     config.model.name = 'small_cnn'
+    config.input.encoding = 'robust'
+    config.augment.mirror = 0.5
     config.loss.name = 'cross_entropy'
     config.loss.class_balance = 1.0
-    config.augment.mirror = 0.5
     config.optimizer.learning_rate = 2e-3
-    config.optimizer.weight_decay = 1e-4
     config.training.epochs = 60
     config.training.batch_size = 64
     return config

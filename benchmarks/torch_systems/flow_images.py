@@ -10,7 +10,9 @@ from torch import nn
 from torch.nn import functional
 
 
-def build(name: str, *, classes: int, variant: str = 'paper', dropout: float = 0.5) -> nn.Module:
+def build(
+    name: str, *, classes: int, variant: str = 'paper', dropout: float = 0.5, width: int = 16
+) -> nn.Module:
     """The system of one flow called `name`; the options are those of ours."""
     match name:
         case 'ststnet':
@@ -22,7 +24,7 @@ def build(name: str, *, classes: int, variant: str = 'paper', dropout: float = 0
         case 'resnet18':
             return ResNet18(variant, classes=classes)
         case 'small_cnn':
-            return SmallCnn(classes, dropout=dropout)
+            return SmallCnn(classes, width, dropout)
         case _:
             return RCN(name, variant=variant, classes=classes, dropout=dropout)
 

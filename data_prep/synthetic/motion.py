@@ -11,62 +11,99 @@ import cv2
 import numpy as np
 
 from data_prep.face.landmarks.template import Place
-from data_prep.synthetic import action_units, motion_units
+from data_prep.synthetic import motion_units
 from data_prep.synthetic.action_units import Bump
 from data_prep.synthetic.face import GRID
 
 FINE = 2  # points a template unit
 SIDE = GRID * FINE
 
+# Where a head that moves is seen, in u and in v: (x, y, width, height) of edges in the left half. A flow is
+# found at edges across it; smooth skin, and edges along it, hardly show that they move.
+EDGES = (
+    (  # upright: nose, fold to the mouth, corners of the eye, outline, corner of the mouth
+        (11.2, 12.0, 0.9, 4.0),
+        (8.5, 18.0, 1.0, 3.0),
+        (5.5, 8.0, 1.0, 1.2),
+        (10.5, 8.0, 1.0, 1.2),
+        (2.0, 16.0, 1.0, 6.0),
+        (9.3, 21.3, 1.0, 1.0),
+    ),
+    (  # level: brow, eye, nostrils, mouth, hollow above the chin, hairline
+        (7.5, 5.0, 3.0, 0.9),
+        (7.5, 7.9, 2.4, 1.0),
+        (12.5, 16.0, 2.5, 0.9),
+        (12.0, 21.3, 3.2, 0.8),
+        (12.5, 24.0, 2.2, 0.8),
+        (10.0, 1.5, 4.0, 1.0),
+    ),
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class Statistics:
-    """How faces, expressions and what else moves differ from clip to clip; pairs are the least and the most.
+    """How faces, expressions and what else moves differ from clip to clip.
+
+    Pairs are the least and the most, of `down`, `shift` and `across` mean and standard deviation. What is
+    said to be a deviation is a standard deviation.
 
     Attributes:
-      down, shift, across: of the place of a person's face in the picture, mean and standard deviation, see
-        `template.Place`; about those of the three databases.
-      alignment: standard deviation of a clip's place around its person's, units; of its scales a 14th of it.
+      down, shift, across: of a person's place in the picture, see `template.Place`.
+      alignment: deviation of a clip's place from its person's, units; of its scales a 14th of it.
       spread: by which bumps are wider than `motion_units.UNITS` has them.
-      intensity: of the largest displacement by the expression.
+      sharpness: exponent of their profile: 1 is a Gaussian, more a plateau with an edge, as TV-L1 leaves it.
+      intensity: of the expression, against everything else.
       share: of a unit's strength against the others of its clip.
+      part: deviation of the logarithm of a bump's strength against the others of its unit.
       asymmetry: the most by which one side of a unit is stronger than its mean, and the other weaker.
-      one_side: of a unilateral unit, how much more than the mean the strong side has.
-      place: standard deviation of where a unit pulls, units.
-      turned: standard deviation of a unit's direction, radians.
+      one_side: the same of a unit on one side.
+      site: deviation of where a unit pulls, units.
+      direction: deviation of where to, radians.
       distraction: how often another unit is there as well, of any class.
       distracting: its share.
-      blink: how often the lids move, down or up.
+      blink: how often the lids move.
+      closing: how many of these blinks close the eyes from onset to apex; the others open them.
+      lids: their share.
       gaze: how often both eyes turn to one side.
-      head: standard deviation of the head's turn in the picture, degrees.
-      approach: standard deviation of its change of size, a share.
-      tilt: standard deviation of what a head that turns out of the picture adds in the middle of the face.
-      noise: standard deviation of the errors of a computed flow, of the clip.
-      grain: their correlation length.
-      fine: standard deviation of errors that differ from point to point.
+      turn: deviation of the head's turn in the picture, degrees.
+      approach: deviation of its change of size, a share.
+      drift: deviation of its shift, units.
+      seen: of the head's motion, what smooth skin shows.
+      noise: deviation of smooth errors of the flow, units.
+      grain: over which they are smooth, units.
+      fine: deviation of errors that differ from point to point, units.
+      spots: mean number of small spots where the flow is wrong.
+      border: how often hair or clothes move at the border.
     """
 
-    down: tuple[float, float] = (1.06, 0.08)
-    shift: tuple[float, float] = (-0.2, 0.8)
-    across: tuple[float, float] = (0.96, 0.06)
+    down: tuple[float, float] = (1.03, 0.06)
+    shift: tuple[float, float] = (-0.2, 0.7)
+    across: tuple[float, float] = (0.97, 0.05)
     alignment: float = 0.3
-    spread: tuple[float, float] = (1.0, 1.5)
-    intensity: tuple[float, float] = (0.4, 2.0)
+    spread: tuple[float, float] = (0.75, 1.25)
+    sharpness: tuple[float, float] = (1.0, 2.5)
+    intensity: tuple[float, float] = (0.5, 2.0)
     share: tuple[float, float] = (0.5, 1.3)
+    part: float = 0.25
     asymmetry: float = 0.4
     one_side: tuple[float, float] = (0.6, 1.0)
-    place: float = 0.5
-    turned: float = 0.25
+    site: float = 0.45
+    direction: float = 0.25
     distraction: float = 0.25
     distracting: tuple[float, float] = (0.2, 0.6)
-    blink: float = 0.25
+    blink: float = 0.5
+    closing: float = 0.8
+    lids: tuple[float, float] = (0.3, 1.8)
     gaze: float = 0.2
-    head: float = 1.2
+    turn: float = 1.2
     approach: float = 0.012
-    tilt: float = 0.0
-    noise: tuple[float, float] = (0.05, 0.35)
-    grain: tuple[float, float] = (1.0, 4.0)
-    fine: float = 0.05
+    drift: float = 0.9
+    seen: tuple[float, float] = (0.05, 0.6)
+    noise: tuple[float, float] = (0.01, 0.15)
+    grain: tuple[float, float] = (1.5, 5.0)
+    fine: float = 0.015
+    spots: float = 3.0
+    border: float = 0.3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,14 +113,21 @@ class Person:
     Attributes:
       place: of the face in the picture.
       spread: how much wider than another's all bumps are.
-      brow: by how much lower what is above the nose lies, units.
+      brow: by how much lower what is above the middle of the nose lies, units.
       mouth: by how much lower the rest lies.
     """
 
-    place: Place = Place()
+    place: Place
     spread: float = 1.0
     brow: float = 0.0
     mouth: float = 0.0
+
+    def at(self, bump: Bump) -> Bump:
+        """Returns a bump of the template where this person has it."""
+        lower = self.brow if bump.y < 10 else self.mouth
+        ((x, y),) = self.place.points(np.array([[bump.x, bump.y + lower]]))
+        width, height = self.place.across * bump.width, self.place.down * bump.height
+        return Bump(x, y, width, height, bump.dx, bump.dy)
 
 
 def person(random: np.random.Generator, statistics: Statistics) -> Person:
@@ -92,25 +136,27 @@ def person(random: np.random.Generator, statistics: Statistics) -> Person:
     return Person(place, random.uniform(0.85, 1.15), *random.normal(0, 0.3, size=2))
 
 
-def chosen(random: np.random.Generator, label: str, statistics: Statistics) -> dict[str, float]:
+def choose(random: np.random.Generator, label: str, statistics: Statistics) -> dict[str, float]:
     """Returns action unit -> its share of the expression, the class's own first; see `expression`."""
     units = dict.fromkeys(motion_units.draw(random, label).split('+'), 1.0)
     if random.random() < statistics.distraction:
-        other = str(random.choice(list(motion_units.UNITS)))
-        units.setdefault(other, random.uniform(*statistics.distracting))
+        units.setdefault(
+            str(random.choice(list(motion_units.UNITS))), random.uniform(*statistics.distracting)
+        )
     if random.random() < statistics.blink:
-        units.setdefault(motion_units.BLINK, random.choice([-1, 1]) * random.uniform(0.2, 1))
+        way = 1 if random.random() < statistics.closing else -1
+        units.setdefault(motion_units.BLINK, way * _between(random, statistics.lids))
     return units
 
 
 def expression(
     random: np.random.Generator, units: Mapping[str, float], who: Person, statistics: Statistics
 ) -> list[Bump]:
-    """Returns how a person shows action units once, at the person's place; not scaled.
+    """Returns how a person shows action units once.
 
     Args:
       random: consumed in the order of the units.
-      units: action unit, with `u` behind it if it is on one side alone -> its share.
+      units: action unit, with `u` behind it if it is mostly on one side -> its share.
       who: the person.
       statistics: of all clips.
     """
@@ -121,18 +167,19 @@ def expression(
         uneven = random.uniform(-1, 1) * statistics.asymmetry
         if unit.endswith('u'):
             uneven = random.choice([-1, 1]) * random.uniform(*statistics.one_side)
-        x0, y0 = random.normal(0, statistics.place, size=2)
-        turn = random.normal(0, statistics.turned)
-        cosine, sine = np.cos(turn), np.sin(turn)
+        x0, y0 = random.normal(0, statistics.site, size=2)
+        turn = random.normal(0, statistics.direction)
         for x, y, width, height, dx, dy in motion_units.UNITS[unit.rstrip('u')]:
-            right, down = own * (cosine * dx - sine * dy), own * (sine * dx + cosine * dy)
-            for mirror, side in ((1, 1 + uneven), (-1, 1 - uneven)):
-                bump = Bump(x + x0, y + y0, spread * width, spread * height, side * right, side * down)
-                found.append(_placed(mirrored(bump) if mirror < 0 else bump, who))
+            peak = own * np.exp(random.normal(0, statistics.part))
+            right = peak * (np.cos(turn) * dx - np.sin(turn) * dy)
+            down = peak * (np.sin(turn) * dx + np.cos(turn) * dy)
+            left = Bump(x + x0, y + y0, spread * width, spread * height, right, down)
+            for bump, side in ((left, 1 + uneven), (mirrored(left), 1 - uneven)):
+                found.append(who.at(dataclasses.replace(bump, dx=side * bump.dx, dy=side * bump.dy)))
     if random.random() < statistics.gaze:
-        x, y, width, height = motion_units.GAZE
+        x, y, width, height, dx, dy = motion_units.GAZE
         aside = random.choice([-1, 1]) * random.uniform(0.2, 1)
-        found += [_placed(Bump(at, y, width, height, aside, 0.0), who) for at in (x, GRID - x)]
+        found += [who.at(Bump(eye, y, width, height, aside * dx, aside * dy)) for eye in (x, GRID - x)]
     return found
 
 
@@ -141,10 +188,10 @@ def mirrored(bump: Bump) -> Bump:
     return dataclasses.replace(bump, x=GRID - bump.x, dx=-bump.dx)
 
 
-def field(bumps: Sequence[Bump]) -> np.ndarray:
+def field(bumps: Sequence[Bump], sharpness: float = 1.0) -> np.ndarray:
     """Returns the displacement by the bumps, [`SIDE`, `SIDE`, 2]."""
-    x, y = _grid()
-    return action_units.displacement(bumps, x, y)
+    shapes = _shapes([(each.x, each.y, each.width, each.height) for each in bumps], sharpness)
+    return np.einsum('bhw,bc->hwc', shapes, np.array([(each.dx, each.dy) for each in bumps]))
 
 
 def flow(
@@ -152,52 +199,72 @@ def flow(
 ) -> np.ndarray:
     """Returns the flow of a clip, [`SIDE`, `SIDE`, 2] float32: expression, head, and errors of the flow."""
     shaken = random.normal(0, statistics.alignment, size=3) / (14, 1, 14)
-    down, shift, across = np.add(dataclasses.astuple(who.place), shaken)
-    who = dataclasses.replace(who, place=Place(down, shift, across))
-    moved = field(expression(random, units, who, statistics))
-    moved *= _between(random, statistics.intensity) / np.linalg.norm(moved, axis=-1).max()
-    return (moved + _head(random, statistics) + _errors(random, statistics)).astype(np.float32)
+    who = dataclasses.replace(who, place=Place(*np.add(dataclasses.astuple(who.place), shaken)))
+    bumps = expression(random, units, who, statistics)
+    moved = _between(random, statistics.intensity) * field(bumps, random.uniform(*statistics.sharpness))
+    moved += _head(random, statistics) * _seen(random, who, statistics)
+    return (moved + _errors(random, statistics)).astype(np.float32)
 
 
 def _head(random: np.random.Generator, statistics: Statistics) -> np.ndarray:
-    """The displacement by the head: it turns in the picture, comes nearer, and turns out of the picture.
-
-    A shift of the whole face would not be seen in the stored flow, whose zero is lost.
-    """
+    """The displacement by the head, which turns in the picture, comes nearer and shifts."""
     x, y = (axis - GRID / 2 for axis in _grid())
-    angle = np.deg2rad(random.normal(0, statistics.head))
+    angle = np.deg2rad(random.normal(0, statistics.turn))
     nearer = random.normal(0, statistics.approach)
-    middle = np.exp(-((x / 9) ** 2 + (y / 11) ** 2) / 2)
-    aside, down = random.normal(0, statistics.tilt, size=2)
-    return np.stack([nearer * x - angle * y + aside * middle, angle * x + nearer * y + down * middle], -1)
+    aside, down = random.normal(0, statistics.drift, size=2) * np.exp(random.normal(0, 0.5))
+    return np.stack([nearer * x - angle * y + aside, angle * x + nearer * y + down], -1)
+
+
+def _seen(random: np.random.Generator, who: Person, statistics: Statistics) -> np.ndarray:
+    """How much of the head's motion the flow shows, [`SIDE`, `SIDE`, 2] of 0..1: at edges most of it."""
+    found = []
+    for edges in EDGES:
+        bumps = [who.at(at) for edge in edges for at in (Bump(*edge, 0, 0), mirrored(Bump(*edge, 0, 0)))]
+        shapes = _shapes([(each.x, each.y, each.width, each.height) for each in bumps])
+        edge = np.einsum('bhw,b->hw', shapes, random.uniform(0.4, 1, size=len(bumps)))
+        skin = random.uniform(*statistics.seen)
+        found.append(skin + (1 - skin) * np.minimum(edge, 1))
+    return np.stack(found, -1)
 
 
 def _errors(random: np.random.Generator, statistics: Statistics) -> np.ndarray:
-    """Errors as a computed flow has them: smooth ones at two scales, and some from point to point."""
-    strength = random.uniform(*statistics.noise)
-    smooth = sum(smooth_noise(random, _between(random, statistics.grain)) for _ in range(2)) / np.sqrt(2)
-    return strength * smooth + statistics.fine * random.standard_normal((SIDE, SIDE, 2), np.float32)
+    """Errors as a computed flow has them: smooth at two scales, grain, spots, and motion at the border."""
+    strength = random.uniform(*statistics.noise) / np.sqrt(2)
+    found = statistics.fine * random.standard_normal((SIDE, SIDE, 2), np.float32)
+    for _ in range(2):
+        found = found + strength * smooth_noise(random, _between(random, statistics.grain))
+    wrong = []
+    for _ in range(random.poisson(statistics.spots)):
+        x, y = random.uniform(1, GRID - 1, size=2)
+        wrong.append(Bump(x, y, random.uniform(0.4, 1.2), random.uniform(0.4, 1), *random.normal(0, 0.7, 2)))
+    if random.random() < statistics.border:
+        for _ in range(random.integers(1, 3)):
+            along, far = random.uniform(0, GRID), random.choice([0, GRID])
+            x, y = (along, far) if random.random() < 0.5 else (far, along)
+            wrong.append(Bump(x, y, random.uniform(2, 5), random.uniform(1.5, 4), *random.normal(0, 1.2, 2)))
+    return found + field(wrong, 2.0) if wrong else found
 
 
 def smooth_noise(random: np.random.Generator, radius: float) -> np.ndarray:
     """Returns noise of standard deviation 1 that is smooth over `radius` units, [`SIDE`, `SIDE`, 2].
 
-    Cubic between random numbers on a grid that lies anywhere: a Gaussian of such a width takes ten times as long.
+    Cubic between random numbers on a grid that lies anywhere: a Gaussian filter takes ten times as long.
     """
     step = max(1.0, 1.6 * radius * FINE)
     count = int(np.ceil(SIDE / step)) + 3
     coarse = random.standard_normal((count, count, 2), np.float32)
     right, down = -step * (1 + random.random(2))
     place = np.float32([[step, 0, right], [0, step, down]])
+    # 1.16: what lies between two random numbers deviates less than they do.
     return 1.16 * cv2.warpAffine(coarse, place, (SIDE, SIDE), flags=cv2.INTER_CUBIC)
 
 
-def _placed(bump: Bump, who: Person) -> Bump:
-    """The bump of the template at a person's place."""
-    lower = who.brow if bump.y < GRID / 2 else who.mouth
-    ((x, y),) = who.place.points(np.array([[bump.x, bump.y + lower]]))
-    width, height = who.place.across * bump.width, who.place.down * bump.height
-    return Bump(x, y, width, height, bump.dx, bump.dy)
+def _shapes(places: Sequence[tuple[float, ...]], sharpness: float = 1.0) -> np.ndarray:
+    """Bumps of height 1 at (x, y, width, height), [len(places), `SIDE`, `SIDE`]."""
+    x0, y0, width, height = np.array(places).T[..., None, None]
+    x, y = _grid()
+    half = (((x - x0) / width) ** 2 + ((y - y0) / height) ** 2) / 2
+    return np.exp(-half if sharpness == 1 else -(half**sharpness))
 
 
 def _between(random: np.random.Generator, ends: tuple[float, float]) -> float:

@@ -24,10 +24,11 @@ RELEASE = 'synthetic_motion'
 CLIPS = 6000
 CLIPS_OF_SUBJECT = 20
 MOST_CLIPS = 1_000_000
+STATISTICS = Statistics()
 
 
 def draw(
-    seed: int = 0, clips: int = CLIPS, *, pair: str = 'EM', statistics: Statistics = Statistics()
+    seed: int = 0, clips: int = CLIPS, *, pair: str = 'EM', statistics: Statistics = STATISTICS
 ) -> Contents:
     """Returns the release; its clips are drawn as they are read.
 
@@ -47,9 +48,7 @@ def draw(
         raise InputError(f'--clips {clips}: expected {len(schema.LABELS)} to {MOST_CLIPS}')
     return Contents(
         name=RELEASE,
-        description=(
-            'Motions of aligned faces from onset to apex, drawn from action units: no picture, no real person.'
-        ),
+        description='Motions of faces from onset to apex, drawn from action units: no picture, no person.',
         citation='The synthetic release of motions of dualatme_jax.',
         licence='Free of rights: drawn from random numbers.',
         recipe={
@@ -83,7 +82,7 @@ def _examples(seed: int, clips: int, pair: str, statistics: Statistics) -> Itera
             who = motion.person(_stream(seed, subject, 0), statistics)
         label = schema.LABELS[number % len(schema.LABELS)]
         random = _stream(seed, subject, 1 + clip)  # 0 is the person: NumPy pads keys by zeros
-        units = motion.chosen(random, label, statistics)
+        units = motion.choose(random, label, statistics)
         image = optical_flow.flow_image(motion.flow(random, units, who, statistics))
         yield Example(
             views={'flow': flow_images.inputs(image, pair, None)},
