@@ -33,13 +33,15 @@ BATCH_SIZE = CONFIG.training.batch_size
 
 
 def config(system: str) -> ConfigDict:
-    """The config of a system of `SYSTEMS`, without augmentation.
+    """The config of a system of `SYSTEMS`, without augmentation, of bytes as they lie in the dataset.
 
+    Motion would be encoded once, before anything is trained, which is no part of a step.
     ResNet-18 is the variant `small`: at 224x224 an epoch of one fold takes minutes on a CPU.
     """
     found = SYSTEMS[system].copy_and_resolve_references()
     if system == 'resnet18':
         found.model.variant = 'small'
+    found.input.encoding = 'minmax'
     for strength in found.augment:
         found.augment[strength] = 0.0
     return found

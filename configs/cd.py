@@ -119,7 +119,8 @@ def get_config(dataset: str = '') -> ConfigDict:
     config.optimizer.step_until = 0  # of 'step': epochs after which it stays as it is; 0: it never does
 
     # A folder that `python -m dualatme_jax.convert` wrote, or the workdir of a run that kept its weights: its
-    # networks are scored, each on the subject that it has not seen, and nothing is trained.
+    # networks are scored, each on the subject that it has not seen, and nothing is trained. Of a run with
+    # config.folds='all' each seed's network scores all subjects of another dataset.
     config.evaluate_only = ''
 
     # Start from weights: the workdir of a run that kept its own, a folder that `dualatme_jax.convert` wrote,

@@ -13,6 +13,7 @@ def get_config(dataset: str = '') -> ConfigDict:
     """All fields of an experiment. `:synthetic` takes the embedded synthetic release instead."""
     config = cd.get_config(dataset)
     config.model.name = 'small_cnn'
+    config.model.dropout = 0.3
     config.input.encoding = 'robust'
     config.augment.mirror = 0.5
     config.loss.name = 'cross_entropy'

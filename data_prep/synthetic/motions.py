@@ -11,7 +11,6 @@ import numpy as np
 from data_prep.dataset.example import Example
 from data_prep.dataset.writer import Contents, ViewFormat
 from data_prep.face import regions
-from data_prep.pictures import flow_images
 from data_prep.synthetic import motion, motion_units
 from data_prep.synthetic.motion import Statistics
 from data_prep.views import flow as flow_view
@@ -76,6 +75,7 @@ def draw(
 
 
 def _examples(seed: int, clips: int, pair: str, statistics: Statistics) -> Iterator[Example]:
+    boxes = regions.template_boxes(schema.FLOW_SHAPE[:2])
     for number in range(clips):
         subject, clip = divmod(number, CLIPS_OF_SUBJECT)
         if not clip:
@@ -83,9 +83,11 @@ def _examples(seed: int, clips: int, pair: str, statistics: Statistics) -> Itera
         label = schema.LABELS[number % len(schema.LABELS)]
         random = _stream(seed, subject, 1 + clip)  # 0 is the person: NumPy pads keys by zeros
         units = motion.choose(random, label, statistics)
-        image = optical_flow.flow_image(motion.flow(random, units, who, statistics))
+        channels = optical_flow.channels(motion.flow(random, units, who, statistics))
+        image = optical_flow.minmax(optical_flow.resized(channels, schema.FLOW_SIZE))
+        puzzled = image if pair == 'full' else regions.puzzle(image, pair, boxes)
         yield Example(
-            views={'flow': flow_images.inputs(image, pair, None)},
+            views={'flow': {schema.FLOW: image, schema.FLOW_PUZZLED: puzzled}},
             label=label,
             database=DATABASE,
             subject=f'sub{subject + 1:05}',

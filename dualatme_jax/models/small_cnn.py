@@ -50,7 +50,7 @@ class SmallCnn(nn.Module):
         return Output(Dense(self.classes, self.initializer, name='classifier')(x).T)
 
 
-def build(*, classes: int, width: int = 16, dropout: float = 0.3, init: str = 'torch') -> SmallCnn:
+def build(*, classes: int, width: int = 16, dropout: float = 0.5, init: str = 'torch') -> SmallCnn:
     """The network; see `dual_atme.build`.
 
     Args:
