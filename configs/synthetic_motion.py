@@ -23,6 +23,6 @@ def get_config(dataset: str = '') -> ConfigDict:
     config.folds = 'all'
     config.seeds = (0, 1, 2, 3, 4)
     config.optimizer.schedule = 'step'
-    config.optimizer.step_epochs = 3
-    config.training.epochs = 15
+    config.optimizer.step_epochs = 2
+    config.training.epochs = 6
     return config

@@ -170,8 +170,8 @@ def earlier(evaluate_only: str) -> Earlier | None:
     path = files.expanded(evaluate_only, '--config.evaluate_only')
     if network.is_one(path):
         origin = network.about(path)[TRAINED_ON].get('origin')
-        said = f'trained on {origin}, and on nobody of these clips'
-        return Earlier(f'Networks of {path}: {said}', {'path': str(path), 'kind': RUN, 'origin': origin})
+        heading = f'Networks of {path}, which have seen nobody of these clips; trained on {origin}'
+        return Earlier(heading, {'path': str(path), 'kind': RUN, 'origin': origin})
     if folds.is_one(path):
         begun = folds.start_of(path)
     elif (path / workdir_lib.TRIALS).exists():

@@ -236,7 +236,7 @@ def test_networks_of_all_score_clips_of_people_whom_they_have_not_seen(of_all, s
     found = experiment.run(config, None, console, dataset=others)
     printed = ' '.join(console.file.getvalue().split())  # lines of a table are wrapped
     assert found.complete
-    assert 'trained on small, and on nobody of these clips' in printed
+    assert 'which have seen nobody of these clips; trained on small' in printed
     table = found.predictions
     assert table.groupby('seed').size().to_dict() == {1: 24, 3: 24}
     results = found.results
