@@ -84,11 +84,9 @@ def check(found: Network, where: Any, config: ConfigDict, dataset: Dataset) -> N
             f'{where}: these networks are of {then.model.name!r}, and config.model.name is '
             f'{config.model.name!r}; give the config that trained them'
         )
-    for section in ('model', 'input'):
-        for name, now in config[section].items():
-            shaping = section == 'input' or name in ('variant', *models.system(then.model.name).shaping)
-            if shaping and (before := then[section].get(name)) is not None:
-                trained.check_same(where, f'{section}.{name}', before, now)
+    variant = models.system(then.model.name).variant_of
+    trained.check_same(where, 'model.variant', variant(then.model), variant(config.model))
+    trained.check_alike(where, lambda section, name: then[section].get(name), config.model, config.input)
     trained.check_labels(where, found.labels, dataset.labels)
     if lacking := [seed for seed in config.seeds if seed not in found.seeds]:
         raise InputError(

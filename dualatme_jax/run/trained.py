@@ -4,7 +4,7 @@ import collections
 import io
 import json
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -81,18 +81,7 @@ def as_folds(
     model = section['name']
     variant = _variant(workdir, chosen, config, model, '--config.model.name')
     check_same(workdir, 'folds', table['folds'].iloc[0], kind)
-    for name, now in inputs.items():
-        if name in _AT_TEST:
-            continue
-        then = _trained_with(chosen, config, 'input', name)
-        then = _OLDER.get(name) if then is None else then
-        if now or then is not None:  # which it is where an older version had no such field
-            check_same(workdir, f'input.{name}', then, now)
-    system = models.system(model)
-    for name in system.shaping:
-        then = _trained_with(chosen, config, 'model', name)
-        then = system.options[name].default if then in (None, '') else then  # as of an older version
-        check_same(workdir, f'model.{name}', then, section[name])
+    check_alike(workdir, lambda section, name: _trained_with(chosen, config, section, name), section, inputs)
     check_labels(workdir, _labels(workdir, int(chosen['wave'].iloc[0])), labels)
     subjects, variables = zip(*_variables(workdir, table, chosen, model, variant), strict=True)
     stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *variables)
@@ -106,6 +95,31 @@ def check_same(workdir: Any, field: str, then: Any, now: Any) -> None:
             f'{workdir}: this run trained with config.{field} = {then!r}, and the config has {now!r}; '
             f'give the config of that run, or --config.{field}'
         )
+
+
+def check_alike(
+    where: Any, then: Callable[[str, str], Any], section: Mapping[str, Any], inputs: Mapping[str, Any]
+) -> None:
+    """Raises InputError unless networks were built, and read their inputs, as a config has it.
+
+    Args:
+      where: they lie, for messages.
+      then: from section and name to the value of a field in their training, None where it had none.
+      section: the section `model` of the config now, complete.
+      inputs: its section `input`; what concerns predictions alone is not compared.
+    """
+    for name, now in inputs.items():
+        if name in _AT_TEST:
+            continue
+        before = then('input', name)
+        before = _OLDER.get(name) if before is None else before
+        if now or before is not None:  # which it is where an older version had no such field
+            check_same(where, f'input.{name}', before, now)
+    system = models.system(section['name'])
+    for name in system.shaping:
+        before = then('model', name)
+        before = system.options[name].default if before in (None, '') else before  # as of an older version
+        check_same(where, f'model.{name}', before, section[name])
 
 
 def check_labels(workdir: Any, then: Sequence[str], now: Sequence[str]) -> None:
