@@ -18,10 +18,18 @@ if 'DUALATME_JAX_TESTS' not in os.environ:
 TESTS = pathlib.Path(__file__).parent
 _CACHE = os.environ['DUALATME_JAX_TESTS']
 os.environ['JAX_COMPILATION_CACHE_DIR'] = _CACHE
-os.environ['JAX_PERSISTENT_COMPILATION_CACHE_MIN_COMPILE_TIME_SECS'] = '0.5'
+os.environ['JAX_PERSISTENT_COMPILATION_CACHE_MIN_COMPILE_TIME_SECS'] = '0.1'
 # JAX reads the environment when it is imported, which has been: the commands find it there, the tests here.
 jax.config.update('jax_compilation_cache_dir', _CACHE)
-jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.5)
+jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.1)
+# Small networks train in no time and compile for long, most of it to optimise what hardly runs. With
+# JAX_DISABLE_MOST_OPTIMIZATIONS=false in the environment, the tests have the programs of a user.
+if 'JAX_DISABLE_MOST_OPTIMIZATIONS' not in os.environ:
+    os.environ['JAX_DISABLE_MOST_OPTIMIZATIONS'] = 'true'
+    jax.config.update('jax_disable_most_optimizations', True)
+    # XLA reads it when it first compiles: a CPU's fusions are written by way of LLVM alone, and not of MLIR.
+    flags = os.environ.get('XLA_FLAGS', ''), '--xla_cpu_use_fusion_emitters=false'
+    os.environ['XLA_FLAGS'] = ' '.join(filter(None, flags))
 # Commands find the systems of small_systems/, as the tests do; the root comes first, since tests/ has folders
 # of the packages' names.
 os.environ['PYTHONPATH'] = os.pathsep.join(
