@@ -14,6 +14,7 @@ def measured():
         return benchmark.measure(still=True)
 
 
+@pytest.mark.slow
 def test_every_motion_is_found_by_every_algorithm(measured):
     assert sorted(measured['motion'].unique()) == [0.5, 1, 2, 3]
     assert len(measured) == 4 * len(benchmark.SOLVERS)

@@ -196,6 +196,7 @@ def test_help_waits_for_nothing_heavy(module):
     assert not heavy & set(loaded.stdout.split())
 
 
+@pytest.mark.slow
 def test_the_command_runs_without_jax(complete):
     program = (
         'import sys; from dualatme_jax import score; '

@@ -318,6 +318,7 @@ def test_options_that_do_not_apply_are_refused(source, tmp_path, option):
     assert command.main([*build, *option]) == 2
 
 
+@pytest.mark.slow
 def test_the_command_answers_at_once_and_prints_no_traceback():
     def run(*arguments):
         return subprocess.run([sys.executable, '-m', 'data_prep', *arguments], capture_output=True, text=True)

@@ -277,6 +277,7 @@ def casme2(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_a_release_is_laid_out_as_the_real_one(casme2):
     header, *rows = read_sheet(casme2 / 'CASME2-coding-20140508.xlsx')
     assert header == [

@@ -155,6 +155,7 @@ def test_the_order_does_not_depend_on_the_files(folder, tmp_path):
     np.testing.assert_array_equal(once.subjects, again.subjects)
 
 
+@pytest.mark.slow
 def test_the_same_release_gives_the_same_bytes_in_another_process(folder, tmp_path):
     script = 'import sys, test_dataset as t; t.writer.write(t.TINY, sys.argv[1])'
     here = pathlib.Path(__file__)

@@ -184,6 +184,7 @@ def agreeing(body, tmp_path, **death):
     return pair([sys.executable, str(program)], **death)
 
 
+@pytest.mark.slow
 def test_processes_agree(tmp_path):
     statuses, outputs = agreeing(
         """\

@@ -53,6 +53,7 @@ def test_it_is_a_predictions_table(path, tmp_path):
         unique_by=lambda row: row[:3],
     )
 )
+@pytest.mark.slow
 def test_a_table_survives_the_log(path, rows):
     table = pd.DataFrame(rows, columns=[*predictions.CLIP_KEY, 'label', 'prediction'])
     challenge_log.write(table, path)

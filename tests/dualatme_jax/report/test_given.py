@@ -116,6 +116,7 @@ def test_a_printed_log_says_what_it_does_not_know_and_that_it_leaks(tmp_path):
         max_size=6,
     ).map(lambda parts: ''.join(parts).encode())
 )
+@pytest.mark.slow
 def test_any_file_is_a_table_or_an_input_error(tmp_path_factory, content):
     path = tmp_path_factory.getbasetemp() / 'anything'
     path.write_bytes(content)

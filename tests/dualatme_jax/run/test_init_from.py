@@ -111,6 +111,7 @@ def trained_on(people, **more):
     return {'trained_on': {'origin': 'there', 'subjects': sources.by_database(people)}} | more
 
 
+@pytest.mark.slow
 def test_each_fold_begins_with_the_network_that_left_its_subject_out(
     tmp_path, program, network, dataset, people
 ):
@@ -200,6 +201,7 @@ def test_a_fold_of_several_begins_with_the_network_that_left_out_most_of_them(
     assert begin(run, program, network, dataset, seeds=(0,), folds='all').leaks == ()
 
 
+@pytest.mark.slow
 def test_whom_the_weights_before_had_seen_leaks_too(tmp_path, program, network, dataset, people):
     def run(name, **before):
         trained = [(0, [who]) for who in people]

@@ -49,6 +49,7 @@ def test_a_sweep_s_scores_are_scikit_learn_s_and_the_reference_is_the_config_s_o
     assert 'Reference' in (folder / 'sweep.md').read_text()
 
 
+@pytest.mark.slow
 def test_a_point_of_a_sweep_is_the_run_of_that_config(swept, small_dataset_dir, tmp_path):
     fields = {'optimizer.learning_rate': 0.01, 'loss.name': 'cross_entropy'}
     assert run(small(small_dataset_dir, **fields), tmp_path / 'alone')[0]

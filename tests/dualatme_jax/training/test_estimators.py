@@ -83,6 +83,7 @@ def test_each_clip_is_predicted_as_scikit_learn_does_by_hand(dataset, vectors, r
     assert wave.states is None
 
 
+@pytest.mark.slow
 def test_the_seed_is_every_random_state(dataset, vectors):
     estimator = make_pipeline(PCA(4, svd_solver='randomized'), RandomForestClassifier(5))
     rows = trials.table(dataset, seeds=(7, 8), points=[{}]).to_dict('records')

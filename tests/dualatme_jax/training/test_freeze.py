@@ -98,6 +98,7 @@ def test_a_normalisation_is_frozen_with_all_its_own_parameters(affine, patterns,
     assert freeze.normalisations(variables, patterns) == expected
 
 
+@pytest.mark.slow
 def test_frozen_layers_run_as_in_evaluation_and_the_others_as_in_training():
     network = Whole()
     variables = network.init(jax.random.key(0), X, mask=MASK, train=False)

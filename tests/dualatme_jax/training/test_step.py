@@ -60,6 +60,7 @@ def losses():
     return {(epoch, start): float(loss(epoch, start)) for epoch in range(3) for start in (0, 4, 8)}
 
 
+@pytest.mark.slow
 def test_every_step_of_every_epoch_drops_other_values(losses):
     assert len(set(losses.values())) == 9
 
