@@ -94,15 +94,21 @@ def rows():
     )
 
 
-def stepped(own, clips, rows, start=0):
-    """States, losses and predictions behind one step of each trial."""
+def program(own, clips, rows):
+    """`call(start)`: states before and behind one step of each trial, its losses and predictions after it."""
 
-    def one(trial):
-        state, order = own.init(trial, clips), own.shuffle(trial, clips, 0)
-        state, loss = own.step(state, trial, clips, order, 0, start, width=WIDTH)
-        return state, loss, own.predict(state, trial, clips)
+    def one(trial, start):
+        before, order = own.init(trial, clips), own.shuffle(trial, clips, 0)
+        state, loss = own.step(before, trial, clips, order, 0, start, width=WIDTH)
+        return before, state, loss, own.predict(state, trial, clips)
 
-    return jax.jit(jax.vmap(one))(rows)
+    return functools.partial(jax.jit(jax.vmap(one, (0, None))), rows)
+
+
+@pytest.fixture(scope='module')
+def everything(clips, rows):
+    """Of a network with normalisation and dropout, in parts."""
+    return program(training(Network(normalised=True, dropped=True), micro_batch=4), clips, rows)
 
 
 same = functools.partial(np.testing.assert_allclose, rtol=2e-5, atol=2e-6)
@@ -110,15 +116,13 @@ same = functools.partial(np.testing.assert_allclose, rtol=2e-5, atol=2e-6)
 
 @pytest.mark.slow
 def test_parts_have_the_loss_and_the_gradients_of_the_whole_batch(clips, rows):
-    whole, parts = (stepped(training(Network(), micro_batch=size), clips, rows) for size in (0, 5))
+    whole, parts = (program(training(Network(), micro_batch=size), clips, rows)(0) for size in (0, 5))
     jax.tree.map(same, parts, whole)
 
 
 @pytest.mark.slow
-def test_a_batch_behind_the_last_clip_changes_nothing_in_parts(clips, rows):
-    own = training(Network(normalised=True), micro_batch=4)
-    states, losses, _ = stepped(own, clips, rows, start=CLIPS)
-    before = jax.vmap(own.init, (0, None))(rows, clips)
+def test_a_batch_behind_the_last_clip_changes_nothing_in_parts(everything):
+    before, states, losses, _ = everything(CLIPS)
     jax.tree.map(np.testing.assert_array_equal, states, before)
     assert not losses.any()
 
@@ -128,16 +132,19 @@ def test_a_normalisation_sees_its_part_and_passes_over_padding(clips, rows):
     network = Network(normalised=True)
     own = training(network, micro_batch=4)
     own = dataclasses.replace(own, active=frozenset())  # the inputs as they are
-    states, *_ = stepped(own, clips, rows)
+    before, states, *_ = program(own, clips, rows)(0)
+    apply = jax.jit(
+        lambda variables, inputs, mask: network.apply(
+            variables, inputs, mask=mask, train=True, mutable=['batch_stats']
+        )
+    )
     for place, parts in enumerate(([4, 4, 4], [4, 3])):
-        trial = jax.tree.map(lambda leaf, place=place: leaf[place], rows)
-        variables = own.init(trial, clips).variables
+        trial, state = jax.tree.map(lambda leaf, place=place: leaf[place], (rows, before))
+        variables = state.variables
         order, done = own.shuffle(trial, clips, 0), 0
         for part in parts:  # by hand, one after the other
             inputs = {'flow': clips.inputs['flow'][..., order[done : done + part]]}
-            _, updated = network.apply(
-                variables, inputs, mask=jnp.ones(part), train=True, mutable=['batch_stats']
-            )
+            _, updated = apply(variables, inputs, jnp.ones(part))
             variables = variables | updated
             done += part
         found = jax.tree.map(lambda leaf, place=place: leaf[place], states.batch_stats)
@@ -145,13 +152,9 @@ def test_a_normalisation_sees_its_part_and_passes_over_padding(clips, rows):
 
 
 @pytest.mark.slow
-def test_maps_that_are_computed_again_have_the_same_gradients(clips, rows):
-    network = Network(normalised=True, dropped=True)
-    plain, again = (
-        stepped(training(network, micro_batch=4, recompute=recomputed), clips, rows)
-        for recomputed in (False, True)
-    )
-    jax.tree.map(same, again, plain)
+def test_maps_that_are_computed_again_have_the_same_gradients(clips, rows, everything):
+    own = training(Network(normalised=True, dropped=True), micro_batch=4, recompute=True)
+    jax.tree.map(same, program(own, clips, rows)(0), everything(0))
 
 
 def deep(weights, x):

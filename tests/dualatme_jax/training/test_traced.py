@@ -1,7 +1,9 @@
 """What one run has traced, the next one does not trace again; and never anything else than it would."""
 
+import contextlib
 import dataclasses
 import pathlib
+import shutil
 
 import jax
 import numpy as np
@@ -43,13 +45,32 @@ def never(given):
     raise AssertionError('it is traced')
 
 
+@contextlib.contextmanager
+def programs_in(folder):
+    before = jax.config.jax_compilation_cache_dir
+    jax.config.update('jax_compilation_cache_dir', str(folder))
+    yield folder / traced.FOLDER
+    jax.config.update('jax_compilation_cache_dir', before)
+
+
 @pytest.fixture(autouse=True)
 def folder(tmp_path):
     """Where compiled programs are kept."""
-    before = jax.config.jax_compilation_cache_dir
-    jax.config.update('jax_compilation_cache_dir', str(tmp_path))
-    yield tmp_path / traced.FOLDER
-    jax.config.update('jax_compilation_cache_dir', before)
+    with programs_in(tmp_path) as folder:
+        yield folder
+
+
+@pytest.fixture(scope='module')
+def earlier(tmp_path_factory):
+    """A folder that a training has left, and what it predicted."""
+    with programs_in(tmp_path_factory.mktemp('earlier')) as folder:
+        return folder, trained()
+
+
+@pytest.fixture
+def left(earlier, folder):
+    """That folder, as this test finds it."""
+    return pathlib.Path(shutil.copytree(earlier[0], folder))
 
 
 def trained(training=SMALL, *, trials=TRIALS, **options):
@@ -90,9 +111,8 @@ def test_what_was_traced_is_not_traced_again_and_gives_the_same(folder, dispatch
     'change', ['name', 'precision', 'lowering', 'trials', 'setting', 'source', 'library']
 )
 @pytest.mark.slow
-def test_what_could_change_a_program_makes_it_another(folder, monkeypatch, change):
-    trained()
-    before, options, training = kept(folder), {}, SMALL
+def test_what_could_change_a_program_makes_it_another(left, monkeypatch, change):
+    before, options, training = kept(left), {}, SMALL
     if change == 'name':
         training = dataclasses.replace(SMALL, name='other')
     elif change in ('precision', 'lowering'):
@@ -114,25 +134,26 @@ def test_what_could_change_a_program_makes_it_another(folder, monkeypatch, chang
     jax.config.update('jax_random_seed_offset', 0)
     monkeypatch.undo()
     traced._source.cache_clear()
-    assert kept(folder) == before
+    assert before
+    assert kept(left) == before
 
 
-def test_a_file_that_is_not_as_it_was_written_is_traced_anew(folder):
-    expected = trained()
-    before = {name: (folder / name).read_bytes() for name in kept(folder)}
+def test_a_file_that_is_not_as_it_was_written_is_traced_anew(earlier, left):
+    _, expected = earlier
+    before = {name: (left / name).read_bytes() for name in kept(left)}
     for place, (name, content) in enumerate(before.items()):
         bad = [content[: place * 11], content[:-1] + bytes([content[-1] ^ 1]), b''][place % 3]
-        (folder / name).write_bytes(bad)
+        (left / name).write_bytes(bad)
     np.testing.assert_array_equal(trained(), expected)
     again = trained(dataclasses.replace(SMALL, model=never))
     np.testing.assert_array_equal(again, expected)
-    assert kept(folder) == sorted(before)
+    assert kept(left) == sorted(before)
 
 
 @pytest.mark.slow
-def test_a_folder_that_cannot_be_written_costs_nothing_but_time(folder):
+def test_a_folder_that_cannot_be_written_costs_nothing_but_time(earlier, folder):
     folder.touch()
-    np.testing.assert_array_equal(trained(), trained(dataclasses.replace(SMALL, name='')))
+    np.testing.assert_array_equal(trained(), earlier[1])
     assert folder.is_file()
 
 
