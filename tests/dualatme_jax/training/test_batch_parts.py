@@ -171,7 +171,7 @@ def test_what_is_computed_again_is_not_kept():
     plain, again = (
         jax.jit(jax.grad(lambda weights, x, f=function: f(weights, x).sum()))
         .lower(weights, x)
-        .compile()
+        .compile({'xla_cpu_use_fusion_emitters': True})  # as for a user, see conftest
         .memory_analysis()
         .temp_size_in_bytes
         for function in (deep, recompute.in_segments(deep))
