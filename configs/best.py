@@ -10,8 +10,9 @@ Command  python -m dualatme_jax.main --config=configs/best.py
          python -m dualatme_jax.main --config=configs/best.py --config.folds=database
          python -m dualatme_jax.main --config=configs/best.py:synthetic
 Expect   On the public flow images UF1 .769, UAR .795 in a second on a laptop; nested UF1 .751, UAR .776, the
-         mean of five seeds with a deviation of .013, a minute or two each; one database left out UF1 .731, UAR .768. Nothing is drawn at random: every seed
-         gives the same, but for the inner parts by which `:nested` chooses.
+         mean of five seeds with a deviation of .013, a minute or two each; one database left out UF1 .731,
+         UAR .768. Nothing is drawn at random: every seed gives the same, but for the inner parts by which
+         `:nested` chooses.
 """
 
 from ml_collections import ConfigDict
