@@ -198,7 +198,7 @@ def check_evaluation(config: ConfigDict, swept: Sweep) -> None:
         'config.seeds': len(config.seeds) > 1 and not scores_others(config),
         'config.selection.name': config.selection.name != LAST,
         'config.selection.every': config.selection.every > 0,
-        'config.report.ensemble': bool(config.report.ensemble),
+        'config.report.ensemble': bool(config.report.ensemble) and not scores_others(config),
     }
     for field, given in trained.items():
         if given:

@@ -231,7 +231,8 @@ OTHERS = {'seeds': (1, 3), 'folds': 'all', 'checkpoint.keep_weights': True}
 def test_networks_of_all_score_clips_of_people_whom_they_have_not_seen(of_all, small_dataset_dir):
     seen = dataset_lib.load(small_dataset_dir)
     others = dataclasses.replace(seen, subject=np.char.add('other', seen.subject))
-    config = config_of(small_dataset_dir, **OTHERS, evaluate_only=str(of_all[0]))
+    together = {'report.ensemble': 'mean', 'input.mirror_at_test': True}  # which the training did not ask for
+    config = config_of(small_dataset_dir, **OTHERS, **together, evaluate_only=str(of_all[0]))
     console = Console(file=io.StringIO(), width=200, markup=False, highlight=False)
     found = experiment.run(config, None, console, dataset=others)
     printed = ' '.join(console.file.getvalue().split())  # lines of a table are wrapped
@@ -245,6 +246,11 @@ def test_networks_of_all_score_clips_of_people_whom_they_have_not_seen(of_all, s
     assert results['scores']['full']['uf1']['mean'] == pytest.approx(
         np.mean([uf1(rows) for _, rows in table.groupby('seed')])
     )
+
+    chances = table.filter(like='prob_').columns
+    mean = table.groupby(['database', 'subject', 'clip'], sort=False)[[*chances]].mean()
+    both = table.iloc[:24].assign(prediction=mean.to_numpy().argmax(1))
+    assert results['ensemble']['scores']['full']['uf1']['mean'] == pytest.approx(uf1(both))
 
     networks, training = network.load(of_all[0]), programs.make_training(config, seen.labels)
     every = trials.Trial(
