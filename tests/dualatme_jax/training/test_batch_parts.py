@@ -96,13 +96,15 @@ def rows():
 
 def program(own, clips, rows):
     """`call(start)`: states before and behind one step of each trial, its losses and predictions after it."""
+    before = jax.jit(jax.vmap(own.init, (0, None)))(rows, clips)
 
-    def one(trial, start):
-        before, order = own.init(trial, clips), own.shuffle(trial, clips, 0)
-        state, loss = own.step(before, trial, clips, order, 0, start, width=WIDTH)
-        return before, state, loss, own.predict(state, trial, clips)
+    def one(trial, state, start):
+        order = own.shuffle(trial, clips, 0)
+        state, loss = own.step(state, trial, clips, order, 0, start, width=WIDTH)
+        return state, loss, own.predict(state, trial, clips)
 
-    return functools.partial(jax.jit(jax.vmap(one, (0, None))), rows)
+    step = jax.jit(jax.vmap(one, (0, 0, None)))
+    return lambda start: (before, *step(rows, before, start))
 
 
 @pytest.fixture(scope='module')
@@ -171,7 +173,7 @@ def test_what_is_computed_again_is_not_kept():
     plain, again = (
         jax.jit(jax.grad(lambda weights, x, f=function: f(weights, x).sum()))
         .lower(weights, x)
-        .compile({'xla_cpu_use_fusion_emitters': True})  # as for a user, see conftest
+        .compile()
         .memory_analysis()
         .temp_size_in_bytes
         for function in (deep, recompute.in_segments(deep))
