@@ -1,6 +1,5 @@
 """Systems of pictures, of clips and of scikit-learn, each added as one file, go the whole way of a run."""
 
-import dataclasses
 import json
 import os
 import pathlib
@@ -25,10 +24,11 @@ TESTS = pathlib.Path(__file__).parents[2]
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory):
     """Two subjects of each database, with faces of 112x112 and two clips of 12x64x64."""
-    shown = embedded.render(show=(ApexView(face_size=112), FramesView(frames=12, size=64)))
-    few = [clip for clip in shown.examples if clip.subject in ('sub01', 'sub04')]
     folder = tmp_path_factory.mktemp('data') / 'pictures'
-    writer.write(dataclasses.replace(shown, examples=few, size=len(few)), folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(embedded, 'CLIPS', ((2, 1, 1), (1, 1, 1)))
+        views = (ApexView(face_size=112), FramesView(frames=12, size=64))
+        writer.write(embedded.render(algorithm='dis', show=views), folder)
     return folder
 
 
