@@ -92,7 +92,7 @@ class Kept:
         if self.folder is None:
             raise InputError(
                 'the networks of this run were not kept: train with config.checkpoint.keep_weights=True. '
-                'Estimators of scikit-learn are never kept'
+                'What is fitted without a network is never kept'
             )
         return jax.tree.map(np.asarray, load_weights(self.wave(wave) / workdir.WEIGHTS))
 
