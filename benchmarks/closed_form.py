@@ -1,7 +1,7 @@
 """Kernel ridge regression of all left-out subjects at once, against solving each fold anew by NumPy.
 
-    python -m benchmarks.closed_form [--clips 442] [--subjects 68] [--widths 25] [--ridges 9] [--parts 5]
-                                     [--numbers 392] [--anew 10] [--json FILE]
+    python -m benchmarks.closed_form [--clips 442] [--subjects 68] [--folds 0] [--widths 25] [--ridges 9]
+                                     [--parts 5] [--numbers 392] [--anew 10] [--json FILE]
 
 Clips are random vectors whose mean shows the class, of subjects with about as many clips each. Every
 subject is left out once, and the best of all settings (widths x ridges) is chosen for each by inner parts
@@ -94,6 +94,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     machine.check_outputs(options)
     dataset = random_clips(options.clips, options.subjects, options.numbers)
     rows = trials.table(dataset, seeds=(0,), points=[{}]).to_dict('records')
+    rows = rows[:: max(1, len(rows) // options.folds)][: options.folds] if options.folds else rows
     said: list[str] = []
     one = learner(dataset, 1, 1, 0, on_plan=said.append)
     compiling, wave = timed(lambda: one.fit_predict(rows))
@@ -160,6 +161,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         ('clips', 442, 'random clips'),
         ('subjects', 68, 'each is left out once'),
         ('widths', 25, 'of kernels'),
+        ('folds', 0, 'subjects that are left out, 0: every one'),
         ('ridges', 9, 'of each'),
         ('parts', 5, 'inner parts by which the best setting is chosen'),
         ('numbers', 392, 'of a vector'),

@@ -31,7 +31,7 @@ from dualatme_jax.training.wave import Row, Wave, predictions_of
 # Trials that are solved at once, at the most: more are not faster, and each takes the room of the largest.
 _BLOCK = 128
 
-_LARGE = 2000  # clips from which on LAPACK is faster with all cores
+_LARGE = 2000  # rows of a matrix from which on LAPACK is faster with all cores
 
 # Bytes of a number, and how many there are at the peak: of N x N, and for each trial of N x K and of M x M.
 _BYTES, _SQUARES, _COLUMNS, _FACTORS = 8, 7, 8, 4
@@ -131,16 +131,18 @@ class ClosedForm:
     def _solved(self, name: str, width: float, plan: _Plan) -> dict[float, np.ndarray]:
         """Ridge -> scores [P, K] by one view."""
         label, steps, found = self._dataset.label, ridge.steps(plan.contraction), {}
-        with jax.enable_x64(True), _few_threads(len(label)):
+        with jax.enable_x64(True):
             kernel = kernels.rbf(self._vectors[name], np.float64(width))
             for strength in self._system.ridge:
                 given = np.float64(strength), plan.middle
-                inverted = ridge.inverse(kernel, *given, label)
-                blocks = [
-                    ridge.solve(inverted, *given, plan.contraction, steps, label, plan.groups.some(block))
-                    for block in plan.blocks
-                ]
-                found[strength] = _picked(blocks, plan)
+                with _threads_of_lapack(len(label)):
+                    inverted = ridge.inverse(kernel, *given, label).block_until_ready()
+                with _threads_of_lapack():
+                    blocks = [
+                        ridge.solve(inverted, *given, plan.contraction, steps, label, plan.groups.some(block))
+                        for block in plan.blocks
+                    ]
+                    found[strength] = _picked(blocks, plan)
                 self._on_solved()
         return found
 
@@ -192,12 +194,13 @@ def _picked(blocks: Sequence[jax.Array], plan: _Plan) -> np.ndarray:
     return found[plan.trial, plan.place]
 
 
-def _few_threads(clips: int) -> contextlib.AbstractContextManager:
-    """One thread for LAPACK on matrices of so many clips, if they are small.
+def _threads_of_lapack(rows: int = 0) -> contextlib.AbstractContextManager:
+    """One thread for LAPACK on matrices of so many rows, if they are small; a thread per core else.
 
-    It takes a thread per core for each of thousands of them, which wait for each other longer than they work.
+    With more it takes one per core for each of thousands of them, which wait longer than they work. What is
+    solved within must be done at the end.
     """
-    return threadpoolctl.threadpool_limits(1) if clips < _LARGE else contextlib.nullcontext()
+    return contextlib.nullcontext() if rows >= _LARGE else threadpoolctl.threadpool_limits(1)
 
 
 def probabilities(scores: np.ndarray) -> np.ndarray:

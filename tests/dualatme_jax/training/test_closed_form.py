@@ -162,19 +162,6 @@ def test_nothing_that_is_left_out_changes_what_is_learnt_or_chosen(dataset, rows
     assert abs(predicted([(own[-1] + 1) % 24], dataset.label)[0] - chances).max() > 1e-4
 
 
-def test_a_mirrored_clip_has_the_same_probabilities(dataset, rows):
-    flow = dataset.inputs['flow'].copy()
-    flow[5] = flow[5, :, ::-1]
-    flow[5, ..., 0] = 255 - flow[5, ..., 0]
-    mirrored = dataclasses.replace(dataset, inputs={'flow': flow})
-
-    def found(clips, **options):
-        return chances_of(learner(clips, system(**options)).fit_predict(rows), dataset)
-
-    np.testing.assert_allclose(found(mirrored), found(dataset), atol=1e-6)
-    assert abs(found(mirrored, mirror=False) - found(dataset, mirror=False)).max() > 1e-4
-
-
 def test_blocks_give_what_all_at_once_give_and_the_memory_is_said_before(dataset, rows):
     said = []
     grid = system(ridge=(0.1, 1.0))

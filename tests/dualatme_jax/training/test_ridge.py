@@ -42,14 +42,16 @@ def anew(kernel, label, train, strength):
 
 
 def solved(kernel, label, train, strength, tolerance=ridge.TOLERANCE):
-    """[F, M, K], and how many each trial leaves out."""
-    of = ridge.groups(train, label, 3)
+    """[F, M, K], and how many each trial leaves out; all tests share a compiled program of 31 trials."""
+    of = ridge.groups(np.resize(train, (31, 40)), label, 3)
     middle, contraction = ridge.reference(of)
+    room = [(0, 0), (0, 40 - of.left_out.shape[1])]
+    of = of._replace(left_out=np.pad(of.left_out, room, constant_values=40))
     with jax.enable_x64(True):
         inverted = ridge.inverse(kernel, strength, middle, label)
         steps = ridge.steps(contraction, tolerance)
         found = ridge.solve(inverted, strength, middle, contraction, steps, label, of)
-    return np.asarray(found), (~train).sum(1)
+    return np.asarray(found)[: len(train)], (~train).sum(1)
 
 
 @pytest.mark.parametrize('strength', [0.6, 1e-3])
