@@ -8,10 +8,10 @@ Command  python -m dualatme_jax.main --config=configs/kernel_ridge.py
          python -m dualatme_jax.main --config=configs/kernel_ridge.py --config.model.combine=choose \
            --config.model.width='(.25,.5,1.,2.,4.)' --config.model.ridge='(.1,.2,.3,.4,.6,.8,1.,1.5,2.)'
          python -m dualatme_jax.main --config=configs/kernel_ridge.py --config.folds=database
-Expect   On the public flow images UF1 .750, UAR .777 in ten seconds, start included; chosen for each fold (the
-         second command) .745, .765, with `subsets` .741, .762; one database left out .736, .772. Every seed
-         gives the same, but for the inner parts by which is chosen: these are of seed 0. configs/best.py has
-         another view and encoding.
+Expect   On the public flow images UF1 .750, UAR .777 in ten seconds, start included; chosen for each fold
+         (the second command) .745, .765, with `subsets` .741, .762; one database left out .736, .772. Every
+         seed gives the same, but for the inner parts by which is chosen: these are of seed 0. configs/best.py
+         has another view and encoding.
 """
 
 from ml_collections import ConfigDict
