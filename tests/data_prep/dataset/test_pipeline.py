@@ -137,6 +137,7 @@ def alignment_of(samm, subject, clip):
     return np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]])
 
 
+@pytest.mark.slow
 def test_views_are_made_together(samm, tmp_path):
     assert build(samm, tmp_path / 'out', '--view', 'flow', 'apex', 'frames', '--apex', 'spotted') == 0
     flows, faces, clips = (read(tmp_path / 'out' / view) for view in ('flow', 'apex', 'frames'))
@@ -267,6 +268,7 @@ def test_a_new_view_is_one_file_and_one_line(samm, tmp_path, monkeypatch, capsys
     assert '--factor: not an option of --release samm with --view apex' in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_action_units_choose_the_second_crop_on_demand(samm, tmp_path):
     for crop in ('regions', 'action_units'):
         assert build(samm, tmp_path / crop, '--view', 'frames', '--frame-crop', crop) == 0
@@ -618,6 +620,7 @@ def test_the_data_stage_needs_no_framework():
 
 
 @pytest.mark.parametrize('signal_number', [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.slow
 def test_a_synthesis_that_was_stopped_leaves_nothing_for_long(tmp_path, signal_number):
     command = ['synthesize', '--release', 'samm', '--out', str(tmp_path / 'out'), '--subjects', '1']
     running = subprocess.Popen(

@@ -7,6 +7,7 @@ import small_run
 
 from configs import micro_attention
 from data_prep import __main__ as data_prep
+from data_prep.synthetic import embedded
 
 SIZE = 40  # pixels of the stored faces; the network reads 32
 # Micro-Attention's config with another network, which is compiled in a second.
@@ -22,7 +23,8 @@ SMALL = {
 
 
 @pytest.mark.slow
-def test_a_network_pre_trained_on_a_folder_of_faces_is_fine_tuned_on_clips(tmp_path):
+def test_a_network_pre_trained_on_a_folder_of_faces_is_fine_tuned_on_clips(tmp_path, monkeypatch):
+    monkeypatch.setattr(embedded, 'CLIPS', ((2, 1, 1), (1, 1, 1)))  # of two subjects in each database
     random = np.random.default_rng(0)
     for label in ('anger', 'joy'):
         (tmp_path / 'ck' / label).mkdir(parents=True)
