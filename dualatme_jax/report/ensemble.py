@@ -38,6 +38,7 @@ _WORDS = {
     MEAN: 'their probabilities are averaged',
     VOTE: 'the class with most votes counts, of equals the one with the higher mean probability',
 }
+_MOST_NAMED = 20  # in a sentence; tables and results.json have all of them
 _MOST_COMPARED = 2000  # members that are compared with it; a table of more takes gigabytes
 
 
@@ -78,8 +79,10 @@ class Ensemble:
     def words(self) -> str:
         """What it is made of, and what it lacks, in words."""
         each = {SEEDS: '', POINTS: ' at each seed', BOTH: ' over all seeds'}[self.over]
-        lacking = ''.join(f'; left out: {name} ({why})' for name, why in self.absent.items())
-        return f'{", ".join(self.members)}{each}; {_WORDS[self.how]}, and scored once{lacking}'
+        named = ', '.join(self.members) if len(self.members) <= _MOST_NAMED else self.counted
+        lacking = [f'; left out: {name} ({why})' for name, why in self.absent.items()]
+        more = f'; and {len(lacking) - _MOST_NAMED} more' if len(lacking) > _MOST_NAMED else ''
+        return f'{named}{each}; {_WORDS[self.how]}, and scored once{"".join(lacking[:_MOST_NAMED])}{more}'
 
     def at(self, seeds: Collection[int]) -> pd.DataFrame:
         """Its predictions at some seeds, to be compared with those of others; the same if it has none."""

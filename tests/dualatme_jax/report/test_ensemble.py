@@ -160,6 +160,15 @@ def test_members_that_lack_clips_or_seeds_are_named_and_the_others_go_on():
     assert [*both.members] == ['member 0', 'member 2', 'member 3']
 
 
+def test_of_many_members_a_sentence_has_the_number_and_the_first_that_lack():
+    chances, label = drawn(0, clips=3)
+    tables = {f'member {k}': member(chances, label) for k in range(30)}
+    own = combine(tables, absent={f'absent {k}': 'it diverged' for k in range(25)})
+    assert own.words.startswith('30 members at each seed; their probabilities')
+    assert own.words.endswith('absent 19 (it diverged); and 5 more')
+    assert (len(own.members), len(own.absent)) == (30, 25)
+
+
 def test_no_ensemble_of_one():
     with pytest.raises(InputError, match=r'takes two members and 1 can be combined \(b: it diverged\)'):
         combine({'a': members()['member 0']}, absent={'b': 'it diverged'})
