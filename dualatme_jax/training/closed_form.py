@@ -183,6 +183,12 @@ class ClosedForm:
         if system.choices > 1:
             said += f', of {system.choices} settings the best for each left-out group'
         self._on_plan(f'{said}, {size} at once: {amount(base + size * each)} of {amount(self._room)}')
+        for label, without in zip(self._dataset.labels, (of.prior == 0).sum(0), strict=True):
+            if without:
+                self._on_plan(
+                    f'{without} of these trials have no {label} clip to train on, and give that class no '
+                    'probability'
+                )
         return size
 
 

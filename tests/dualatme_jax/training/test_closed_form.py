@@ -177,11 +177,13 @@ def test_blocks_give_what_all_at_once_give_and_the_memory_is_said_before(dataset
         learner(dataset, grid, room=1000).fit_predict(rows)
 
 
-def test_a_class_that_an_inner_part_takes_away_costs_nothing(dataset, rows):
+def test_a_class_that_an_inner_part_takes_away_is_named_and_costs_nothing(dataset, rows):
     label = np.where(dataset.label == 2, 0, dataset.label)
     label[trials.held_out_clips(rows[0], dataset)] = 2  # of the first person alone
     rare = dataclasses.replace(dataset, label=label)
-    wave = learner(rare, system(ridge=(0.1, 1.0)), parts=3).fit_predict(rows)
+    said = []
+    wave = learner(rare, system(ridge=(0.1, 1.0)), parts=3, on_plan=said.append).fit_predict(rows)
+    assert any('trials have no surprise clip to train on' in line for line in said)
     assert np.isfinite(wave.predictions.filter(like='prob_').to_numpy()).all()
     first = wave.predictions[wave.predictions['trial'] == 0]
     assert (first['prob_surprise'] == 0).all(), 'which its fold has not seen'
