@@ -156,9 +156,6 @@ def solve(
     clips, trials = len(inverted), len(of.prior)
     places, column = of.left_out.T, jnp.arange(trials)
 
-    def put(q: jax.Array) -> jax.Array:  # [M, F, K] to [N, F, K]
-        return jnp.zeros((clips, *q.shape[1:]), q.dtype).at[places, column].set(q, mode='drop')
-
     def times(x: jax.Array) -> jax.Array:
         return (inverted @ x.reshape(clips, -1)).reshape(x.shape)
 
@@ -176,7 +173,7 @@ def solve(
 
     def step(k: jax.Array, carry: tuple) -> tuple:
         r, before, q, found, found_before, omega = carry
-        after = (1 - omega) * before - omega * change * times(r + put(q))
+        after = (1 - omega) * before - omega * change * times(r.at[places, column].set(q, mode='drop'))
         q = at_left_out(after)
         omega = 1 / (1 - contraction**2 * omega / jnp.where(k == 1, 2, 4))
         return after, r, q, omega * (q + found) + (1 - omega) * found_before, found, omega
