@@ -15,6 +15,7 @@ def get_config(dataset: str = '') -> ConfigDict:
     config.model.name = 'small_cnn'
     config.model.dropout = 0.3
     config.input.encoding = 'robust'
+    config.input.mirror_at_test = True
     config.augment.mirror = 0.5
     config.loss.name = 'cross_entropy'
     config.loss.class_balance = 1.0

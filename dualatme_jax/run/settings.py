@@ -195,11 +195,12 @@ def check_evaluation(config: ConfigDict, swept: Sweep) -> None:
         'config.freeze': bool(config.freeze),
         'config.data.train_subjects': config.data.train_subjects > 0,
         'config.sweep': len(swept.points) > 1,
-        'config.seeds': len(config.seeds) > 1 and not scores_others(config),
         'config.selection.name': config.selection.name != LAST,
         'config.selection.every': config.selection.every > 0,
-        'config.report.ensemble': bool(config.report.ensemble) and not scores_others(config),
     }
+    if not scores_others(config):  # of which each seed has one network for all subjects
+        trained['config.seeds'] = len(config.seeds) > 1
+        trained['config.report.ensemble'] = bool(config.report.ensemble)
     for field, given in trained.items():
         if given:
             raise InputError(
