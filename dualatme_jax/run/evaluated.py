@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 import pandas as pd
+from flax import traverse_util
 from ml_collections import ConfigDict
 
 from dualatme_jax import files, models
@@ -16,7 +17,7 @@ from dualatme_jax.run import network, sources, trained
 from dualatme_jax.run import workdir as workdir_lib
 from dualatme_jax.run.network import Network
 from dualatme_jax.run.programs import Program
-from dualatme_jax.weights import folds
+from dualatme_jax.weights import folds, names
 
 _SHOWN = 3  # people that a message names
 
@@ -61,11 +62,22 @@ def given_weights(program: Program, rows: pd.DataFrame) -> tuple[folds.Folds, li
 
 
 def as_folds(found: Network) -> folds.Folds:
-    """The networks of a run that left nobody out, one per seed, as converted weights are."""
+    """The networks of a run that left nobody out, one per seed, as converted weights are.
+
+    Raises:
+      InputError: they are not those of the network that their config names.
+    """
     model = found.config.model
     variant = models.system(model.name).variant_of(model)
     subjects = tuple(f'{splits.NOBODY}, seed {seed}' for seed in found.seeds)
     variables = {'batch_stats': {}} | jax.tree.map(np.asarray, dict(found.variables))
+    leaves = traverse_util.flatten_dict(variables)
+    problems = names.misfits(
+        model.name, variant, len(found.labels), leaves, stacked=len(subjects), any_size=True
+    )
+    problems += [f'{leaf} holds numbers that are not finite' for leaf in names.not_finite(variables)]
+    if problems:
+        raise InputError(f'these networks of {model.name!r} are damaged ({"; ".join(problems)})')
     return folds.Folds(model.name, variant, len(found.labels), subjects, variables)
 
 
@@ -93,18 +105,12 @@ def check(found: Network, where: Any, config: ConfigDict, dataset: Dataset) -> N
             f'{where}: there is no network of seed {lacking[0]}; expected --config.seeds of '
             f'{", ".join(map(str, found.seeds))}'
         )
-    if seen := sorted(seen_by(found) & sources.people_of(dataset, np.arange(dataset.size))):
+    if seen := sorted(network.seen_by(found) & sources.people_of(dataset, np.arange(dataset.size))):
         raise InputError(
             f'{where}: these networks were trained on {len(seen)} of the subjects to be scored, '
             f'{_some(["/".join(person) for person in seen])}; expected clips of nobody whom they have seen, '
             "or a run that leaves each of them out (config.folds='subject')"
         )
-
-
-def seen_by(found: Network) -> frozenset[sources.Person]:
-    """Whom networks have seen, in all trainings."""
-    before = (found.start or {}).get('subjects') or {}
-    return sources.people_in(found.trained_on.get('subjects') or {}) | sources.people_in(before)
 
 
 def _some(found: Sequence[str]) -> str:

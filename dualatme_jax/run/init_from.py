@@ -234,7 +234,9 @@ def beginning(
     }
     people = frozenset().union(*left_out.values())
     systems = [program.config.model.name for program in programs]
-    found = read(files.expanded(given, OPTION).absolute(), people, systems)
+    path = files.expanded(given, OPTION).absolute()
+    of_export = path.is_file() and network.is_one(path)
+    found = network.as_source(path) if of_export else read(path, people, systems)
     fits = {program.number: _fit(found, program, networks[program.number]) for program in programs}
     places = {key: found.place(own, key[1]) for key, own in left_out.items()}
     leaks = {person for key, own in left_out.items() for person in own & found.seen(places[key])}

@@ -23,8 +23,12 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
+import jax
 import numpy as np
 import pandas as pd
+import safetensors
+import safetensors.numpy
+from flax import traverse_util
 from ml_collections import ConfigDict
 
 from dualatme_jax import files
@@ -33,12 +37,16 @@ from dualatme_jax.errors import InputError
 from dualatme_jax.machines import processes
 from dualatme_jax.run import workdir
 from dualatme_jax.run.kept import Kept
-from dualatme_jax.run.sources import START, TRAINED_ON
+from dualatme_jax.run.sources import FILE, START, TRAINED_ON, Person, Source, SourceNetwork, people_in
 from dualatme_jax.run.trial_table import DONE
-from dualatme_jax.training import scaling
+from dualatme_jax.training import scaling, start
 from dualatme_jax.training.checkpoint import load_weights, save_weights
 
+SUFFIX = '.safetensors'  # of a file that `write` writes
+
 _MOST_BYTES = 2**26  # of its config.json
+_MOST_FILE = 2**28
+_METADATA = 'dualatme_jax'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,40 +134,49 @@ def save(
 
 
 def is_one(path: pathlib.Path) -> bool:
-    """Whether networks that left nobody out lie in a folder, or in `network/` below it."""
+    """Whether networks that left nobody out lie in a folder, in `network/` below it, or in a file of them."""
+    if path.is_file():
+        return path.suffix == SUFFIX and _header(path) is not None
     folder = _folder(path)
     return (folder / files.CHECKSUMS).is_file() and (folder / workdir.CONFIG).is_file()
 
 
 def about(path: str | os.PathLike) -> dict[str, Any]:
-    """The config.json of what `save` wrote; `path` may be the workdir.
+    """The config.json of what `save` or `write` wrote; `path` may be the workdir.
 
     Raises:
       InputError: there are no such networks, or they are not as they were written.
     """
-    folder = _folder(files.expanded(path, 'the networks'))
-    if not (folder / files.CHECKSUMS).is_file():
-        raise InputError(
-            f'no networks in {folder} (no {files.CHECKSUMS}); expected the folder {workdir.NETWORK}/ of a '
-            "run with config.folds = 'all', or its workdir"
-        )
-    files.check_checksums(folder, 'networks')
-    content = files.read_bytes(folder / workdir.CONFIG, limit=_MOST_BYTES, what='config of the networks')
+    path = files.expanded(path, 'the networks')
+    if path.is_file():
+        where, content = path, _header(path)
+        if content is None:
+            raise InputError(f'{path} holds no networks that `python -m dualatme_jax.export` wrote')
+    else:
+        folder = _folder(path)
+        if not (folder / files.CHECKSUMS).is_file():
+            raise InputError(
+                f'no networks in {folder} (no {files.CHECKSUMS}); expected the folder {workdir.NETWORK}/ of '
+                "a run with config.folds = 'all', or its workdir"
+            )
+        files.check_checksums(folder, 'networks')
+        where = folder / workdir.CONFIG
+        content = files.read_bytes(where, limit=_MOST_BYTES, what='config of the networks')
     try:
         found = json.loads(content)
         found['config']['model']['name'], found[TRAINED_ON].get('subjects'), found[START]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise InputError(f'{folder / workdir.CONFIG} does not describe networks ({error!r})') from error
+        raise InputError(f'{where} does not describe networks ({error!r})') from error
     return found
 
 
 def load(path: str | os.PathLike) -> Network:
-    """Reads what `save` wrote; `path` may be the workdir.
+    """Reads what `save` or `write` wrote; `path` may be the workdir.
 
     Raises:
       InputError: there are no such networks, or they are not as they were written.
     """
-    found, folder = about(path), _folder(files.expanded(path, 'the networks'))
+    found, path = about(path), files.expanded(path, 'the networks')
     try:
         return Network(
             config=ConfigDict(_tuples(found['config'])).lock(),
@@ -170,10 +187,80 @@ def load(path: str | os.PathLike) -> Network:
             stages=tuple(found['stages']),
             start=found[START],
             seeds=tuple(found['seeds']),
-            variables=load_weights(folder / workdir.WEIGHTS),
+            variables=_of_file(path) if path.is_file() else load_weights(_folder(path) / workdir.WEIGHTS),
         )
     except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f'{folder / workdir.CONFIG} does not describe networks ({error!r})') from error
+        raise InputError(f'{path} does not describe networks ({error!r})') from error
+
+
+def seen_by(found: Network) -> frozenset[Person]:
+    """Whom networks have seen, in all trainings."""
+    before = (found.start or {}).get('subjects') or {}
+    return people_in(found.trained_on.get('subjects') or {}) | people_in(before)
+
+
+def as_source(path: pathlib.Path) -> Source:
+    """The networks of a file that `write` wrote, to start from; raises InputError as `load` does."""
+    found = load(path)
+    leaves = start.flat(dict(found.variables))
+    return Source(
+        kind=FILE,
+        path=path,
+        sha256=files.sha256(path, 'networks'),
+        origin=str(found.trained_on.get('origin') or ''),
+        people=seen_by(found),
+        all_known=(found.start or {}).get('all_subjects_known', True),
+        networks=tuple(SourceNetwork(seed) for seed in found.seeds),
+        leaves={key: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype) for key, leaf in leaves.items()},
+        load=lambda places: {key: leaf[list(places)] for key, leaf in leaves.items()},
+    )
+
+
+def write(source: str | os.PathLike, out: pathlib.Path, *, reads: Mapping[str, Any], most: int) -> int:
+    """Writes networks into one file of safetensors: config.json in its metadata, a tensor per leaf.
+
+    Where the clips lay is left out.
+
+    Args:
+      source: what `load` takes.
+      out: the file.
+      reads: the section `input` of the config by which they predict: mirror images are read at test alone.
+      most: bytes that it may have.
+
+    Returns:
+      Its bytes.
+
+    Raises:
+      InputError: there are no networks, or they need more.
+    """
+    described = about(source)
+    described['config']['data']['path'] = ''
+    described['config']['input'] = dict(reads)
+    leaves = traverse_util.flatten_dict(dict(load(source).variables), sep='/')
+    arrays = {name: np.ascontiguousarray(leaf) for name, leaf in sorted(leaves.items())}
+    content = safetensors.numpy.save(arrays, {_METADATA: json.dumps(described)})
+    if len(content) > most:
+        raise InputError(f'{source}: these networks take {len(content)} bytes; expected at most {most}')
+    with files.replacing(out) as temporary:
+        temporary.write_bytes(content)
+    return len(content)
+
+
+def _header(path: pathlib.Path) -> str | None:
+    """What `write` left in the metadata of a file; None of others."""
+    try:
+        with safetensors.safe_open(path, 'np') as file:
+            return (file.metadata() or {}).get(_METADATA)
+    except (safetensors.SafetensorError, OSError):
+        return None
+
+
+def _of_file(path: pathlib.Path) -> dict[str, Any]:
+    try:
+        leaves = safetensors.numpy.load(files.read_bytes(path, limit=_MOST_FILE, what='networks'))
+    except safetensors.SafetensorError as error:
+        raise InputError(f'{path} is damaged ({error}); take it anew') from error
+    return traverse_util.unflatten_dict(leaves, sep='/')
 
 
 def _folder(path: pathlib.Path) -> pathlib.Path:

@@ -2,21 +2,26 @@
 
 import dataclasses
 import io
+import json
 import shutil
+from unittest import mock
 
 import jax
 import numpy as np
 import pandas as pd
 import pytest
 from rich.console import Console
+from sklearn import metrics
 from small_run import TINY, person, run, small, uf1
 
-from dualatme_jax import score
+from dualatme_jax import export, score
 from dualatme_jax.data import dataset as dataset_lib
 from dualatme_jax.data import splits
 from dualatme_jax.errors import InputError
-from dualatme_jax.run import experiment, network, programs
+from dualatme_jax.report import plots
+from dualatme_jax.run import experiment, init_from, network, programs, settings
 from dualatme_jax.run.progress import Reporter
+from dualatme_jax.training import start as start_lib
 from dualatme_jax.training import trials
 from dualatme_jax.training.state import Clips, State
 
@@ -289,3 +294,52 @@ def test_networks_of_all_that_cannot_score_clips_are_refused(
     with pytest.raises(InputError, match=message):
         run(config, tmp_path / 'zero-shot')
     assert not (tmp_path / 'zero-shot').exists()
+
+
+def test_networks_of_all_become_one_file_with_a_card(of_all, small_dataset_dir, tmp_path, capsys):
+    seen = dataset_lib.load(small_dataset_dir)
+    others = dataclasses.replace(seen, subject=np.char.add('other', seen.subject))
+    config = config_of(small_dataset_dir, **OTHERS, evaluate_only=str(of_all[0]))
+    config.report.ensemble = 'mean'
+    with mock.patch.object(plots, 'confusion_matrices'):
+        scored = experiment.run(config, tmp_path / 'scored', Console(quiet=True), dataset=others)
+    file = tmp_path / 'small.safetensors'
+    command = ['--network', str(of_all[0]), '--evaluated', str(tmp_path / 'scored'), '--out', str(file)]
+    assert export.main(command) == 0
+    found, before = network.load(file), network.load(of_all[0])
+    jax.tree.map(np.testing.assert_array_equal, dict(found.variables), dict(before.variables))
+    assert (found.seeds, found.labels, found.trained_on) == (before.seeds, before.labels, before.trained_on)
+    assert str(small_dataset_dir) not in json.dumps(network.about(file))
+
+    card = file.with_suffix('.md').read_text()
+    table = pd.read_csv(tmp_path / 'scored' / 'ensemble_predictions.csv')
+    assert f'| {uf1(table):.3f} [' in card
+    matrix = metrics.confusion_matrix(table['label'], table['prediction'])
+    assert f'| surprise | {" | ".join(map(str, matrix[2]))} |' in card
+    assert 'no lie' in card
+
+    config.evaluate_only = str(file)
+    again = experiment.run(config, None, Console(quiet=True), dataset=others)
+    pd.testing.assert_frame_equal(again.predictions, scored.predictions)
+    start = init_from.beginning(str(file), *started(config, others, before.variables))
+    assert len(start.source.people) == 8
+    assert not start.leaks
+    assert {*start.places.values()} == {0, 1}
+
+    assert export.main([*command[:3], str(of_all[0]), *command[4:]]) == 2
+    assert 'no ensemble of the networks of' in capsys.readouterr().err
+    file.write_bytes(file.read_bytes()[:-100])
+    assert not network.is_one(file)
+
+
+def started(config, dataset, variables):
+    """What `init_from.beginning` compares weights with."""
+    own = config.copy_and_resolve_references()
+    own.evaluate_only, own.folds, own.report.ensemble = '', 'subject', ''
+    made = programs.make_programs(settings.check(own), {0: dataset}, {})
+    table = trials.table(dataset, seeds=own.seeds, points=[{'program': 0}], allow_missing_class=True)
+    shapes = {
+        path: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype)
+        for path, leaf in start_lib.flat(dict(variables)).items()
+    }
+    return made, {0: shapes}, table

@@ -1,0 +1,50 @@
+"""The weights that come with the package: whole, small, and as their card says."""
+
+import json
+import pathlib
+import re
+
+import jax
+import numpy as np
+
+import dualatme_jax
+from configs import synthetic_motion
+from dualatme_jax import export
+from dualatme_jax.run import evaluated, network, trained
+
+FILE = pathlib.Path(dualatme_jax.__file__).with_name('default_weights') / 'small_cnn.safetensors'
+
+
+def test_they_are_the_networks_of_the_config_of_synthetic_motions():
+    assert FILE.stat().st_size <= export.LARGEST
+    assert network.is_one(FILE)
+    found = network.load(FILE)
+    config = synthetic_motion.get_config()
+    assert found.seeds == config.seeds
+    for section in ('input', 'loss', 'optimizer', 'training', 'augment'):
+        assert found.config[section] == config[section]
+    trained.check_alike(
+        FILE, lambda section, name: found.config[section].get(name), found.config.model, config.input
+    )
+    assert {*found.trained_on['subjects']} == {'motions'}, 'no real person'
+    stacked = evaluated.as_folds(found)
+    assert sum(np.size(leaf) for leaf in jax.tree.leaves(stacked.variables)) == 5 * 11_739
+
+
+def test_they_say_nothing_of_where_they_were_made():
+    assert network.about(FILE)['config']['data']['path'] == ''
+    assert not re.search(r'"/\w', json.dumps(network.about(FILE))), 'an absolute path'
+
+
+def test_the_card_says_what_they_are_and_are_not_for():
+    card = FILE.with_suffix('.md').read_text()
+    for words in ('Must not be used', 'no lie', '300 drawn people', '| CASME II | 0.', '| SAMM | 0.'):
+        assert words in card
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path, capsys):
+    command = ['--network', str(tmp_path), '--evaluated', str(tmp_path), '--out']
+    assert export.main([*command, str(tmp_path / 'a.safetensors')]) == 2
+    assert 'no networks in' in capsys.readouterr().err
+    assert export.main([*command, str(tmp_path / 'a.pth')]) == 2
+    assert 'expected a file *.safetensors' in capsys.readouterr().err
