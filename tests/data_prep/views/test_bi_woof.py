@@ -133,7 +133,7 @@ def test_its_flow_is_that_of_the_view_flow():
     assert feature.shape == schema.USUAL_SIZES['bi_woof'] == (200,)
     assert views.heeded('bi_woof') == {
         *('face_size', 'flow', 'flow_setting', 'strain', 'strain_smoothing'),
-        *('bi_woof_blocks', 'bi_woof_histogram'),
+        *('bi_woof_blocks', 'bi_woof_histogram', 'contrast', 'head_motion'),
     }
 
 
