@@ -133,14 +133,11 @@ def swap_test(a: np.ndarray, b: np.ndarray, ways: np.ndarray) -> dict[str, tuple
       b: those of another, of the same subjects and seeds.
       ways: [R, S], see `swaps`.
     """
-    observed = _difference(*(_resampled(np.ones((1, ways.shape[1])), each) for each in (a, b)))
-    swapped = _joined(
-        _difference(
-            _resampled(1 - some, a) + _resampled(some, b),
-            _resampled(some, a) + _resampled(1 - some, b),
-        )
-        for some in np.array_split(ways, -(-len(ways) // _BLOCK))
-    )
+    of_a, of_b = (each.sum(1)[None].astype(float) for each in (a, b))
+    observed = _difference(of_a, of_b)
+    # What a swap takes from one system it gives to the other; sums of whole numbers are exact.
+    moved = (_resampled(some, b - a) for some in np.array_split(ways, -(-len(ways) // _BLOCK)))
+    swapped = _joined(_difference(of_a + each, of_b - each) for each in moved)
     return {
         metric: (float(observed[metric][0]), _p(swapped[metric], observed[metric][0])) for metric in METRICS
     }
