@@ -105,7 +105,8 @@ def check(found: Network, where: Any, config: ConfigDict, dataset: Dataset) -> N
             f'{where}: there is no network of seed {lacking[0]}; expected --config.seeds of '
             f'{", ".join(map(str, found.seeds))}'
         )
-    if seen := sorted(network.seen_by(found) & sources.people_of(dataset, np.arange(dataset.size))):
+    people = sources.people_of(dataset, np.arange(dataset.size))
+    if seen := sorted(network.seen_by(found, synthetic=dataset.synthetic) & people):
         raise InputError(
             f'{where}: these networks were trained on {len(seen)} of the subjects to be scored, '
             f'{_some(["/".join(person) for person in seen])}; expected clips of nobody whom they have seen, '

@@ -31,7 +31,7 @@ import safetensors.numpy
 from flax import traverse_util
 from ml_collections import ConfigDict
 
-from dualatme_jax import files
+from dualatme_jax import files, schema
 from dualatme_jax.data.dataset import Dataset
 from dualatme_jax.errors import InputError
 from dualatme_jax.machines import processes
@@ -193,10 +193,19 @@ def load(path: str | os.PathLike) -> Network:
         raise InputError(f'{path} does not describe networks ({error!r})') from error
 
 
-def seen_by(found: Network) -> frozenset[Person]:
-    """Whom networks have seen, in all trainings."""
-    before = (found.start or {}).get('subjects') or {}
-    return people_in(found.trained_on.get('subjects') or {}) | people_in(before)
+def seen_by(found: Network, *, synthetic: bool | None = None) -> frozenset[Person]:
+    """Whom networks have seen, in all trainings.
+
+    Args:
+      found: the networks.
+      synthetic: of whom to say it: drawn people, who are not the real ones of these names, or real ones; None
+        where nobody knows.
+    """
+    drawn = found.dataset.get('release') == schema.SYNTHETIC or bool(found.dataset.get('synthetic'))
+    before = people_in((found.start or {}).get('subjects') or {})
+    if synthetic is not None and drawn != synthetic:
+        return before
+    return before | people_in(found.trained_on.get('subjects') or {})
 
 
 def as_source(path: pathlib.Path) -> Source:

@@ -1,5 +1,6 @@
 """The weights that come with the package: whole, small, and as their card says."""
 
+import dataclasses
 import json
 import pathlib
 import re
@@ -48,3 +49,15 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path, capsys):
     assert 'no networks in' in capsys.readouterr().err
     assert export.main([*command, str(tmp_path / 'a.pth')]) == 2
     assert 'expected a file *.safetensors' in capsys.readouterr().err
+
+
+def test_drawn_people_are_not_the_real_ones_of_their_names():
+    found = network.load(FILE)
+    named = dataclasses.replace(found, trained_on={'subjects': {'casme2': ['sub01'], 'samm': ['6']}})
+    assert network.seen_by(named, synthetic=False) == frozenset()
+    assert network.seen_by(named, synthetic=True) == {('casme2', 'sub01'), ('samm', '006')}
+    assert network.seen_by(named) == network.seen_by(named, synthetic=True)
+    real = dataclasses.replace(named, dataset={'release': 'flow_images'})
+    assert network.seen_by(real, synthetic=False) == {('casme2', 'sub01'), ('samm', '006')}
+    before = dataclasses.replace(named, start={'subjects': {'smic': ['s01']}})
+    assert network.seen_by(before, synthetic=False) == {('smic', 's01')}
