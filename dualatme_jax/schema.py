@@ -202,6 +202,9 @@ SYNTHETIC = 'synthetic'
 # The release of labelled faces, one picture each: they have no onset.
 IMAGE_FOLDER = 'image_folder'
 
+# The release of the public flow images, which come without the frames they were computed from.
+FLOW_IMAGES = 'flow_images'
+
 # In the metadata: input -> why a score with it leaks what is to be recognised. Every report shows it.
 LEAKS = 'leaks'
 

@@ -102,7 +102,7 @@ def read(
         listing = '\n'.join(collapsed(found.problems))
         raise InputError(f'{len(found.problems)} problems in {source} with {found.list_path}:\n{listing}')
     return Contents(
-        name='flow_images',
+        name=schema.FLOW_IMAGES,
         description=(
             'Optical flow from onset to apex of the clips of MEGC2019-CD (CASME II, SMIC-HS, SAMM), from the '
             'public 28x28 flow images. The puzzled flow is cut from the flow of the entire face.'
@@ -113,7 +113,7 @@ def read(
         ),
         licence='Derived from CASME II, SMIC and SAMM: the licence agreements of the three databases apply.',
         recipe={
-            'release': 'flow_images',
+            'release': schema.FLOW_IMAGES,
             'list': found.list_path.name,
             'apex': schema.UNKNOWN_TEXT,
             'exclusions': [],

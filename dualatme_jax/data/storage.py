@@ -314,6 +314,11 @@ def lacking(
             'without frames: no build gives it more. Train a system that reads apex_face or apex_face_grey '
             'on it, or build clips from a release that has their frames'
         )
+    elif views and release == schema.FLOW_IMAGES:
+        advice = (
+            'It was made of flow images, which come without frames: no build gives it more. Train a system '
+            'that reads flow on it, or build clips from a release that has their frames'
+        )
     elif views:
         advice += f', with `python -m data_prep build --view {" ".join(views)} ...`'
     return InputError(

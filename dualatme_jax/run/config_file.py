@@ -72,10 +72,11 @@ def load(argument: str) -> ConfigDict:
         if isinstance(config, ConfigDict):
             return config.copy_and_resolve_references()
     except (Exception, SystemExit) as error:
-        of_argument = colon and isinstance(error, ValueError) and hasattr(module, 'get_config')
+        if colon and isinstance(error, ValueError) and hasattr(module, 'get_config'):  # of the argument
+            raise InputError(f'--config={argument}{_line(error, path)}: {error}') from error
         raise InputError(
-            f'the config {path}{_line(error, path)}: {type(error).__name__}: {error}'
-            + ('' if of_argument else f'; expected {_EXPECTED}, as those of configs/')
+            f'the config {path}{_line(error, path)}: {type(error).__name__}: {error}; expected {_EXPECTED}, '
+            'as those of configs/'
         ) from error
     raise InputError(f'get_config() of the config {path} returns {shown(config)}; expected a ConfigDict')
 

@@ -106,8 +106,9 @@ def evaluate(trial_table: TrialTable, program: Program, kept: Kept, console: Con
     found, places = evaluated.given_weights(program, rows)
     given_as = program.config.input
     console.print(
-        f'{len(rows)} networks of {program.config.evaluate_only}, which read flows as config.input has them: '
-        f'encoding {given_as.encoding}, scale {given_as.scale}, channels {", ".join(given_as.channels)}'
+        f'{len(set(places))} networks of {program.config.evaluate_only}, which read flows as config.input '
+        f'has them: encoding {given_as.encoding}, '
+        f'scale {given_as.scale}, channels {", ".join(given_as.channels)}'
         + (', and their mirror images' if given_as.mirror_at_test else ''),
         soft_wrap=True,
     )

@@ -384,6 +384,13 @@ def test_an_input_that_no_view_has_is_refused_with_the_view_to_build(views, tmp_
         dataset.load(folder, reads=('flow', 'histogram'))
 
 
+def test_flow_images_without_frames_are_not_sent_to_a_build(tmp_path):
+    images = dataclasses.replace(release(example(*KEYS[0])), recipe={'release': schema.FLOW_IMAGES})
+    writer.write(images, tmp_path / 'images')
+    with pytest.raises(InputError, match=r'lacks flow_steps; .* without frames: no build gives it more'):
+        dataset.load(tmp_path / 'images', reads=('flow_steps',))
+
+
 def test_views_of_different_clips_are_refused(views, tmp_path):
     folder, stored = views
     shutil.copytree(folder / 'apex', tmp_path / 'build' / 'apex')
