@@ -568,7 +568,7 @@ def test_faces_can_be_looked_at(samm, tmp_path):
         (['--apex', 'casme2=middle'], 'the release has no casme2; it has samm'),
         (['--landmarks', 'nowhere.csv', '--landmarks', 'fan'], '--landmarks is given 3 times'),
         (['--protocol', '7class'], "unknown protocol '7class' of samm: expected one of 3class, 5class"),
-        (['--view', 'flow', 'sound'], "unknown --view 'sound': expected one of flow, apex, frames"),
+        (['--view', 'flow', 'sound'], "unknown --view 'sound': expected one of flow, flow_steps, apex"),
         (['--regions', 'EX'], "unknown pair of regions 'EX'"),
         (['--size', '300'], '--size 300 with --face-size 224'),
         (['--flow-setting', 'Lambda'], "--flow-setting 'Lambda': expected NAME=NUMBER"),
