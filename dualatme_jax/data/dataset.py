@@ -26,7 +26,8 @@ _BUILD = (
     '`python -m data_prep build --release megc2019_cd --source RELEASES --out {out}` (or the name of one), '
     'from the public flow images by '
     '`python -m data_prep build --release flow_images --source {images} --out {out}`, '
-    'or a synthetic one by `python -m data_prep build --release synthetic --out {out}`'
+    'or a synthetic one by `python -m data_prep build --release synthetic --out {out}` '
+    '(of motions without pictures: `--release synthetic_motion`)'
 )
 _PICTURES = {'.png', '.jpg', '.jpeg', '.bmp'}
 FLOWS = (schema.FLOW, schema.FLOW_PUZZLED)  # what Dual-ATME reads

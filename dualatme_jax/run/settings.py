@@ -114,6 +114,7 @@ def check_folds(config: ConfigDict, swept: Sweep) -> None:
                 raise InputError(
                     f'config.folds is {splits.ALL!r}, which leaves nobody out, predicts nothing and leaves '
                     f'one network per seed, and {field} asks for something else; leave one of the two out'
+                    + _absent(config.evaluate_only)
                 )
     if config.folds == splits.PARTS and config.evaluate_only:
         raise InputError(
@@ -142,6 +143,12 @@ def scores_others(config: ConfigDict) -> bool:
     return bool(config.evaluate_only) and network.is_one(
         files.expanded(config.evaluate_only, '--config.evaluate_only')
     )
+
+
+def _absent(weights: str) -> str:
+    """The end of an error of `evaluate_only` if nothing lies at its path, which may be all that is wrong."""
+    there = not weights or files.expanded(weights, '--config.evaluate_only').exists()
+    return '' if there else f'. Nothing lies at {weights}'
 
 
 def unread(swept: Sweep) -> list[str]:
@@ -206,6 +213,7 @@ def check_evaluation(config: ConfigDict, swept: Sweep) -> None:
             raise InputError(
                 f'config.evaluate_only is {config.evaluate_only!r}, which trains nothing and scores one '
                 f'network for each subject, and {field} asks for something else; leave one of the two out'
+                + _absent(config.evaluate_only)
             )
     if config.input.scale in schema.BY_CLIPS:
         raise InputError(

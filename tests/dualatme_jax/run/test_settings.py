@@ -150,7 +150,7 @@ def test_what_does_nothing_on_a_cpu_is_said():
         ({'folds': 'all', 'selection.name': 'nested', 'selection.every': 1}, 'config.selection.name asks'),
         ({'folds': 'all', 'selection.name': 'best_on_test', 'selection.every': 1}, 'selection.name asks'),
         ({'folds': 'all', 'selection.every': 1}, 'config.selection.every asks'),
-        ({'folds': 'all', 'evaluate_only': 'runs/x'}, 'config.evaluate_only asks'),
+        ({'folds': 'all', 'evaluate_only': 'runs/x'}, 'config.evaluate_only asks .* Nothing lies at runs/x'),
         ({'folds': 'all', 'data.train_subjects': 9}, 'config.data.train_subjects asks'),
         ({'evaluate_only': 'runs/x', 'data.train_subjects': 9}, 'config.data.train_subjects asks'),
         ({'report.paper': 'lambda', 'data.train_subjects': 9}, 'published figures, which are of all'),
