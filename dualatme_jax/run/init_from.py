@@ -169,8 +169,11 @@ def earlier(evaluate_only: str) -> Earlier | None:
     """
     path = files.expanded(evaluate_only, '--config.evaluate_only')
     if network.is_one(path):
-        origin = network.about(path)[TRAINED_ON].get('origin')
+        found = network.about(path)
+        origin, begun = found[TRAINED_ON].get('origin'), found[START] or {}
         heading = f'Networks of {path}, which have seen nobody of these clips; trained on {origin}'
+        if not begun.get('all_subjects_known', True):
+            heading = f'Networks of {path}, trained on {origin}, and before on people who are not known'
         return Earlier(heading, {'path': str(path), 'kind': RUN, 'origin': origin})
     if folds.is_one(path):
         begun = folds.start_of(path)

@@ -12,10 +12,11 @@ from flax import traverse_util
 from rich.console import Console
 from small_run import TINY, run, small
 
-from dualatme_jax import models
+from dualatme_jax import files, models
 from dualatme_jax.data import dataset
 from dualatme_jax.errors import InputError
-from dualatme_jax.run import experiment
+from dualatme_jax.run import evaluated, experiment, init_from, network
+from dualatme_jax.run import workdir as workdir_lib
 from dualatme_jax.training.checkpoint import load_weights
 from dualatme_jax.weights import folds, names
 
@@ -124,3 +125,28 @@ def test_weights_are_evaluated_by_the_variant_that_they_are_of(tmp_path):
     for other in ({'model.name': 'rcn_a'}, {'model.variant': 'code'}, {'evaluate_only': str(tmp_path)}):
         config.update_from_flattened_dict(other)
         assert experiment.as_converted(config, Console(quiet=True)) is config
+
+
+def test_networks_that_clips_of_their_training_scale_cannot_score_others(small_dataset_dir):
+    config = small(small_dataset_dir, **{'input.scale': 'fold'})
+    clips = dataset.load(small_dataset_dir)
+    found = network.Network(config, clips.labels, {}, {}, {}, (), None, (0,), {})
+    with pytest.raises(
+        InputError, match=r"these networks .* scaled by the clips .*config\.input\.scale='fold'"
+    ):
+        evaluated.check(found, 'runs/all', config, clips)
+
+
+@pytest.mark.parametrize(
+    ('start', 'says'),
+    [
+        (None, 'which have seen nobody of these clips; trained on faces'),
+        ({'all_subjects_known': True}, 'which have seen nobody of these clips; trained on faces'),
+        ({'all_subjects_known': False}, 'trained on faces, and before on people who are not known'),
+    ],
+)
+def test_of_networks_it_is_said_that_they_have_seen_nobody_where_that_is_known(tmp_path, start, says):
+    about = {'config': {'model': {'name': TINY}}, 'trained_on': {'origin': 'faces'}, 'start': start}
+    (tmp_path / workdir_lib.CONFIG).write_text(json.dumps(about))
+    files.write_checksums(tmp_path)
+    assert init_from.earlier(str(tmp_path)).heading == f'Networks of {tmp_path}, {says}'
