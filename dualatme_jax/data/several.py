@@ -34,6 +34,9 @@ _OF_CLIPS = (
     'exclusions',
     'skipped',
     'padded',
+    'seed',  # of synthetic motions, as are the two below
+    'statistics',
+    'combinations',
     schema.LEAKS,
 )
 _NOT_STATED = 'not stated'

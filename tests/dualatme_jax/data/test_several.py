@@ -46,6 +46,7 @@ OTHER = made(
         'labels': 'emotion',
         'landmarks': {'samm': {'sha256': '0'}},
         'flow': {'algorithm': 'tvl1'},
+        'combinations': {'negative': {'4+7': 10}},  # which motions were drawn, not how
     },
 )
 PATHS = ('one', 'other')
