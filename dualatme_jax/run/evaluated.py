@@ -113,7 +113,7 @@ def check(found: Network, where: Any, config: ConfigDict, dataset: Dataset) -> N
             f'{", ".join(map(str, found.seeds))}'
         )
     people = sources.people_of(dataset, np.arange(dataset.size))
-    if seen := sorted(network.seen_by(found, synthetic=dataset.synthetic) & people):
+    if seen := sorted(network.seen_by(found, dataset) & people):
         raise InputError(
             f'{where}: these networks were trained on {len(seen)} of the subjects to be scored, '
             f'{_some(["/".join(person) for person in seen])}; expected clips of nobody whom they have seen, '

@@ -32,6 +32,7 @@ from flax import traverse_util
 from ml_collections import ConfigDict
 
 from dualatme_jax import files, schema
+from dualatme_jax.data import several
 from dualatme_jax.data.dataset import Dataset
 from dualatme_jax.errors import InputError
 from dualatme_jax.machines import processes
@@ -193,19 +194,34 @@ def load(path: str | os.PathLike) -> Network:
         raise InputError(f'{path} does not describe networks ({error!r})') from error
 
 
-def seen_by(found: Network, *, synthetic: bool | None = None) -> frozenset[Person]:
+def seen_by(found: Network, scored: Dataset | None = None) -> frozenset[Person]:
     """Whom networks have seen, in all trainings.
 
     Args:
       found: the networks.
-      synthetic: of whom to say it: drawn people, who are not the real ones of these names, or real ones; None
-        where nobody knows.
+      scored: of whose people to say it; None: of anybody. Where all of them are real, and all that the
+        networks were trained on are drawn, or the other way round, they are others of the same names.
     """
-    drawn = found.dataset.get('release') == schema.SYNTHETIC or bool(found.dataset.get('synthetic'))
-    before = people_in((found.start or {}).get('subjects') or {})
-    if synthetic is not None and drawn != synthetic:
-        return before
-    return before | people_in(found.trained_on.get('subjects') or {})
+    trained, before = (
+        people_in((own or {}).get('subjects') or {}) for own in (found.trained_on, found.start)
+    )
+    if scored is not None:
+        ours = _drawn(scored.metadata, {*scored.database.tolist()})
+        theirs = _drawn(found.dataset, {database for database, _ in trained})
+        if {ours, theirs} == {True, False}:
+            return before
+    return before | trained
+
+
+def _drawn(recipe: Mapping[str, Any], databases: set[str]) -> bool | None:
+    """Whether the people of a dataset are drawn: all, or none; None where only some may be."""
+    some = recipe.get('synthetic') or ()
+    if recipe.get('release') == schema.SYNTHETIC:
+        return True
+    if not some:
+        return False
+    # Datasets that were put together may have a database from a drawn one and from a real one.
+    return True if several.DATASETS not in recipe and databases <= {*some} else None
 
 
 def as_source(path: pathlib.Path) -> Source:

@@ -11,6 +11,7 @@ import numpy as np
 import dualatme_jax
 from configs import synthetic_motion
 from dualatme_jax import export
+from dualatme_jax.data.dataset import Dataset
 from dualatme_jax.run import evaluated, network, trained
 
 FILE = pathlib.Path(dualatme_jax.__file__).with_name('default_weights') / 'small_cnn.safetensors'
@@ -52,12 +53,26 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path, capsys):
 
 
 def test_drawn_people_are_not_the_real_ones_of_their_names():
-    found = network.load(FILE)
-    named = dataclasses.replace(found, trained_on={'subjects': {'casme2': ['sub01'], 'samm': ['6']}})
-    assert network.seen_by(named, synthetic=False) == frozenset()
-    assert network.seen_by(named, synthetic=True) == {('casme2', 'sub01'), ('samm', '006')}
-    assert network.seen_by(named) == network.seen_by(named, synthetic=True)
-    real = dataclasses.replace(named, dataset={'release': 'flow_images'})
-    assert network.seen_by(real, synthetic=False) == {('casme2', 'sub01'), ('samm', '006')}
-    before = dataclasses.replace(named, start={'subjects': {'smic': ['s01']}})
-    assert network.seen_by(before, synthetic=False) == {('smic', 's01')}
+    people = {('casme2', 'sub01'), ('samm', '006')}
+    names = {'subjects': {'casme2': ['sub01'], 'samm': ['6']}}
+    drawn, real = {'synthetic': ['casme2', 'samm']}, {'release': 'flow_images'}
+    # Some of the people are drawn, and nobody knows which.
+    partly, together = {'synthetic': ['casme2']}, drawn | {'datasets': [{'recipe': real}, {'recipe': drawn}]}
+    none = np.zeros(2)
+    own = [np.array(column) for column in zip(*sorted(people), strict=True)]
+    found = dataclasses.replace(network.load(FILE), trained_on=names)
+    for before, scored, seen in (
+        (drawn, real, set()),
+        (real, drawn, set()),
+        (drawn, drawn, people),
+        (real, real, people),
+        (partly, real, people),
+        (real, partly, people),
+        (together, real, people),
+        (real, together, people),
+    ):
+        clips = Dataset({}, none, *own, none, ('a',), scored)
+        assert network.seen_by(dataclasses.replace(found, dataset=before), clips) == seen, (before, scored)
+    assert network.seen_by(dataclasses.replace(found, dataset=drawn)) == people
+    begun = dataclasses.replace(found, dataset=drawn, start={'subjects': {'smic': ['s01']}})
+    assert network.seen_by(begun, Dataset({}, none, *own, none, ('a',), real)) == {('smic', 's01')}
