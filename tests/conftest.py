@@ -28,6 +28,7 @@ if 'JAX_DISABLE_MOST_OPTIMIZATIONS' not in os.environ:
     os.environ['JAX_DISABLE_MOST_OPTIMIZATIONS'] = 'true'
     jax.config.update('jax_disable_most_optimizations', True)
     # XLA reads it when it first compiles: a CPU's fusions are written by way of LLVM alone, and not of MLIR.
+    # An XLA that does not know this flag stops at once and names it.
     flags = os.environ.get('XLA_FLAGS', ''), '--xla_cpu_use_fusion_emitters=false'
     os.environ['XLA_FLAGS'] = ' '.join(filter(None, flags))
 # Commands find the systems of small_systems/, as the tests do; the root comes first, since tests/ has folders
