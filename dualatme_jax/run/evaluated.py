@@ -9,7 +9,7 @@ import pandas as pd
 from flax import traverse_util
 from ml_collections import ConfigDict
 
-from dualatme_jax import files, models, schema
+from dualatme_jax import files, models
 from dualatme_jax.data import splits
 from dualatme_jax.data.dataset import Dataset
 from dualatme_jax.errors import InputError
@@ -87,8 +87,7 @@ def check(found: Network, where: Any, config: ConfigDict, dataset: Dataset) -> N
     Args:
       found: the networks.
       where: they lie, for messages.
-      config: of the evaluation: model and input must be those of the training, and no clip but its own may
-        scale an input.
+      config: of the evaluation: model and input must be those of the training.
       dataset: whose clips are scored: of the same classes, and of nobody whom they have seen.
     """
     then = found.config
@@ -101,12 +100,6 @@ def check(found: Network, where: Any, config: ConfigDict, dataset: Dataset) -> N
     trained.check_same(where, 'model.variant', variant(then.model), variant(config.model))
     trained.check_alike(where, lambda section, name: then[section].get(name), config.model, config.input)
     trained.check_labels(where, found.labels, dataset.labels)
-    if config.input.scale in schema.BY_CLIPS:
-        raise InputError(
-            f'{where}: these networks read inputs that are scaled by the clips of their training '
-            f'(config.input.scale={config.input.scale!r}), and here they would be scaled by those that are '
-            'scored; expected networks of another scale'
-        )
     if lacking := [seed for seed in config.seeds if seed not in found.seeds]:
         raise InputError(
             f'{where}: there is no network of seed {lacking[0]}; expected --config.seeds of '

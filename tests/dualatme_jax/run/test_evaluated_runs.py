@@ -15,7 +15,7 @@ from small_run import TINY, run, small
 from dualatme_jax import files, models
 from dualatme_jax.data import dataset
 from dualatme_jax.errors import InputError
-from dualatme_jax.run import evaluated, experiment, init_from, network
+from dualatme_jax.run import experiment, init_from
 from dualatme_jax.run import workdir as workdir_lib
 from dualatme_jax.training.checkpoint import load_weights
 from dualatme_jax.weights import folds, names
@@ -125,16 +125,6 @@ def test_weights_are_evaluated_by_the_variant_that_they_are_of(tmp_path):
     for other in ({'model.name': 'rcn_a'}, {'model.variant': 'code'}, {'evaluate_only': str(tmp_path)}):
         config.update_from_flattened_dict(other)
         assert experiment.as_converted(config, Console(quiet=True)) is config
-
-
-def test_networks_that_clips_of_their_training_scale_cannot_score_others(small_dataset_dir):
-    config = small(small_dataset_dir, **{'input.scale': 'fold'})
-    clips = dataset.load(small_dataset_dir)
-    found = network.Network(config, clips.labels, {}, {}, {}, (), None, (0,), {})
-    with pytest.raises(
-        InputError, match=r"these networks .* scaled by the clips .*config\.input\.scale='fold'"
-    ):
-        evaluated.check(found, 'runs/all', config, clips)
 
 
 @pytest.mark.parametrize(
