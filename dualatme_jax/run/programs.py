@@ -218,7 +218,7 @@ def make_programs(swept: Sweep, datasets: Mapping[int, Dataset], failures: dict[
                 augment.check(
                     used(augment.NAMES, [each.augment for each in configs]),
                     dataset.inputs,
-                    mirror_at_test=point.config.input.mirror_at_test,
+                    mirrored_by='input.mirror_at_test' if point.config.input.mirror_at_test else '',
                 )
             elif system.learner == CLOSED_FORM:
                 check_descriptors(point.config, dataset)
@@ -272,7 +272,7 @@ def check_descriptors(config: ConfigDict, dataset: Dataset) -> None:
         )
     made = models.system(config.model.name).made
     prepare.check_stored(read.scale, dataset.inputs, made, size=read.size, encoding=read.encoding)
-    augment.check({'mirror'} if system.mirror else (), dataset.inputs)
+    augment.check((), dataset.inputs, mirrored_by='model.mirror' if system.mirror else '')
     shapes = {key: jax.ShapeDtypeStruct(x, np.float32) for key, x in _shapes_read(config, dataset).items()}
     for name in system.views:
         jax.eval_shape(system.descriptors[name], shapes)

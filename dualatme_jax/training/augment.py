@@ -49,16 +49,16 @@ def column(name: str) -> str:
     return f'augment_{name}'
 
 
-def check(active: Collection[str], inputs: Mapping[str, np.ndarray], *, mirror_at_test: bool = False) -> None:
+def check(active: Collection[str], inputs: Mapping[str, np.ndarray], *, mirrored_by: str = '') -> None:
     """Raises InputError for inputs [N, *S, C] of a dataset that cannot be changed so.
 
     Args:
       active: names of `STRENGTHS` that are above 0 somewhere.
       inputs: by key.
-      mirror_at_test: whether predictions mirror them.
+      mirrored_by: the field of a config that has them mirrored where nothing is drawn, if one does.
     """
     asked = [(name, f'augment.{name}', 'above 0', 0) for name in sorted(active)]
-    asked += [('mirror', 'input.mirror_at_test', 'True', False)] if mirror_at_test else []
+    asked += [('mirror', mirrored_by, 'True', False)] if mirrored_by else []
     for name, field, given, without in asked:
         for key, array in inputs.items():
             if reason := _fault(name, key, array):

@@ -13,7 +13,7 @@ from dualatme_jax.errors import InputError
 from dualatme_jax.models.descriptors import describe
 from dualatme_jax.models.system import CLOSED_FORM, System
 from dualatme_jax.report import predictions
-from dualatme_jax.run import experiment
+from dualatme_jax.run import experiment, programs
 from dualatme_jax.run.trial_table import TrialTable
 
 BANDS = 'made_up.bands'
@@ -97,6 +97,13 @@ def test_a_flow_of_another_size_is_averaged_or_refused(small_dataset_dir):
     cut = dataclasses.replace(dataset, inputs={'flow': dataset.inputs['flow'][:, :20]})
     with pytest.raises(InputError, match=r'the flow is 3x20x28 .* read it by --config.input.size=28'):
         experiment.run(config_of(small_dataset_dir, **{'model.name': 'kernel_ridge'}), None, dataset=cut)
+
+
+def test_what_cannot_be_mirrored_is_refused_by_the_field_that_a_closed_form_reads(small_dataset_dir):
+    dataset = dataset_lib.load(small_dataset_dir, reads=('flow',))
+    maps = dataclasses.replace(dataset, inputs={'map': dataset.inputs['flow']})
+    with pytest.raises(InputError, match=r'config\.model\.mirror is True, and map .*model\.mirror=False'):
+        programs.check_descriptors(config_of(small_dataset_dir), maps)
 
 
 @pytest.mark.parametrize(

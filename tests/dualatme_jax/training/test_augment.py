@@ -299,8 +299,10 @@ def test_what_cannot_be_mirrored_is_refused_at_test_too(key):
         rf'config\.input\.mirror_at_test is True, and {key} .*expected --config\.input\.mirror_at_test=False'
     )
     with pytest.raises(InputError, match=message):
-        augment.check((), {'flow': STORED['flow'], key: STORED[key]}, mirror_at_test=True)
-    augment.check((), {'flow': STORED['flow'], 'apex_face': STORED['apex_face']}, mirror_at_test=True)
+        augment.check((), {'flow': STORED['flow'], key: STORED[key]}, mirrored_by='input.mirror_at_test')
+    augment.check(
+        (), {'flow': STORED['flow'], 'apex_face': STORED['apex_face']}, mirrored_by='input.mirror_at_test'
+    )
 
 
 def test_augmentations_that_inputs_can_have_are_taken():
