@@ -61,6 +61,28 @@ def given_weights(program: Program, rows: pd.DataFrame) -> tuple[folds.Folds, li
     )
 
 
+def check_stages(config: ConfigDict, staged: Sequence[str]) -> None:
+    """Raises InputError where networks were trained on what another frozen stage, or its other weights, gave.
+
+    Args:
+      config: of the evaluation. Folders that convert wrote do not say which stage there was.
+      staged: name and version of its stages, see `stages.applied`.
+    """
+    given = files.expanded(config.evaluate_only, '--config.evaluate_only')
+    if network.is_one(given):
+        then = network.load(given).stages
+    elif not folds.is_one(given) and (given / workdir_lib.TRIALS).exists():
+        then = trained.read(given)[1].get('stages', ())
+    else:
+        return
+    if [*then] != [*staged]:
+        before, now = (', '.join(each) or 'no stage' for each in (then, staged))
+        raise InputError(
+            f'{given}: these networks were trained on what {before} gave, and here it is {now}; expected the '
+            'same --config.stage.weights, and the version of the package that trained them'
+        )
+
+
 def as_folds(found: Network) -> folds.Folds:
     """The networks of a run that left nobody out, one per seed, as converted weights are.
 

@@ -152,6 +152,7 @@ def run(
     if dataset is not None:
         identity['data'] |= {'path': None, 'build_synthetic': False, 'databases': None}
     if config.evaluate_only:
+        evaluated.check_stages(config, identity.get('stages', ()))
         identity['weights'] = folds.fingerprint(evaluated.given_weights(programs[0], table)[0])
         begin = init_from.earlier(config.evaluate_only)
         if begin and begin.notice:

@@ -216,6 +216,9 @@ def test_a_network_is_trained_on_what_its_stage_gives(dataset, expected, small_d
         experiment.run(config, tmp_path / 'run', console)
     assert 'stage edges: 0 of 24 clips are in' in console.file.getvalue()
     assert '1 other version beside it not read' in console.file.getvalue()
+    config.evaluate_only = str(tmp_path / 'run')
+    with pytest.raises(InputError, match=r'were trained on what edges .* gave, and here it is edges '):
+        run(config, tmp_path / 'other')
 
 
 def test_the_version_is_that_of_the_code_and_of_the_weights(tmp_path):
