@@ -44,6 +44,7 @@ from dualatme_jax.run.init_from import Beginning, Earlier
 from dualatme_jax.run.programs import epochs_of
 from dualatme_jax.run.sweep import Sweep
 from dualatme_jax.run.trial_table import TrialTable
+from dualatme_jax.training import encoding
 
 PAIR = ['seed', 'point']  # what is scored together
 UNSCORED = "config.folds is 'all': nobody was left out, so nothing was predicted and there are no scores"
@@ -294,7 +295,9 @@ def heading(
     told = ', '.join(map(str, seeds[:MOST_TOLD])) + (', ...' if len(seeds) > MOST_TOLD else '')
     number = f'{len(seeds)} seeds ({told})' if len(seeds) > 1 else f'seed {told}'
     left_out = splits.protocol(config.folds, config.fold_parts, config.data.train_subjects)
-    lines = [f'{system}, {left_out}: {epochs}, {number}', f'Input: {dataset.origin}']
+    read = [] if config.input.encoding == encoding.MINMAX else [config.input.encoding]
+    read += ['mirrored at test too'] if config.input.mirror_at_test and not record.fitting else []
+    lines = [f'{system}, {left_out}: {epochs}, {number}', f'Input: {", ".join([dataset.origin, *read])}']
     lines += [begin.heading] if begin else []
     lines += [f'Frozen: {", ".join(config.freeze)}'] if config.freeze else []
     return '\n'.join(lines)
@@ -340,6 +343,7 @@ def select(
     elif len(chosen := trial_table.chosen(swept.reference.number)):  # by the learner, for each trial
         made.results['chosen'] = chosen.to_dict('records')
         fields = [name for name in chosen if name not in ('seed', 'left_out', config.selection.metric)]
+        words[LAST] = 'settings by inner parts of the other subjects'
         made.shown += chosen_lines(chosen, fields, splits.NOUNS[config.folds])
     if kept is not None:
         ways[BEST_ON_TEST] = selection.best_on_test(kept[kept['trial'].isin(of_reference)])

@@ -66,6 +66,13 @@ def test_the_result_says_what_the_input_was(tmp_path):
     ]
 
 
+def test_the_heading_says_how_the_input_was_read():
+    config = cd.get_config()
+    config.input.encoding, config.input.mirror_at_test = 'robust', True
+    found = finish.heading(pd.DataFrame({'seed': [0]}), sweep.points(config), tiny_run.DATASET)
+    assert found.endswith('Input: test; puzzled flow (EM): cut, robust, mirrored at test too')
+
+
 SWEPT = cd.get_config()
 
 
