@@ -30,6 +30,7 @@ def test_a_known_place_is_found(place):
 
 
 @pytest.mark.skipif(not REAL.exists(), reason='needs the public flow images')
+@pytest.mark.slow
 def test_the_places_are_those_of_the_public_images():
     found = benchmark.strains(REAL)
     whole = {

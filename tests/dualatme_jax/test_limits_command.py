@@ -40,6 +40,7 @@ def command(capsys, *arguments):
     return status, captured.out, captured.err
 
 
+@pytest.mark.slow
 def test_everything_is_written_and_the_same_command_gives_the_same_bytes(
     capsys, runs, dataset, small_dataset_dir, tmp_path
 ):

@@ -282,6 +282,7 @@ def test_the_fields_are_listed_with_the_values_that_are_set():
     assert 'config.training.epochs = 7\n' in process.stdout
 
 
+@pytest.mark.slow
 def test_a_reader_of_the_fields_may_stop_early():
     flags = command('--config=configs/cd.py', '--fields')
     with subprocess.Popen(flags, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:

@@ -73,6 +73,7 @@ def test_a_challenge_log(capsys, tmp_path):
     assert 'not the complete MEGC2019-CD: in all 3 of 442 clips, 2 of 68 subjects; CASME II 2 of 145' in out
 
 
+@pytest.mark.slow
 def test_each_point_of_a_sweep_has_its_table(capsys, tmp_path):
     path = tmp_path / 'sweep.csv'
     sweep = [

@@ -93,6 +93,7 @@ def test_a_release_becomes_a_dataset_that_training_reads(samm, tmp_path, capsys)
     assert data.origin == 'samm; puzzled flow (EM): computed on puzzled frames'
 
 
+@pytest.mark.slow
 def test_a_dataset_of_a_synthetic_release_says_so(samm, own, tmp_path):
     """And so does one of frames of it: a score on rendered faces has no published one beside it."""
     only_frames = tmp_path / 'frames'
@@ -609,6 +610,7 @@ def test_faces_that_are_not_aligned_need_landmarks(samm, tmp_path, capsys):
     assert 'not aligned: say by --landmarks' in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_data_stage_needs_no_framework():
     code = (
         'import sys, data_prep.synthetic.release\n'
@@ -699,6 +701,7 @@ def test_an_error_of_the_system_is_one_sentence(samm, tmp_path, capsys, monkeypa
     assert '\x1b' not in err
 
 
+@pytest.mark.slow
 def test_names_and_cells_reach_the_terminal_without_control_characters(own, tmp_path, capsys):
     first, second, *_ = sorted((own / '006').iterdir())
     first.rename(own / f'006/\x1b[31m{first.name}\u202e')
@@ -730,6 +733,7 @@ def test_a_release_is_named_in_any_case(samm, capsys):
     assert told[0] == told[1]
 
 
+@pytest.mark.slow
 def test_without_a_terminal_long_work_says_now_and_then_how_far_it_is(tmp_path, monkeypatch, capsys):
     clock = iter(range(0, 400, 4))  # four seconds a clip
     monkeypatch.setattr('data_prep.__main__.time', types.SimpleNamespace(monotonic=lambda: next(clock)))
@@ -738,6 +742,7 @@ def test_without_a_terminal_long_work_says_now_and_then_how_far_it_is(tmp_path, 
     assert capsys.readouterr().err.splitlines() == ['samm: clips: 3 of 5, 12 s']
 
 
+@pytest.mark.slow
 def test_a_reader_that_ends_early_is_no_error_to_see(samm):
     command = [sys.executable, '-m', 'data_prep', *arguments(samm, '--workers', '1', command='check')]
     running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)

@@ -64,6 +64,7 @@ def test_a_damaged_file_is_computed_anew(tmp_path, calls, damage):
 
 @settings(max_examples=300, deadline=None, derandomize=True)
 @given(st.data())
+@pytest.mark.slow
 def test_no_damage_changes_a_result_or_is_an_error(tmp_path_factory, data):
     arrays = {'a': np.arange(6, dtype=np.int16).reshape(2, 3), 'b': np.array([0.5])}
     forms = {'a': Form((2, 3), np.int16), 'b': Form((1,), np.float64)}

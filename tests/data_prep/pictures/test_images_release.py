@@ -409,6 +409,7 @@ def test_from_own_images_to_scores(folder, tmp_path):
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason=f'the public flow images are not at {REAL}')
+@pytest.mark.slow
 def test_the_public_images_give_the_same_bytes_by_a_table(tmp_path):
     with (REAL / 'combined_3class_gt.csv').open() as file, (tmp_path / 'table.csv').open('w') as table:
         table.write(HEADER + '\n')

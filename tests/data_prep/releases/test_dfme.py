@@ -27,6 +27,7 @@ def sheet(path, *rows, header=HEADER):
         frames(path.parent / 'frames' / name, range(onset, offset + 1), '{:05}.png')
 
 
+@pytest.mark.slow
 def test_from_a_synthetic_release_to_a_dataset(tmp_path, monkeypatch):
     def one_of_each_set(listed, count):
         rows = {row.folder: row for row in layout.LAYOUT.rows(listed, count)[::-1]}

@@ -52,6 +52,7 @@ RELEASE = Release(
 """
 
 
+@pytest.mark.slow
 def test_a_new_release_is_one_file_and_one_line(tmp_path, monkeypatch, capsys):
     module = types.ModuleType('data_prep.releases.mine')
     monkeypatch.setitem(sys.modules, 'data_prep.releases.mine', module)

@@ -332,6 +332,7 @@ def test_another_seed_gives_other_faces_of_the_same_names(casme2, tmp_path):
     assert (tmp_path / '0.jpg').read_bytes() != same.read_bytes()
 
 
+@pytest.mark.slow
 def test_videos_talk_and_are_told_by_tables(tmp_path):
     (tmp_path / 'trial').mkdir()  # an empty folder may be there already
     synthesize('deception', tmp_path / 'trial', subjects=1, workers=1)
@@ -350,6 +351,7 @@ def test_videos_talk_and_are_told_by_tables(tmp_path):
     assert digests(tmp_path / 'again') == digests(tmp_path / 'trial')
 
 
+@pytest.mark.slow
 def test_the_composite_takes_its_rows_from_a_list(tmp_path):
     rows = ['casme2,sub01,EP02_01f,1', 'casme2,sub02,EP01_11f,0', 'smic,s01,s01_sur_03,2', 'samm,6,006_5_9,2']
     path = tmp_path / 'list.csv'
@@ -451,6 +453,7 @@ def test_a_fault_hits_one_clip_alone(tmp_path):
             assert {cv2.imread(str(path)).shape for path in files} == {(480, 640, 3)}
 
 
+@pytest.mark.slow
 def test_without_a_sheet_only_folders_get_faults(tmp_path):
     synthesize('smic', tmp_path / 'smic', subjects=1, frames_per_clip=4, dirty=True, workers=1)
     _, *record = read_csv(tmp_path / 'smic' / 'truth' / 'dirty.csv')

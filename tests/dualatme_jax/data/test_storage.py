@@ -338,6 +338,7 @@ def mutations(draw):
 
 @given(st.lists(mutations(), min_size=1, max_size=3))
 @settings(derandomize=True, max_examples=100, deadline=None)
+@pytest.mark.slow
 def test_any_change_of_a_description_is_described_or_refused(pristine, changes):
     content = {name: (pristine / name).read_text() for name in JSON}
     try:
@@ -361,6 +362,7 @@ def test_any_change_of_a_description_is_described_or_refused(pristine, changes):
 
 @given(st.data())
 @settings(derandomize=True, max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@pytest.mark.slow
 def test_any_damage_of_a_shard_is_found(pristine, data):
     """Without the checksums, which would find it before."""
     path = shard_of(pristine)

@@ -213,6 +213,7 @@ def test_processes_agree(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ['once', 'program.py']
 
 
+@pytest.mark.slow
 def test_the_first_process_is_named_too(tmp_path):
     body = "print('joined', flush=True)\nwhile True:\n    processes.exchanged(None)\n"
     assert_named(agreeing(body, tmp_path, kill=0, at='joined'), 0)

@@ -72,6 +72,7 @@ def test_a_level_mixes_the_tokens_of_a_window_alone(variant, mixed):
     np.testing.assert_array_equal(changed, expected)
 
 
+@pytest.mark.slow
 def test_published_layer_norms_and_dense_layers_have_unit_axes_there_and_back():
     tensors = names.tensors('htnet', 'published', 3)
     here = 'layers.2.0.layers.9.'

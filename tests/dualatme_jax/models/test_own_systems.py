@@ -310,6 +310,7 @@ def test_a_network_that_looks_for_what_its_record_does_not_read_is_named(own, fo
         programs.make_programs(sweep.points(config), {0: dataset}, {})
 
 
+@pytest.mark.slow
 def test_a_run_is_of_one_version_of_the_file(folder, small_dataset_dir, tmp_path):
     code = (
         'from sklearn.dummy import DummyClassifier\nfrom dualatme_jax.models.system import System\n'

@@ -136,6 +136,7 @@ def test_systems_are_compared_with_dual_atme_and_p_is_corrected(frame):
     assert by[['difference_mean', 'p', 'p_holm']].drop(list(expected)).isna().all(axis=None)
 
 
+@pytest.mark.slow
 def test_without_dual_atme_the_first_system_is_the_reference():
     left = {name: table for name, table in tables().items() if name != 'dual_atme'}
     frame = leaderboard.compare(left, {'dual_atme': REASON}, resamples=5)
@@ -257,6 +258,7 @@ def test_one_seed_one_database_and_one_system_have_what_they_can(tmp_path):
     assert '## Published' not in markdown(frame, tmp_path)
 
 
+@pytest.mark.slow
 def test_beside_synthetic_clips_there_is_no_published_score(tmp_path, monkeypatch):
     systems = {'ststnet': kept(0.6), 'rcn_a': kept(0.7)}
     labels = []

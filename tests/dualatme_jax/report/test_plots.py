@@ -100,6 +100,7 @@ def test_the_same_predictions_give_the_same_bytes(tmp_path):
     assert len(list(tmp_path.iterdir())) == 2
 
 
+@pytest.mark.slow
 def test_a_notice_stands_above_the_picture(drawn):
     predicted = table(seeds=2)
     figure, _ = drawn(predicted)

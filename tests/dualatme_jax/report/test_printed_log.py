@@ -152,6 +152,7 @@ def test_other_texts_are_no_such_log(text):
     ),
     noise=st.lists(st.sampled_from(['', 'train', 'UF1: 0.5 | UAR: nan', 'Epoch 3/800: 100%']), max_size=3),
 )
+@pytest.mark.slow
 def test_what_is_printed_is_read_back(subjects, noise):
     text = ''.join(
         f'Subject: {name}\n'

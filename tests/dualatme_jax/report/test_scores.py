@@ -64,6 +64,7 @@ def test_a_constant_guesser_has_its_closed_form(constant):
     assert scores.score(table) == pytest.approx(expected)
 
 
+@pytest.mark.slow
 def test_a_guesser_from_the_class_prior_scores_a_third():
     truth = clips()
     rng = np.random.default_rng(0)
@@ -320,6 +321,7 @@ def test_equal_predictions_differ_by_nothing():
         assert found == {'difference': 0, 'interval': [0, 0], 'p': 1}
 
 
+@pytest.mark.slow
 def test_the_difference_has_the_interval_of_resampled_subjects():
     truth = clips()[::6]
     a, b = run(seeds=2, truth=truth), run(seeds=2, share_right=0.4, truth=truth)
@@ -335,6 +337,7 @@ def test_the_difference_has_the_interval_of_resampled_subjects():
     assert found['interval'] == pytest.approx(np.percentile(values, [2.5, 97.5]))
 
 
+@pytest.mark.slow
 def test_the_test_keeps_its_level_on_systems_that_do_not_differ():
     truth = clips()[::8]
     p = []

@@ -166,6 +166,7 @@ def test_the_nested_choice_is_scikit_learns(metric):
 
 @settings(derandomize=True, max_examples=15, deadline=None)
 @given(st.randoms(use_true_random=False), st.integers(0, 5))
+@pytest.mark.slow
 def test_nested_never_looks_at_the_labels_of_the_left_out_subject(random, number):
     truth, epochs = clips(), (1, 2, 3)
     inner = inner_of(truth, epochs)

@@ -24,6 +24,7 @@ def config_of(dataset_dir, **fields):
     return small(dataset_dir, **{'model.name': BANDS, 'selection.parts': 3, 'engine.max_trials': 0} | fields)
 
 
+@pytest.mark.slow
 def test_each_fold_has_its_choice_in_the_results_and_the_run_is_known_when_finished(
     small_dataset_dir, tmp_path
 ):
@@ -72,6 +73,7 @@ def test_both_ways_of_choosing_choose_alike(small_dataset_dir, tmp_path):
     assert within['scores']['full'] == nested['scores']['full']
 
 
+@pytest.mark.slow
 def test_other_folds_are_solved_too(small_dataset_dir, tmp_path):
     complete, results, _ = run(config_of(small_dataset_dir, folds='parts', fold_parts=3), tmp_path)
     assert complete

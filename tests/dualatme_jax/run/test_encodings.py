@@ -76,6 +76,7 @@ def test_a_network_reads_encoded_clips_and_no_scale_changes_them(small_dataset_d
     np.testing.assert_array_equal(program.training.prepare(inputs)['flow'], expected)
 
 
+@pytest.mark.slow
 def test_estimators_are_fitted_to_encoded_clips(small_dataset_dir, tmp_path):
     grid = {'model.name': ('made_up.flow_svc',), 'input.encoding': ('minmax', 'robust')}
     complete, _, printed = run(small(small_dataset_dir, sweep=(grid,)), tmp_path)

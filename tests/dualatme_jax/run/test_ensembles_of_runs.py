@@ -63,6 +63,7 @@ def test_seeds_are_the_members_and_the_ensemble_is_scored_once(tmp_path):
     assert table['clip'].tolist() == [clip for *_, clip in tiny_run.CLIPS]
 
 
+@pytest.mark.slow
 def test_points_are_the_members_at_each_seed(tmp_path):
     own = config(sweep=POINTS, **{'report.ensemble_over': 'points'})
     results, _ = reported(tmp_path / 'points', own)
@@ -71,6 +72,7 @@ def test_points_are_the_members_at_each_seed(tmp_path):
     assert len(pd.read_csv(tmp_path / 'points' / ensemble.CSV)) == 8
 
 
+@pytest.mark.slow
 def test_a_member_with_a_failed_trial_is_named_and_the_others_go_on(tmp_path):
     own = config(sweep=POINTS, **{'report.ensemble_over': 'points', 'report.ensemble': 'vote'})
     results, shown = reported(tmp_path / 'one', own, failed={5})  # the first point, seed 1
@@ -86,6 +88,7 @@ def test_a_member_with_a_failed_trial_is_named_and_the_others_go_on(tmp_path):
 
 
 @pytest.mark.parametrize(('over', 'grids'), [('seeds', ()), ('points', TWO)])
+@pytest.mark.slow
 def test_members_that_were_chosen_on_the_test_are_marked(tmp_path, over, grids):
     chosen = {'selection.name': 'best_on_test', 'selection.every': 1}
     own = config(sweep=grids, **chosen, **{'report.ensemble_over': over})
@@ -99,6 +102,7 @@ BOARD = {'report.leaderboard': True, 'selection.every': 1, 'report.ensemble_over
 SYSTEMS = ({'model.name': ('ststnet', 'dual_atme', 'rcn_a')},)
 
 
+@pytest.mark.slow
 def test_systems_are_the_members_of_a_leaderboard(tmp_path):
     own = config(sweep=SYSTEMS, **BOARD, **{'report.reference': 'rcn_a'})
     results, shown = reported(tmp_path, own, failed=range(16, 24))

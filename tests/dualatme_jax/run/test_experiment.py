@@ -209,6 +209,7 @@ def test_a_plan_that_is_too_large_to_try_is_halved_and_told(small_dataset_dir, t
     assert '16 trials, 8 side by side' in printed, 'what the plan says fits is tried'
 
 
+@pytest.mark.slow
 def test_one_trial_that_is_too_large_is_an_error(small_dataset_dir, tmp_path, monkeypatch):
     def none(self, rows, **options):
         raise jax.errors.JaxRuntimeError('RESOURCE_EXHAUSTED: Out of memory')

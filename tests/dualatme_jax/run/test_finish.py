@@ -40,6 +40,7 @@ def reported(trial_table, swept, folder, begin=None, leaks=None, **options):
     return made
 
 
+@pytest.mark.slow
 def test_a_seed_with_a_failed_trial_is_named_and_left_out_of_the_scores(tmp_path):
     results, printed = report(trained(tmp_path, failed={5}), tmp_path)
     assert results['failed'] == [{'trial': 5, 'left_out': 'casme2/NA', 'seed': 1, 'failed_epoch': 2}]
@@ -108,6 +109,7 @@ def began(*leaks):
     return Beginning(source, {0: fit}, {(0, 0): 0}, tuple(leaks))
 
 
+@pytest.mark.slow
 def test_scores_of_a_run_whose_weights_had_seen_a_left_out_subject_are_marked_everywhere(
     tmp_path, monkeypatch
 ):
@@ -130,6 +132,7 @@ def test_scores_of_a_run_whose_weights_had_seen_a_left_out_subject_are_marked_ev
     assert not list(tmp_path.glob('challenge_log*'))
 
 
+@pytest.mark.slow
 def test_scores_of_inputs_that_leak_are_marked_everywhere(tmp_path, monkeypatch):
     config = SWEPT.copy_and_resolve_references()
     config.selection.every = 1

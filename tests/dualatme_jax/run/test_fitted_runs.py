@@ -55,6 +55,7 @@ def dataset(small_dataset_dir):
     return dataset_lib.load(small_dataset_dir, reads=('flow',))
 
 
+@pytest.mark.slow
 def test_a_run_predicts_what_scikit_learn_does_by_hand(dataset, small_dataset_dir, tmp_path):
     config = config_of(small_dataset_dir, **{'model.C': 0.1, 'checkpoint.keep_weights': True})
     complete, results, printed = run(config, tmp_path)
@@ -132,6 +133,7 @@ def test_a_run_of_two_classes_has_the_area_and_the_accuracy_by_subject(tmp_path)
     assert 'Two classes: area under the ROC curve, accuracy by subject' in printed
 
 
+@pytest.mark.slow
 def test_a_run_of_inputs_that_leak_says_so_wherever_it_is_scored(
     dataset, small_dataset_dir, tmp_path, capsys
 ):
@@ -197,6 +199,7 @@ def test_a_run_that_was_killed_goes_on_with_the_wave_that_it_was_in(small_datase
     assert files[0] == files[1]
 
 
+@pytest.mark.slow
 def test_an_option_is_swept_and_chosen_by_the_other_subjects(dataset, small_dataset_dir, tmp_path):
     values = (1e-6, 1e-3, 0.1)
     fields = {'sweep': ({'model.C': values},), 'selection.name': 'nested', 'selection.parts': 3}
@@ -257,6 +260,7 @@ def test_it_stands_on_a_leaderboard_beside_dual_atme(dataset, small_dataset_dir,
     assert 'Flow SVC' in (tmp_path / 'leaderboard.md').read_text()
 
 
+@pytest.mark.slow
 def test_fields_that_are_not_read_make_the_same_estimators(small_dataset_dir, tmp_path):
     grid = {'optimizer.learning_rate': (0.1, 0.2), 'training.epochs': (2, 3)}
     _, results, printed = run(config_of(small_dataset_dir, sweep=(grid,)), tmp_path)

@@ -61,6 +61,7 @@ SWEEPS = st.one_of(WILD, st.lists(AXES, max_size=3).map(tuple))
 
 @settings(max_examples=300, deadline=None, derandomize=True)
 @given(values=st.dictionaries(FIELD, WILD, min_size=1, max_size=2), grids=st.none() | SWEEPS)
+@pytest.mark.slow
 def test_a_config_is_accepted_or_refused_and_never_raises_anything_else(values, grids):
     config = cd.get_config()
     with config.unlocked(), config.ignore_type():
@@ -103,6 +104,7 @@ def test_what_can_be_run_is_accepted(values):
     checks.check(config)
 
 
+@pytest.mark.slow
 def test_the_largest_sweep_is_one_whose_points_can_be_counted_out():
     config = cd.get_config()
     axis = tuple(1e-3 + 1e-6 * step for step in range(40))

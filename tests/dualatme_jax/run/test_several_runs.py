@@ -26,6 +26,7 @@ def paths(small_dataset_dir, tmp_path_factory):
     return str(small_dataset_dir), str(other)
 
 
+@pytest.mark.slow
 def test_two_datasets_are_trained_as_one_and_each_is_scored(paths, tmp_path):
     config = small(','.join(paths), **FITTED)
     complete, results, printed = run(config, tmp_path / 'run')

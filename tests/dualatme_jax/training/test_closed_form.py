@@ -113,6 +113,7 @@ def test_trials_of_few_and_of_many_subjects_are_solved_side_by_side(dataset):
         np.testing.assert_allclose(found.filter(like='prob_'), expected, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_each_fold_has_the_setting_that_is_best_on_its_inner_parts(dataset, rows):
     grid = {'sets': (('v',), ('u',), ('v', 'u')), 'width': (0.3, 3.0), 'ridge': (0.05, 2.0)}
     wave = learner(dataset, system(**grid), parts=3).fit_predict(rows[:3])

@@ -138,6 +138,7 @@ def test_what_could_change_a_program_makes_it_another(left, monkeypatch, change)
     assert kept(left) == before
 
 
+@pytest.mark.slow
 def test_a_file_that_is_not_as_it_was_written_is_traced_anew(earlier, left):
     _, expected = earlier
     before = {name: (left / name).read_bytes() for name in kept(left)}

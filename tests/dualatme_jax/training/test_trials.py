@@ -64,6 +64,7 @@ def rows(dataset, **options):
 
 @settings(max_examples=60, deadline=None)
 @given(clips=CLIPS)
+@pytest.mark.slow
 def test_no_person_is_on_both_sides_of_a_fold(clips):
     dataset = make_dataset(clips)
     for row in rows(dataset):
@@ -169,6 +170,7 @@ NESTED = st.lists(st.integers(3, 6), min_size=5, max_size=9).map(
 
 @settings(max_examples=30, deadline=None, derandomize=True)
 @given(dataset=NESTED, seed=st.integers(0, 99), parts=st.integers(2, 4))
+@pytest.mark.slow
 def test_inner_trials_see_neither_their_subject_nor_their_part(dataset, seed, parts):
     found = rows(dataset, seeds=(seed,), parts=parts)
     assert {row['inner'] for row in found} >= {0, 1}
