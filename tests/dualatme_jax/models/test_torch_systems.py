@@ -27,6 +27,15 @@ SMALL_CAPSULENET = {'width': 2, 'capsules': 2, 'kernel': 3}
 SMALL_HTNET = {'width': 10, 'heads': 3, 'blocks': (1, 1, 1), 'centres': 'template', 'swapped': True}
 
 
+@pytest.fixture(scope='module', autouse=True)
+def _programs_of_a_user():
+    """Programs are those of a user, since others round otherwise; see conftest.py."""
+    before = jax.config.jax_disable_most_optimizations
+    jax.config.update('jax_disable_most_optimizations', False)
+    yield
+    jax.config.update('jax_disable_most_optimizations', before)
+
+
 def dual_branch(variant, frames, edge, places):
     """A row of `SYSTEMS`: narrow, without dropout, of clips of few small frames."""
     form = dataclasses.replace(
