@@ -30,7 +30,7 @@ SMALL_HTNET = {'width': 10, 'heads': 3, 'blocks': (1, 1, 1), 'centres': 'templat
 @pytest.fixture(scope='module', autouse=True)
 def _programs_of_a_user():
     """Programs are those of a user, since others round otherwise; see conftest.py."""
-    before = jax.config.jax_disable_most_optimizations
+    before = jax.config.values['jax_disable_most_optimizations']
     jax.config.update('jax_disable_most_optimizations', False)
     yield
     jax.config.update('jax_disable_most_optimizations', before)
