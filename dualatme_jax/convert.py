@@ -10,19 +10,14 @@ No code of a file is run. The libraries are imported late: they take seconds, an
 import argparse
 import sys
 
-from dualatme_jax.errors import InputError, printable
+from dualatme_jax.errors import InputError, exit_status, printable
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command; returns its exit status: 0, or 2 for input that cannot be converted."""
     options = _parser().parse_args(arguments)
-    try:
-        told = _to_torch(options) if options.to_torch else _from_torch(options)
-    except InputError as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 2
-    print(printable(told))
-    return 0
+    convert = _to_torch if options.to_torch else _from_torch
+    return exit_status(lambda: print(printable(convert(options))))
 
 
 def _from_torch(options: argparse.Namespace) -> str:

@@ -3,7 +3,10 @@
 import errno
 import os
 import re
+import sys
 import unicodedata
+from collections.abc import Callable
+from typing import Any
 
 
 class InputError(ValueError):
@@ -15,6 +18,16 @@ class InputError(ValueError):
 
     def __str__(self) -> str:
         return printable(super().__str__())
+
+
+def exit_status(run: Callable[[], Any]) -> int:
+    """Runs a command; returns its exit status: 0, or 2 for bad input, whose message is printed alone."""
+    try:
+        run()
+    except InputError as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 2
+    return 0
 
 
 def one_line(error: InputError) -> str:

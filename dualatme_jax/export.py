@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from dualatme_jax.errors import InputError, printable
+from dualatme_jax.errors import InputError, exit_status, printable
 
 LARGEST = 2 * 2**20  # bytes of a file that belongs into a repository
 
@@ -21,13 +21,7 @@ LARGEST = 2 * 2**20  # bytes of a file that belongs into a repository
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command; returns its exit status: 0, or 2 for input that cannot be exported."""
     options = _parser().parse_args(arguments)
-    try:
-        told = _export(options)
-    except InputError as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 2
-    print(printable(told))
-    return 0
+    return exit_status(lambda: print(printable(_export(options))))
 
 
 def _export(options: argparse.Namespace) -> str:

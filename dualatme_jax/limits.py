@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from dualatme_jax import files, schema
-from dualatme_jax.errors import InputError, printable
+from dualatme_jax.errors import InputError, exit_status, printable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,12 +27,7 @@ PAGE, SHEET = 'limits.md', 'hard_clips.png'
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command; returns its exit status: 0, or 2 for input that cannot be used."""
     options = _parser().parse_args(arguments)
-    try:
-        run(options)
-    except InputError as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 2
-    return 0
+    return exit_status(lambda: run(options))
 
 
 def run(options: argparse.Namespace) -> None:

@@ -18,7 +18,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 
 from dualatme_jax import files
-from dualatme_jax.errors import InputError, printable
+from dualatme_jax.errors import InputError, exit_status, printable
 
 FORMS = ('', '.gif', '.mp4')  # endings of what is written; without one a folder of PNG images
 MOST = 50  # times as much motion; `data_prep magnify` takes as much
@@ -27,12 +27,7 @@ MOST = 50  # times as much motion; `data_prep magnify` takes as much
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command; returns its exit status: 0, or 2 for input that cannot be magnified."""
     options = _parser().parse_args(arguments)
-    try:
-        run(options)
-    except InputError as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 2
-    return 0
+    return exit_status(lambda: run(options))
 
 
 def run(options: argparse.Namespace) -> None:

@@ -18,18 +18,13 @@ import sys
 from collections.abc import Callable
 
 from dualatme_jax import files, schema
-from dualatme_jax.errors import InputError, printable
+from dualatme_jax.errors import InputError, exit_status, printable
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command; returns its exit status: 0, or 2 for input that cannot be scored."""
     options = _parser().parse_args(arguments)
-    try:
-        run(options)
-    except InputError as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 2
-    return 0
+    return exit_status(lambda: run(options))
 
 
 def run(options: argparse.Namespace) -> None:
