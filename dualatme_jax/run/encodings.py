@@ -60,8 +60,7 @@ def applied(
       InputError: see `encoding.encoded`.
     """
     asked = {
-        point.program: tuple(point.config.input[name] for name in ('encoding', 'percentile', 'clip'))
-        for point in swept.points
+        point.program: tuple(point.config.input[name] for name in encoding.FIELDS) for point in swept.points
     }
     done: dict[tuple, Dataset] = {}
     found = {}

@@ -70,7 +70,7 @@ def check_stages(config: ConfigDict, staged: Sequence[str]) -> None:
     """
     given = files.expanded(config.evaluate_only, '--config.evaluate_only')
     if network.is_one(given):
-        then = network.load(given).stages
+        then = network.about(given).get('stages', ())
     elif not folds.is_one(given) and (given / workdir_lib.TRIALS).exists():
         then = trained.read(given)[1].get('stages', ())
     else:

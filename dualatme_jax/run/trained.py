@@ -25,8 +25,6 @@ _MOST_BYTES = 2**28  # of a table of trials, or a config
 
 # Fields of `config.input` that no training reads.
 _AT_TEST = ('mirror_at_test',)
-# What fields are in runs of versions that did not have them.
-_OLDER = {'encoding': encoding.MINMAX, 'percentile': encoding.PERCENTILE, 'clip': encoding.CLIP}
 
 
 def networks(
@@ -112,7 +110,7 @@ def check_alike(
         if name in _AT_TEST:
             continue
         before = then('input', name)
-        before = _OLDER.get(name) if before is None else before
+        before = encoding.FIELDS.get(name) if before is None else before  # as of an older version
         if now or before is not None:  # which it is where an older version had no such field
             check_same(where, f'input.{name}', before, now)
     system = models.system(section['name'])

@@ -23,6 +23,8 @@ MINMAX, ROBUST, RAW = ENCODINGS = ('minmax', 'robust', 'raw')
 
 # Of `robust`: the percentile of the absolute values that is 1, and where values are clipped.
 PERCENTILE, CLIP = 95.0, 4.0
+# The fields of config.input by which motion is read, with what they are where nothing is said.
+FIELDS = {'encoding': MINMAX, 'percentile': PERCENTILE, 'clip': CLIP}
 
 _TINY = np.finfo(np.float32).tiny
 
