@@ -1,7 +1,7 @@
 """Makes an SVG file a part of a page.
 
-The page's policy allows no style in attributes, so each `style` becomes the attributes that it stands for. What
-could run or load something is left out.
+The page's policy allows no style in attributes, so each `style` becomes the attributes that it stands for.
+What could run or load something is left out.
 """
 
 import re
