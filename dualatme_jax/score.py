@@ -3,10 +3,12 @@
     python -m dualatme_jax.score predictions.csv
     python -m dualatme_jax.score runs/cd --json scores.json --plot confusion.png
     python -m dualatme_jax.score log.txt --list combined_3class_gt.csv
+    python -m dualatme_jax.score --spotting truth.csv predicted.csv
 
 The file is a predictions table in CSV or Excel (see `report/predictions.py`), a run's folder, a log in the
 MEGC2019 challenge's form (see `report/challenge_log.py`) or what a PyTorch program of the field has printed
-(see `report/printed_log.py`); its content tells which. The reports are imported late: they take a second, and
+(see `report/printed_log.py`); its content says which. With --spotting they are intervals (see
+`report/spotting/`). The reports are imported late: they take a second, and
 `--help` should not.
 """
 
@@ -23,8 +25,62 @@ from dualatme_jax.errors import InputError, exit_status, printable
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command; returns its exit status: 0, or 2 for input that cannot be scored."""
-    options = _parser().parse_args(arguments)
-    return exit_status(lambda: run(options))
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if (options.file is None) == (options.spotting is None):
+        parser.error('expected FILE, or --spotting TRUTH PREDICTED')
+    if options.spotting and len(options.spotting) > 2:
+        parser.error('--spotting: expected TRUTH and PREDICTED, or one log')
+    return exit_status(lambda: spotting(options) if options.spotting else run(options))
+
+
+def spotting(options: argparse.Namespace) -> None:
+    """Scores intervals: F1 of spotting, false alarms an hour, and STRS where emotions are known.
+
+    Raises:
+      InputError: a file cannot be read, or an option is of predictions of clips.
+    """
+    from rich.console import Console
+
+    from dualatme_jax.report import results, scores
+    from dualatme_jax.report.spotting import intervals, metrics, table
+
+    scores.check_resamples(options.resamples, '--resamples')
+    for name in ('point', 'dataset', 'list', 'plot'):
+        if getattr(options, name):
+            raise InputError(f'--{name} is of predictions of clips; expected --spotting without it')
+    paths = [files.expanded(path, '--spotting') for path in options.spotting]
+    if len(paths) == 2:
+        given = intervals.read(*paths)
+    elif intervals.is_log(paths[0]):
+        given = intervals.read_log(paths[0])
+    else:
+        raise InputError(
+            f'{paths[0]} is no log of a challenge, whose first line is 1 or 2; expected that, or two tables, '
+            'of the true intervals and of the predicted ones'
+        )
+    videos = None
+    if options.videos:
+        path = files.expanded(options.videos, '--videos')
+        videos = intervals.read_videos(path)
+        intervals.check_known(given, videos, path)
+    console = Console(highlight=False, markup=False, emoji=False)
+    where = ', '.join(map(str, paths))
+    console.print(
+        printable(f'{where}: {len(given.truth)} true and {len(given.predicted)} predicted intervals'),
+        soft_wrap=True,
+    )
+    for note in given.notes:
+        console.print(printable(note), soft_wrap=True)
+    result = metrics.score(given, videos=videos, resamples=options.resamples)
+    console.print()
+    console.print(table.scores_table(result))
+    if 'strs' in result['metrics']:
+        result['public_tool'] = metrics.by_public_tool(given.truth, given.predicted)
+        console.print()
+        console.print(table.tool_table(result['public_tool']))
+    if options.json:
+        _save(functools.partial(results.write, result), files.expanded(options.json, '--json'))
 
 
 def run(options: argparse.Namespace) -> None:
@@ -118,10 +174,12 @@ def _save(write: Callable[[pathlib.Path], None], path: pathlib.Path) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog='python -m dualatme_jax.score',
-        description='Acc, UAR and UF1 of predictions pooled over folds, for all clips and for each database.',
+        description='Acc, UAR and UF1 of predictions pooled over folds, for all clips and for each database; '
+        'or with --spotting the scores of intervals.',
     )
     parser.add_argument(
         'file',
+        nargs='?',
         help='predictions as CSV or Excel, the folder of a run, a MEGC2019 challenge log, or what a PyTorch '
         'program has printed (Subject, Predicted, Ground Truth)',
     )
@@ -137,6 +195,18 @@ def _parser() -> argparse.ArgumentParser:
     truth.add_argument('--dataset', metavar='DIR', help='compare labels, clip by clip, with a dataset')
     truth.add_argument(
         '--list', metavar='FILE', help="compare labels with the challenge's list (combined_3class_gt.csv)"
+    )
+    parser.add_argument(
+        '--spotting',
+        nargs='+',
+        metavar=('TRUTH', 'PREDICTED'),
+        help='score intervals: two CSV tables with the columns video, onset, offset (frames), and if known '
+        'subject and emotion; or one log of the MEGC challenges (`video onset offset onset offset TP`)',
+    )
+    parser.add_argument(
+        '--videos',
+        metavar='FILE',
+        help='with --spotting: CSV with video, frames, frame_rate of each video, for false alarms an hour',
     )
     parser.add_argument('--json', metavar='OUT', help='write the scores there as JSON')
     parser.add_argument('--plot', metavar='OUT.png', help='draw confusion matrices there')

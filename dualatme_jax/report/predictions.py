@@ -80,7 +80,7 @@ def csv_cells(text: str, path: str | os.PathLike) -> pd.DataFrame:
     """
     first = next(line for line in text.splitlines() if line.strip())
     delimiter = max(DELIMITERS, key=first.count)
-    found = from_rows(_csv_rows(text, delimiter, path), path)
+    found = from_rows(csv_rows(text, delimiter, path), path)
     if delimiter != ',':
         numbers = [name for name in found if name not in CLIP_KEY]
         found[numbers] = found[numbers].replace(r'^(-?[0-9]+),([0-9]+)$', r'\1.\2', regex=True)
@@ -278,7 +278,7 @@ def count(rows: pd.DataFrame) -> tuple[int, int]:
     return len(clips), len(clips[CLIP_KEY[:2]].drop_duplicates())
 
 
-def _csv_rows(text: str, delimiter: str, path) -> Iterator[tuple[int, list[str]]]:
+def csv_rows(text: str, delimiter: str, path) -> Iterator[tuple[int, list[str]]]:
     """Yields (line number, stripped cells) of every record that is not blank."""
     reader = csv.reader(io.StringIO(text, newline=''), delimiter=delimiter, strict=True)
     try:

@@ -1,0 +1,1 @@
+"""Spotting: predicted intervals held against true ones, and what was said of those that were found."""

@@ -1,0 +1,209 @@
+"""Intervals from anybody: a table with one row per expression, or a log in the form of the MEGC challenges.
+
+In memory they are a `pandas.DataFrame` with the columns `COLUMNS`: subject, video and emotion are strings,
+empty where they are not known; onset and offset are frame numbers, both within the expression. A prediction
+may begin before the first frame of its video, as those of a peak at the border do.
+"""
+
+import dataclasses
+import pathlib
+
+import pandas as pd
+
+from dualatme_jax import schema
+from dualatme_jax.errors import InputError
+from dualatme_jax.report import predictions
+
+VIDEO, FRAMES = 'video', 'frames'
+KEY = [schema.SUBJECT, VIDEO]  # of a video
+ENDS = [schema.ONSET, schema.OFFSET]
+COLUMNS = [*KEY, *ENDS, schema.EMOTION]
+
+_REQUIRED = [VIDEO, *ENDS]
+_DATABASES = {'1': 'SAMM Long Videos', '2': 'CAS(ME)^2'}  # by the first line of a log
+_WORDS = ('TP', 'FP', 'FN')
+_MOST = 10**9  # frames: more than any video has
+
+
+@dataclasses.dataclass(frozen=True)
+class Given:
+    """Intervals of some videos as they were read.
+
+    Attributes:
+      truth: the true intervals.
+      predicted: the predicted ones, in the order of the file.
+      notes: what a reader must know, one sentence each.
+    """
+
+    truth: pd.DataFrame
+    predicted: pd.DataFrame
+    notes: tuple[str, ...] = ()
+
+
+def read(truth: pathlib.Path, predicted: pathlib.Path) -> Given:
+    """Reads two tables, of the true intervals and of the predicted ones; see `read_table`.
+
+    Raises:
+      InputError: one cannot be read, both are empty, or one has subjects or emotions and the other has none.
+    """
+    both = [read_table(path) for path in (truth, predicted)]
+    if not any(map(len, both)):
+        raise InputError(f'{truth} and {predicted} have no interval; expected true ones to be found')
+    if all(map(len, both)):
+        for name in (schema.SUBJECT, schema.EMOTION):
+            has = [(table[name] != '').any() for table in both]
+            if has[0] != has[1]:
+                with_it, without = (truth, predicted) if has[0] else (predicted, truth)
+                raise InputError(
+                    f'{with_it} has the column {name}, and {without} has not; expected it in both or in none'
+                )
+    return Given(*both)
+
+
+def read_table(path: pathlib.Path) -> pd.DataFrame:
+    """Reads a CSV table with the columns video, onset, offset, and if known subject and emotion.
+
+    A file with a header alone has no interval. Names of columns may be in upper case.
+
+    Raises:
+      InputError: it is no such table; the message names the column or the line.
+    """
+    text = predictions.read_text(path)
+    first = next(line for line in text.splitlines() if line.strip())
+    delimiter = max(predictions.DELIMITERS, key=first.count)
+    rows = list(predictions.csv_rows(text, delimiter, path))
+    header = [name.lower() for name in rows[0][1]]
+    lacking = [name for name in _REQUIRED if name not in header]
+    twice = sorted({name for name in header if name in COLUMNS and header.count(name) > 1})
+    if lacking or twice:
+        fault = 'missing' if lacking else 'there twice'
+        raise InputError(
+            f'{path}: the columns {", ".join(lacking or twice)} are {fault}; '
+            f'found {", ".join(header)}; expected {", ".join(_REQUIRED)}, and if known {schema.SUBJECT} and '
+            f'{schema.EMOTION}, each once'
+        )
+    found = []
+    for line, cells in rows[1:]:
+        if len(cells) != len(header):
+            raise InputError(
+                f'{path}, line {line}: {len(cells)} values; expected {len(header)}, as in the header.'
+            )
+        own = dict(zip(header, cells, strict=True))
+        for name in (VIDEO, *(name for name in (schema.SUBJECT, schema.EMOTION) if name in own)):
+            if not own[name]:
+                raise InputError(f'{path}, line {line}: {name} is empty; expected a value')
+        ends = [_frame(own[name], name, path, line) for name in ENDS]
+        _check_ends(*ends, path, line)
+        found.append([own.get(schema.SUBJECT, ''), own[VIDEO], *ends, own.get(schema.EMOTION, '')])
+    return _table(found)
+
+
+def is_log(path: pathlib.Path) -> bool:
+    """Whether a file is a log: its first line is the number of a database."""
+    lines = (line.strip() for line in predictions.read_text(path).splitlines())
+    return next(filter(None, lines)) in _DATABASES
+
+
+def read_log(path: pathlib.Path) -> Given:
+    """Reads a log of the MEGC challenges (2019 to 2022), which holds true and predicted intervals.
+
+    Its first line is 1 (SAMM Long Videos) or 2 (CAS(ME)^2); each further line has `video true_onset
+    true_offset predicted_onset predicted_offset result`, with - for what there is not, and TP, FP or FN.
+    What is right is counted anew; a note says where the log's own words differ from that.
+
+    Raises:
+      InputError: the file is not such a log; the message names the line.
+    """
+    lines = [(n, line.split()) for n, line in enumerate(predictions.read_text(path).splitlines(), 1)]
+    lines = [(n, words) for n, words in lines if words]
+    sides, said = ([], []), dict.fromkeys(_WORDS, 0)
+    for line, words in lines[1:]:
+        if len(words) != 6 or words[5].upper() not in _WORDS:
+            raise InputError(
+                f'{path}, line {line}: {" ".join(words)[:60]!r}; expected `video true_onset true_offset '
+                'predicted_onset predicted_offset TP|FP|FN`, with - for what there is not'
+            )
+        said[words[5].upper()] += 1
+        for side, ends in zip(sides, (words[1:3], words[3:5]), strict=True):
+            if ends == ['-', '-']:
+                continue
+            numbers = [_frame(cell, name, path, line) for cell, name in zip(ends, ENDS, strict=True)]
+            _check_ends(*numbers, path, line)
+            side.append(['', words[0], *numbers, ''])
+    if not any(sides):
+        raise InputError(f'{path}: a log without any interval')
+    notes = [f'{_DATABASES[lines[0][1][0]]}: a log names no subjects; intervals are by video.']
+    truth, predicted = (_table(side) for side in sides)
+    own = ', '.join(f'{name} {number}' for name, number in said.items())
+    return Given(truth.drop_duplicates(), predicted, (*notes, f'The log itself says {own}.'))
+
+
+def read_videos(path: pathlib.Path) -> pd.DataFrame:
+    """Reads how long each video is, so that false alarms can be counted by the hour.
+
+    Args:
+      path: CSV with the columns video, frames, frame_rate (a second), and subject if the intervals have it.
+
+    Returns:
+      `subject`, `video`, `hours`.
+
+    Raises:
+      InputError: it is no such table.
+    """
+    text = predictions.read_text(path)
+    first = next(line for line in text.splitlines() if line.strip())
+    rows = list(predictions.csv_rows(text, max(predictions.DELIMITERS, key=first.count), path))
+    header = [name.lower() for name in rows[0][1]]
+    needed = [VIDEO, FRAMES, schema.FRAME_RATE]
+    if lacking := [name for name in needed if name not in header]:
+        raise InputError(
+            f'{path}: the columns {", ".join(lacking)} are missing; expected {", ".join(needed)}, and '
+            f'{schema.SUBJECT} if the intervals have it'
+        )
+    found = []
+    for line, cells in rows[1:]:
+        own = dict(zip(header, cells, strict=False))
+        try:
+            hours = float(own[FRAMES]) / float(own[schema.FRAME_RATE]) / 3600
+        except (KeyError, ValueError, ZeroDivisionError):
+            hours = float('nan')
+        if not 0 < hours < _MOST:
+            raise InputError(
+                f'{path}, line {line}: {",".join(cells)!r}; expected {FRAMES} and {schema.FRAME_RATE} above 0'
+            )
+        found.append([own.get(schema.SUBJECT, ''), own[VIDEO], hours])
+    videos = pd.DataFrame(found, columns=[*KEY, 'hours'])
+    if twice := videos.loc[videos.duplicated(KEY), VIDEO].tolist():
+        raise InputError(f'{path}: the video {twice[0]!r} is there twice; expected each once')
+    return videos
+
+
+def check_known(given: Given, videos: pd.DataFrame, path: pathlib.Path) -> None:
+    """Raises InputError where intervals are of videos that a table of them lacks."""
+    known = {*videos[KEY].itertuples(index=False, name=None)}
+    for table in (given.truth, given.predicted):
+        unknown = sorted({*table[KEY].itertuples(index=False, name=None)} - known)
+        if unknown:
+            raise InputError(
+                f'{path} has {len(known)} videos, and not {"/".join(filter(None, unknown[0]))}, of which '
+                f'there are intervals ({len(unknown)} such videos); expected one line for each video'
+            )
+
+
+def _table(rows: list) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=COLUMNS).astype(dict.fromkeys(ENDS, 'int64'))
+
+
+def _frame(cell: str, name: str, path: pathlib.Path, line: int) -> int:
+    try:
+        number = float(cell)
+    except ValueError:
+        number = float('nan')
+    if not (number.is_integer() and abs(number) < _MOST):
+        raise InputError(f'{path}, line {line}: {name} is {cell!r}; expected the number of a frame')
+    return int(number)
+
+
+def _check_ends(onset: int, offset: int, path: pathlib.Path, line: int) -> None:
+    if onset > offset:
+        raise InputError(f'{path}, line {line}: the onset, {onset}, is after the offset, {offset}')
