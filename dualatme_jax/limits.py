@@ -136,7 +136,7 @@ def with_words(clips: 'pd.DataFrame', labels: tuple[str, ...]) -> 'pd.DataFrame'
 def draw(hard: 'pd.DataFrame', labels: tuple[str, ...], path: str, key: str, out: pathlib.Path) -> None:
     """Draws the pictures of the first clips that no system gets right."""
     from dualatme_jax.data import dataset as dataset_lib
-    from dualatme_jax.report import contact_sheet
+    from dualatme_jax.report.pictures import contact_sheet
 
     dataset = dataset_lib.load(path, reads=(key,))
     places = {

@@ -92,7 +92,8 @@ def run(options: argparse.Namespace) -> None:
     from rich.console import Console
 
     from dualatme_jax.report import given as given_lib
-    from dualatme_jax.report import plots, predictions, results, scores, tables, truth, two_classes
+    from dualatme_jax.report import predictions, results, scores, tables, truth, two_classes
+    from dualatme_jax.report.pictures import confusion
 
     scores.check_resamples(options.resamples, '--resamples')
     console = Console(highlight=False, markup=False, emoji=False)
@@ -139,7 +140,7 @@ def run(options: argparse.Namespace) -> None:
             plot = files.expanded(options.plot, '--plot')
             picture = plot if len(points) == 1 else plot.with_stem(f'{plot.stem}-{number}')
             above = '\n'.join(filter(None, [given.selection, title]))
-            _save(functools.partial(plots.confusion_matrices, rows, labels, notice=above), picture)
+            _save(functools.partial(confusion.confusion_matrices, rows, labels, notice=above), picture)
     if options.json:
         result = scored[0] if len(points) == 1 else {'points': scored}
         result |= {'notice': given.notice} if given.notice else {}

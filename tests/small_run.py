@@ -8,7 +8,7 @@ from rich.console import Console
 from sklearn import metrics
 
 from configs import cd
-from dualatme_jax.report import plots
+from dualatme_jax.report.pictures import confusion
 from dualatme_jax.run import experiment
 
 TINY = 'small_systems.tiny'
@@ -34,7 +34,7 @@ def small(dataset_dir, **fields):
 def run(config, folder):
     """Trains and reports; without the picture of confusions, which takes longer than the training."""
     console = Console(file=io.StringIO(), width=200, markup=False, highlight=False)
-    with mock.patch.object(plots, 'confusion_matrices'):
+    with mock.patch.object(confusion, 'confusion_matrices'):
         complete = experiment.run(config, folder, console).complete
     results = json.loads((folder / 'results.json').read_text())
     return complete, results, console.file.getvalue()

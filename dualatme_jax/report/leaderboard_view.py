@@ -12,8 +12,9 @@ from rich.text import Text
 from dualatme_jax import models, schema
 from dualatme_jax.files import replacing
 from dualatme_jax.models.system import System
-from dualatme_jax.report import leaderboard_plot, scores, tables
+from dualatme_jax.report import scores, tables
 from dualatme_jax.report.leaderboard import COUNTS, FAILED, FLOOR, SCORED, databases
+from dualatme_jax.report.pictures import leaderboard_plot
 from dualatme_jax.report.selection import LAST, NESTED
 
 CSV, MARKDOWN, PLOT = 'leaderboard.csv', 'leaderboard.md', 'leaderboard.png'

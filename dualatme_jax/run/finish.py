@@ -26,7 +26,6 @@ from dualatme_jax.report import (
     leaderboard_view,
     nested,
     paper,
-    plots,
     predictions,
     results,
     scores,
@@ -35,6 +34,7 @@ from dualatme_jax.report import (
     two_classes,
 )
 from dualatme_jax.report import sweep as sweep_report
+from dualatme_jax.report.pictures import confusion
 from dualatme_jax.report.selection import BEST_ON_TEST, LAST, NESTED
 from dualatme_jax.run import as_published, config_file, ensembles, smoke
 from dualatme_jax.run import sweep as sweep_lib
@@ -270,7 +270,7 @@ def whole_seeds(trial_table: TrialTable) -> bool:
 
 def draw_confusion(selected: pd.DataFrame, labels: Sequence[str], notice: str, folder: pathlib.Path) -> None:
     """Draws the confusion matrices into the folder."""
-    plots.confusion_matrices(selected, labels, folder / workdir_lib.CONFUSION, notice=notice)
+    confusion.confusion_matrices(selected, labels, folder / workdir_lib.CONFUSION, notice=notice)
 
 
 def heading(

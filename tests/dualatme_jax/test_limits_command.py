@@ -8,7 +8,8 @@ from matplotlib import image
 from dualatme_jax import limits, schema
 from dualatme_jax.data import dataset as dataset_lib
 from dualatme_jax.errors import InputError
-from dualatme_jax.report import contact_sheet, predictions
+from dualatme_jax.report import predictions
+from dualatme_jax.report.pictures import contact_sheet
 
 KEY = predictions.CLIP_KEY
 

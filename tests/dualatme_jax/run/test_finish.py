@@ -12,7 +12,7 @@ from rich.console import Console
 
 from configs import cd
 from dualatme_jax.errors import InputError
-from dualatme_jax.report import plots
+from dualatme_jax.report.pictures import confusion
 from dualatme_jax.run import finish, sources, sweep
 from dualatme_jax.run.init_from import Beginning
 from dualatme_jax.run.sources import Source, SourceNetwork
@@ -85,7 +85,7 @@ SWEPT.report.resamples = 20
 
 def test_the_picture_of_a_sweep_names_its_point(tmp_path, monkeypatch):
     swept, told = sweep.points(SWEPT), []
-    monkeypatch.setattr(plots, 'confusion_matrices', lambda *_, notice: told.append(notice))
+    monkeypatch.setattr(confusion, 'confusion_matrices', lambda *_, notice: told.append(notice))
     trial_table = tiny_run.trained(tmp_path, swept)
     reported(trial_table, swept, tmp_path)
     assert told == ['loss.cosine_weight = 0.01']
@@ -116,7 +116,7 @@ def test_scores_of_a_run_whose_weights_had_seen_a_left_out_subject_are_marked_ev
     config = SWEPT.copy_and_resolve_references()
     config.selection.every = 1
     swept, told = sweep.points(config), []
-    monkeypatch.setattr(plots, 'confusion_matrices', lambda *_, notice: told.append(notice))
+    monkeypatch.setattr(confusion, 'confusion_matrices', lambda *_, notice: told.append(notice))
     trial_table = tiny_run.trained(tmp_path, swept, epochs=2)
     begin = began(('samm', '006'))
     made = reported(trial_table, swept, tmp_path, begin)
@@ -137,7 +137,7 @@ def test_scores_of_inputs_that_leak_are_marked_everywhere(tmp_path, monkeypatch)
     config = SWEPT.copy_and_resolve_references()
     config.selection.every = 1
     swept, told = sweep.points(config), []
-    monkeypatch.setattr(plots, 'confusion_matrices', lambda *_, notice: told.append(notice))
+    monkeypatch.setattr(confusion, 'confusion_matrices', lambda *_, notice: told.append(notice))
     trial_table = tiny_run.trained(tmp_path, swept, epochs=2)
     metadata = tiny_run.METADATA | {'leaks': {'flow': 'cropped by the annotation', 'crop_frames': 'not read'}}
     notice = dataclasses.replace(tiny_run.DATASET, metadata=metadata).leaks

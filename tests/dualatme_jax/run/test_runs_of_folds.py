@@ -18,7 +18,7 @@ from dualatme_jax import export, score
 from dualatme_jax.data import dataset as dataset_lib
 from dualatme_jax.data import splits
 from dualatme_jax.errors import InputError
-from dualatme_jax.report import plots
+from dualatme_jax.report.pictures import confusion
 from dualatme_jax.run import experiment, init_from, network, programs, settings
 from dualatme_jax.run.progress import Reporter
 from dualatme_jax.training import start as start_lib
@@ -301,7 +301,7 @@ def test_networks_of_all_become_one_file_with_a_card(of_all, small_dataset_dir, 
     others = dataclasses.replace(seen, subject=np.char.add('other', seen.subject))
     config = config_of(small_dataset_dir, **OTHERS, evaluate_only=str(of_all[0]))
     config.report.ensemble = 'mean'
-    with mock.patch.object(plots, 'confusion_matrices'):
+    with mock.patch.object(confusion, 'confusion_matrices'):
         scored = experiment.run(config, tmp_path / 'scored', Console(quiet=True), dataset=others)
     file = tmp_path / 'small.safetensors'
     command = ['--network', str(of_all[0]), '--evaluated', str(tmp_path / 'scored'), '--out', str(file)]

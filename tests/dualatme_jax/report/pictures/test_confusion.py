@@ -4,7 +4,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from dualatme_jax import schema
-from dualatme_jax.report import plots, predictions
+from dualatme_jax.report import predictions
+from dualatme_jax.report.pictures import confusion
 
 
 def table(databases=('casme2', 'smic', 'samm'), seeds=1):
@@ -31,7 +32,7 @@ def drawn(monkeypatch, tmp_path):
 
     def draw(predicted, labels=schema.LABELS, **options):
         path = tmp_path / 'confusion.png'
-        plots.confusion_matrices(predicted, labels, path, **options)
+        confusion.confusion_matrices(predicted, labels, path, **options)
         return figures[-1], path
 
     return draw
@@ -95,7 +96,7 @@ def test_a_class_without_clips_is_drawn_empty(drawn):
 def test_the_same_predictions_give_the_same_bytes(tmp_path):
     paths = tmp_path / 'a.png', tmp_path / 'b.png'
     for path in paths:
-        plots.confusion_matrices(table(seeds=2), schema.LABELS, path)
+        confusion.confusion_matrices(table(seeds=2), schema.LABELS, path)
     assert paths[0].read_bytes() == paths[1].read_bytes()
     assert len(list(tmp_path.iterdir())) == 2
 

@@ -8,11 +8,10 @@ import os
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from dualatme_jax.errors import InputError
 from dualatme_jax.files import replacing
+from dualatme_jax.report.pictures import drawn
 
 MOST = 120  # clips of one sheet: more are no longer looked at
 
@@ -43,8 +42,7 @@ def draw(pictures: np.ndarray, titles: Sequence[str], path: str | os.PathLike, *
     lines = 1 + max(text.count('\n') for text in titles)
     _, height, width, channels = pictures.shape
     high = _WIDTH * height / (width * channels) + lines * _LINE + 0.15
-    figure = Figure(figsize=(_WIDTH * _COLUMNS, high * rows + 0.6), dpi=100, layout='constrained')
-    FigureCanvasAgg(figure)
+    figure = drawn.figure(_WIDTH * _COLUMNS, high * rows + 0.6)
     panels = figure.subplots(rows, _COLUMNS, squeeze=False).ravel()
     for panel in panels:
         panel.axis('off')
@@ -53,8 +51,7 @@ def draw(pictures: np.ndarray, titles: Sequence[str], path: str | os.PathLike, *
         panel.set_title(text, fontsize=7)
     figure.suptitle(title, fontsize='medium')
     with replacing(path) as temporary:
-        # Without the version of matplotlib the bytes depend on the clips alone.
-        figure.savefig(temporary, format='png', metadata={'Software': None})
+        temporary.write_bytes(drawn.png(figure))
 
 
 def side_by_side(clip: np.ndarray) -> np.ndarray:

@@ -6,23 +6,28 @@ import textwrap
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from dualatme_jax.files import replacing
+from dualatme_jax.report.pictures import drawn
 
 _WIDTH, _ROW, _REST = 9.0, 0.42, 2.6  # inches: of the picture, of a system's row, of what stands around them
 _WRAP = 95  # characters of the title's line
-_GREY, _PUBLISHED = '0.4', '0'
-_HONEST, _LEAKING = '#0072b2', '#d55e00'  # blue and orange that colour-blind readers distinguish
+_HONEST, _LEAKING, *_ = drawn.COLOURS
+_PUBLISHED = 'black'
 
 
 def draw(frame: pd.DataFrame, path: str | os.PathLike, *, title: str) -> None:
-    """Draws one row per scored system, the best on top, as one PNG.
+    """Writes `leaderboard_figure` as a PNG, whole or not at all; the same frame gives the same bytes."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(drawn.png(leaderboard_figure(frame, title=title)))
+
+
+def leaderboard_figure(frame: pd.DataFrame, *, title: str) -> Figure:
+    """Draws one row per scored system, the best on top.
 
     Args:
       frame: what `leaderboard.compare` returned, with one scored system or more.
-      path: of the PNG; the same frame gives the same bytes.
       title: stands above it, with the systems that failed; long lines are wrapped.
     """
     scored = frame[frame['status'] == 'scored'].reset_index(drop=True)
@@ -33,15 +38,12 @@ def draw(frame: pd.DataFrame, path: str | os.PathLike, *, title: str) -> None:
         part for line in text.splitlines() for part in textwrap.wrap(line, _WRAP, break_on_hyphens=False)
     ]
     height = _ROW * len(scored) + _REST + 0.2 * len(lines)
-    figure = Figure(figsize=(_WIDTH, height), dpi=150, layout='constrained')
-    FigureCanvasAgg(figure)
+    figure = drawn.figure(_WIDTH, height)
     axes = figure.subplots()
     _draw(axes, scored, guess)
     figure.suptitle('\n'.join(lines), fontsize='medium', x=0.01, ha='left')
     figure.legend(*axes.get_legend_handles_labels(), loc='outside lower left', ncols=2, frameon=False)
-    with replacing(path) as temporary:
-        # Without the version of matplotlib the bytes depend on the frame alone.
-        figure.savefig(temporary, format='png', metadata={'Software': None})
+    return figure
 
 
 def _draw(axes: Axes, scored: pd.DataFrame, guess: dict) -> None:
@@ -63,7 +65,9 @@ def _draw(axes: Axes, scored: pd.DataFrame, guess: dict) -> None:
         markerfacecolor='none',
         label='LEAKS: UF1 of the best epoch on the test subject',
     )
-    axes.axvline(guess['uf1_mean'], color=_GREY, linestyle='--', linewidth=1, label='guesser, one guess')
+    axes.axvline(
+        guess['uf1_mean'], color=drawn.MUTED, linestyle='--', linewidth=1, label='guesser, one guess'
+    )
     axes.vlines(
         scored['guesser_uf1'],
         places - 0.5,
@@ -75,7 +79,7 @@ def _draw(axes: Axes, scored: pd.DataFrame, guess: dict) -> None:
     )
     axes.set_yticks(places, scored['title'])
     axes.set_ylim(len(scored) - 0.5, -0.5)
-    axes.set_xlabel('UF1', color=_GREY)
+    axes.set_xlabel('UF1', color=drawn.MUTED)
     axes.grid(axis='x', color='0.9')
     axes.set_axisbelow(True)
     axes.tick_params(length=0)

@@ -6,25 +6,22 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from dualatme_jax import schema
 from dualatme_jax.files import replacing
 from dualatme_jax.report import predictions, scores
+from dualatme_jax.report.pictures import drawn
 
 _PANEL, _CELL = 3.1, 0.85  # inches: a panel's least side, and the space for the name of a class
-_GREY = '0.4'
 
 
 def confusion_matrices(
     table: pd.DataFrame, labels: Sequence[str], path: str | os.PathLike, *, notice: str = ''
 ) -> None:
     """Writes `confusion_figure` as a PNG, whole or not at all; the same predictions give the same bytes."""
-    figure = confusion_figure(table, labels, notice=notice)
     with replacing(path) as temporary:
-        # Without the version of matplotlib the bytes depend on the predictions alone.
-        figure.savefig(temporary, format='png', metadata={'Software': None})
+        temporary.write_bytes(drawn.png(confusion_figure(table, labels, notice=notice)))
 
 
 def confusion_figure(table: pd.DataFrame, labels: Sequence[str], *, notice: str = '') -> Figure:
@@ -37,20 +34,19 @@ def confusion_figure(table: pd.DataFrame, labels: Sequence[str], *, notice: str 
     """
     panels = predictions.titled_subsets(table).values()
     side = max(_PANEL, _CELL * len(labels))
-    figure = Figure(figsize=(side * len(panels) + 0.9, side + 1.2), dpi=150, layout='constrained')
+    figure = drawn.figure(side * len(panels) + 0.9, side + 1.2)
     figure.get_layout_engine().set(w_pad=0.08, h_pad=0.08)
-    FigureCanvasAgg(figure)
     axes = figure.subplots(1, len(panels), squeeze=False)[0]
     for place, (panel, (title, rows)) in enumerate(zip(axes, panels, strict=True)):
         _draw(panel, title, rows, labels)
         if place == 0:
             panel.set_yticklabels(labels, rotation=90, va='center')
-            panel.set_ylabel('ground truth', color=_GREY)
+            panel.set_ylabel('ground truth', color=drawn.MUTED)
     seeds = table['seed'].nunique()
     above = [notice] if notice else []
     above += [f'Counts summed over {seeds} seeds, UF1 averaged'] if seeds > 1 else []
     if above:
-        figure.suptitle('\n'.join(above), fontsize='medium', color='black' if notice else _GREY)
+        figure.suptitle('\n'.join(above), fontsize='medium', color='black' if notice else drawn.MUTED)
     return figure
 
 
@@ -62,7 +58,7 @@ def _draw(panel: Axes, title: str, rows: pd.DataFrame, labels: Sequence[str]) ->
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     panel.imshow(shares, cmap='Blues', vmin=0, vmax=1)
     for (truth, prediction), share in np.ndenumerate(shares):
-        ink = 'white' if share > 0.5 else 'black'
+        ink = 'white' if share > 0.5 else drawn.BLACK
         place = {'ha': 'center', 'color': ink}
         panel.text(prediction, truth, f'{counts[truth, prediction]}', va='bottom', fontsize='large', **place)
         panel.text(prediction, truth + 0.06, f'{share:.0%}', va='top', fontsize='small', **place)
@@ -70,7 +66,7 @@ def _draw(panel: Axes, title: str, rows: pd.DataFrame, labels: Sequence[str]) ->
     panel.set_title(f'{title}\nUF1 {uf1:.3f}')
     panel.set_xticks(classes, labels)
     panel.set_yticks(classes, [''] * len(classes))
-    panel.set_xlabel('prediction', color=_GREY)
+    panel.set_xlabel('prediction', color=drawn.MUTED)
     panel.tick_params(length=0)
     panel.spines[:].set_visible(False)
     # White lines between the cells.
