@@ -1,0 +1,232 @@
+"""Everything that the workdir of a run holds, finished or half: what pages, papers and methods are made from.
+
+Nothing is trained or loaded for it, so that a page made at the end of a run and one made years later from its
+folder are the same.
+"""
+
+import functools
+import json
+import pathlib
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dualatme_jax import files, schema
+from dualatme_jax.errors import InputError
+from dualatme_jax.report import nested, predictions, results, scores, selection
+
+CONFIG, TRIALS, RESULTS = 'config.json', 'trials.csv', 'results.json'
+PREDICTIONS, EPOCH_PREDICTIONS = 'predictions.csv', 'epoch_predictions.csv'
+CURVES, PROVENANCE = 'curves.npz', 'provenance.json'
+
+_MOST_CONFIG = 64 * 2**20  # bytes: more than the config of any sweep has
+_MOST_TRIALS = 2**30  # bytes of a table of trials
+_WORDS = ('folds', schema.LEFT_OUT, 'status', 'chosen')  # columns of trials that are text, NA among it
+
+
+class Record:
+    """What a workdir holds; each part is read when it is asked for, and None where the folder lacks it.
+
+    Raises (each part, as it is read):
+      InputError: a file is there and damaged.
+    """
+
+    def __init__(self, folder: pathlib.Path):
+        self.folder = folder
+
+    @functools.cached_property
+    def config(self) -> dict[str, Any] | None:
+        """The config that the run was given, with what else decides what is trained."""
+        return self._json(CONFIG, _MOST_CONFIG, 'config of the run')
+
+    @functools.cached_property
+    def results(self) -> dict[str, Any] | None:
+        """What the run reported; None of one that has not reported yet."""
+        path = self.folder / RESULTS
+        return results.read(path) if path.exists() else None
+
+    @functools.cached_property
+    def provenance(self) -> list[dict[str, Any]]:
+        """How it was made, one entry per command that trained some of it; see `run.provenance`."""
+        found = self._json(PROVENANCE, _MOST_CONFIG, 'provenance of the run')
+        return [entry for entry in (found or {}).get('commands', ()) if isinstance(entry, dict)]
+
+    @functools.cached_property
+    def trials(self) -> pd.DataFrame | None:
+        """One row per trial: who is left out, the seed, the swept fields, and what became of it."""
+        path = self.folder / TRIALS
+        if not path.exists():
+            return None
+        files.read_bytes(path, limit=_MOST_TRIALS, what='table of trials')  # refuses pipes and the like
+        try:
+            found = pd.read_csv(path, dtype=dict.fromkeys(_WORDS, str), na_values=[''], keep_default_na=False)
+            lacking = {'trial', 'seed', 'status', 'loss', 'seconds', schema.LEFT_OUT} - {*found}
+            if lacking:
+                raise ValueError(f'no columns {", ".join(sorted(lacking))}')
+        except ValueError as error:
+            raise InputError(f'{path} is not the table of trials of a run ({error})') from error
+        return found
+
+    @functools.cached_property
+    def labels(self) -> tuple[str, ...]:
+        """The classes by their numbers; the challenge's where nothing names them."""
+        return tuple((self.results or {}).get('labels') or schema.LABELS)
+
+    @functools.cached_property
+    def predictions(self) -> pd.DataFrame | None:
+        """The predictions of each point's last epoch, see `report.predictions`."""
+        return self._table(PREDICTIONS)
+
+    @functools.cached_property
+    def epoch_predictions(self) -> pd.DataFrame | None:
+        """Those of every kept epoch, with the fold as the column `left_out`."""
+        return self._table(EPOCH_PREDICTIONS)
+
+    @functools.cached_property
+    def curves(self) -> np.ndarray | None:
+        """The loss of each trial by epoch [trials, epochs], NaN where it was not trained."""
+        path = self.folder / CURVES
+        if not path.exists():
+            return None
+        try:
+            with np.load(path, allow_pickle=False) as found:
+                return np.asarray(found['loss'], float)
+        except (OSError, ValueError, KeyError) as error:
+            raise InputError(f'{path} is not the learning curves of a run ({error})') from error
+
+    @property
+    def leaderboard(self) -> pd.DataFrame | None:
+        """The systems side by side, see `leaderboard.compare`; None of what is no leaderboard."""
+        return self._frame('leaderboard')
+
+    @property
+    def sweep(self) -> pd.DataFrame | None:
+        """The points side by side, see `sweep.compare`; None where nothing was swept."""
+        return self._frame('sweep')
+
+    @property
+    def swept(self) -> list[str]:
+        """The fields that differ between its points."""
+        return [] if self.predictions is None else predictions.hyperparameters(self.predictions)
+
+    @property
+    def unfinished(self) -> int:
+        """Trials that are still to be trained."""
+        return 0 if self.trials is None else int((self.trials['status'] == 'pending').sum())
+
+    @property
+    def trained(self) -> bool:
+        """Whether its trials were trained epoch by epoch; not fitted, solved in closed form, or evaluated."""
+        return self.trials is not None and bool(self.trials['loss'].notna().any())
+
+    @property
+    def changed(self) -> bool:
+        """Whether the predictions are others than those that the run reported."""
+        known = (self.results or {}).get(results.checksum_of(PREDICTIONS))
+        path = self.folder / PREDICTIONS
+        return bool(known) and path.exists() and files.sha256(path, 'predictions') != known
+
+    @functools.cached_property
+    def selected(self) -> pd.DataFrame | None:
+        """The predictions that are the run's result: of one point, chosen as the config says.
+
+        None of a leaderboard, which has several, and where there are none.
+        """
+        table, found = self.predictions, self.results or {}
+        if table is None or found.get('leaderboard'):
+            return None
+        chosen = found.get('chosen') if found.get('selection') == selection.NESTED else None
+        if chosen:
+            return self._nested(pd.DataFrame(chosen))
+        if found.get('selection') == selection.BEST_ON_TEST and self.epoch_predictions is not None:
+            return selection.best_on_test(self._reference(self.epoch_predictions))
+        return self._reference(table)
+
+    @functools.cached_property
+    def scored(self) -> dict[str, Any] | None:
+        """What `scores.score_run` says of the result: as it was reported, else made from the predictions."""
+        found = self.results or {}
+        if found.get('scores') and self.selected is not None and not self.changed:
+            return found
+        table = self.selected
+        return None if table is None or table.empty else scores.score_run(table)
+
+    def _reference(self, table: pd.DataFrame) -> pd.DataFrame:
+        """The rows of the point that the others are compared with; of the first one if none is known."""
+        fields = predictions.hyperparameters(table.drop(columns=schema.EPOCH, errors='ignore'))
+        if not fields:
+            return table
+        rows = self.sweep[self.sweep['reference'].astype(bool)] if self.sweep is not None else table
+        home = _comparable((rows if len(rows) else table)[fields].iloc[:1]).iloc[0]
+        return table[(_comparable(table[fields]) == home).all(axis=1)].drop(columns=fields)
+
+    def _nested(self, chosen: pd.DataFrame) -> pd.DataFrame:
+        """The predictions of each fold by the point, and epoch, that was chosen for it."""
+        by_epoch = schema.EPOCH in chosen and self.epoch_predictions is not None
+        table = self.epoch_predictions if by_epoch else self.predictions
+        fields = predictions.hyperparameters(table)
+        keys = {name: _comparable(frame[fields]) for name, frame in (('table', table), ('chosen', chosen))}
+        return nested.predictions(table.assign(**keys['table']), chosen.assign(**keys['chosen']))
+
+    def _table(self, name: str) -> pd.DataFrame | None:
+        path = self.folder / name
+        if not path.exists():
+            return None
+        labels = (self.results or {}).get('labels') or ()
+        if name == EPOCH_PREDICTIONS:
+            cells = pd.read_csv(path, dtype=dict.fromkeys(predictions.CLIP_KEY, str), keep_default_na=False)
+            table = cells.astype({schema.LABEL: int, 'prediction': int})
+        else:
+            table, _ = predictions.read(path, labels=labels)
+        if self.trials is not None:
+            folds = self.trials.set_index('trial')[schema.LEFT_OUT]
+            table[schema.LEFT_OUT] = folds.reindex(table['trial']).to_numpy()
+        return table
+
+    def _frame(self, key: str) -> pd.DataFrame | None:
+        rows = (self.results or {}).get(key)
+        return pd.DataFrame(rows).fillna(np.nan).infer_objects() if rows else None
+
+    def _json(self, name: str, limit: int, what: str) -> dict[str, Any] | None:
+        path = self.folder / name
+        if not path.exists():
+            return None
+        try:
+            found = json.loads(files.read_bytes(path, limit=limit, what=what))
+            if not isinstance(found, dict):
+                raise ValueError(f'it holds a {type(found).__name__}')
+        except (ValueError, RecursionError) as error:
+            raise InputError(f'{path} is not the {what} ({error})') from error
+        return found
+
+
+def read(folder: pathlib.Path) -> Record:
+    """The record of a workdir; its parts are read when they are asked for.
+
+    Raises:
+      InputError: there is no such folder, or no run has kept anything in it.
+    """
+    if not folder.is_dir():
+        raise InputError(f'{folder} is no folder; expected the workdir of a run')
+    known = (CONFIG, TRIALS, RESULTS, PREDICTIONS)
+    if not any((folder / name).is_file() for name in known):
+        raise InputError(
+            f'{folder} holds none of {", ".join(known)}; expected the workdir of a run, as '
+            '`python -m dualatme_jax.main --workdir=...` makes it'
+        )
+    return Record(folder)
+
+
+def _comparable(cells: pd.DataFrame) -> pd.DataFrame:
+    """Swept values as text that is equal for equal values, whether from CSV or from JSON."""
+    return cells.apply(lambda column: column.map(_text))
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return str(tuple(value))
+    try:
+        return repr(float(value))
+    except (TypeError, ValueError):
+        return str(value)

@@ -1,0 +1,77 @@
+"""The page of a run, a sweep or a leaderboard: everything that its workdir holds, as one HTML file."""
+
+import pathlib
+
+from dualatme_jax.report import record as record_lib
+from dualatme_jax.report.page import page
+from dualatme_jax.report.record import Record
+from dualatme_jax.report.sections import hard, points, recipe, result, subjects
+
+FILE = 'report.html'
+
+SECTIONS = (
+    points.leaderboard,
+    result.section,
+    points.sweep,
+    points.ensemble,
+    subjects.section,
+    hard.section,
+    recipe.section,
+)
+
+
+def html(record: Record) -> str:
+    """The page.
+
+    Raises:
+      InputError: a file of the run is damaged.
+    """
+    sections = [found for make in SECTIONS if (found := make(record))]
+    return page.html(title(record), sections, lead=result.lead(record), notices=notices(record))
+
+
+def write(folder: pathlib.Path, out: pathlib.Path | None = None) -> pathlib.Path:
+    """Makes the page of a workdir and writes it, by default into the folder; returns where.
+
+    Raises:
+      InputError: the folder is no workdir, or a file of it is damaged.
+    """
+    path = out or folder / FILE
+    page.write(html(record_lib.read(folder)), path)
+    return path
+
+
+def title(record: Record) -> str:
+    """The system, or what the run is, and its data."""
+    config, found = record.config or {}, record.results or {}
+    what = 'Leaderboard' if record.leaderboard is not None else recipe.system(config)
+    if record.sweep is not None:
+        what = f'Sweep of {what}' if what else 'Sweep'
+    protocol = found.get('protocol')
+    return ', '.join(filter(None, [what or f'Run {record.folder.resolve().name}', protocol]))
+
+
+def notices(record: Record) -> list[str]:
+    """What must stand beside every number."""
+    found = record.results or {}
+    lines = str(found.get('notice') or '').splitlines()
+    if (found.get('dataset') or {}).get('release') == 'synthetic':
+        lines.append('The clips are synthetic: these are no scores of real faces.')
+    if record.unfinished:
+        total = len(record.trials)
+        lines.append(
+            f'Not finished: {total - record.unfinished} of {total} trials are trained; '
+            'the command of the run goes on with the rest.'
+        )
+    elif record.results is None:
+        lines.append('The run has not reported yet: the command of the run makes its results.')
+    if found.get('reason'):
+        lines.append(found['reason'])
+    if failed := found.get('failed'):
+        lines.append(f'{len(failed)} of {found["trials"]} trials diverged; their seeds are not scored.')
+    if record.changed:
+        lines.append(
+            'predictions.csv is not what the run has reported: the scores on this page are of the file as it '
+            'is. The command of the run writes it anew.'
+        )
+    return lines

@@ -1,0 +1,52 @@
+"""The clips that most seeds get wrong."""
+
+import pandas as pd
+
+from dualatme_jax import schema
+from dualatme_jax.report import hard_clips, predictions
+from dualatme_jax.report.page.blocks import Block, Column, Section, Table, Text
+from dualatme_jax.report.record import Record
+
+
+def section(record: Record) -> Section | None:
+    """A row per clip, the hardest first."""
+    if record.selected is None or record.selected.empty:
+        return None
+    return Section('Clips', [summary(record.selected), table(record.selected, record.labels)], name='clips')
+
+
+def summary(selected: pd.DataFrame) -> Block:
+    """How many clips no seed, and some seeds, get right."""
+    clips = hard_clips.table({'run': selected})
+    never, always = (clips['wrong'] == 1).sum(), (clips['wrong'] == 0).sum()
+    if selected['seed'].nunique() == 1:
+        return Text(f'{never} of {len(clips)} clips are wrong.')
+    between = len(clips) - never - always
+    return Text(
+        f'{never} of {len(clips)} clips are wrong with every seed, {always} right with every seed, and '
+        f'{between} depend on the seed.'
+    )
+
+
+def table(selected: pd.DataFrame, labels: tuple[str, ...]) -> Table:
+    """Each clip with its class, what most seeds predict, and how sure they are of its class."""
+    clips = hard_clips.table({'run': selected})
+    chances = predictions.probabilities(selected.columns)
+    sure = None
+    if chances:
+        own = selected[chances].to_numpy()[range(len(selected)), selected[schema.LABEL]]
+        sure = selected.assign(own=own).groupby(predictions.CLIP_KEY)['own'].mean()
+    rows = []
+    for row in clips.itertuples(index=False):
+        key = (row.database, row.subject, row.clip)
+        cells = [schema.title(row.database), row.subject, row.clip, labels[row.label], labels[row.predicted]]
+        rows.append([*cells, float(row.wrong), *([] if sure is None else [float(sure[key])])])
+    columns = [
+        *map(Column, ('Database', 'Subject', 'Clip', 'Class')),
+        Column('Predicted', hint='by most seeds'),
+        Column('Wrong', number=True, hint='the share of seeds that get it wrong'),
+    ]
+    if sure is not None:
+        columns.append(Column('Probability', number=True, hint='of its own class, the mean over seeds'))
+    note = '' if sure is not None else 'The predictions have no probabilities.'
+    return Table('All clips, those first that most seeds get wrong', columns, rows, note)

@@ -1,0 +1,179 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import written_run
+
+from dualatme_jax.errors import InputError
+from dualatme_jax.report import __main__ as command
+from dualatme_jax.report import predictions, record, run_page, scores
+from dualatme_jax.report.sections import result, subjects
+
+
+def page(folder):
+    return run_page.html(record.read(folder))
+
+
+def test_the_page_of_a_run_has_its_scores_subjects_and_recipe(tmp_path):
+    rows = written_run.write(tmp_path)
+    text = page(tmp_path)
+    mean = np.mean([scores.score(own)['uf1'] for _, own in rows.groupby('seed')])
+    assert f'<dd>{mean:.3f}<small>' in text
+    assert '<h1>Dual-ATME, one subject left out</h1>' in text
+    assert '1 min 1 s' in text
+    assert 'made by an older version' in text
+
+
+def test_hits_of_subjects_are_the_mean_over_seeds():
+    rows = written_run.table(subjects=3)
+    found = subjects.table(rows, ('negative', 'positive', 'surprise'))
+    right = (rows['label'] == rows['prediction']).groupby(rows['subject']).sum() / 2
+    assert {row[1]: float(row[3]) for row in found.rows} == right.to_dict()
+    assert {row[1]: row[4] for row in found.rows} == (right / 4).to_dict()
+    classes = [[float(cell.split(' of ')[0]) for cell in row[5:] if cell] for row in found.rows]
+    assert [sum(cells) for cells in classes] == [float(row[3]) for row in found.rows]
+
+
+def test_the_result_of_a_sweep_is_its_reference(tmp_path):
+    rows = written_run.sweep(tmp_path)
+    found = record.read(tmp_path)
+    own = rows[rows['optimizer.learning_rate'] == 0.001]
+    assert found.selected['prediction'].tolist() == own['prediction'].tolist()
+    assert '2 points' in page(tmp_path)
+
+
+def test_the_result_of_nested_selection_is_what_was_chosen(tmp_path):
+    fields = {'model.views': [('a',), ('b', 'c')], 'input.clip': [2.0, 4.0]}
+    parts = [
+        written_run.table(random=number).assign(
+            **{name: [str(values[number])] * 48 for name, values in fields.items()}
+        )
+        for number in range(2)
+    ]
+    rows = pd.concat(parts, ignore_index=True)
+    rows['trial'] = rows.groupby(['input.clip', 'seed', 'subject'], sort=False).ngroup()
+    folds = written_run.trials(rows)
+    chosen = [
+        {'seed': row.seed, 'left_out': row.left_out, 'model.views': ['b', 'c'], 'input.clip': 4, 'uf1': 0.5}
+        for row in folds[:12].itertuples()
+    ]
+    written_run.write(tmp_path, rows, selection='nested', chosen=chosen)
+    found = record.read(tmp_path).selected.sort_values(['seed', 'subject', 'clip'])
+    expected = parts[1].sort_values(['seed', 'subject', 'clip'])
+    assert found['prediction'].tolist() == expected['prediction'].tolist()
+
+
+def test_a_leaderboard_has_systems_and_failures(tmp_path):
+    written_run.board(tmp_path)
+    text = page(tmp_path)
+    assert '2 systems under one protocol' in text
+    assert 'out of &lt;memory&gt;' in text
+    assert record.read(tmp_path).selected is None
+
+
+def test_names_are_text(tmp_path):
+    written_run.write(tmp_path, written_run.table(clip='<script>alert({})</script>'))
+    text = page(tmp_path)
+    assert '<script>alert' not in text
+    assert '&lt;script&gt;alert(0)' in text
+
+
+def test_two_classes(tmp_path):
+    rows = written_run.table(labels=('no', 'yes'))
+    written_run.write(tmp_path, rows, labels=('no', 'yes'))
+    assert subjects.table(rows, ('no', 'yes')).columns[-1].heading == 'yes'
+    assert 'Subjects' in page(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ('found', 'text'),
+    [
+        ({'notice': 'LEAKS: x & y'}, 'LEAKS: x &amp; y'),
+        ({'dataset': {'release': 'synthetic'}}, 'no scores of real faces'),
+        ({'reason': 'nobody was left out', 'scores': None}, 'nobody was left out'),
+        ({'failed': [{'trial': 3}]}, '1 of 12 trials diverged'),
+    ],
+)
+def test_what_must_stand_beside_the_numbers(tmp_path, found, text):
+    written_run.write(tmp_path, **found)
+    assert f'role="note">{text}' in page(tmp_path) or text in page(tmp_path).split('class="lead"')[0]
+
+
+def test_half_a_run(tmp_path):
+    rows = written_run.table()
+    own = written_run.trials(rows)
+    own.loc[own['trial'] > 4, 'status'] = 'pending'
+    written_run.write(tmp_path, rows, trial_table=own)
+    (tmp_path / 'predictions.csv').unlink()
+    (tmp_path / 'results.json').unlink()
+    assert 'Not finished: 5 of 12 trials are trained' in page(tmp_path)
+
+
+def test_predictions_without_probabilities_and_nothing_else(tmp_path):
+    rows = written_run.table().drop(columns=['prob_negative', 'prob_positive', 'prob_surprise'])
+    predictions.write(rows, tmp_path / 'predictions.csv')
+    found = record.read(tmp_path)
+    assert found.scored['scores'] == scores.score_run(rows)['scores']
+    assert 'have no probabilities' in page(tmp_path)
+
+
+def test_changed_predictions_are_scored_anew_and_named(tmp_path):
+    written_run.write(tmp_path)
+    rows = written_run.table(chance=1.0)
+    predictions.write(rows, tmp_path / 'predictions.csv')
+    assert result.big({'mean': 1.0}) in page(tmp_path)
+    assert 'predictions.csv is not what the run has reported' in page(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ('name', 'content', 'message'),
+    [
+        ('results.json', '[]', 'a JSON list'),
+        ('config.json', '{', r'config\.json is not the config of the run'),
+        ('trials.csv', 'a,b\n1,2\n', r'trials\.csv is not the table of trials'),
+        ('predictions.csv', 'a,b\n1,2\n', 'the header is missing|names none'),
+        ('curves.npz', 'no', r'curves\.npz is not the learning curves'),
+    ],
+)
+def test_a_damaged_file_is_named(tmp_path, name, content, message):
+    written_run.write(tmp_path)
+    (tmp_path / name).write_text(content)
+    with pytest.raises(InputError, match=message):
+        page(tmp_path), record.read(tmp_path).curves
+
+
+def test_the_command(tmp_path, capsys):
+    written_run.write(tmp_path / 'run')
+    assert command.main([str(tmp_path / 'run')]) == 0
+    assert command.main([str(tmp_path / 'run'), '--out', str(tmp_path / 'a.html')]) == 0
+    assert (tmp_path / 'a.html').read_bytes() == (tmp_path / 'run' / 'report.html').read_bytes()
+    assert capsys.readouterr().out.splitlines() == [
+        str(tmp_path / 'run/report.html'),
+        str(tmp_path / 'a.html'),
+    ]
+
+
+@pytest.mark.parametrize('arguments', [['absent'], ['.'], ['run', '--out', 'no/such/folder.html']])
+def test_the_command_refuses(tmp_path, monkeypatch, capsys, arguments):
+    written_run.write(tmp_path / 'run')
+    monkeypatch.chdir(tmp_path)
+    assert command.main(arguments) == 2
+    assert capsys.readouterr().err.startswith('error: ')
+
+
+def test_the_provenance_is_shown(tmp_path):
+    written_run.write(tmp_path)
+    entry = {
+        'command': 'python -m dualatme_jax.main --config=configs/cd.py',
+        'started': '2026-01-01T00:00:00+00:00',
+        'commit': 'abc-dirty',
+        'device': '1 x H200',
+        'versions': {'jax': '0.10'},
+        'default': 'configs/cd.py',
+        'changed': {'training.epochs': [60, 3]},
+    }
+    (tmp_path / 'provenance.json').write_text(json.dumps({'commands': [entry]}))
+    text = page(tmp_path)
+    for word in ('abc-dirty', '1 x H200', 'jax 0.10', 'In configs/cd.py', 'config.training.epochs'):
+        assert word in text
