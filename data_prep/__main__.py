@@ -6,7 +6,7 @@ import signal
 import sys
 import time
 
-from data_prep import films, releases
+from data_prep import films, releases, videos
 from dualatme_jax.errors import InputError, of_system, printable
 
 # Everything else is imported by the command that needs it: `--help` answers at once.
@@ -27,7 +27,8 @@ _RELEASE_HELP = """\
 : the database as it is released; megc2019_cd: the composite of the first three; flow_images: the public 28x28
 flow images of that composite; images: flow images or faces of your own, by --table; image_folder: labelled
 faces, one folder per class"""
-SYNTHESIZED = ('casme2', 'smic', 'samm', 'casme3', 'dfme', 'deception', 'megc2019_cd')
+SYNTHESIZED_VIDEOS = ('video', 'long_videos')
+SYNTHESIZED = ('casme2', 'smic', 'samm', 'casme3', 'dfme', 'deception', 'megc2019_cd', *SYNTHESIZED_VIDEOS)
 _SYNTHETIC_HELP = (
     '; synthetic: the embedded synthetic release, synthetic_motion: motions drawn from action units; neither '
     'needs a source'
@@ -128,6 +129,7 @@ def _parser(*, of_views: bool = True) -> argparse.ArgumentParser:
     )
     _add_workers(synthesize)
     for name, add, described in (
+        ('video', videos.add, 'Finds when the face in a video does something.'),
         ('film', films.add_film, 'Writes the frames of a clip as PNG images, a GIF or a video.'),
         (
             'magnify',
@@ -553,6 +555,8 @@ def _one_source(options: argparse.Namespace) -> str:
 def _synthesize(options: argparse.Namespace) -> int:
     from data_prep.synthetic.release import synthesize
 
+    if options.release in SYNTHESIZED_VIDEOS:
+        return _synthesize_videos(options)
     synthesize(
         options.release,
         options.out,
@@ -564,6 +568,24 @@ def _synthesize(options: argparse.Namespace) -> int:
         progress=lambda clips, total: _tracked(clips, f'{options.release}: clips', total),
     )
     _say(f'wrote the synthetic release {options.release} to {options.out}; its truth is in truth/')
+    return 0
+
+
+def _synthesize_videos(options: argparse.Namespace) -> int:
+    from data_prep.synthetic import long_videos
+
+    for name in ('dirty', 'list'):
+        if getattr(options, name):
+            raise InputError(f'--{name} with --release {options.release}: videos have none of it')
+    long_videos.write(
+        options.release,
+        options.out,
+        seed=options.seed,
+        subjects=options.subjects,
+        workers=options.workers,
+        progress=lambda videos, total: _tracked(videos, f'{options.release}: videos', total),
+    )
+    _say(f'wrote {options.release} to {options.out}; when what happens is in {long_videos.TRUTH}')
     return 0
 
 

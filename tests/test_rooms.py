@@ -11,7 +11,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 
 # From the ground up; rooms of one floor do not know each other. Single files above all rooms are commands.
 FLOORS = {
-    'data_prep': ['files', 'releases', 'face', 'views', 'dataset', 'pictures synthetic'],
+    'data_prep': ['files', 'releases', 'face', 'views', 'dataset', 'pictures synthetic video'],
     'dualatme_jax': [
         'schema errors kinds',
         'files scratch',

@@ -105,7 +105,7 @@ class Video:
         Raises:
           InputError: no such frame, or a video that cannot be opened or decoded so far.
         """
-        with _opened(self.path) as capture:
+        with opened(self.path) as capture:
             position = 0
             for number in numbers:
                 # Decoded one after another: seeking lands on a neighbouring frame in many formats.
@@ -150,7 +150,7 @@ def rate(path: pathlib.Path) -> float | None:
     Raises:
       InputError: no regular file or no video.
     """
-    with _opened(path) as capture:
+    with opened(path) as capture:
         found = capture.get(cv2.CAP_PROP_FPS)
     return found if RATES[0] <= found <= RATES[1] else None
 
@@ -163,7 +163,7 @@ def _counted(path: pathlib.Path, size: int, changed: int) -> int:
 
 
 def _count(path: pathlib.Path) -> int:
-    with _opened(path) as capture:
+    with opened(path) as capture:
         decoded = 0
         while capture.grab():
             decoded += 1
@@ -175,7 +175,12 @@ def _count(path: pathlib.Path) -> int:
 
 
 @contextlib.contextmanager
-def _opened(path: pathlib.Path) -> Iterator[cv2.VideoCapture]:
+def opened(path: pathlib.Path) -> Iterator[cv2.VideoCapture]:
+    """Yields a video, opened.
+
+    Raises:
+      InputError: no regular file or no video, or frames that are too large.
+    """
     try:
         name = str(path).encode().decode()
     except UnicodeEncodeError as error:  # of which OpenCV's own code dies

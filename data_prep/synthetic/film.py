@@ -72,6 +72,8 @@ class Film:
       apex: the frame, counted from 0, up to which motion is known and by which drifts are measured.
       still: whether head and light keep still, so that nothing but the expression moves.
       light_drift: by how much the light changes until the apex, as `LIGHT_DRIFT`.
+      path: [frames, 4], where else the head is in each frame: x and y in template units, turn in degrees, and
+        by how much it is nearer, relative to its size. None: it drifts only.
     """
 
     def __init__(
@@ -85,6 +87,7 @@ class Film:
         *,
         still: bool = False,
         light_drift: float = LIGHT_DRIFT,
+        path: np.ndarray | None = None,
     ):
         self._random = random
         self._camera = camera
@@ -92,6 +95,7 @@ class Film:
         self._texture = texture
         self._expressions = expressions
         self._apex = apex
+        self._path = np.zeros((len(expressions[0].strength), 4)) if path is None else path
         self._pose = _pose(random, camera)
         self._drift = random.uniform(-1, 1, size=4) * (HEAD_SHIFT, HEAD_SHIFT, HEAD_TURN, HEAD_NEARING)
         self._light = random.normal((EXPOSURE, 0, 0), LIGHT)
@@ -114,6 +118,7 @@ class Film:
             field = sum(
                 field * np.float32(each.strength[number])
                 for field, each in zip(fields, self._expressions, strict=True)
+                if each.strength[number]
             )
             image = self._composed(self._placed(number), field)
             light = self._light + self._light_drift * number / self._apex
@@ -164,15 +169,15 @@ class Film:
 
     def _placed(self, number: int) -> np.ndarray:
         """Returns [3, 3], from the template to the pixels of a frame."""
-        x, y, turn, nearing = self._drift * number / self._apex
+        x, y, turn, nearing = self._drift * number / self._apex + self._path[number]
         return self._pose @ _about_centre(x, y, np.deg2rad(turn), 1 + nearing)
 
-    def _composed(self, placed: np.ndarray, field: np.ndarray) -> np.ndarray:
-        """Returns a frame without light and noise, [H, W, C] float32."""
+    def _composed(self, placed: np.ndarray, field: np.ndarray | int) -> np.ndarray:
+        """Returns a frame without light and noise, [H, W, C] float32; a field of 0 moves nothing."""
         to_texels = _TO_TEXELS @ np.linalg.inv(placed)
         y, x = np.ogrid[: self._camera.height, : self._camera.width]
         u, v = ((a * x + b * y + c).astype(np.float32) for a, b, c in to_texels[:2])
-        if field.any():
+        if np.any(field):
             shift = cv2.remap(field, u, v, cv2.INTER_LINEAR)
             u, v = u - shift[..., 0], v - shift[..., 1]
         drawn = cv2.remap(self._texture, u, v, cv2.INTER_CUBIC)

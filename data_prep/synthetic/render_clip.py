@@ -63,31 +63,35 @@ def render(job: Job) -> np.ndarray:
       OSError: something cannot be written.
     """
     row = job.row
-    person, texture = _person(job.seed, job.database, row.subject, job.camera.colour)
+    person, texture = person_of(job.seed, job.database, row.subject, job.camera.colour)
     random = stream(job.seed, job.database, row.subject, row.clip)
     count, apex = row.offset - row.onset + 1, row.apex - row.onset
     peak = np.exp(random.uniform(*np.log(INTENSITY))) / _UNIT
     bumps = action_units.scaled(action_units.bumps(random, row.units, 1.0), peak)
-    expressions = [Expression(bumps, _rise_and_fall(count, apex))]
+    expressions = [Expression(bumps, rise_and_fall(count, apex))]
     video = job.files[0].suffix == '.mp4'
     if video:
         mouth = action_units.bumps(random, _TALK, _TALK_INTENSITY / _UNIT)
         expressions.append(Expression(mouth, (1 - np.cos(np.arange(count) * 2 * np.pi / _SYLLABLE)) / 2))
     film = Film(random, job.camera, person, texture, expressions, apex)
-    (_write_video if video else _write_images)(film.frames(), job.files)
+    if video:
+        write_video(film.frames(), job.files[0])
+    else:
+        _write_images(film.frames(), job.files)
     job.truth.parent.mkdir(parents=True, exist_ok=True)
     truth.save(film.truth(), job.truth)
     return film.landmarks()
 
 
 @functools.lru_cache(maxsize=1)  # clips come by subject
-def _person(seed: int, database: str, subject: str, colour: bool) -> tuple[head.Person, np.ndarray]:
+def person_of(seed: int, database: str, subject: str, colour: bool) -> tuple[head.Person, np.ndarray]:
+    """Returns a person of a database, and the texture of the head."""
     random = stream(seed, database, subject)
     person = head.draw(random)
     return person, head.texture(random, person, colour=colour)
 
 
-def _rise_and_fall(count: int, apex: int) -> np.ndarray:
+def rise_and_fall(count: int, apex: int) -> np.ndarray:
     """Returns a raised cosine, [count]: 0 in the first frame, 1 in the apex, 0 in the last."""
     number = np.arange(count)
     phase = np.where(number <= apex, number / apex, (count - 1 - number) / (count - 1 - apex))
@@ -102,14 +106,18 @@ def _write_images(frames: Iterable[np.ndarray], files: tuple[pathlib.Path, ...])
         file.write_bytes(encoded.tobytes())
 
 
-def _write_video(frames: Iterable[np.ndarray], files: tuple[pathlib.Path, ...]) -> None:
-    (file,) = files
+def write_video(frames: Iterable[np.ndarray], file: pathlib.Path, rate: float = VIDEO_RATE) -> None:
+    """Writes frames [H, W, 3] uint8, blue first, as a video of `rate` frames a second.
+
+    Raises:
+      OSError: OpenCV cannot write it.
+    """
     file.parent.mkdir(parents=True, exist_ok=True)
     writer = None
     for frame in frames:
         if writer is None:
             fourcc = cv2.VideoWriter_fourcc(*'mp4v')
-            writer = cv2.VideoWriter(str(file), fourcc, VIDEO_RATE, frame.shape[1::-1])
+            writer = cv2.VideoWriter(str(file), fourcc, rate, frame.shape[1::-1])
             if not writer.isOpened():
                 raise OSError(f'OpenCV cannot write the video {file}')
         writer.write(frame)

@@ -54,7 +54,7 @@ class Dlib:
         """
         del clip
         picture = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
-        detector, predictor = _model()
+        detector, predictor = model()
         found = detector(picture, _ENLARGED)
         boxes = [(box.left(), box.top(), box.right(), box.bottom()) for box in found]
         ibug.check_one(boxes, frame.shape)
@@ -78,7 +78,7 @@ def _version() -> str:
 
 
 @functools.cache
-def _model():
+def model():
     """Loads detector and model, once per process."""
     import dlib
 

@@ -18,7 +18,7 @@ from data_prep.face.landmarks import template
 from data_prep.synthetic import action_units, assign_subjects, head, release, sheets, truth
 from data_prep.synthetic.film import Camera, Expression, Film
 from data_prep.synthetic.release import LAYOUTS, synthesize
-from data_prep.synthetic.render_clip import _rise_and_fall, render, stream
+from data_prep.synthetic.render_clip import render, rise_and_fall, stream
 from data_prep.synthetic.truth import TrueMotion
 from dualatme_jax import schema
 from dualatme_jax.errors import InputError
@@ -247,7 +247,7 @@ def test_faces_are_those_that_the_template_expects():
 def test_onset_and_offset_are_neutral_and_the_apex_is_strongest():
     part = parts('casme2', subjects=1)[0]
     for row in part.rows[:3]:
-        strength = _rise_and_fall(len(row.numbers), row.apex - row.onset)
+        strength = rise_and_fall(len(row.numbers), row.apex - row.onset)
         assert strength[0] == strength[-1] == 0
         assert strength.argmax() == row.apex - row.onset
         assert strength.max() == 1

@@ -1,0 +1,26 @@
+"""Every threshold of the way from a video to its events, in one place.
+
+Lengths are in pixels of an aligned face of 224 unless another unit is said; times in seconds.
+"""
+
+# Spotting, see `spotter`.
+WINDOW = 1 / 3  # from a frame back and ahead to those that it is compared with
+STRENGTH = 12.0  # peak of an event above the noise of the video, in its standard deviations
+LEAST_MOTION = 0.15  # of a peak, whatever the video's noise
+SHARE = 0.85  # of the way back to the neutral face, at which an expression begins and ends
+LONGEST = 2.0  # seconds from the apex to either end that are looked at
+MICRO = 0.5  # an expression that lasts no longer is a micro-expression (Yan et al., 2013)
+
+# What is no expression.
+BLINK = 1.8  # motion of the lids over that of the face, from which on an event is a blink
+HEAD = 1.5  # motion of the head within `WINDOW`, from which on its turning explains an event
+TALKING = 3  # peaks of the mouth within `TALKING_TIME` that are speech
+TALKING_TIME = 1.5
+
+# Quality of a face.
+FACE_SIZE = 40.0  # pixels of the video between the eyes, below which motion is too small to be seen
+DARK = 40.0  # mean grey level of the face
+BLURRED = 15.0  # variance of the Laplacian of the aligned face
+TURNED = 0.35  # how far the nose is from the middle between the eyes, over their distance
+RATE = 25.0  # frames a second: a micro-expression of a fifth of a second has five frames
+FACELESS = 0.5  # share of the frames without a face

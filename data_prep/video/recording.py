@@ -1,0 +1,138 @@
+"""A recording: the frames of a video or of a folder of images, one after the other, with their times.
+
+`H` and `W` are the height and width of a frame in pixels. A video's frames are turned upright as its metadata
+say (OpenCV does so). Large ones are made smaller while they are read, so that memory does not depend on them.
+"""
+
+import dataclasses
+import math
+import os
+import pathlib
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+
+from data_prep.files import film, frames
+from dualatme_jax.errors import InputError
+
+LARGEST = 960  # pixels of the longer side of a frame that is looked at
+FASTEST = 60.0  # frames a second that are looked at; of faster videos every second, third, ...
+RATE = 30.0  # of images, where nothing says how many there are in a second
+
+
+@dataclasses.dataclass(frozen=True)
+class Frame:
+    """One frame that is looked at.
+
+    Attributes:
+      number: in the video, counted from 0; of an image its own.
+      time: seconds from the first frame.
+      picture: [H, W, 3] uint8, blue first.
+    """
+
+    number: int
+    time: float
+    picture: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class Recording:
+    """A video, or a folder of images, that can be read more than once.
+
+    Attributes:
+      path: where it lies.
+      rate: frames a second, as the header says or as it was given.
+      step: every how manieth frame is looked at.
+      promised: how many frames the header promises; 0 where it does not say.
+      shrinking: by what frames are divided in size, 1 or more.
+    """
+
+    path: pathlib.Path
+    rate: float
+    step: int
+    promised: int
+    shrinking: float
+
+    def frames(self, first: int = 0, last: int | None = None) -> Iterator[Frame]:
+        """Yields the frames that are looked at, from the `first` to the `last` number, in order.
+
+        A video that breaks off ends there.
+
+        Raises:
+          InputError: an image cannot be decoded.
+        """
+        numbered = self._of_images() if self.path.is_dir() else self._of_video(first)
+        for number, time, picture in numbered:
+            if last is not None and number > last:
+                return
+            if number >= first and picture is not None:
+                yield Frame(number, time, self._smaller(picture))
+
+    def _of_video(self, first: int) -> Iterator[tuple[int, float, np.ndarray | None]]:
+        with frames.opened(self.path) as capture:
+            number, previous = 0, -1.0
+            while capture.grab():
+                time = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+                # Some containers have no times, or such that do not grow.
+                time = time if time > previous else previous + 1 / self.rate if number else 0.0
+                previous = time
+                wanted = number >= first and number % self.step == 0
+                there, picture = capture.retrieve() if wanted else (True, None)
+                if not there:
+                    return
+                yield number, time, picture
+                number += 1
+
+    def _of_images(self) -> Iterator[tuple[int, float, np.ndarray | None]]:
+        found = film.find(self.path)
+        for place, (number, picture) in enumerate(zip(found.numbers, found, strict=True)):
+            yield number, place / self.rate, picture if place % self.step == 0 else None
+
+    def _smaller(self, picture: np.ndarray) -> np.ndarray:
+        if picture.ndim == 2:
+            picture = cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR)
+        if self.shrinking == 1:
+            return picture
+        size = [max(1, round(side / self.shrinking)) for side in picture.shape[1::-1]]
+        return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+
+
+def find(source: str | os.PathLike, *, rate: float | None = None) -> Recording:
+    """Finds a recording; nothing but its first frame is decoded.
+
+    Args:
+      source: a video, or a folder of images with numbers in their names.
+      rate: frames a second, in the place of what the header says; of images it is `RATE` if not given.
+
+    Raises:
+      InputError: no such file or folder, no video, a video without pictures, or one frame only.
+    """
+    path = pathlib.Path(source)
+    if rate is not None and not frames.RATES[0] <= rate <= frames.RATES[1]:
+        least, most = frames.RATES
+        raise InputError(f'--fps {rate:g}: expected {least:g} to {most:g} frames a second')
+    if path.is_dir():
+        found = film.find(path)
+        shape, promised = next(iter(found)).shape, len(found.numbers)
+    elif path.exists():
+        with frames.opened(path) as capture:
+            there, first = capture.read()
+            promised = max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
+        if not there:
+            raise InputError(f'{path}: no frame of the video can be decoded')
+        shape, rate = first.shape, rate or frames.rate(path)
+        if promised == 1:
+            raise InputError(f'{path}: one frame has no motion; expected a video')
+    else:
+        raise InputError(f'no such file or folder: {path}; expected a video, or a folder of images')
+    if promised == 1:
+        raise InputError(f'{path}: one image has no motion; expected at least two')
+    rate = rate or RATE
+    return Recording(
+        path=path,
+        rate=rate,
+        step=max(1, math.ceil(rate / FASTEST - 1e-6)),
+        promised=promised,
+        shrinking=max(1.0, max(shape[:2]) / LARGEST),
+    )

@@ -1,0 +1,106 @@
+"""One face through a recording: found once a second, and anew where it is lost; followed in between.
+
+Between two detections the head's similarity is followed from frame to frame by points on the face (Lucas and
+Kanade, with a check backwards). What the next detection says otherwise is dealt out evenly over the frames
+between, so that landmarks do not jump.
+"""
+
+import collections
+import dataclasses
+from collections.abc import Iterable, Iterator
+
+import cv2
+import numpy as np
+
+from data_prep.face.landmarks import ibug
+from data_prep.video.detectors import Detector
+from data_prep.video.recording import Frame
+
+EVERY = 1.0  # seconds between two detections
+_POINTS, _LEAST = 80, 12  # that are followed, and of which so many must agree
+_WAY_BACK = 0.7  # pixels from where a point began, once followed there and back
+_FIT = 1.5  # pixels from the similarity, of points that agree with it
+_SAME = 0.5  # of the distance of the eyes: how far a face found is from the one followed, at most
+
+
+@dataclasses.dataclass(frozen=True)
+class Tracked:
+    """A frame with its face.
+
+    Attributes:
+      frame: the frame.
+      grey: [H, W] uint8.
+      landmarks: [68, 2] float32 in pixels; None where there is no face.
+      faces: how many the last detection found.
+    """
+
+    frame: Frame
+    grey: np.ndarray
+    landmarks: np.ndarray | None
+    faces: int
+
+
+def follow(frames: Iterable[Frame], detector: Detector, *, face: int = 0) -> Iterator[Tracked]:
+    """Yields every frame with the landmarks of one face.
+
+    Args:
+      frames: in order.
+      detector: finds faces.
+      face: which face at the first detection, 0 the largest; afterwards the one nearest to it.
+    """
+    waiting: collections.deque[Tracked] = collections.deque()  # since the last detection
+    due, last, faces = -np.inf, None, 0
+    for frame in frames:
+        grey = cv2.cvtColor(frame.picture, cv2.COLOR_BGR2GRAY)
+        moved = None
+        if last is not None and last.landmarks is not None:
+            moved = _moved(last.grey, grey, last.landmarks)
+        if frame.time >= due or moved is None:
+            found = detector.faces(frame.picture)
+            faces = len(found)
+            chosen = _chosen(found, moved if moved is not None else last and last.landmarks, face)
+            due = frame.time + EVERY
+            if chosen is not None and moved is not None:
+                yield from _dealt_out(waiting, chosen - moved)
+            else:
+                yield from waiting
+            waiting.clear()
+            moved = chosen if chosen is not None else moved
+        last = Tracked(frame, grey, moved, faces)
+        waiting.append(last)
+    yield from waiting
+
+
+def _dealt_out(waiting: Iterable[Tracked], error: np.ndarray) -> Iterator[Tracked]:
+    rows = list(waiting)
+    for place, each in enumerate(rows):
+        yield dataclasses.replace(each, landmarks=each.landmarks + error * np.float32(place / len(rows)))
+
+
+def _chosen(found: np.ndarray, near: np.ndarray | None, face: int) -> np.ndarray | None:
+    """The face that is followed; None where it is not among those found."""
+    if not len(found):
+        return None
+    if near is None:
+        return found[min(face, len(found) - 1)]
+    distances = np.linalg.norm(found.mean(1) - near.mean(0), axis=-1)
+    nearest = int(distances.argmin())
+    return found[nearest] if distances[nearest] <= _SAME * 2 * ibug.eye_distance(near) else None
+
+
+def _moved(before: np.ndarray, after: np.ndarray, landmarks: np.ndarray) -> np.ndarray | None:
+    """Where the landmarks of a frame went in the next one; None where too few points agree."""
+    mask = np.zeros_like(before)
+    cv2.fillConvexPoly(mask, cv2.convexHull(np.rint(landmarks).astype(np.int32)), 255)
+    start = cv2.goodFeaturesToTrack(before, _POINTS, 0.01, 5, mask=mask)
+    if start is None or len(start) < _LEAST:
+        return None
+    there, found, _ = cv2.calcOpticalFlowPyrLK(before, after, start, None)
+    back, _, _ = cv2.calcOpticalFlowPyrLK(after, before, there, None)
+    good = (found[:, 0] > 0) & (np.linalg.norm((back - start)[:, 0], axis=-1) < _WAY_BACK)
+    if good.sum() < _LEAST:
+        return None
+    matrix, inside = cv2.estimateAffinePartial2D(start[good], there[good], ransacReprojThreshold=_FIT)
+    if matrix is None or inside.sum() < _LEAST:
+        return None
+    return (landmarks @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)
