@@ -1,6 +1,7 @@
 """The command `python -m data_prep`: checks releases, builds datasets, makes synthetic ones, shows clips."""
 
 import argparse
+import functools
 import os
 import signal
 import sys
@@ -41,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
     0 well, 1 a check found problems, 2 bad input, 130 interrupted.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
-    options = _parser(of_views=arguments[:1] == ['build']).parse_args(arguments)
+    options = _parser(of_views=arguments[:1] in (['build'], ['video'])).parse_args(arguments)
     try:
         if 'release' in options:
             _check_release(options)
@@ -129,7 +130,11 @@ def _parser(*, of_views: bool = True) -> argparse.ArgumentParser:
     )
     _add_workers(synthesize)
     for name, add, described in (
-        ('video', videos.add, 'Finds when the face in a video does something.'),
+        (
+            'video',
+            functools.partial(videos.add, of_views=of_views),
+            'Finds when the face in a video does something.',
+        ),
         ('film', films.add_film, 'Writes the frames of a clip as PNG images, a GIF or a video.'),
         (
             'magnify',

@@ -8,8 +8,8 @@ import argparse
 from dualatme_jax.errors import InputError, printable
 
 
-def add(parser: argparse.ArgumentParser) -> None:
-    """Adds the options of the command."""
+def add(parser: argparse.ArgumentParser, *, of_views: bool) -> None:
+    """Adds the options of the command; those `of_views` too if they are needed, which loads OpenCV."""
     parser.set_defaults(run=_video)
     parser.add_argument('source', metavar='VIDEO', help='a video, or a folder of images')
     parser.add_argument('--out', required=True, metavar='DIR', help='the folder of what is found')
@@ -20,29 +20,50 @@ def add(parser: argparse.ArgumentParser) -> None:
         '--face', type=int, default=1, metavar='N', help='which face, 1 the largest (default: %(default)s)'
     )
     parser.add_argument(
-        '--fps', type=float, metavar='RATE', help='frames a second, where the header is wrong'
+        '--fps', type=float, metavar='RATE', help='frames a second, of images or where the header is wrong'
     )
+    parser.add_argument(
+        '--view', nargs='+', default=[], metavar='VIEW', help='write what these views make of each expression'
+    )
+    parser.add_argument(
+        '--face-size', type=int, default=224, metavar='N', help='pixels of the aligned face (default: 224)'
+    )
+    parser.add_argument('--size', type=int, metavar='N', help='pixels of the stored flow (default: 28)')
+    parser.add_argument('--regions', default='EM', metavar='PAIR', help='of the puzzled face (default: EM)')
+    parser.add_argument(
+        '--magnify', type=float, default=1.0, metavar='FACTOR', help='of apex and frames (default: 1)'
+    )
+    if of_views:
+        from data_prep import views
+
+        for name in views.FILES:
+            views.of(name).add_options(parser.add_argument_group(f'--view {name}'))
 
 
 def _video(options: argparse.Namespace) -> int:
     from rich.console import Console
 
-    from data_prep.video import detectors, events, recording
+    from data_prep import views
+    from data_prep.video import clips, detectors, events, recording
     from dualatme_jax.files import expanded
 
     if options.face < 1:
         raise InputError(f'--face {options.face}: expected 1 or more')
+    asked = [views.of(name).of(options) for name in dict.fromkeys(options.view)]
     found = recording.find(expanded(options.source, 'VIDEO'), rate=options.fps)
     detector = detectors.detector(options.landmarks)
     out = expanded(options.out, '--out')
     result = events.find(found, detector, face=options.face - 1)
     events.write(result, detector, out)
+    faults = clips.write(result, asked, out, detector=detector.name) if asked else []
     shown = events.table(result)
     console = Console(markup=False, highlight=False, emoji=False)
     expressions = shown[shown['expression']]
     console.print(printable(f'{found.path}: {len(expressions)} expressions in {len(result.moved)} frames'))
     for row in expressions.itertuples():
         console.print(f'  {row.kind} from {row.onset_s:.2f} to {row.offset_s:.2f} s, apex {row.apex_s:.2f} s')
+    for fault in faults:
+        console.print(printable(f'  left out: {fault}'), soft_wrap=True)
     for flag in result.flags:
         console.print(f'  uncertain: {flag}')
     console.print(printable(f'the tables are in {out}'), soft_wrap=True)

@@ -87,10 +87,10 @@ class AlignedClip:
         Raises:
           InputError: neither says it.
         """
-        video = isinstance(self.clip.frames, frames.Video)
-        rate = frames.rate(self.clip.frames.path) if video else releases.of(self.clip.database).frame_rate
+        images = isinstance(self.clip.frames, frames.Images)
+        rate = releases.of(self.clip.database).frame_rate if images else self.clip.frames.rate
         if rate is None:
-            whose = self.clip.frames.path if video else schema.title(self.clip.database)
+            whose = schema.title(self.clip.database) if images else self.clip.frames.path
             raise InputError(f'the frame rate of {whose} is not known, so neither are seconds')
         return rate
 

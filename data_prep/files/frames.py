@@ -99,6 +99,11 @@ class Video:
         """The folder in which they lie."""
         return self.path.parent
 
+    @property
+    def rate(self) -> float | None:
+        """Frames a second, see `rate`."""
+        return rate(self.path)
+
     def read(self, numbers: Sequence[int]) -> Iterator[np.ndarray]:
         """Yields the frames of ascending `numbers`, [H, W, 3] uint8 each.
 

@@ -180,7 +180,7 @@ def load(path: str | os.PathLike) -> Network:
     found, path = about(path), files.expanded(path, 'the networks')
     try:
         return Network(
-            config=ConfigDict(_tuples(found['config'])).lock(),
+            config=config_of(found['config']),
             labels=tuple(found['labels']),
             inputs=dict(found['inputs']),
             dataset=dict(found['dataset']),
@@ -290,6 +290,11 @@ def _of_file(path: pathlib.Path) -> dict[str, Any]:
 
 def _folder(path: pathlib.Path) -> pathlib.Path:
     return path / workdir.NETWORK if (path / workdir.NETWORK).is_dir() else path
+
+
+def config_of(found: Mapping[str, Any]) -> ConfigDict:
+    """A config that was written as JSON, locked."""
+    return ConfigDict(_tuples(found)).lock()
 
 
 def _tuples(value: Any) -> Any:

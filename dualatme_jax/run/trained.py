@@ -80,7 +80,7 @@ def as_folds(
     variant = _variant(workdir, chosen, config, model, '--config.model.name')
     check_same(workdir, 'folds', table['folds'].iloc[0], kind)
     check_alike(workdir, lambda section, name: _trained_with(chosen, config, section, name), section, inputs)
-    check_labels(workdir, _labels(workdir, int(chosen['wave'].iloc[0])), labels)
+    check_labels(workdir, labels_of(workdir, int(chosen['wave'].iloc[0])), labels)
     subjects, variables = zip(*_variables(workdir, table, chosen, model, variant), strict=True)
     stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *variables)
     return folds.Folds(model, variant, len(labels), subjects, {'batch_stats': {}} | stacked)
@@ -152,7 +152,7 @@ def _trained_with(chosen: pd.DataFrame, config: Mapping[str, Any], section: str,
     return chosen.iloc[0].get(f'{section}.{name}', config.get(section, {}).get(name))
 
 
-def _labels(workdir: pathlib.Path, wave: int) -> list[str]:
+def labels_of(workdir: pathlib.Path, wave: int) -> list[str]:
     """The classes of a run, as the columns of a wave's predictions name them."""
     path = workdir / workdir_lib.WAVES / workdir_lib.wave_name(wave) / workdir_lib.PREDICTIONS
     with files.open_regular(path, 'predictions of a wave') as file:

@@ -1,0 +1,160 @@
+"""The expressions of a recording as clips, so that every view can be made of them as of those of a release."""
+
+import dataclasses
+import io
+import json
+import pathlib
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+from PIL import Image
+
+from data_prep.face.aligned_clip import AlignedClip
+from data_prep.files.cache import Cache
+from data_prep.releases.clip import Clip
+from data_prep.video.events import Found
+from data_prep.video.spotter import Event
+from data_prep.views import View
+from dualatme_jax.errors import InputError
+from dualatme_jax.files import replacing
+
+DATABASE = 'video'  # of the clips, which are of no release
+INPUTS, RECIPE = 'inputs.npz', 'inputs.json'
+
+
+@dataclasses.dataclass(frozen=True)
+class Held:
+    """The frames of one event, in memory; see `frames.Images` for what others ask of them.
+
+    Attributes:
+      path: of the recording.
+      pictures: frame number -> [H, W, 3] uint8, blue first.
+      rate: frames a second, of those that are held.
+    """
+
+    path: pathlib.Path
+    pictures: Mapping[int, np.ndarray]
+    rate: float
+
+    @property
+    def numbers(self) -> list[int]:
+        """The frame numbers, ascending."""
+        return sorted(self.pictures)
+
+    @property
+    def place(self) -> pathlib.Path:
+        """The folder in which the recording lies."""
+        return self.path.parent
+
+    def read(self, numbers: Sequence[int]) -> Iterator[np.ndarray]:
+        """Yields the frames of `numbers`; raises InputError where there is no such frame."""
+        for number in numbers:
+            if number not in self.pictures:
+                raise InputError(f'{self.path}: frame {number} is not one that is looked at')
+            yield self.pictures[number]
+
+    def digest(self, number: int) -> str:
+        """Returns what distinguishes a frame from any other of its recording."""
+        return f'{self.path} {number}'
+
+    def name(self, number: int) -> str:
+        """The frame in words."""
+        return f'{self.path}, frame {number}'
+
+
+@dataclasses.dataclass(frozen=True)
+class Followed:
+    """The landmarks of the face as it was followed: a source for `AlignedClip`.
+
+    Attributes:
+      landmarks: [68, 2], of the onset frame.
+      detector: the name of what found them.
+    """
+
+    landmarks: np.ndarray
+    detector: str
+    whole_frame = False
+
+    def recipe(self, clip: Clip | None = None) -> dict:
+        """Returns what decides the landmarks, as JSON values."""
+        del clip
+        return {'name': self.detector, 'followed': True}
+
+    def find(self, frame: np.ndarray, clip: Clip) -> np.ndarray:
+        """Returns the landmarks of the onset frame."""
+        del frame, clip
+        return self.landmarks
+
+
+def aligned(found: Found, event: Event, *, number: int, detector: str) -> AlignedClip:
+    """An event as a clip with its face found and aligned.
+
+    Args:
+      found: the recording and what was found in it.
+      event: one of its events.
+      number: of the event, its name.
+      detector: the name of what found the face.
+
+    Raises:
+      InputError: the face lies partly outside of the frame.
+    """
+    rate = found.recording.rate / found.recording.step
+    pictures = {
+        frame.number: frame.picture for frame in found.recording.frames(event.onset, event.offset)
+    }
+    clip = Clip(
+        database=DATABASE,
+        subject=found.recording.path.stem,
+        clip=f'{number}',
+        onset=event.onset,
+        apex=event.apex,
+        offset=event.offset,
+        apex_choice='sheet',
+        frames=Held(found.recording.path, pictures, rate),
+        row=f'{found.recording.path}, event {number}',
+    )
+    landmarks = next(each.landmarks for each in found.moved if each.number == event.onset)
+    return AlignedClip(clip, Followed(landmarks, detector), Cache(None))
+
+
+def write(
+    found: Found, views: Sequence[View], out: pathlib.Path, *, detector: str
+) -> list[str]:
+    """Writes what the views make of the expressions that were found, in their order.
+
+    `inputs.npz` holds, by the schema's keys, one row per expression, and `event`, the number of each among
+    all events; `inputs.json` the recipe of the views.
+
+    Returns:
+      Which expressions could not be made ready, and why, one line each.
+
+    Raises:
+      OSError: the files cannot be written.
+    """
+    rows: dict[str, list[np.ndarray]] = {'event': []}
+    faults = []
+    for number, event in enumerate(found.events):
+        if not event.expression:
+            continue
+        try:
+            clip = aligned(found, event, number=number, detector=detector)
+            made = [view.make(clip, Cache(None)) for view in views]
+        except InputError as error:
+            faults.append(f'event {number}: {error}')
+            continue
+        rows['event'].append(np.array(number))
+        for key, value in {key: value for each in made for key, value in each.items()}.items():
+            rows.setdefault(key, []).append(_array(value))
+    recipe = {'release': DATABASE, 'landmarks': {DATABASE: {'name': detector, 'followed': True}}}
+    recipe |= {key: value for view in views for key, value in view.recipe().items()}
+    out.mkdir(parents=True, exist_ok=True)
+    with replacing(out / INPUTS) as temporary, temporary.open('wb') as file:
+        np.savez(file, **{key: np.stack(values) if values else np.zeros(0) for key, values in rows.items()})
+    with replacing(out / RECIPE) as temporary:
+        temporary.write_text(json.dumps(recipe, indent=2) + '\n', encoding='utf-8')
+    return faults
+
+
+def _array(value: bytes | np.ndarray) -> np.ndarray:
+    """What a view has made, as an array; pictures are decoded."""
+    return np.asarray(Image.open(io.BytesIO(value))) if isinstance(value, bytes) else np.asarray(value)

@@ -1,0 +1,166 @@
+"""What networks say of clips that nobody has labelled.
+
+Axes: S networks, N clips, K classes.
+"""
+
+import dataclasses
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+from rich.console import Console
+
+from dualatme_jax import models
+from dualatme_jax.data.dataset import Dataset
+from dualatme_jax.errors import InputError
+from dualatme_jax.report import results
+from dualatme_jax.run import encodings, network, programs, stages, trained, workdir
+from dualatme_jax.run import sweep as sweep_lib
+from dualatme_jax.training.state import Clips, State
+from dualatme_jax.training.trials import Trial
+from dualatme_jax.weights import folds
+
+AT_ONCE = 64  # clips whose maps are in memory
+
+# What the config.json of a workdir holds beside the fields of a config.
+_IDENTITY = {'code', 'dataset', 'draws', 'models', 'stages', 'start', 'trained_on', 'weights'}
+
+
+@dataclasses.dataclass(frozen=True)
+class Ensemble:
+    """Networks, and how their inputs are made.
+
+    Attributes:
+      name: in words, for a reader.
+      config: every field of the run that trained them.
+      labels: the classes, in the order of the logits.
+      inputs: key -> `shape` and `dtype` of what they read of one clip as it is stored, perhaps `scaling`;
+        empty where nobody says so.
+      dataset: the recipe of the clips that they were trained on.
+      variables: `params` and `batch_stats`, each leaf [S, ...].
+    """
+
+    name: str
+    config: ConfigDict
+    labels: tuple[str, ...]
+    inputs: Mapping[str, Mapping[str, Any]]
+    dataset: Mapping[str, Any]
+    variables: Mapping[str, Any]
+
+    @property
+    def size(self) -> int:
+        """How many networks, `S`."""
+        return len(jax.tree.leaves(self.variables)[0])
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Keys of what is stored of a clip, from which their inputs are made."""
+        return models.system(self.config.model.name).stored
+
+
+def load(path: pathlib.Path, *, seed: int | None = None) -> Ensemble:
+    """Reads networks.
+
+    Args:
+      path: a file or a folder of networks that left nobody out (see `network`), or the workdir of a run that
+        left somebody out: all its networks, one per fold, are one ensemble.
+      seed: which of such a run's, where there are several.
+
+    Raises:
+      InputError: there are no networks, they are damaged, or nobody says how their inputs are made.
+    """
+    if network.is_one(path):
+        found = network.load(path)
+        title = models.system(found.config.model.name).title
+        return Ensemble(
+            f'{title}, {len(found.seeds)} networks that left nobody out',
+            found.config,
+            found.labels,
+            found.inputs,
+            found.dataset,
+            found.variables,
+        )
+    if folds.is_one(path):
+        raise InputError(
+            f'{path} holds converted weights, which do not say how their inputs are made; score clips with '
+            'them (--config.evaluate_only), or give the workdir of a run, or networks that '
+            '`python -m dualatme_jax.export` wrote'
+        )
+    return _of_run(path, seed)
+
+
+def probabilities(found: Ensemble, dataset: Dataset, console: Console) -> np.ndarray:
+    """Class probabilities of every clip by every network, [S, N, K]; labels are not looked at.
+
+    Args:
+      found: the networks.
+      dataset: the clips, with what `Ensemble.reads` names.
+      console: where progress is shown.
+
+    Raises:
+      InputError: the clips are not as the networks read them.
+    """
+    _check(found, dataset)
+    swept = sweep_lib.points(found.config)
+    point = swept.reference
+    datasets, _ = stages.applied(swept, {point.program: dataset}, console, {})
+    datasets = encodings.applied(swept, datasets, console, {})
+    own = datasets[point.program].of(models.system(point.config.model.name).reads)
+    training = programs.make_training(point.config, found.labels)
+    clips = Clips.of(own)
+    numbers = programs.hyperparameters(point.config, found.labels)
+    given = {name: jnp.float32(value) for name, value in numbers.items()}
+    trial = Trial(
+        key=jax.random.key(0),
+        train=jnp.zeros(own.size, bool),
+        held_out=jnp.arange(own.size),
+        hyperparameters=given,
+        scaling={
+            key: jnp.float32(about['scaling']) for key, about in found.inputs.items() if 'scaling' in about
+        },
+    )
+
+    @jax.jit
+    def predict(variables: Mapping[str, Any], trial: Trial, clips: Clips) -> jax.Array:
+        def one(variables: Mapping[str, Any]) -> jax.Array:
+            state = State(variables['params'], variables.get('batch_stats', {}), ())
+            return training.predict(state, trial, clips, at_once=AT_ONCE)
+
+        return jax.lax.map(one, variables)
+
+    return np.asarray(predict(found.variables, trial, clips))
+
+
+def _of_run(path: pathlib.Path, seed: int | None) -> Ensemble:
+    table, fields = trained.read(path)
+    config = network.config_of({key: fields[key] for key in fields.keys() - _IDENTITY})
+    labels = trained.labels_of(path, int(table['wave'].iloc[0]))
+    recipe = results.read(path / workdir.RESULTS).get('dataset') or {}
+    _, own = trained.networks(path, config.model.name, seed=seed, point=None)
+    names, variables = zip(*own, strict=True)
+    return Ensemble(
+        f'{models.system(config.model.name).title}, {len(names)} networks, each of which left somebody out',
+        config,
+        tuple(labels),
+        {},
+        recipe,
+        jax.tree.map(lambda *leaves: np.stack(leaves), *variables),
+    )
+
+
+def _check(found: Ensemble, dataset: Dataset) -> None:
+    """Raises InputError where clips are not of the form that networks read."""
+    for key, about in found.inputs.items():
+        if key not in dataset.inputs:
+            continue  # which a stage makes
+        array = dataset.inputs[key]
+        shape, dtype = list(array.shape[1:]), array.dtype.name
+        if (shape, dtype) != (list(about['shape']), about['dtype']):
+            raise InputError(
+                f'the networks read {key} of shape {about["shape"]}, {about["dtype"]}, and the clips have '
+                f'{shape}, {dtype}; make the view with the options of the dataset they were trained on'
+            )
