@@ -1,4 +1,4 @@
-"""The expressions of a recording as clips, so that every view can be made of them as of those of a release."""
+"""The expressions of a recording as clips, so that every view can be made of them as of a release's."""
 
 import dataclasses
 import io
@@ -99,9 +99,7 @@ def aligned(found: Found, event: Event, *, number: int, detector: str) -> Aligne
       InputError: the face lies partly outside of the frame.
     """
     rate = found.recording.rate / found.recording.step
-    pictures = {
-        frame.number: frame.picture for frame in found.recording.frames(event.onset, event.offset)
-    }
+    pictures = {frame.number: frame.picture for frame in found.recording.frames(event.onset, event.offset)}
     clip = Clip(
         database=DATABASE,
         subject=found.recording.path.stem,
@@ -117,9 +115,7 @@ def aligned(found: Found, event: Event, *, number: int, detector: str) -> Aligne
     return AlignedClip(clip, Followed(landmarks, detector), Cache(None))
 
 
-def write(
-    found: Found, views: Sequence[View], out: pathlib.Path, *, detector: str
-) -> list[str]:
+def write(found: Found, views: Sequence[View], out: pathlib.Path, *, detector: str) -> list[str]:
     """Writes what the views make of the expressions that were found, in their order.
 
     `inputs.npz` holds, by the schema's keys, one row per expression, and `event`, the number of each among

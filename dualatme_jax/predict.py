@@ -1,0 +1,120 @@
+"""Says what the face in a video does: when something happens, which class it is, and how sure that is.
+
+    python -m dualatme_jax.predict video.mp4
+    python -m dualatme_jax.predict video.mp4 frames/ --weights runs/own --out answers
+
+This is research software and no lie detector: it is often wrong. Everything heavy is imported late: `--help`
+should answer at once.
+"""
+
+import argparse
+import pathlib
+import sys
+
+from dualatme_jax import files
+from dualatme_jax.errors import InputError, exit_status, one_line, printable
+
+WEIGHTS = pathlib.Path(__file__).parent / 'default_weights' / 'small_cnn.safetensors'
+NOTICE = (
+    'This is research software and no lie detector. It is often wrong, and must not decide anything about '
+    'anybody.'
+)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command; returns its exit status: 0, or 2 where a video cannot be answered."""
+    options = _parser().parse_args(arguments)
+    return exit_status(lambda: run(options))
+
+
+def run(options: argparse.Namespace) -> None:
+    """Answers every video; what cannot be answered does not cost the others theirs.
+
+    Raises:
+      InputError: weights or an option cannot be used; or, when all others are answered, a video cannot be.
+    """
+    from rich.console import Console
+
+    from dualatme_jax.run import predicting, video
+
+    out = files.expanded(options.out, '--out')
+    paths = [files.expanded(path, 'VIDEO') for path in options.videos]
+    folders = _folders(paths, out)
+    found = predicting.load(files.expanded(options.weights, '--weights'), seed=options.seed)
+    given = ['--landmarks', options.landmarks, '--face', str(options.face)]
+    given += [] if options.fps is None else ['--fps', str(options.fps)]
+    console = Console(markup=False, highlight=False, emoji=False)
+    console.print(NOTICE, soft_wrap=True)
+    faults = []
+    for path, folder in zip(paths, folders, strict=True):
+        try:
+            answer = video.answer(path, folder, found, given, console)
+        except InputError as error:
+            faults.append(f'{path}: {one_line(error)}')
+            continue
+        _show(answer, console)
+    if faults:
+        raise InputError('\n'.join(faults))
+
+
+def _folders(paths: list[pathlib.Path], out: pathlib.Path) -> list[pathlib.Path]:
+    """A folder for each video, by its name; raises InputError where two have one name."""
+    names = [path.stem if path.suffix else path.name for path in paths]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise InputError(
+            f'several videos are called {twice[0]!r}; give them one by one, each with its own --out'
+        )
+    return [out / name for name in names]
+
+
+def _show(answer, console) -> None:
+    expressions = answer.events[answer.events['expression']]
+    number = len(expressions)
+    console.print()
+    console.print(printable(f'{answer.path}: {number} expression{"s" * (number != 1)}'), soft_wrap=True)
+    for row in expressions.to_dict('records'):
+        chance = row.get(f'prob_{row["class"]}', float('nan'))
+        console.print(
+            f'  {row["onset_s"]:.2f} to {row["offset_s"]:.2f} s, apex {row["apex_s"]:.2f} s: {row["kind"]}, '
+            f'{row["class"]} ({chance:.2f} ± {row["spread"]:.2f})',
+            soft_wrap=True,
+        )
+    for flag in answer.about['flags']:
+        console.print(f'  uncertain: {flag}', soft_wrap=True)
+    console.print(printable(f'  everything is in {answer.folder}'), soft_wrap=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog='python -m dualatme_jax.predict',
+        description='When the face in a video does something, what, and how sure that is. ' + NOTICE,
+    )
+    parser.add_argument('videos', nargs='+', metavar='VIDEO', help='a video, or a folder of images')
+    parser.add_argument(
+        '--weights',
+        default=str(WEIGHTS),
+        metavar='PATH',
+        help='a run (its networks are one ensemble), or a file of networks (default: those of the package, '
+        'which have seen drawn motions only)',
+    )
+    parser.add_argument(
+        '--out',
+        default='answers',
+        metavar='DIR',
+        help='one folder per video is made there (default: answers)',
+    )
+    parser.add_argument(
+        '--landmarks', default='dlib', metavar='NAME', help='what finds the face (default: %(default)s)'
+    )
+    parser.add_argument(
+        '--face', type=int, default=1, metavar='N', help='which face, 1 the largest (default: %(default)s)'
+    )
+    parser.add_argument(
+        '--fps', type=float, metavar='RATE', help='frames a second, of images or where the header is wrong'
+    )
+    parser.add_argument('--seed', type=int, metavar='N', help='of a run with several seeds: which')
+    return parser
+
+
+if __name__ == '__main__':
+    sys.exit(main())
