@@ -41,10 +41,12 @@ def run(options: argparse.Namespace) -> None:
     from rich.console import Console
 
     from dualatme_jax.report import bounds, hard_clips, limits_page, power
+    from dualatme_jax.report import systems as systems_lib
 
     _check(options)
     console = Console(highlight=False, markup=False, emoji=False)
-    systems, labels, notes = read(options.runs)
+    found = systems_lib.read(options.runs)
+    systems, labels, notes = found.tables, found.labels, [*found.notice_lines, *found.notes]
     clips = hard_clips.table(systems)
     hard = hard_clips.never_right(clips)
     if options.data:
@@ -64,13 +66,13 @@ def run(options: argparse.Namespace) -> None:
     console.print(printable(page), soft_wrap=True)
 
     folder = files.expanded(options.out, '--out')
-    found = {CLIPS: with_words(clips, labels), BOUNDS: bounds.bounds(systems)}
-    found[AGREEMENT] = bounds.agreement(systems)
+    written = {CLIPS: with_words(clips, labels), BOUNDS: bounds.bounds(systems)}
+    written[AGREEMENT] = bounds.agreement(systems)
     if powers:
-        found[POWER] = pd.concat([own.assign(a=a, b=b) for (a, b), own in powers.items()])
+        written[POWER] = pd.concat([own.assign(a=a, b=b) for (a, b), own in powers.items()])
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, table in found.items():
+        for name, table in written.items():
             with files.replacing(folder / name) as temporary:
                 table.to_csv(temporary, index=False, lineterminator='\n')
         with files.replacing(folder / PAGE) as temporary:
@@ -82,32 +84,6 @@ def run(options: argparse.Namespace) -> None:
             f'cannot write to {folder}: {error.strerror}; expected a folder that can be written to'
         ) from error
     console.print(f'the page, its tables and pictures are in {folder}', soft_wrap=True)
-
-
-def read(paths: list[str]) -> tuple[dict[str, 'pd.DataFrame'], tuple[str, ...], list[str]]:
-    """The systems of some runs: name -> predictions of one point; the classes; what stands above results.
-
-    Raises:
-      InputError: a run cannot be read, or they are of different clips or classes.
-    """
-    from dualatme_jax.report import given as given_lib
-    from dualatme_jax.report import hard_clips, predictions
-
-    found = [files.expanded(path, 'RUN').resolve() for path in paths]
-    if len(set(found)) < len(found):
-        raise InputError(f'RUN is {" ".join(paths)}, one of them twice; expected different runs')
-    stems = [path.stem for path in found]
-    systems, labels, notes = {}, {}, []
-    for path, file in zip(paths, found, strict=True):
-        given = given_lib.read(file)
-        stem = file.stem if stems.count(file.stem) == 1 else str(file)
-        for point, rows in predictions.points(given.table):
-            words = ', '.join(f'{name} = {value}' for name, value in point.items())
-            name = f'{stem} ({words})' if words else stem
-            systems[name], labels[name] = rows, given.labels
-        notes += [f'{path}: {text}' for text in (*given.notice.splitlines(), given.selection or '') if text]
-    hard_clips.check_same(systems, labels)
-    return systems, next(iter(labels.values())), notes
 
 
 def with_annotations(clips: 'pd.DataFrame', path: str, key: str) -> 'pd.DataFrame':
@@ -189,8 +165,8 @@ def _parser() -> argparse.ArgumentParser:
         'runs',
         nargs='+',
         metavar='RUN',
-        help='the folder of a run, or predictions as `python -m dualatme_jax.score` reads them; all of the '
-        'same clips. The first is compared with each of the others',
+        help='the folder of a run, or predictions as `python -m dualatme_jax.score` reads them, perhaps '
+        'named: NAME=PATH; all of the same clips. The first is compared with each of the others',
     )
     parser.add_argument(
         '--data',

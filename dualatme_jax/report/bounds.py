@@ -7,7 +7,7 @@ Axes: N seeds, C clips.
 """
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -46,8 +46,14 @@ def bounds(systems: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def agreement(systems: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+def agreement(
+    systems: Mapping[str, pd.DataFrame], pairs: Iterable[tuple[str, str]] | None = None
+) -> pd.DataFrame:
     """How alike the systems are, pair by pair, and the seeds of each.
+
+    Args:
+      systems: see above.
+      pairs: of which; by default all, and the seeds of each.
 
     Returns:
       One row per pair: `a`, `b`, the same name twice for the seeds of a system that has several; each number
@@ -56,15 +62,18 @@ def agreement(systems: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
       of the two gets wrong the share that both do.
     """
     label, predicted = arrays(systems)
+    classes = 1 + max(own.max() for own in predicted.values())
+    counted = {name: _Counted(own, label, classes) for name, own in predicted.items()}
     rows = []
-    for a, b in itertools.combinations_with_replacement(systems, 2):
-        seeds = (
-            itertools.combinations(predicted[a], 2)
-            if a == b
-            else itertools.product(predicted[a], predicted[b])
-        )
-        found = [_alike(label, *pair) for pair in seeds]
-        rows += [{'a': a, 'b': b} | pd.DataFrame(found).mean().to_dict()] if found else []
+    for a, b in itertools.combinations_with_replacement(systems, 2) if pairs is None else pairs:
+        found = _alike(counted[a], counted[b], len(label))
+        if a == b:
+            first = np.triu_indices(len(predicted[a]), 1)
+            found = {name: values[first] for name, values in found.items()}
+        if found['same'].size:
+            # Of seeds that always predict one and the same class kappa is 0 / 0, and does not count.
+            means = {name: pd.Series(values.ravel()).mean() for name, values in found.items()}
+            rows.append({'a': a, 'b': b} | means)
     return pd.DataFrame(rows, columns=['a', 'b', 'same', 'kappa', 'both_wrong', 'wrong_together'])
 
 
@@ -112,15 +121,32 @@ def _clips(systems: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     return clips.sort_values(predictions.CLIP_KEY, ignore_index=True)
 
 
-def _alike(label: np.ndarray, a: np.ndarray, b: np.ndarray) -> dict[str, float]:
-    from sklearn import metrics  # see `scores.score`
+class _Counted:
+    """Predictions [N, C] of a system as rows of zeros and ones, whose matrix products count clips.
 
-    wrong_a, wrong_b = a != label, b != label
+    Attributes:
+      classes: [K, N, C], where each class is predicted.
+      wrong: [N, C].
+    """
+
+    def __init__(self, predicted: np.ndarray, label: np.ndarray, classes: int):
+        self.classes = np.stack([predicted == number for number in range(classes)]).astype(float)
+        self.wrong = (predicted != label).astype(float)
+
+
+def _alike(a: _Counted, b: _Counted, clips: int) -> dict[str, np.ndarray]:
+    """How alike each seed of one system is to each of another, [N, M]; see `agreement`."""
+    same = sum(own @ other.T for own, other in zip(a.classes, b.classes, strict=True)) / clips
+    by_chance = np.einsum('kn,km->nm', a.classes.sum(-1), b.classes.sum(-1)) / clips**2
+    both = a.wrong @ b.wrong.T
+    either = a.wrong.sum(1)[:, None] + b.wrong.sum(1) - both
+    with np.errstate(invalid='ignore'):
+        kappa = (same - by_chance) / (1 - by_chance)  # Cohen 1960
     return {
-        'same': float((a == b).mean()),
-        'kappa': float(metrics.cohen_kappa_score(a, b)),
-        'both_wrong': float((wrong_a & wrong_b).mean()),
-        'wrong_together': float(metrics.jaccard_score(wrong_a, wrong_b, zero_division=1.0)),
+        'same': same,
+        'kappa': kappa,
+        'both_wrong': both / clips,
+        'wrong_together': np.where(either > 0, both / np.maximum(either, 1), 1.0),
     }
 
 

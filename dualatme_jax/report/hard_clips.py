@@ -1,48 +1,18 @@
 """Which clips several systems get wrong, and how often.
 
-Systems are name -> predictions of one point, see `predictions`; all of the same clips with the same labels.
+Systems are name -> predictions of one point, see `predictions`; all of the same clips with the same labels
+(`systems.check_same`).
 A system counts as one, however many seeds it has.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import pandas as pd
 
 from dualatme_jax import schema
-from dualatme_jax.errors import InputError
 from dualatme_jax.report import predictions
 
 WRONG = 'wrong'  # the column of the mean over systems, and with `_` and a name behind it of one of them
-
-_SHOWN = 10  # clips that a message names
-
-
-def check_same(systems: Mapping[str, pd.DataFrame], labels: Mapping[str, Sequence[str]]) -> None:
-    """Raises InputError unless all systems have the classes, clips and labels of the first, in each seed.
-
-    Args:
-      systems: name -> predictions of one point.
-      labels: name -> classes by their numbers.
-    """
-    first, *others = systems
-    truth = _truth(first, systems[first])
-    for name in others:
-        if tuple(labels[name]) != tuple(labels[first]):
-            raise InputError(
-                f'{name} has the classes {", ".join(labels[name])}, and {first} {", ".join(labels[first])}; '
-                'expected runs of the same classes in the same order'
-            )
-        both = pd.concat([truth, _truth(name, systems[name])], axis=1, keys=[first, name])
-        differing = both[both[first] != both[name]]
-        if len(differing):
-            found = '; '.join(
-                f'{"/".join(clip)} {_of(row[first], labels[first])} and {_of(row[name], labels[first])}'
-                for clip, row in differing[:_SHOWN].iterrows()
-            )
-            raise InputError(
-                f'{len(differing)} clips differ between {first} and {name}: {found}'
-                f'{" ..." if len(differing) > _SHOWN else ""}; expected runs on the same clips'
-            )
 
 
 def table(systems: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
@@ -73,19 +43,3 @@ def table(systems: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 def never_right(clips: pd.DataFrame) -> pd.DataFrame:
     """The rows of `table` of the clips that no system gets right with any seed."""
     return clips[clips[[name for name in clips if name.startswith(f'{WRONG}_')]].eq(1).all(axis=1)]
-
-
-def _truth(name: str, rows: pd.DataFrame) -> pd.Series:
-    """The label of each clip; raises InputError unless each seed has each of them once."""
-    times = rows.groupby(predictions.CLIP_KEY)['seed'].agg(['size', 'nunique'])
-    wrong = times[(times != rows['seed'].nunique()).any(axis=1)]
-    if len(wrong):
-        raise InputError(
-            f'{name}: {len(wrong)} clips do not stand once in each of its {rows["seed"].nunique()} seeds, '
-            f'such as {"/".join(wrong.index[0])}; expected the predictions of a finished run'
-        )
-    return rows.groupby(predictions.CLIP_KEY)[schema.LABEL].first()
-
-
-def _of(label: float, labels: Sequence[str]) -> str:
-    return 'absent' if pd.isna(label) else labels[int(label)]

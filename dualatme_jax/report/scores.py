@@ -66,17 +66,16 @@ def score_run(table: pd.DataFrame, *, resamples: int = 1000, seed: int = 0) -> d
     occurrences = table.groupby(predictions.CLIP_KEY)['seed'].agg(['nunique', 'size'])
     if (occurrences != seeds).any(axis=None):
         raise ValueError('each seed must hold the same clips once; select one hyperparameter point first')
-    per_seed = [
-        {'seed': int(number)} | {name: score(part) for name, part in predictions.subsets(rows).items()}
-        for number, rows in table.groupby('seed')
-    ]
+    per_seed = [{'seed': int(number)} for number in sorted(table['seed'].unique())]
     scores = {}
     for name, rows in predictions.subsets(table).items():
-        intervals = _intervals(rows, resamples, seed)
-        of_seeds = [entry[name] for entry in per_seed]
+        confusions = subject_confusions(rows)
+        of_seeds = {metric: own.tolist() for metric, own in score_confusions(confusions.sum(1)).items()}
+        for place, entry in enumerate(per_seed):
+            entry[name] = {metric: own[place] for metric, own in of_seeds.items()}
+        intervals = _intervals(confusions, resamples, seed)
         scores[name] = {
-            metric: spread([values[metric] for values in of_seeds]) | {'interval': intervals[metric]}
-            for metric in METRICS
+            metric: spread(of_seeds[metric]) | {'interval': intervals[metric]} for metric in METRICS
         }
     return {'scores': scores, 'per_seed': per_seed}
 
@@ -111,8 +110,9 @@ def paired(a: pd.DataFrame, b: pd.DataFrame, *, resamples: int = 1000, seed: int
     subjects = confusions[0].shape[1]
 
     tested = swap_test(*confusions, swaps(subjects, seed))
+    counts = [_counts(each) for each in confusions]
     drawn = _joined(
-        _difference(*(_resampled(draws, each) for each in confusions))
+        _difference(*(_resampled(draws, each) for each in counts))
         for draws in draws(subjects, resamples, seed)
     )
     return {
@@ -133,7 +133,8 @@ def swap_test(a: np.ndarray, b: np.ndarray, ways: np.ndarray) -> dict[str, tuple
       b: those of another, of the same subjects and seeds.
       ways: [R, S], see `swaps`.
     """
-    of_a, of_b = (each.sum(1)[None].astype(float) for each in (a, b))
+    a, b = _counts(a), _counts(b)
+    of_a, of_b = (each.sum(-1, keepdims=True).astype(float) for each in (a, b))
     observed = _difference(of_a, of_b)
     # What a swap takes from one system it gives to the other; sums of whole numbers are exact.
     moved = (_resampled(some, b - a) for some in np.array_split(ways, -(-len(ways) // _BLOCK)))
@@ -159,28 +160,41 @@ def subject_confusions(table: pd.DataFrame, classes: int | None = None) -> np.nd
 
 def score_confusions(confusions: np.ndarray) -> dict[str, np.ndarray]:
     """The metrics of confusion matrices: counts [..., K, K] -> metric -> [...]; equal to `score`'s."""
+    return _score_counts(_counts(confusions))
+
+
+def _counts(confusions: np.ndarray) -> np.ndarray:
+    """All that the metrics need of confusion matrices [..., K, K]: [3, K, ...], see `_score_counts`."""
     right = np.diagonal(confusions, axis1=-2, axis2=-1)
-    had, predicted = confusions.sum(-1), confusions.sum(-2)
+    return np.moveaxis(np.stack([right, confusions.sum(-1), confusions.sum(-2)]), -1, 1)
+
+
+def _score_counts(counts: np.ndarray) -> dict[str, np.ndarray]:
+    """Of each class how many clips are right, have it, are predicted as it: [3, K, ...] -> metric -> [...].
+
+    Classes stand first because sums over a first axis are quick.
+    """
+    right, had, predicted = counts
     return {
-        'acc': right.sum(-1) / had.sum(-1),
+        'acc': right.sum(0) / had.sum(0),
         'uar': _mean_ratio(right, had),
         'uf1': _mean_ratio(2 * right, had + predicted),
     }
 
 
 def _mean_ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    """Mean over the classes [..., K] of part / whole, without the classes whose whole is zero."""
+    """Mean over the classes [K, ...] of part / whole, without the classes whose whole is zero."""
     occurs = whole > 0
-    return (part / np.where(occurs, whole, 1)).sum(-1) / occurs.sum(-1)
+    return (part / np.where(occurs, whole, 1)).sum(0) / occurs.sum(0)
 
 
-def _intervals(table: pd.DataFrame, resamples: int, seed: int) -> dict[str, list[float] | None]:
-    """Percentile bootstrap over subjects of each metric's mean over seeds."""
-    confusions = subject_confusions(table)
+def _intervals(confusions: np.ndarray, resamples: int, seed: int) -> dict[str, list[float] | None]:
+    """Percentile bootstrap over subjects of each metric's mean over seeds; counts [N, S, K, K]."""
     subjects = confusions.shape[1]
     if subjects < 2:
         return dict.fromkeys(METRICS)
-    drawn = _joined(_means(_resampled(draws, confusions)) for draws in draws(subjects, resamples, seed))
+    counts = _counts(confusions)
+    drawn = _joined(_means(_resampled(draws, counts)) for draws in draws(subjects, resamples, seed))
     return {metric: percentiles(values) for metric, values in drawn.items()}
 
 
@@ -200,15 +214,15 @@ def _joined(blocks: Iterable[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
     return {metric: np.concatenate([block[metric] for block in found]) for metric in METRICS}
 
 
-def _means(confusions: np.ndarray) -> dict[str, np.ndarray]:
-    """Counts [R, N, K, K] -> metric -> [R], the mean over seeds."""
-    return {metric: values.mean(axis=1) for metric, values in score_confusions(confusions).items()}
+def _means(counts: np.ndarray) -> dict[str, np.ndarray]:
+    """Counts [3, K, N, R] -> metric -> [R], the mean over seeds."""
+    return {metric: values.mean(axis=0) for metric, values in _score_counts(counts).items()}
 
 
-def _resampled(weights: np.ndarray, confusions: np.ndarray) -> np.ndarray:
-    """Sums over subjects: weights [R, S], counts [N, S, K, K] -> [R, N, K, K], whole numbers as floats."""
+def _resampled(weights: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Sums over subjects: weights [R, S], counts [3, K, N, S] -> [3, K, N, R], whole numbers as floats."""
     # Floats, for which NumPy has a fast matrix product; their sums of whole numbers are exact.
-    return np.tensordot(weights.astype(float), confusions.astype(float), axes=(1, 1))
+    return np.tensordot(counts.astype(float), weights.astype(float), axes=(-1, 1))
 
 
 def percentiles(values: np.ndarray) -> list[float]:
@@ -218,7 +232,7 @@ def percentiles(values: np.ndarray) -> list[float]:
 
 
 def _difference(a: np.ndarray, b: np.ndarray) -> dict[str, np.ndarray]:
-    """Counts [R, N, K, K] of two systems -> metric -> [R], the difference of the means over seeds."""
+    """Counts [3, K, N, R] of two systems -> metric -> [R], the difference of the means over seeds."""
     of_a, of_b = _means(a), _means(b)
     return {metric: of_a[metric] - of_b[metric] for metric in METRICS}
 
