@@ -353,7 +353,11 @@ def _metadata(
         if dataset.synthetic
         for name in dataset.metadata.get('synthetic') or [schema.SYNTHETIC]
     ]
-    found[schema.LEAKS] = {key: why for own in recipes for key, why in (own.get(schema.LEAKS) or {}).items()}
+    leaks = [own.get(schema.LEAKS) or {} for own in recipes]
+    found[schema.LEAKS] = {
+        key: _all((own[key] for own in leaks if key in own), ' and ')
+        for key in dict.fromkeys(key for own in leaks for key in own)
+    }
     if schema.FLOW_PUZZLED in kept[0].inputs:
         found.setdefault('regions', {'pair': _all(dataset.regions for dataset in chosen)})
         found[schema.FLOW_PUZZLED] = _all(
@@ -373,8 +377,9 @@ def _metadata(
     return found | {NOTES: list(notes), DATASETS: parts}
 
 
-def _all(texts: Iterable[str]) -> str:
-    return ' + '.join(dict.fromkeys(texts))
+def _all(texts: Iterable[str], mark: str = ' + ') -> str:
+    """The texts, each once."""
+    return mark.join(dict.fromkeys(texts))
 
 
 def _left_out(dataset: Dataset, labels: Sequence[str]) -> dict[str, int]:

@@ -1,7 +1,7 @@
 """Networks from elsewhere, which `config.evaluate_only` names, and which of them scores each trial."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
 import numpy as np
@@ -22,7 +22,10 @@ from dualatme_jax.weights import folds, names
 _SHOWN = 3  # people that a message names
 
 
-def given_weights(program: Program, rows: pd.DataFrame) -> tuple[folds.Folds, list[int]]:
+Given: TypeAlias = tuple[folds.Folds, list[int]]  # weights, and the place of each trial's network among them
+
+
+def given_weights(program: Program, rows: pd.DataFrame) -> Given:
     """The weights that a program evaluates, and the place of each trial's network among them.
 
     Of a run that left somebody out each trial has the network that has not seen its subject, of the seed that

@@ -151,9 +151,11 @@ def run(
         identity['models'] = list({json.dumps(own, sort_keys=True): own for own in sections}.values())
     if dataset is not None:
         identity['data'] |= {'path': None, 'build_synthetic': False, 'databases': None}
+    weights = None
     if config.evaluate_only:
         evaluated.check_stages(config, identity.get('stages', ()))
-        identity['weights'] = folds.fingerprint(evaluated.given_weights(programs[0], table)[0])
+        weights = evaluated.given_weights(programs[0], table)
+        identity['weights'] = folds.fingerprint(weights[0])
         begin = init_from.earlier(config.evaluate_only)
         if begin and begin.notice:
             console.print(begin.notice, soft_wrap=True)
@@ -167,7 +169,7 @@ def run(
         if finished:
             console.print(f'{folder} holds this run, finished; nothing is trained again', soft_wrap=True)
         else:
-            failures |= train(trial_table, programs, kept, identity, console)
+            failures |= train(trial_table, programs, kept, identity, console, weights)
         networks = None
         if config.folds == splits.ALL and folder:
             own = swept.reference.config
@@ -245,11 +247,20 @@ def train(
     kept: Kept,
     identity: Mapping[str, Any],
     console: Console,
+    weights: evaluated.Given | None = None,
 ) -> dict[int, str]:
     """Trains, fits, or with weights from elsewhere evaluates, program by program; see `waves` and `fits`.
 
     Of a leaderboard a system that fails is told, and does not cost the others theirs: the same command tries
     it again. With several processes it ends the run, since each would have to fail alike.
+
+    Args:
+      trial_table: of the run.
+      programs: what is trained.
+      kept: takes what waves give.
+      identity: of the run, which its checkpoints carry.
+      console: for what there is to say.
+      weights: those from elsewhere, which are evaluated instead, see `evaluated.given_weights`.
 
     Returns:
       Why programs failed, by number.
@@ -257,8 +268,8 @@ def train(
     failures = {}
     for place, program in enumerate(programs):
         try:
-            if program.config.evaluate_only:
-                waves.evaluate(trial_table, program, kept, console)
+            if weights:
+                waves.evaluate(trial_table, program, weights, kept, console)
             elif program.training:
                 waves.train(trial_table, program, programs[place:], kept, identity, console)
             else:

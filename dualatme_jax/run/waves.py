@@ -92,18 +92,24 @@ def halving(
         plan(trial_table, program, half, kept)
 
 
-def evaluate(trial_table: TrialTable, program: Program, kept: Kept, console: Console) -> None:
+def evaluate(
+    trial_table: TrialTable, program: Program, given: evaluated.Given, kept: Kept, console: Console
+) -> None:
     """Scores converted weights instead of training: each fold by its own network.
 
     All are predicted in one pass, or on a CPU one a core at a time; where memory is short, in halves.
 
-    Raises:
-      InputError: see `evaluated.given_weights`.
+    Args:
+      trial_table: of the run.
+      program: the one that it has.
+      given: the weights, see `evaluated.given_weights`.
+      kept: takes the predictions.
+      console: for what there is to say.
     """
     if not trial_table.pending_waves(program.number):
         return
     rows = trial_table.trials(program.number)
-    found, places = evaluated.given_weights(program, rows)
+    found, places = given
     given_as = program.config.input
     console.print(
         f'{len(set(places))} networks of {program.config.evaluate_only}, which read flows as config.input '

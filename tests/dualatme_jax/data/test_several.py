@@ -146,6 +146,17 @@ def test_rendered_clips_and_leaks_mark_the_whole():
     assert any('regions.pair EN and EM' in line for line in several.lines(both))
 
 
+def test_the_reasons_of_two_datasets_for_the_same_input_are_both_shown():
+    def leaking(own, **reasons):
+        return dataclasses.replace(own, metadata=own.metadata | {schema.LEAKS: reasons})
+
+    one = leaking(ONE, flow='placed by action units')
+    both = several.together([one, leaking(OTHER, flow='scaled by all clips')], PATHS)
+    assert both.leaks == 'LEAKS: flow: placed by action units and scaled by all clips'
+    same = several.together([one, leaking(OTHER, flow='placed by action units', flow_puzzled='cut')], PATHS)
+    assert same.leaks == 'LEAKS: flow: placed by action units; flow_puzzled: cut'
+
+
 def test_databases_are_chosen_over_all():
     both = several.together([ONE, OTHER], PATHS, ('samm', 'casme2'))
     assert set(both.database) == {'casme2', 'samm'}

@@ -39,8 +39,11 @@ def test_weights_from_elsewhere_score_each_subject_by_its_own_network(
     folds.save(folds.Folds(TINY, 'paper', 3, tuple(people), turned), tmp_path / 'weights')
 
     config.evaluate_only = str(tmp_path / 'weights')
+    read = []
+    monkeypatch.setattr(folds, 'load', lambda path, load=folds.load: read.append(path) or load(path))
     complete, results, printed = run(config, tmp_path / 'evaluated')
     assert complete
+    assert read == [tmp_path / 'weights'], 'once, for what the run is and for its predictions'
     found = pd.read_csv(tmp_path / 'evaluated' / 'predictions.csv')
     pd.testing.assert_frame_equal(found, expected, rtol=1e-4)
     assert results['scores'] == trained['scores']
