@@ -5,7 +5,7 @@ Axes: N seeds, C clips, K classes.
 
 import dataclasses
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -128,7 +128,7 @@ def against(pairs: pd.DataFrame, name: str, other: str) -> dict[str, float]:
     [row] = pairs[there].to_dict('records')
     mean, low, high = (row[column] for column in _TEST[:3])
     if row['a'] != name:
-        mean, low, high = -mean, -high, -low
+        mean, low, high = (0.0 - value for value in (mean, high, low))  # 0 without a sign
     kept = ('paired_seeds', 'p', 'p_holm')
     return dict(zip(_TEST, (mean, low, high), strict=False)) | {key: row[key] for key in kept}
 
@@ -157,6 +157,6 @@ def _votes(predicted: np.ndarray, classes: int) -> np.ndarray:
     return np.stack([(predicted == number).sum(0) for number in range(classes)])
 
 
-def right_systems(row: dict, names: Sequence[str]) -> list[str]:
-    """Of a row of `Comparison.clips`, the systems that are right by most seeds."""
-    return [name for name in names if row[f'predicted_{name}'] == row[schema.LABEL]]
+def is_right(row: Mapping, names: Sequence[str]) -> list[bool]:
+    """Of a row of `Comparison.clips`, which systems are right by most seeds."""
+    return [row[f'predicted_{name}'] == row[schema.LABEL] for name in names]

@@ -61,7 +61,7 @@ def read(runs: Sequence[str], *, points: str = EACH) -> Systems:
         given = given_lib.read(path)
         selection = f'Selection: {given.selection}.' if given.selection else ''
         texts = tuple(filter(None, [*given.notice.splitlines(), selection]))
-        notes += [f'{run}: {note}' for note in given.notes]
+        notes += [f'Of {run}: {note}' for note in given.notes]
         found = [({}, given.table)]
         if points == RESULT and path.is_dir():
             table, leaks = own_result.read(path, given.table)

@@ -1,5 +1,6 @@
 """The result as a table for the terminal, 80 columns wide, and the form that all tables share."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -9,7 +10,13 @@ from rich.table import Table
 from rich.text import Text
 
 from dualatme_jax import schema
+from dualatme_jax.errors import printable
 from dualatme_jax.report import predictions
+
+# What Markdown would take for more than a character: code, emphasis, formulas; tags and entities; links.
+_MARKS = re.compile(
+    r'[\\`*~$]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|<(?=[A-Za-z/!?])|&(?=[A-Za-z#])|\](?=[\[(:])'
+)
 
 HEADINGS = {'acc': 'Acc', 'uar': 'UAR', 'uf1': 'UF1'}
 
@@ -65,6 +72,14 @@ def markdown(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [heads, ['---', *['---:'] * (len(heads) - 1)], *rows]
     # A bar in a cell would begin another one.
     return ''.join('| ' + ' | '.join(cell.replace('|', '\\|') for cell in line) + ' |\n' for line in lines)
+
+
+def literal(text: str) -> str:
+    """Text from outside, such as a name, as Markdown shows it character by character, on one line.
+
+    It does not begin a block: something of ours, or the edge of a cell, stands before it.
+    """
+    return _MARKS.sub(r'\\\g<0>', printable(' '.join(text.split())))
 
 
 def by_database(rows: Sequence[Mapping]) -> str:
