@@ -9,7 +9,7 @@ from sklearn import metrics
 
 from configs import cd
 from dualatme_jax.report.pictures import confusion
-from dualatme_jax.run import experiment
+from dualatme_jax.run import experiment, finish
 
 TINY = 'small_systems.tiny'
 SHORT = {
@@ -32,9 +32,9 @@ def small(dataset_dir, **fields):
 
 
 def run(config, folder):
-    """Trains and reports; without the picture of confusions, which takes longer than the training."""
+    """Trains and reports; without confusion.png and report.html, which take longer than the training."""
     console = Console(file=io.StringIO(), width=200, markup=False, highlight=False)
-    with mock.patch.object(confusion, 'confusion_matrices'):
+    with mock.patch.object(confusion, 'confusion_matrices'), mock.patch.object(finish, 'write_page'):
         complete = experiment.run(config, folder, console).complete
     results = json.loads((folder / 'results.json').read_text())
     return complete, results, console.file.getvalue()

@@ -14,6 +14,7 @@ SECTIONS = (
     result.section,
     points.sweep,
     points.ensemble,
+    subjects.classes,
     subjects.section,
     hard.section,
     recipe.section,

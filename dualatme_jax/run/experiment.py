@@ -36,6 +36,7 @@ from dualatme_jax.run import (
     init_from,
     model_section,
     network,
+    provenance,
     settings,
     smoke,
     sources,
@@ -169,6 +170,8 @@ def run(
         if finished:
             console.print(f'{folder} holds this run, finished; nothing is trained again', soft_wrap=True)
         else:
+            if folder and processes.is_first():
+                provenance.add(folder, swept.config)
             failures |= train(trial_table, programs, kept, identity, console, weights)
         networks = None
         if config.folds == splits.ALL and folder:
@@ -187,6 +190,8 @@ def run(
                 report.write(folder)
                 if trial_table.unfinished.empty:
                     shutil.rmtree(folder / workdir_lib.CHECKPOINTS, ignore_errors=True)
+        if folder:
+            finish.write_page(folder, console)
         done = 'evaluated' if config.evaluate_only else 'trained'
         where = f'; everything is in {folder}' if folder else ''
         where += f', and the networks are in {networks}' if networks else ''

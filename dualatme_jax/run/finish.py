@@ -15,7 +15,7 @@ from rich.console import Console, RenderableType
 from dualatme_jax import models, schema
 from dualatme_jax.data import several, splits
 from dualatme_jax.data.dataset import Dataset
-from dualatme_jax.errors import InputError
+from dualatme_jax.errors import InputError, one_line
 from dualatme_jax.files import replacing
 from dualatme_jax.models.system import System
 from dualatme_jax.report import as_published as published_report
@@ -103,6 +103,20 @@ def made_anew(folder: pathlib.Path | None, console: Console) -> Iterator[None]:
     except Exception:
         console.print(f'the report failed; {advice}', soft_wrap=True)
         raise
+
+
+def write_page(folder: pathlib.Path, console: Console) -> None:
+    """Makes report.html of a run; one that cannot be made costs the run nothing, and is named."""
+    from dualatme_jax.report import run_page  # a second, which no training waits for
+
+    try:
+        run_page.write(folder)
+    except Exception as error:
+        console.print(
+            f'{run_page.FILE} was not made ({type(error).__name__}: {one_line(error)}); the results are '
+            f'there, and `python -m dualatme_jax.report {folder}` tries it again',
+            soft_wrap=True,
+        )
 
 
 def report(

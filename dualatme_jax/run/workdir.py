@@ -21,6 +21,7 @@ PREDICTIONS = 'predictions.csv'
 INNER_PREDICTIONS = 'inner_predictions.csv'
 EPOCH_PREDICTIONS = 'epoch_predictions.csv'
 RESULTS = 'results.json'
+PROVENANCE = 'provenance.json'
 CONFUSION = 'confusion.png'
 CHECKPOINTS = 'checkpoints'
 WAVES = 'waves'
@@ -30,7 +31,7 @@ NETWORK = 'network'  # see `network`
 
 # What a run keeps, apart from reports, which take the place of what has their names: files, and folders whose
 # content it writes, reads and deletes.
-FILES = (CONFIG, TRIALS, PREDICTIONS, INNER_PREDICTIONS, EPOCH_PREDICTIONS, RESULTS)
+FILES = (CONFIG, TRIALS, PREDICTIONS, INNER_PREDICTIONS, EPOCH_PREDICTIONS, RESULTS, PROVENANCE)
 FOLDERS = (CHECKPOINTS, WAVES, TENSORBOARD, NETWORK)
 
 _LOCK = '.lock'

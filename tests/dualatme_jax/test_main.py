@@ -80,6 +80,8 @@ def test_it_leaves_what_the_readme_promises(finished):
         'config.json',
         'confusion.png',
         'predictions.csv',
+        'provenance.json',
+        'report.html',
         'results.json',
         'tensorboard',
         '.trials.csv.sha256',
@@ -94,6 +96,7 @@ def test_it_leaves_what_the_readme_promises(finished):
     assert '16 trials, 8 side by side' in printed
     assert f'wave 2/2, 8 trials, epoch {EPOCHS}/{EPOCHS}' in printed
     assert 'UF1' in printed
+    assert '--config.training.epochs=12' in (workdir / 'report.html').read_text()
 
 
 @pytest.mark.slow

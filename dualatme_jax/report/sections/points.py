@@ -1,6 +1,6 @@
 """What stands side by side: points of a sweep, systems of a leaderboard, members of an ensemble."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,10 +11,13 @@ from dualatme_jax.report import ensemble as ensemble_report
 from dualatme_jax.report import sweep as sweep_report
 from dualatme_jax.report import tables
 from dualatme_jax.report.leaderboard import FAILED, SCORED
-from dualatme_jax.report.page.blocks import Block, Column, Section, Table, Text
+from dualatme_jax.report.page.blocks import Block, Column, Picture, Section, Table, Text
+from dualatme_jax.report.pictures import drawn, leaderboard_plot
+from dualatme_jax.report.pictures import points as points_picture
 from dualatme_jax.report.record import Record
 from dualatme_jax.report.sections import result
 
+_LONG = 60  # characters of a point's name in a picture
 _COMPARED = [
     Column('UF1 - reference', number=True, hint='on the same subjects and seeds, with its 95 % interval'),
     Column('p', number=True, hint='randomisation test that swaps the two by subject'),
@@ -38,8 +41,24 @@ def sweep(record: Record) -> Section | None:
         *result.metric_columns(),
         *_COMPARED,
     ]
-    blocks: list[Block] = [Text(sweep_report.WARNING), Table(f'{len(rows)} points', columns, rows)]
+    names = [_named(fields, row) for row in frame.to_dict('records')]
+    best = names[int(frame['uf1_mean'].to_numpy(float).argmax())]
+    blocks = [
+        Text(sweep_report.WARNING),
+        Picture(
+            'UF1 of every point. The best on the left-out subjects is no choice that could have been made.',
+            f'UF1 of {len(names)} points ; the highest, {frame["uf1_mean"].max():.3f}, is {best}.',
+            svg=drawn.svg(points_picture.points(frame, names)),
+        ),
+        Table(f'{len(rows)} points', columns, rows),
+    ]
     return Section('Sweep', [*blocks, *_chosen(record)])
+
+
+def _named(fields: Sequence[str], row: Mapping[str, Any]) -> str:
+    """A point in words, short."""
+    text = ', '.join(f'{field.rpartition(".")[2]} {_value(row[field])}' for field in fields)
+    return text if len(text) <= _LONG else f'{text[: _LONG - 3]}...'
 
 
 def _chosen(record: Record) -> list[Block]:
@@ -90,10 +109,22 @@ def leaderboard(record: Record) -> Section | None:
     ]
     count = sum(row['status'] == SCORED for row in frame.to_dict('records'))
     blocks: list[Block] = [Table(f'{count} systems under one protocol', columns, rows)]
+    if count:
+        blocks.insert(0, _plot(frame))
     if failed := [row for row in frame.to_dict('records') if row['reason']]:
         rows = [[row['title'], row['reason']] for row in failed]
         blocks.append(Table('Failed', [Column('System'), Column('Why')], rows))
     return Section('Leaderboard', [*blocks, *_by_database(frame)])
+
+
+def _plot(frame: pd.DataFrame) -> Picture:
+    best = frame[frame['status'] == SCORED].iloc[0]
+    return Picture(
+        'UF1 of each system: honest in blue with its interval, what selection on the test makes of it in '
+        'orange, and the guesser as dashed lines.',
+        f'The leaderboard as a plot; the best is {best["title"]} with UF1 {best["uf1_mean"]:.3f}.',
+        svg=drawn.svg(leaderboard_plot.leaderboard_figure(frame, title='')),
+    )
 
 
 def _by_database(frame: pd.DataFrame) -> list[Block]:
