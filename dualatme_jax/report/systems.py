@@ -10,7 +10,7 @@ import pandas as pd
 from dualatme_jax import files, schema
 from dualatme_jax.errors import InputError
 from dualatme_jax.report import given as given_lib
-from dualatme_jax.report import own_result, predictions
+from dualatme_jax.report import predictions, record, selection
 
 # Of a sweep, what is a system.
 EACH, RESULT = POINTS = ('each', 'result')
@@ -64,8 +64,8 @@ def read(runs: Sequence[str], *, points: str = EACH) -> Systems:
         notes += [f'Of {run}: {note}' for note in given.notes]
         found = [({}, given.table)]
         if points == RESULT and path.is_dir():
-            table, leaks = own_result.read(path, given.table)
-            found, texts = [({}, table)], (*texts, *leaks)
+            rows, how = _result(path)
+            found, texts = [({}, rows)], (*texts, *how)
         elif points == EACH:
             found = predictions.points(given.table)
         for point, rows in found:
@@ -164,6 +164,23 @@ def _apart(paths: Sequence[pathlib.Path]) -> list[str]:
         return '/'.join(next(end for end in ends if sum(each[-len(end) :] == end for each in parts) == 1))
 
     return list(map(name, parts))
+
+
+def _result(folder: pathlib.Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """The predictions that are a run's result, of one point, and what must stand beside their scores."""
+    run = record.read(folder)
+    how = (run.results or {}).get('selection')
+    chosen = how == selection.NESTED and (run.results or {}).get('chosen')
+    if run.selected is None or (run.swept and run.sweep is None and not chosen):
+        raise InputError(
+            f'{folder} has several points, and nothing in it says which one is its result; compare each of '
+            'them: --points each'
+        )
+    if chosen:
+        return run.selected, ('Selection: nested, by the other subjects.',)
+    if how == selection.BEST_ON_TEST and run.epoch_predictions is not None:
+        return run.selected, ('LEAKS: the best epoch on whom a fold leaves out; no score of a system.',)
+    return run.selected, ()
 
 
 def _released(rows: pd.DataFrame) -> pd.DataFrame:
