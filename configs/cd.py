@@ -4,7 +4,7 @@ Paper    Zhou, Huang, Li, Wang: Dual-ATME, Entropy 25(3):460, 2023. Every defaul
 Command  python -m dualatme_jax.main --config=configs/cd.py
          python -m dualatme_jax.main --config=configs/cd.py:synthetic
 Expect   UAR .686, UF1 .688 on the public flow images, the mean of ten seeds, standard deviation .018 and .016
-         (paper: .680, .679, on another input: see the README); 6 seconds a seed on an H200 in tf32, and
+         (paper: .680, .679, on another input: see docs/results.md); 6 seconds a seed on an H200 in tf32, and
          20 minutes to an hour on 2 CPU cores.
          :synthetic: UAR .763, UF1 .794, after one to three minutes.
 """

@@ -1,6 +1,8 @@
-"""A new database costs one file and one line."""
+"""A new database costs one file and one line, those of docs/adding_a_database.md."""
 
 import json
+import pathlib
+import re
 import sys
 import types
 
@@ -12,44 +14,8 @@ from data_prep import releases
 
 pytestmark = pytest.mark.usefixtures('workbooks_in_this_process')
 
-MINE = """
-import dataclasses
-
-from data_prep.files import folders
-from data_prep.files import sheet as sheets
-from data_prep.releases import annotations, find_frames
-from data_prep.releases.protocols import THREE_CLASSES, Complete
-from data_prep.releases.record import Release
-
-COLUMNS = {
-    'subject': ('Person',),
-    'clip': ('Video',),
-    'onset': ('First',),
-    'apex': ('Peak',),
-    'offset': ('Last',),
-    'emotion': ('Feeling',),
-}
-
-def survey(source, *, sheet=None):
-    tree = folders.walk(source)
-    table = sheets.find(tree, sheet, COLUMNS, official='mine*')
-    findings = annotations.Findings()
-    clips = annotations.clips(table, 'mine', findings, subject=str, example='anna')
-    sources = find_frames.by_trail(clips, tree, lambda clip: [(clip.subject, clip.clip)])
-    clips = find_frames.add_frames(clips, sources, tree, findings, example='anna/one')
-    return findings.survey('mine', tree, table.variant, clips, aligned=True)
-
-RELEASE = Release(
-    database='mine',
-    citation='Me: My Database, 2030',
-    survey=survey,
-    protocols=(dataclasses.replace(
-        THREE_CLASSES,
-        dropped={'fear': 'too few show it'},
-        complete=Complete(subjects=2, clips={'negative': 1, 'positive': 1, 'surprise': 1}),
-    ),),
-)
-"""
+GUIDE = pathlib.Path(__file__).parents[3] / 'docs' / 'adding_a_database.md'
+[MINE] = re.findall(r'```python\n(.*?)```', GUIDE.read_text(encoding='utf-8'), re.DOTALL)
 
 
 @pytest.mark.slow
