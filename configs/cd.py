@@ -181,10 +181,10 @@ def get_config(dataset: str = '') -> ConfigDict:
 
     config.checkpoint = ConfigDict()
     config.checkpoint.every = 10  # epochs: what a killed run loses at the most
-    config.checkpoint.keep_weights = True  # 19 MB a trial
+    config.checkpoint.keep_weights = True  # 19 MB per trial
 
     config.engine = ConfigDict()
-    # Trials side by side at the most; 0: as memory takes, or on CPUs, which are fastest so, one a core.
+    # At most so many trials side by side; 0: as memory takes, or one per core on CPUs, the fastest there.
     config.engine.max_trials = 0
     config.engine.memory_gib = 0.0  # what they may use, on all devices; 0: most of what is free
     # Whether activations are computed again in the backward pass: 'auto' where one trial is too large without

@@ -7,12 +7,13 @@ Command  python -m dualatme_jax.main --config=configs/leaderboard.py
          python -m dualatme_jax.main --config=configs/leaderboard.py:best,rcn_a,rcn_f
          python -m dualatme_jax.main --config=configs/leaderboard.py:all,quick,synthetic
 Expect   leaderboard.md, leaderboard.csv and leaderboard.png in the workdir: see docs/leaderboard.md. All
-         epochs of all papers need a GPU. Words after the colon, with commas between them: `flow`, `faces`, `clips`,
-         `classical`, `solved` and `all`, see `GROUPS`, are systems by what they read, and each name there is
-         one; without any of these it is `flow,best`. A system whose view is not in the dataset is listed with
-         the command that builds it, and the others are trained. `small` gives ResNet-18 the 28x28 pixels of
-         the other systems, a quarter of its work; `quick` does the same, trains the epochs of `GROUPS` with
-         one seed and makes systems smaller as `QUICK` has it. Both are marked wherever they are shown.
+         epochs of all papers need a GPU. Words after the colon, with commas between them: `flow`, `faces`,
+         `clips`, `classical`, `solved` and `all`, see `GROUPS`, are systems by what they read, and each name
+         there is one; without any of these it is `flow,best`. A system whose view is not in the dataset is
+         listed with the command that builds it, and the others are trained. `small` gives ResNet-18 the 28x28
+         pixels of the other systems, a quarter of its work; `quick` does the same, trains the epochs of
+         `GROUPS` with one seed and makes systems smaller as `QUICK` has it. Both are marked wherever they are
+         shown.
 """
 
 import importlib

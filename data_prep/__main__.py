@@ -52,7 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
     except InputError as error:
         print(f'error: {error}', file=sys.stderr)
         return 2
-    except BrokenPipeError:  # whoever read what is printed has ended
+    except BrokenPipeError:  # the reader of the output has ended
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 2
     except OSError as error:
@@ -174,9 +174,9 @@ def _add_release(parser: argparse.ArgumentParser, *more: str) -> None:
     parser.add_argument(
         '--table',
         metavar='FILE',
-        help='of images: a row per clip with the columns database, subject, clip, label and path (and, with '
-        "--view apex, onset_path); paths begin at --source (default: the table's folder); of image_folder: "
-        'path and subject',
+        help='of images: one row per clip with the columns database, subject, clip, label and path (and, '
+        "with --view apex, onset_path); paths begin at --source (default: the table's folder); of "
+        'image_folder: path and subject',
     )
     parser.add_argument(
         '--subject-pattern',

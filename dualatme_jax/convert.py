@@ -87,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         '--variant',
         metavar='NAME',
-        help='as config.model.variant (default: the one whose tensors these are; of several the one that the '
+        help='as config.model.variant (default: the one that has these tensors; of several the one that the '
         'published PyTorch code computes)',
     )
     parser.add_argument(

@@ -21,7 +21,7 @@ class InputError(ValueError):
 
 
 def exit_status(run: Callable[[], Any]) -> int:
-    """Runs a command; returns its exit status: 0, or 2 for bad input, whose message is printed alone."""
+    """Runs a command; returns its exit status: 0, or 2 for bad input; then only its message is printed."""
     try:
         run()
     except InputError as error:

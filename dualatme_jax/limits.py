@@ -185,7 +185,7 @@ def _parser() -> argparse.ArgumentParser:
         nargs='+',
         default=[0],
         metavar='N',
-        help='of the experiments whose power is computed (default: as many as there are, which 0 says too)',
+        help='subjects in the experiments for the table of power (default, or 0: as many as there are)',
     )
     parser.add_argument(
         '--draws',

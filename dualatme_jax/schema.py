@@ -230,7 +230,7 @@ PROBABILITY = 'prob_'
 # out, see `data.splits`.
 LEFT_OUT = 'left_out'
 
-# The column that tells predictions of one trial after several epochs, from 1, apart.
+# The column of the epoch, from 1, where one trial has predictions after several epochs.
 EPOCH = 'epoch'
 
 

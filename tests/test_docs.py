@@ -1,7 +1,7 @@
 """What README.md and the pages of docs/ show: commands that the programs take, code, links, figures.
 
-Nothing is run here: the real parsers read the flags, the real configs are loaded with what is set on the command
-line. A block that no parser can read has `<!-- not run: why -->` above it.
+Nothing is run here: the real parsers read the flags, and the real configs are loaded with what the command
+line sets. A block that no parser can read has `<!-- not run: why -->` above it.
 """
 
 import argparse
@@ -24,10 +24,17 @@ from dualatme_jax.run import config_file, fields
 
 ROOT = pathlib.Path(__file__).parents[1]
 DOCS = ROOT / 'docs'
-PAGES = [ROOT / 'README.md', *sorted(DOCS.rglob('*.md')), ROOT / 'data_prep/README.md', ROOT / 'benchmarks/README.md']
+PAGES = [
+    ROOT / 'README.md',
+    *sorted(DOCS.rglob('*.md')),
+    ROOT / 'data_prep/README.md',
+    ROOT / 'benchmarks/README.md',
+]
 TEXTS = {str(path.relative_to(ROOT)): path.read_text(encoding='utf-8') for path in PAGES}
 
-BLOCK = re.compile(r'^(?:<!-- (?P<comment>[^\n]*) -->\n)?```(?P<language>\w*)\n(?P<text>.*?)^```$', re.M | re.S)
+BLOCK = re.compile(
+    r'^(?:<!-- (?P<comment>[^\n]*) -->\n)?```(?P<language>\w*)\n(?P<text>.*?)^```$', re.M | re.S
+)
 SPAN = re.compile(r'`(python -m [^`]*)`')
 OPTIONAL = re.compile(r'\[(--[^\]]*)\]')  # an option that a benchmark has: its value is the default
 
@@ -70,17 +77,17 @@ def commands(page):
             yield from simple_commands(OPTIONAL.sub(r'\1', ' '.join(span.split())))
 
 
-class Parsed(Exception):
+class ParsedError(Exception):
     """Raised in the place of running a command; its argument are the options."""
 
 
 @pytest.fixture
 def only_parsed(monkeypatch):
-    """Commands that use argparse end by `Parsed` once they have read their options."""
+    """Commands that use argparse end by `ParsedError` once they have read their options."""
     parse = argparse.ArgumentParser.parse_args
 
     def parse_args(parser, *arguments, **keywords):
-        raise Parsed(parse(parser, *arguments, **keywords))
+        raise ParsedError(parse(parser, *arguments, **keywords))
 
     monkeypatch.setattr(argparse.ArgumentParser, 'parse_args', parse_args)
 
@@ -93,7 +100,9 @@ def load_config(arguments, monkeypatch):
     for flag in flags.FLAGS.get_flags_for_module('dualatme_jax.main'):
         if not flag.name.startswith('config'):
             values[flag.name] = copy.deepcopy(flag)
-    config_flags.DEFINE_config_file('config', flag_values=values, lock_config=False, accept_new_attributes=True)
+    config_flags.DEFINE_config_file(
+        'config', flag_values=values, lock_config=False, accept_new_attributes=True
+    )
     values['config'].parser = config_file.Parser('config')
     assert values(sys.argv) == ['main'], f'arguments that are no flags: {main.__doc__}'
     if values.config is not None:
@@ -111,7 +120,7 @@ def parse(module, arguments, monkeypatch):
         assert callable(program.main)
         return
     monkeypatch.setattr(sys, 'argv', [module, *arguments])
-    with pytest.raises(Parsed) as parsed:
+    with pytest.raises(ParsedError) as parsed:
         program.main()
     [options] = parsed.value.args
     if hasattr(options, 'releases'):
@@ -137,7 +146,7 @@ def test_every_command_is_one_that_the_programs_take(page, monkeypatch, only_par
 
 
 def test_a_command_that_no_program_takes_is_found(monkeypatch, only_parsed):
-    with pytest.raises(Exception, match='did you mean --config.optimizer.learning_rate'):
+    with pytest.raises(Exception, match=r'did you mean --config\.optimizer\.learning_rate'):
         parse('dualatme_jax.main', ['--config=configs/cd.py', '--config.lr=1'], monkeypatch)
     with pytest.raises(Exception, match=r'configs/ststnet\.py'):
         parse('dualatme_jax.main', ['--config=configs/stsnet.py'], monkeypatch)
@@ -224,7 +233,9 @@ def test_the_front_page_is_short_and_says_what_it_is_not():
 def test_the_picture_shows_the_numbers_of_the_table():
     drawn = pd.read_csv(DOCS / 'pictures/leaderboard.csv').set_index('title')
     own = TEXTS['docs/leaderboard.md'].partition("## Each paper's own epochs")[2].partition('\n## ')[0]
-    rows = [[cell.strip() for cell in row.strip('|').split('|')] for row in re.findall(r'^\|.*\|$', own, re.M)]
+    rows = [
+        [cell.strip() for cell in row.strip('|').split('|')] for row in re.findall(r'^\|.*\|$', own, re.M)
+    ]
     assert {row[0] for row in rows[2:]} == set(drawn.index) - {'Kernel ridge (ours), nested'}
     for title, _, uf1, _, _, best, guess, published, *_ in rows[2:]:
         found = [float(number) for number in re.findall(r'-?\.\d+', uf1)]
@@ -237,11 +248,10 @@ def test_the_picture_shows_the_numbers_of_the_table():
         assert float(guess) == row['guesser_uf1']
         assert published == '-' or float(published.split('/')[0]) == row['published_uf1']
     nested = drawn.loc['Kernel ridge (ours), nested']
-    said = '.{:03} ± .013 [.{:02}, .{:02}]'.format(
-        *(round(nested[name] * scale) for name, scale in (('uf1_mean', 1000), ('uf1_low', 100), ('uf1_high', 100)))
-    )
+    uf1, low, high = (f'{nested[name]:.3f}'[1:] for name in ('uf1_mean', 'uf1_low', 'uf1_high'))
+    said = f'{uf1} ± .013 [{low[:-1]}, {high[:-1]}]'
     assert said in TEXTS['docs/best.md']
-    assert said.split()[0] in TEXTS['README.md']
+    assert f'**{uf1}** ± .013' in TEXTS['README.md']
 
 
 def test_the_citation_can_be_read():

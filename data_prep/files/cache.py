@@ -26,7 +26,7 @@ LARGEST_ENTRY = 2**28  # bytes of an entry; the largest flow has 8 MiB
 
 @dataclasses.dataclass(frozen=True)
 class Form:
-    """What an array of an entry must be, whoever has written it.
+    """What an array of an entry must be.
 
     Attributes:
       shape: its shape.

@@ -46,7 +46,7 @@ class ImageRow:
     """A row of the table.
 
     Attributes:
-      clip: whose image it names.
+      clip: the clip of the image that it names.
       label: its class.
       paths: the image, and of faces with an onset that one too.
     """

@@ -67,7 +67,7 @@ def citation(databases: Sequence[str]) -> str:
 
 
 def licence(databases: Sequence[str]) -> str:
-    """Says under whose terms a dataset made of these databases stands."""
+    """Names the licences of a dataset that is made of these databases."""
     titles = ', '.join(map(schema.title, databases))
     return (
         f'Derived from {titles}: the licence agreement of each applies, also to what is derived. Do not '

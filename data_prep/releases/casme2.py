@@ -47,7 +47,7 @@ def survey(
       source: the folder of the release, or that of its frames.
       sheet: the sheet, where it lies elsewhere or there are several.
       frames: one of `find_frames.FORMS`, where the frames are there in both.
-      column: field -> the header of its column, where that is none of `COLUMNS`.
+      column: field -> the header of its column, where `COLUMNS` lacks it.
 
     Raises:
       InputError: no sheet, several sheets, or frames in both forms.

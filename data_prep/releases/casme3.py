@@ -104,7 +104,7 @@ def survey(
       source: the folder of the release.
       sheet: the sheet, where it lies elsewhere or there are several.
       part: one of `PARTS`.
-      column: field -> the header of its column, where that is none of `COLUMNS`.
+      column: field -> the header of its column, where `COLUMNS` lacks it.
 
     Raises:
       InputError: no sheet, several sheets, or no such part.

@@ -79,7 +79,7 @@ class Exclusion:
 
     Attributes:
       row: where the clip is written.
-      subject: whose clip it is.
+      subject: of the clip.
       clip: its name.
       reason: why it is left out.
     """

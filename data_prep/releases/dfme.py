@@ -65,7 +65,7 @@ def survey(
       source: the folder of the release.
       sheet: the only sheet to read.
       part: the only set to read, one of `PARTS`; None for all that are there.
-      column: field -> the header of its column, where that is none of `COLUMNS`.
+      column: field -> the header of its column, where `COLUMNS` lacks it.
 
     Raises:
       InputError: no sheet, several sheets of one set, or no such set.

@@ -29,7 +29,7 @@ def by_trail(
     """Finds the folders of each clip by the last names of their paths.
 
     Args:
-      clips: whose frames are wanted.
+      clips: without their frames.
       tree: where to look.
       trails: the names that a clip's folder may end in, the best first; what the first of them finds counts.
     """

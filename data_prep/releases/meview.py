@@ -39,7 +39,7 @@ def survey(
     Args:
       source: the folder of the release.
       sheet: the sheet, where it lies elsewhere or there are several.
-      column: field -> the header of its column, where that is none of `COLUMNS`.
+      column: field -> the header of its column, where `COLUMNS` lacks it.
 
     Raises:
       InputError: no sheet, or several sheets.

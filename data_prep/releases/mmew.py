@@ -47,7 +47,7 @@ def survey(
     Args:
       source: the folder of the release.
       sheet: the sheet, where it lies elsewhere or there are several.
-      column: field -> the header of its column, where that is none of `COLUMNS`.
+      column: field -> the header of its column, where `COLUMNS` lacks it.
 
     Raises:
       InputError: a sheet that cannot be read, several sheets, or neither sheet nor clips.

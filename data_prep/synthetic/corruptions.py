@@ -27,7 +27,7 @@ class Corruption:
     Attributes:
       kind: `fault` or `harmless`.
       what: in words.
-      subject: whose clip it concerns, '' if none.
+      subject: of the clip that it concerns, '' if none.
       clip: which clip it concerns, '' if none.
       line: the row of the sheet, counted from 1; '' if it is not in the sheet.
     """

@@ -109,7 +109,7 @@ def texture(random: np.random.Generator, person: Person, *, colour: bool) -> np.
 
     Args:
       random: where hair, skin and cloth come from; the same numbers are drawn with colour and without.
-      person: whose head.
+      person: the owner of the head.
       colour: whether there are three channels, blue first, or one.
 
     Returns:

@@ -141,7 +141,7 @@ def inner(
     """A fold within the training side of another one, by which something may be selected.
 
     Args:
-      outer: whose training subjects are cut into parts.
+      outer: the fold; its training subjects are cut into parts.
       number: of the part that is held out, from 1; a part that no subject falls to holds out nothing.
       database: [N] str.
       subject: [N] str.

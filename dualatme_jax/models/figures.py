@@ -11,7 +11,7 @@ class Figure:
 
     `selects` is whether the epoch, or the run, that was reported was chosen by the left-out subjects' own
     labels: 'no' where a public training program shows that it was not, 'yes' where one shows that it was,
-    'not stated' where neither paper nor program lets us tell. It says nothing about settings that were tuned
+    'not stated' where neither paper nor program shows it. It says nothing about settings that were tuned
     beforehand.
 
     Attributes:

@@ -67,7 +67,7 @@ def curve(
 
 
 def shown(found: pd.DataFrame, goal: float = GOAL) -> float:
-    """The least difference whose power is the goal, interpolated; NaN if no row of `curve` reaches it."""
+    """The least difference that reaches the power `goal`, interpolated; NaN if no row of `curve` does."""
     power = np.maximum.accumulate(found['power'].to_numpy())
     if power[-1] < goal:
         return float('nan')

@@ -63,7 +63,7 @@ def compare(table: pd.DataFrame, reference: Mapping, *, resamples: int = 1000) -
 
 
 def holm(p: Sequence[float]) -> np.ndarray:
-    """p corrected for that there are several, so that all are right at once (Holm 1979); NaN do not count."""
+    """p corrected for several tests, so that all are right at once (Holm 1979); NaN do not count."""
     p = np.asarray(p, float)
     order = np.argsort(p)[: np.count_nonzero(~np.isnan(p))]
     corrected = np.full(p.shape, np.nan)

@@ -83,7 +83,7 @@ class Difference:
 
 
 def of_list(path: pathlib.Path) -> Truth:
-    """Reads the challenge's list, `database,subject,clip,label`; raises InputError for a row that is none."""
+    """Reads the challenge's list, `database,subject,clip,label`; raises InputError for a bad row."""
     rows, problems = challenge_list.read_list(path)
     if problems:
         raise InputError(f'the list {path}: {_listed(problems, "; ")}; mend it, or leave --list out')

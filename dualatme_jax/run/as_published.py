@@ -22,7 +22,7 @@ from dualatme_jax.run.sweep import Sweep
 
 
 def check(config: ConfigDict) -> None:
-    """Raises InputError for leaks that there are not, or that other fields do not allow."""
+    """Raises InputError for unknown leaks, or for those that other fields do not allow."""
     names = config.as_published
     if not names:
         return

@@ -38,7 +38,7 @@ class Parser(flags.ArgumentParser):
         self.name = name
 
     def parse(self, argument: str) -> ConfigDict:
-        """The locked config; raises InputError for a file that is none, and for flags of no field."""
+        """The locked config; raises InputError for a file that is not a config, and for flags of no field."""
         config = load(argument)
         for other in sys.argv[1:]:
             if found := re.match(rf'--?(?:no)?{self.name}\.([^=]*)', other):

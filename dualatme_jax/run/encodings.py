@@ -12,7 +12,7 @@ from dualatme_jax.training import encoding
 
 
 def check(swept: Sweep) -> None:
-    """Raises InputError for an encoding that there is not, that nothing has, or that a scale contradicts."""
+    """Raises InputError for an encoding that is unknown, that no input has, or that a scale contradicts."""
     motion = False
     for point in swept.points:
         read = point.config.input

@@ -113,7 +113,7 @@ def check(found: Network, where: Any, config: ConfigDict, dataset: Dataset) -> N
       found: the networks.
       where: they lie, for messages.
       config: of the evaluation: model and input must be those of the training.
-      dataset: whose clips are scored: of the same classes, and of nobody whom they have seen.
+      dataset: its clips are scored; it has the same classes, and nobody whom the networks have seen.
     """
     then = found.config
     if then.model.name != config.model.name:

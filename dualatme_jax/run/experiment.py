@@ -256,7 +256,7 @@ def train(
 ) -> dict[int, str]:
     """Trains, fits, or with weights from elsewhere evaluates, program by program; see `waves` and `fits`.
 
-    Of a leaderboard a system that fails is told, and does not cost the others theirs: the same command tries
+    A system of a leaderboard that fails is reported, and the others go on: the same command tries
     it again. With several processes it ends the run, since each would have to fail alike.
 
     Args:
@@ -323,7 +323,7 @@ def check_rows(table: pd.DataFrame, swept: Sweep, clips: int) -> None:
 def load_datasets(swept: Sweep, failures: dict[int, str]) -> dict[int, Dataset]:
     """The dataset of each program, by number: the same clips in the same order.
 
-    Of a leaderboard a system whose dataset cannot be read does not cost the others theirs.
+    If the dataset of a leaderboard's system cannot be read, the others go on.
 
     Args:
       swept: the points.

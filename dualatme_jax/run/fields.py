@@ -149,7 +149,7 @@ def flat(config: ConfigDict) -> dict[str, Any]:
 
 
 def check(config: ConfigDict) -> None:
-    """Raises InputError for a field that is missing, that there is not, or whose value is of no use."""
+    """Raises InputError for a field that is missing or unknown, or for a value that it cannot hold."""
     found = flat(config)
     for field in FIELDS.keys() - found.keys():
         raise InputError(

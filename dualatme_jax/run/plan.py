@@ -2,7 +2,7 @@
 
 The first way in which a trial fits is taken; each takes more time than the one before it:
 
-1. Whole batches, of as many trials as are fastest: on a CPU one a core, elsewhere as many as fit.
+1. Whole batches, of as many trials as are fastest: on a CPU one per core, elsewhere as many as fit.
 2. On a CPU, of fewer trials, which share its cores.
 3. The backward pass computes the network's maps again (`training.recompute`): a third more work, and the
    same results up to rounding.
@@ -203,7 +203,7 @@ def largest_part(
       alone: bytes of a trial without any example.
       width: examples of a batch.
       whole: bytes of a trial with a whole batch; infinite where that is not known.
-      room: bytes that there are.
+      room: available bytes.
       needs: compiles parts of a size, and returns what a trial takes.
     """
     size, found = width, whole

@@ -32,7 +32,7 @@ class Reporter:
             where = f'wave {wave + 1}/{self._waves}, {where}'
         overall = wave * self._epochs + done
         if self._began is None:
-            # Time left is told from here: before lie the compilation, and what an earlier process trained.
+            # Time left counts from here: compilation, and what an earlier process trained, came before.
             self._began = time.monotonic(), overall
             self._bar.reset(self._task, completed=overall)
             if done > 1:

@@ -79,7 +79,7 @@ def check_engine(engine: ConfigDict) -> None:
     lowering.check(engine.lowering)
     try:
         devices.choose(engine.devices)
-    except (AssertionError, RuntimeError) as error:  # JAX finds none of the kind that it was told to take
+    except (AssertionError, RuntimeError) as error:  # JAX finds none of the kind that it is to take
         asked = os.environ.get('JAX_PLATFORMS') or jax.config.jax_platforms
         reason = str(error) or 'none is there'
         raise InputError(

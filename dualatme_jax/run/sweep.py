@@ -163,7 +163,7 @@ def named(values: Mapping[str, Any]) -> str:
 
 
 def systems(swept: Sweep) -> dict[str, Point]:
-    """The points of a leaderboard by the names of their networks, with what tells namesakes apart."""
+    """The points of a leaderboard by the names of their networks, with what distinguishes namesakes."""
     names = [point.config.model.name for point in swept.points]
 
     def told_apart(name: str, point: Point) -> str:

@@ -39,11 +39,11 @@ def train(
 
     Args:
       trial_table: of the run.
-      program: whose trials are trained.
+      program: its trials are trained.
       to_come: the programs that are not trained yet, this one among them.
       kept: where what ends is kept.
       identity: the config, for the checkpoints.
-      console: where it is told.
+      console: prints the progress.
     """
     if not trial_table.pending_waves(program.number):
         return
@@ -97,7 +97,7 @@ def evaluate(
 ) -> None:
     """Scores converted weights instead of training: each fold by its own network.
 
-    All are predicted in one pass, or on a CPU one a core at a time; where memory is short, in halves.
+    All are predicted in one pass, or on a CPU one per core at a time; where memory is short, in halves.
 
     Args:
       trial_table: of the run.

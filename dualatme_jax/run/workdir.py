@@ -173,7 +173,7 @@ def _checked(path: pathlib.Path, config: Mapping[str, Any]) -> Mapping[str, Any]
         return config
     if not file.exists():
         raise InputError(
-            f'{path} holds {", ".join(begun)} but no {CONFIG}, so whose they are cannot be told; '
+            f'{path} holds {", ".join(begun)} but no {CONFIG}, so it is not known which run they belong to; '
             'give another --workdir, or move them away'
         )
     try:

@@ -167,9 +167,9 @@ def save_weights(directory: pathlib.Path, variables: Mapping[str, Any]) -> None:
 def _uninterrupted() -> Iterator[None]:
     """Holds Ctrl-C, and SIGTERM, back until the block has ended.
 
-    Orbax would tell of every thread that they break off.
+    Orbax would report each thread that is broken off.
     """
-    if threading.current_thread() is not threading.main_thread():  # no other one is told of signals
+    if threading.current_thread() is not threading.main_thread():  # only that one gets signals
         yield
         return
     came = []

@@ -74,7 +74,7 @@ def choose(number: int, *, trials: int | None = None) -> Sequence[jax.Device]:
 
 
 def check(*, mapping: str, dispatch: str, precision: str, rematerialise: str) -> None:
-    """Raises InputError for a word that is none of those that `config.engine` takes, or not here."""
+    """Raises InputError for a word that `config.engine` does not take, or that is not available here."""
     for field, value, known in (
         ('mapping', mapping, MAPPINGS),
         ('dispatch', dispatch, DISPATCHES),

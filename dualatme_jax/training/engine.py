@@ -172,7 +172,7 @@ class Engine:
           epochs: how many to train, if not the engine's own.
           checkpoints: of this wave; None: nothing is saved, and it starts from the beginning.
           every: epochs between checkpoints.
-          on_epoch: told after each epoch.
+          on_epoch: called after each epoch.
           predict_every: epochs from one whose predictions are kept to the next; the last one's always are.
           start: makes what the networks begin with, of F trials; not called where there is a checkpoint.
         """

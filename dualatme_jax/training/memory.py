@@ -33,7 +33,7 @@ def budget(limit_gib: float, devices: Sequence[jax.Device]) -> int:
     for device in _here(devices):
         stats = device.memory_stats()
         if not stats:
-            raise InputError(f'{device.device_kind} does not tell its memory; set config.engine.memory_gib')
+            raise InputError(f'{device.device_kind} does not report its memory; set config.engine.memory_gib')
         free.append(stats['bytes_limit'] - stats['bytes_in_use'])
     return int(min(free) * len(devices) * USABLE)
 
@@ -96,7 +96,7 @@ def explained(trials: int) -> Iterator[None]:
 def most_at_once(limit: int, devices: Sequence[jax.Device], trials: int) -> int:
     """Trials that a wave should have at the most: `limit` if it is not zero, else what is fastest.
 
-    An accelerator is the better used the more trials it has. A CPU is busy with one a core; the maps of more
+    More trials use an accelerator better. A CPU is busy with one per core; the maps of more
     only drive each other out of its caches (`python -m benchmarks.scaling`).
     """
     fastest = len(devices) if devices[0].platform == 'cpu' else trials

@@ -62,7 +62,7 @@ class Parallel:
     Args:
       training: the training of one trial.
       batches: (start, width) of the batches of an epoch, as `engine.batches` has them.
-      devices: which share the trials, those of other processes too; all, unless told.
+      devices: share the trials, those of other processes too; default: all.
       mapping: `shard_map`, or `pmap`.
       dispatch: `epoch`, one program an epoch, or `step`, one a batch, as a CPU wants it: there a loop's body
         runs on one thread, and takes longer to compile; `auto`.
@@ -197,7 +197,7 @@ class Parallel:
         """One epoch of every trial; `states` are given away.
 
         Args:
-          batches: how many to take, all unless told; see `batches_of`.
+          batches: how many to take, all by default; see `batches_of`.
 
         Returns:
           The new states, and the joint loss [F], averaged over the epoch's clips.

@@ -84,7 +84,7 @@ def check(
     random_crop: bool = False,
     **_,
 ) -> None:
-    """Raises InputError for a scale that there is not, or channels that none of the inputs has.
+    """Raises InputError for an unknown scale, or for channels that no input has.
 
     Args:
       scale: a key of `SCALES`.

@@ -45,7 +45,7 @@ def kept(function: Callable, name: str, shardings: Sequence[NamedSharding]) -> C
 
     Args:
       function: under `jax.jit`, on the devices of one process.
-      name: what tells it from others of this package, in whatever they differ.
+      name: distinguishes it from the others of this package.
       shardings: where the leaves of each of its arguments lie.
     """
 

@@ -99,7 +99,9 @@ def _advice(folds: Folds, model: str, classes: int) -> str:
 def _config_of(model: str) -> str:
     """The flag of a config that trains a system; the name alone would keep another's scale and channels."""
     own = models.system(model).config
-    return f'--config={own}, whose input is what {model} reads' if own else f'--config.model.name={model}'
+    return (
+        f'--config={own}, which has the input that {model} reads' if own else f'--config.model.name={model}'
+    )
 
 
 def file_name(subject: str) -> str:

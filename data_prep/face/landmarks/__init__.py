@@ -37,7 +37,7 @@ class Source(Protocol):
 
         Args:
           frame: [H, W, 3] uint8, blue first.
-          clip: whose onset frame it is.
+          clip: the clip that has this onset frame.
 
         Returns:
           [68, 2] float32, (x, y) in pixels of the frame; the centre of the first pixel is (0, 0).
@@ -52,7 +52,7 @@ def source(choice: str | os.PathLike, database: str | None = None) -> Source:
 
     Args:
       choice: `fan`, `dlib`, `mediapipe`, `template`, or the path of a landmark file or a folder of them.
-      database: at whose place the template stands; None for the template as it is.
+      database: the template stands at the place of its faces; None: as it is.
 
     Raises:
       InputError: a package or its weights are missing, or the file cannot be read.

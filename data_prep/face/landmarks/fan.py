@@ -65,7 +65,7 @@ class Fan:
         del clip
         picture = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
         with warnings.catch_warnings():
-            warnings.simplefilter('ignore')  # it warns of what is an error below: that there is no face
+            warnings.simplefilter('ignore')  # it warns of what is an error below: no face
             landmarks, _, boxes = _model().get_landmarks_from_image(picture, return_bboxes=True)
         ibug.check_one([] if boxes is None else [box[:4] for box in boxes], frame.shape)
         return ibug.checked(landmarks[0])

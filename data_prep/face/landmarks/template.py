@@ -52,7 +52,7 @@ def points(database: str | None = None) -> np.ndarray:
     """Returns the template, [68, 2]: (x, y) from 0 to `GRID`, (0, 0) the upper left corner of the picture.
 
     Args:
-      database: at whose place; None for the template as it is.
+      database: at the place of its faces; None: as it is.
     """
     with FILE.open(newline='') as file:
         rows = [(float(row['x']), float(row['y'])) for row in csv.DictReader(file)]
@@ -77,7 +77,7 @@ class Template:
     """The source `template`: for releases whose frames are faces that are cropped and aligned already.
 
     Attributes:
-      database: at whose place the face stands; None for the template as it is.
+      database: the face stands at the place of its faces; None: as it is.
     """
 
     database: str | None = None

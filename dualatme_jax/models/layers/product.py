@@ -16,7 +16,7 @@ def on_cpu() -> bool:
 def product(a: jax.Array, b: jax.Array, over_a: int = 1, over_b: int = 0) -> jax.Array:
     """a times b, summed over axis `over_a` of a and `over_b` of b, in float32: [N, M] x [M, P] to [N, P].
 
-    A sum over another axis than the standard one is told by number, since a transposed factor would be
+    A sum over another axis than the standard one takes its number, since a transposed factor would be
     copied; the gradients are products of the same kind. Under the precision `bfloat16` both factors are
     rounded first, here as in the gradients, which XLA by itself does on TPUs alone.
     """

@@ -539,7 +539,7 @@ def test_a_device_that_does_not_tell_its_memory_needs_a_limit():
     device = types.SimpleNamespace(
         platform='gpu', device_kind='Toy', process_index=0, memory_stats=lambda: None
     )
-    with pytest.raises(InputError, match=r'Toy does not tell its memory; set config\.engine\.memory_gib'):
+    with pytest.raises(InputError, match=r'Toy does not report its memory; set config\.engine\.memory_gib'):
         memory.budget(0.0, [device])
 
 

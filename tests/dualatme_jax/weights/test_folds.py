@@ -222,7 +222,7 @@ def test_a_file_that_was_not_written_is_refused(ours):
             'dual_atme',
             'paper',
             3,
-            r'Give --config=configs/ststnet\.py, whose input is what ststnet reads, or other weights',
+            r'Give --config=configs/ststnet\.py, which has the input that ststnet reads, or other weights',
         ),
         ('ststnet', 'code', 3, r'classes\. Give --config\.model\.variant=paper, or other weights'),
         ('ststnet', 'paper', 5, 'Give weights, or a dataset, of as many classes'),
