@@ -29,6 +29,7 @@ from dualatme_jax.models import (
     micro_attention,
     mmnet,
     off_apexnet,
+    per_example,
     rcn,
     resnet18,
     small_cnn,
@@ -184,13 +185,16 @@ def shapes(network: nn.Module, inputs: Mapping[str, Sequence[int]]) -> dict[str,
 
     Raises:
       InputError: no layer can have such maps: the pictures are too small for it, or not square, or others;
-        or the network looks for an input that is not among them.
+        or the network looks for an input that is not among them, or has a layer of `per_example.REFUSED`.
     """
     given = {key: jax.ShapeDtypeStruct((*shape, 1), 'float32') for key, shape in inputs.items()}
     try:
-        return jax.eval_shape(
-            lambda given: network.init(jax.random.key(0), given, mask=np.ones(1), train=False), given
-        )
+        with per_example.by_name():
+            return jax.eval_shape(
+                lambda given: network.init(jax.random.key(0), given, mask=np.ones(1), train=False), given
+            )
+    except InputError:  # which is a ValueError
+        raise
     except KeyError as error:
         raise InputError(
             f'{type(network).__name__} looks for {error}, which is none of the inputs that its record '

@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 from dualatme_jax import models, schema
 from dualatme_jax.data.dataset import Dataset
 from dualatme_jax.errors import InputError, one_line
+from dualatme_jax.models import per_example
 from dualatme_jax.models.system import CLOSED_FORM, Descriptor
 from dualatme_jax.run import fields, model_section, stages
 from dualatme_jax.run import sweep as sweep_lib
@@ -196,7 +197,8 @@ def make_programs(swept: Sweep, datasets: Mapping[int, Dataset], failures: dict[
       failures: of a leaderboard, takes why programs cannot be made.
 
     Raises:
-      InputError: see `make_training`; or the inputs cannot be read or augmented so.
+      InputError: see `make_training`; or the inputs cannot be read or augmented so, or a network of one's own
+        cannot be trained on padded batches, see `per_example`.
     """
     points: dict[int, list[Point]] = {}
     for point in swept.points:
@@ -215,6 +217,10 @@ def make_programs(swept: Sweep, datasets: Mapping[int, Dataset], failures: dict[
             key = (system.name, *map(id, dataset.inputs.values()))
             if training:
                 check_inputs(point.config, dataset)
+                if system.name not in models.SYSTEMS:
+                    network = models.build(classes=len(dataset.labels), **point.config.model)
+                    shapes = _shapes_read(point.config, dataset)
+                    per_example.check(network, system.traced, shapes, classes=len(dataset.labels))
                 augment.check(
                     used(augment.NAMES, [each.augment for each in configs]),
                     dataset.inputs,
