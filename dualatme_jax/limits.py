@@ -190,7 +190,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         '--draws',
         type=int,
-        default=400,
+        default=200,
         metavar='N',
         help='experiments per difference (default: %(default)s)',
     )

@@ -91,11 +91,11 @@ def _agreement(found: pd.DataFrame) -> str:
         [row['a'], row['b'], *(tables.short(row[name]) for name in columns)]
         for row in found.to_dict('records')
     ]
-    heads = ['', 'and', 'same', "Cohen's kappa", 'both wrong', 'wrong together']
+    heads = ['', 'and', 'same', 'kappa', 'both', 'together']
     return (
         tables.markdown(heads, rows)
-        + '\nsame, both wrong: shares of all clips; wrong together: of the clips that one of the two gets '
-        'wrong, the share that both do. Means over pairs of seeds.'
+        + "\nsame: predicted alike, and kappa: Cohen's; both: both wrong, a share of all clips; together: of "
+        'the clips that one of the two gets wrong, the share that both do. Means over pairs of seeds.'
     )
 
 
@@ -140,23 +140,24 @@ def _power(powers: Mapping[tuple[str, str], pd.DataFrame]) -> str:
         return 'It needs two systems with a seed in common.'
     parts = [
         'The share of experiments in which the paired test of UF1 (randomisation by subject, as in the sweep '
-        f'and the leaderboard) finds p <= {power.LEVEL} where the true difference is d. Each row is a family '
-        'of pairs of systems that are as correlated as the two it is named after; the last column is the d '
-        f'that {power.GOAL:.0%} of experiments show.'
+        f'and the leaderboard) finds p <= {power.LEVEL} where the true difference is d. Each table is of a '
+        'family of pairs of systems that are as correlated as the two it is named after; its last row is the '
+        f'd that {power.GOAL:.0%} of experiments show.'
     ]
-    differences = sorted({d for found in powers.values() for d in found['difference']})
-    heads = ['', 'subjects', *(f'd = {tables.short(d, 2)}' for d in differences), f'd at {power.GOAL:.0%}']
-    rows = []
     for (a, b), every in powers.items():
-        for subjects, found in every.groupby('subjects'):
-            known = found.set_index('difference')['power']
-            least = power.shown(found)
-            rows.append(
-                [
-                    f'{a}, {b}',
-                    str(subjects),
-                    *(tables.short(known[d], 2) if d in known else '-' for d in differences),
-                    f'above {tables.short(max(known.index), 2)}' if np.isnan(least) else tables.short(least),
-                ]
-            )
-    return '\n\n'.join([*parts, tables.markdown(heads, rows)])
+        by_size = dict(iter(every.groupby('subjects')))
+        known = {size: found.set_index('difference')['power'] for size, found in by_size.items()}
+        rows = [
+            [tables.short(d, 2), *(tables.short(own[d], 2) if d in own else '-' for own in known.values())]
+            for d in sorted(set(every['difference']))
+        ]
+        least = [_least(found) for found in by_size.values()]
+        heads = ['d', *(f'{size} subjects' for size in by_size)]
+        parts.append(f'{a}, {b}:\n\n{tables.markdown(heads, [*rows, [f"{power.GOAL:.0%} at", *least]])}')
+    return '\n\n'.join(parts)
+
+
+def _least(found: pd.DataFrame) -> str:
+    """The difference that most experiments show."""
+    least = power.shown(found)
+    return f'above {tables.short(found["difference"].max(), 2)}' if np.isnan(least) else tables.short(least)

@@ -23,6 +23,7 @@ METRICS = ('acc', 'uar', 'uf1')
 INTERVAL = 0.95
 SWAPS = 10_000  # draws of the randomisation test, unless all there are are fewer
 
+_FEW = 100  # swaps that are scored before it is asked whether more are needed
 _BLOCK = 1000  # draws that are scored at once, so that any number of them takes the same memory
 
 _SUBJECT_KEY = [schema.DATABASE, schema.SUBJECT]
@@ -144,6 +145,19 @@ def swap_test(a: np.ndarray, b: np.ndarray, ways: np.ndarray) -> dict[str, tuple
     }
 
 
+def is_significant(a: np.ndarray, b: np.ndarray, ways: np.ndarray, metric: str, level: float) -> bool:
+    """Whether `swap_test` finds p <= level; it stops as soon as no further swap could change that."""
+    a, b = _counts(a), _counts(b)
+    of_a, of_b = (each.sum(-1, keepdims=True).astype(float) for each in (a, b))
+    as_large, observed, moving = 0, _difference(of_a, of_b)[metric][0], b - a
+    for some in np.array_split(ways, -(-len(ways) // _FEW)):
+        moved = _resampled(some, moving)
+        as_large += _as_large(_difference(of_a + moved, of_b - moved)[metric], observed)
+        if (1 + as_large) / (1 + len(ways)) > level:
+            return False
+    return True
+
+
 def subject_confusions(table: pd.DataFrame, classes: int | None = None) -> np.ndarray:
     """Each subject's confusion matrix in each seed: counts [N, S, K, K], rows the ground truth.
 
@@ -245,9 +259,12 @@ def swaps(subjects: int, seed: int, most: int = SWAPS) -> np.ndarray:
 
 
 def _p(swapped: np.ndarray, observed: float) -> float:
-    # Differences that are equal but for rounding count as equal.
-    as_large = int(np.count_nonzero(np.abs(swapped) >= abs(observed) - 1e-12))
-    return (1 + as_large) / (1 + len(swapped))
+    return (1 + _as_large(swapped, observed)) / (1 + len(swapped))
+
+
+def _as_large(swapped: np.ndarray, observed: float) -> int:
+    """How many differences are as large; those that are equal but for rounding count as equal."""
+    return int(np.count_nonzero(np.abs(swapped) >= abs(observed) - 1e-12))
 
 
 def spread(values: list[float]) -> dict[str, float | None]:

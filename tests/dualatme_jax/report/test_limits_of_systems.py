@@ -8,7 +8,7 @@ from scipy import stats
 from sklearn import metrics
 
 from dualatme_jax.errors import InputError
-from dualatme_jax.report import bounds, hard_clips, power, scores
+from dualatme_jax.report import bounds, hard_clips, limits_page, power, scores
 from dualatme_jax.report import systems as systems_lib
 
 LABELS = ('negative', 'positive', 'surprise')
@@ -186,6 +186,33 @@ def test_of_people_with_one_clip_the_power_is_that_of_the_sign_test():
     again = power.curve(a, b, differences=(0.15,), metric='acc', draws=200, seed=3)
     assert again['power'][0] == found['power'][1], 'the other differences change no draw'
     assert power.shown(found) == pytest.approx(np.interp(0.8, found['power'][1:], found['difference'][1:]))
+
+
+@pytest.mark.parametrize('metric', scores.METRICS)
+def test_a_test_that_stops_early_decides_as_the_whole_one(metric):
+    random = np.random.default_rng(0)
+    ways, found = scores.swaps(20, 0, 999), []
+    for harm in np.linspace(0, 0.5, 30):
+        label, chance = random.integers(3, size=(2, 160)), random.random((2, 160))
+        right = np.stack([label[0], np.where(chance[0] < harm, label[1], label[0])])
+        clips = pd.DataFrame({'database': 'smic', 'subject': [f'{n % 20:02d}' for n in range(160)]})
+        tables = (clips.assign(clip=np.arange(160), seed=0, label=label[0], prediction=own) for own in right)
+        pair = [scores.subject_confusions(table, 3) for table in tables]
+        found.append(scores.is_significant(*pair, ways, metric, 0.05))
+        assert found[-1] == (scores.swap_test(*pair, ways)[metric][1] <= 0.05)
+    assert 0 < sum(found) < 30
+
+
+def test_the_tables_of_the_page_are_narrow():
+    names = [f'kernel_ridge (model.width = {place})' for place in range(3)]
+    curve = pd.DataFrame({'subjects': 68, 'difference': power.DIFFERENCES, 'mended': 0.0, 'power': 0.5})
+    both = pd.concat([curve, curve.assign(subjects=200, power=np.linspace(0, 1, len(curve)))])
+    powers = {(names[0], other): both for other in names[1:]}
+    lines = [line for line in limits_page._power(powers).splitlines() if line.startswith('|')]
+    assert max(map(len, lines)) < 60
+    assert lines[0] == '| d | 68 subjects | 200 subjects |'
+    assert lines[2] == '| .00 | .50 | .00 |'
+    assert lines[12] == '| 80% at | above .15 | .084 |'
 
 
 def test_the_true_difference_is_that_of_the_family():
