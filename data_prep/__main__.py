@@ -496,6 +496,7 @@ def _check(options: argparse.Namespace) -> int:
     from rich.console import Console
 
     from data_prep.dataset import assemble, check_report
+    from data_prep.files import json_file
     from dualatme_jax.files import expanded
 
     _refuse_options(options)
@@ -521,7 +522,7 @@ def _check(options: argparse.Namespace) -> int:
         Console().print(check_report.counts_table(plan))
         _say('\n'.join(check_report.lines(plan, problems)))
     if options.json:
-        _write_json(check_report.as_json(plan, problems), options.json)
+        json_file.write(check_report.as_json(plan, problems), options.json)
     return 1 if problems else 0
 
 
@@ -592,27 +593,6 @@ def _synthesize_videos(options: argparse.Namespace) -> int:
     )
     _say(f'wrote {options.release} to {options.out}; when what happens is in {long_videos.TRUTH}')
     return 0
-
-
-def _write_json(found, path: str) -> None:
-    import json
-
-    from dualatme_jax.files import expanded, replacing
-
-    # A terminal gets no character of a name or a cell but ASCII.
-    text = json.dumps(found, indent=2, ensure_ascii=path == '-') + '\n'
-    if path == '-':
-        sys.stdout.write(text)
-        return
-    file = expanded(path, '--json')
-    if file.exists() and not (file.is_file() or file.is_dir()):  # such as /dev/null, which would be gone then
-        raise InputError(f'cannot write --json {path}: it is a pipe, a device or the like; expected a file')
-    try:
-        with replacing(file) as temporary:
-            # Names of files that are no text stay what they are on the disc.
-            temporary.write_text(text, encoding='utf-8', errors='surrogateescape')
-    except OSError as error:
-        raise InputError(f'cannot write --json {path}: {error.strerror or error}') from error
 
 
 def _tracked(items, description: str, total: int):

@@ -29,6 +29,11 @@ def add_film(parser: argparse.ArgumentParser) -> None:
         metavar='N',
         help='frames a second of a GIF (50 at the most) or a video (default: as SOURCE has; 25 of images)',
     )
+    parser.add_argument(
+        '--json',
+        metavar='FILE',
+        help='write as JSON: out, frames, rate (frames a second, null of images); - for stdout',
+    )
 
 
 def add_magnify(parser: argparse.ArgumentParser) -> None:
@@ -70,10 +75,14 @@ def _magnify(options: argparse.Namespace) -> int:
 
 
 def _write(options: argparse.Namespace, found, change=iter) -> None:
-    from data_prep.files import film
+    from data_prep.files import film, json_file
 
     form = film.form_of(options.out)
     rate = found.rate if options.fps is None else options.fps
     film.write(change(found), options.out, rate=rate)
-    own = f', which have {found.rate:g} a second' if found.rate else ''  # dualatme_jax.magnify reads it
+    if options.json:
+        json_file.write({'out': options.out, 'frames': len(found.numbers), 'rate': found.rate}, options.json)
+    if options.json == json_file.STDOUT:
+        return
+    own = f', which have {found.rate:g} a second' if found.rate else ''
     print(printable(f'wrote {form} of {len(found.numbers)} frames to {options.out}{own}'))

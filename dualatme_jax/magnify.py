@@ -8,9 +8,9 @@ its own: this one does not import OpenCV. (`python -m data_prep magnify` needs n
 """
 
 import argparse
+import json
 import math
 import pathlib
-import re
 import shutil
 import subprocess
 import sys
@@ -90,12 +90,11 @@ def read(
             raise InputError(f'{options[0]}: two pictures have no frame numbers')
         both = zip(paths, ('onset', 'other'), strict=True)
         return [_picture(path, scratch / name) for path, name in both], None
-    said = _film(paths[0], scratch / 'frames', options)
+    rate = _film(paths[0], scratch / 'frames', options)
     found = sorted((scratch / 'frames').iterdir())
     if len(found) < 2:
         raise InputError(f'{source[0]}: one frame has no motion; expected the onset and at least one more')
-    rate = re.search(r'which have (\S+) a second$', said)
-    return found, float(rate[1]) if rate else None
+    return found, rate
 
 
 def _picture(path: pathlib.Path, folder: pathlib.Path) -> pathlib.Path:
@@ -157,18 +156,19 @@ def _given(**options) -> list[str]:
     ]
 
 
-def _film(source: pathlib.Path, out: pathlib.Path, options: Sequence[str]) -> str:
-    """Writes frames in the form that the ending of `out` asks for, and returns what the data stage said.
+def _film(source: pathlib.Path, out: pathlib.Path, options: Sequence[str]) -> float | None:
+    """Writes frames in the form that the ending of `out` asks for; returns the rate that a video has.
 
     Raises:
       InputError: that fails.
     """
-    command = [sys.executable, '-m', 'data_prep', 'film', str(source), '--out', str(out), *options]
+    command = [sys.executable, '-m', 'data_prep', 'film', str(source), '--out', str(out), '--json', '-']
+    command += options
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     if done.returncode:
         said = done.stderr.strip().splitlines() or [f'the data stage ended with {done.returncode}']
         raise InputError(said[-1].removeprefix('error: '))
-    return done.stdout.strip()
+    return json.loads(done.stdout)['rate']
 
 
 def _parser() -> argparse.ArgumentParser:

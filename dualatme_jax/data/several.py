@@ -135,6 +135,24 @@ def lines(dataset: Dataset) -> list[str]:
     return [printable(line) for line in [*found, *dataset.metadata[NOTES]]]
 
 
+def drawn_among_real(dataset: Dataset) -> str:
+    """What must stand beside scores of real clips and drawn (synthetic) ones; empty where all are alike."""
+    whole = {'path': 'the dataset', 'databases': dataset.database.tolist(), 'recipe': dataset.metadata}
+    drawn, real = [], False
+    for part in dataset.metadata.get(DATASETS) or [whole]:
+        recipe = part['recipe']
+        every = {*part['databases']}
+        own = (
+            every if recipe.get('release') == schema.SYNTHETIC else every & {*(recipe.get('synthetic') or ())}
+        )
+        real |= own < every
+        if own:
+            drawn.append(f'{", ".join(names.known_first(list(own)))} of {part["path"]}')
+    if not drawn or not real:
+        return ''
+    return printable(f'SYNTHETIC CLIPS AMONG REAL ONES: {"; ".join(drawn)}: no score of real faces alone')
+
+
 def databases_of(dataset: Dataset) -> dict[str, list[str]]:
     """Path -> databases of each of several datasets that shares none with another."""
     own = {part['path']: part['databases'] for part in dataset.metadata.get(DATASETS, [])}

@@ -302,12 +302,18 @@ def _check_classes(feature: feature_pb2.Feature, folder: pathlib.Path) -> None:
         _check_classes(each, folder)
 
 
+class NeverBuiltError(InputError):
+    """Of inputs that no build of the dataset's release has: that another `--view` gives them is not so."""
+
+
 def lacking(
     folder: pathlib.Path, missing: Sequence[str], there: Iterable[str], release: str = ''
 ) -> InputError:
     """The error of a dataset without some keys, which says how one with them is built."""
     views = schema.views_of(missing)
-    advice = 'Build it again'
+    kind, advice = InputError, 'Build it again'
+    if views and release in (schema.IMAGE_FOLDER, schema.FLOW_IMAGES):
+        kind = NeverBuiltError
     if views and release == schema.IMAGE_FOLDER:
         advice = (
             'It was made of a folder of pictures, each of which is a face by itself, without an onset and '
@@ -321,7 +327,7 @@ def lacking(
         )
     elif views:
         advice += f', with `python -m data_prep build --view {" ".join(views)} ...`'
-    return InputError(
+    return kind(
         f'the dataset {folder} lacks {", ".join(missing)}; it has {", ".join(sorted(there))}. {advice}'
     )
 

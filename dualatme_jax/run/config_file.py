@@ -17,7 +17,7 @@ from ml_collections import ConfigDict
 
 from dualatme_jax import files
 from dualatme_jax.errors import InputError
-from dualatme_jax.kinds import shown
+from dualatme_jax.kinds import TEXT, shown
 from dualatme_jax.run import fields
 
 FOLDER = 'configs'
@@ -41,8 +41,8 @@ class Parser(flags.ArgumentParser):
         """The locked config; raises InputError for a file that is not a config, and for flags of no field."""
         config = load(argument)
         for other in sys.argv[1:]:
-            if found := re.match(rf'--?(?:no)?{self.name}\.([^=]*)', other):
-                _check_field(found[1], config, f'--{self.name}.')
+            if found := re.match(rf'--?(?:no)?{self.name}\.([^=]*)=?(.*)', other, re.DOTALL):
+                _check_field(found[1], found[2], config, f'--{self.name}.', argument)
         return opened(config.lock())
 
 
@@ -136,8 +136,7 @@ def described(argument: str, config: ConfigDict) -> str:
     Raises:
       InputError: no such system, or options that it does not have.
     """
-    path = find(argument.partition(':')[0])
-    said = {field: text for source in _lineage(path) for field, text in comments(source).items()}
+    said = _said(argument)
     from dualatme_jax import models  # takes seconds, which --help need not wait for
     from dualatme_jax.run import model_section
 
@@ -148,6 +147,12 @@ def described(argument: str, config: ConfigDict) -> str:
         lines.append(f'config.{field} = {value!r}')
         lines += textwrap.wrap(said.get(field, ''), _WIDTH, initial_indent='    ', subsequent_indent='    ')
     return '\n'.join(lines)
+
+
+def _said(argument: str) -> dict[str, str]:
+    """What a config, and those that it is made from, say of their fields."""
+    path = find(argument.partition(':')[0])
+    return {field: text for source in _lineage(path) for field, text in comments(source).items()}
 
 
 def comments(path: pathlib.Path) -> dict[str, str]:
@@ -183,13 +188,18 @@ def _line(error: BaseException, path: pathlib.Path) -> str:
     return f', line {lines[-1]}' if lines and lines[-1] else ''
 
 
-def _check_field(name: str, config: ConfigDict, prefix: str) -> None:
+def _check_field(name: str, value: str, config: ConfigDict, prefix: str, argument: str) -> None:
+    """Raises InputError for a flag of no field; of a section it names the field that takes such a value."""
     known = list(fields.flat(config))
     if name in known or fields.is_option(name):  # of options the system knows, when all is loaded
         return
     known += [f'{fields.MODEL}.{option}' for option in _options(config)]
     hint = fields.hint(name, known, prefix)
     if within := [field for field in known if field.startswith(f'{name}.')]:
+        said = _said(argument) if value else {}
+        texts = [field for field in within if fields.FIELDS.get(field) is TEXT]
+        if takes := [f'{prefix}{field}={value}' for field in texts if f"'{value}'" in said.get(field, '')]:
+            hint = f'; did you mean {" or ".join(takes)}?'
         raise InputError(f'{prefix}{name} is a section, not a field{hint}; it has {", ".join(within)}')
     raise InputError(f'{prefix}{name}: the config has no such field{hint or "; list them by --fields"}')
 

@@ -23,7 +23,7 @@ from rich.console import Console
 
 from dualatme_jax import files, models, schema
 from dualatme_jax.data import dataset as dataset_lib
-from dualatme_jax.data import several, splits
+from dualatme_jax.data import several, splits, storage
 from dualatme_jax.data.dataset import Dataset
 from dualatme_jax.errors import InputError, of_system, one_line
 from dualatme_jax.machines import processes
@@ -446,7 +446,7 @@ def load_one(name: str, data: ConfigDict, reads: Sequence[str], databases: tuple
     try:
         dataset = dataset_lib.load(path, reads=reads, databases=databases)
     except InputError as error:
-        if views == ['flow'] and not own:
+        if isinstance(error, storage.NeverBuiltError) or (views == ['flow'] and not own):
             raise
         raise InputError(
             f'{error}. This config reads what `python -m data_prep build ... {made} --out '

@@ -142,6 +142,7 @@ def report(
     config, failed = swept.reference.config, trial_table.failed
     left_out = splits.protocol(config.folds, config.fold_parts, config.data.train_subjects)
     leaking = '\n'.join(filter(None, [begin.notice if begin else '', *leaks_by_system(swept, leaks or {})]))
+    leaking = '\n'.join(filter(None, [leaking, several.drawn_among_real(dataset)]))
     mark = '\n'.join(filter(None, [smoke.notice(config), leaking]))
     # Scores by other folds than of one subject must not pass for those that the field reports.
     notice = mark if config.folds == splits.SUBJECT else '\n'.join(filter(None, [mark, f'Folds: {left_out}']))

@@ -12,6 +12,7 @@ import jax
 import numpy as np
 from rich.console import Console
 
+from dualatme_jax import schema
 from dualatme_jax.data import splits
 from dualatme_jax.machines import processes
 from dualatme_jax.run import disk, evaluated
@@ -212,6 +213,15 @@ def check_room(
         console.print(f'on the disk: {told}', soft_wrap=True)
 
 
+def words(program: Program, waves: int) -> Iterator[str]:
+    """What the words mean that a run prints next and above its scores."""
+    yield 'a trial: one network, trained for one fold (whoever is left out), one seed and one setting'
+    if waves > 1:
+        yield 'a wave: the trials that are trained side by side'
+    if schema.FLOW_PUZZLED in program.dataset.inputs:
+        yield 'puzzled flow: of two regions of the face, one above the other (EM: eyes, mouth)'
+
+
 def train_waves(
     trial_table: TrialTable,
     program: Program,
@@ -231,6 +241,9 @@ def train_waves(
     on += chosen.suffix(engine.width)
     console.print(f'{program.prefix}{len(rows)} trials, {size} side by side, on {on}', soft_wrap=True)
     first, waves = int(rows['wave'].min()), rows['wave'].nunique()
+    if not program.number:
+        for line in words(program, waves):
+            console.print(f'  {line}', soft_wrap=True)
     with memory.explained(size):
         compile_all(engine, pending[0][1].to_dict('records'), size, console)
     with reporting(console, epochs=epochs, waves=waves) as reporter:

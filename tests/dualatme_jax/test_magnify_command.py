@@ -1,9 +1,12 @@
 """The command `python -m dualatme_jax.magnify`."""
 
+import json
+
 import numpy as np
 import pytest
 from PIL import Image
 
+from data_prep import __main__ as data_prep_main
 from data_prep.files import film
 from dualatme_jax import magnify
 from dualatme_jax.models import magnifier
@@ -127,3 +130,13 @@ def test_a_video_keeps_its_rate(monkeypatch, tmp_path):
     given = [str(video), '--weights', str(tmp_path / 'mag.pth'), '--factor', '2']
     assert magnify.main([*given, '--out', str(tmp_path / 'out.mp4')]) == 0
     assert film.find(tmp_path / 'out.mp4').rate == 40
+
+
+def test_the_data_stage_says_what_it_wrote_as_json(frames, tmp_path, capsys):
+    video, out = tmp_path / 'clip.mp4', str(tmp_path / 'out.gif')
+    film.write([np.full((16, 16, 3), 40 * number, np.uint8) for number in range(3)], video, rate=29.97)
+    assert data_prep_main.main(['film', str(video), '--out', out, '--json', '-']) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said == {'out': out, 'frames': 3, 'rate': pytest.approx(29.97, abs=1e-3)}
+    assert data_prep_main.main(['film', str(frames[0]), '--out', str(tmp_path / 'own'), '--json', '-']) == 0
+    assert json.loads(capsys.readouterr().out)['rate'] is None

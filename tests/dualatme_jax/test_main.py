@@ -94,6 +94,9 @@ def test_it_leaves_what_the_readme_promises(finished):
         'weights',
     }
     assert '16 trials, 8 side by side' in printed
+    assert printed.count('a trial: one network, trained for one fold') == 1
+    assert 'a wave: the trials that are trained side by side' in printed
+    assert 'puzzled flow: of two regions of the face' in printed
     assert f'wave 2/2, 8 trials, epoch {EPOCHS}/{EPOCHS}' in printed
     assert 'UF1' in printed
     assert '--config.training.epochs=12' in (workdir / 'report.html').read_text()

@@ -18,7 +18,7 @@ def get_config(folder: str) -> ConfigDict:
     config.checkpoint.keep_weights = False
     config.sweep = (
         {'model.name': 'dual_atme', 'model.variant': 'hars'},  # one branch compiles fastest
-        {'model.name': 'made_up.two_faces', 'model.width': (1, 2)},
+        {'model.name': 'made_up.two_faces', 'model.width': 1},
         {'model.name': 'made_up.two_clips', 'training.batch_size': 8},
         {'model.name': 'made_up.histogram', 'model.cost': (0.01, 0.1)},
     )

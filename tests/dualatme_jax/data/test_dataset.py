@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
+from configs import kernel_ridge_steps
 from data_prep.dataset import writer
 from data_prep.dataset.example import Example
 from data_prep.files import images
@@ -19,6 +20,7 @@ from data_prep.views.frames import FramesView
 from dualatme_jax import files, schema
 from dualatme_jax.data import dataset
 from dualatme_jax.errors import InputError
+from dualatme_jax.run import experiment
 from dualatme_jax.training import prepare
 
 KEYS = (('samm', '6', 'b'), ('casme2', 'sub02', 'a'), ('casme2', 'sub01', 'z'), ('samm', '6', 'a'))
@@ -389,6 +391,10 @@ def test_flow_images_without_frames_are_not_sent_to_a_build(tmp_path):
     writer.write(images, tmp_path / 'images')
     with pytest.raises(InputError, match=r'lacks flow_steps; .* without frames: no build gives it more'):
         dataset.load(tmp_path / 'images', reads=('flow_steps',))
+    config = kernel_ridge_steps.get_config()
+    with pytest.raises(InputError, match='no build gives it more') as refused:
+        experiment.load_one(str(tmp_path / 'images'), config.data, ('flow_steps',), ())
+    assert '--view' not in str(refused.value), 'it must not send to a build either'
 
 
 def test_views_of_different_clips_are_refused(views, tmp_path):

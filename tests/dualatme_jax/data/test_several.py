@@ -144,6 +144,11 @@ def test_rendered_clips_and_leaks_mark_the_whole():
     assert both.leaks == 'LEAKS: flow: placed by action units'
     assert both.origin == 'tiny + synthetic; puzzled flow (EN + EM): cut'
     assert any('regions.pair EN and EM' in line for line in several.lines(both))
+    notice = 'SYNTHETIC CLIPS AMONG REAL ONES: casme2, samm, casme3 of other: no score of real faces alone'
+    assert several.drawn_among_real(both) == notice
+    assert not any(map(several.drawn_among_real, (ONE, rendered, several.together([ONE, OTHER], PATHS))))
+    some = dataclasses.replace(OTHER, metadata=OTHER.metadata | {'synthetic': ['samm']})
+    assert several.drawn_among_real(some).startswith('SYNTHETIC CLIPS AMONG REAL ONES: samm of the dataset:')
 
 
 def test_the_reasons_of_two_datasets_for_the_same_input_are_both_shown():

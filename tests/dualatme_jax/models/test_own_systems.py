@@ -57,26 +57,26 @@ def config_of(*grids, **section):
 
 
 @pytest.mark.slow
-def test_it_stands_on_a_leaderboard_beside_dual_atme_with_its_own_option_swept(
+def test_it_stands_on_a_leaderboard_beside_another_with_its_own_option_swept(
     own, small_dataset_dir, tmp_path
 ):
-    grids = ({'model.variant': 'hars'}, {'model.name': OWN, 'model.width': (2, 3), 'model.dropout': 0.3})
+    grids = ({'model.name': 'ststnet'}, {'model.name': OWN, 'model.width': (2, 3), 'model.dropout': 0.3})
     fields = {'sweep': grids, 'selection.every': 1, 'report.leaderboard': True}
-    home = {'model.name': 'dual_atme', 'model.variant': 'hars', 'checkpoint.keep_weights': True}
+    home = {'model.name': 'ststnet', 'checkpoint.keep_weights': True}
     config = small(small_dataset_dir, **fields, **home)
     complete, results, printed = run(config, tmp_path / 'run')
     assert complete
     board = {row['title']: row for row in results['leaderboard'] if row['status'] == 'scored'}
     assert board.keys() == {
-        'Dual-ATME',
+        'STSTNet',
         'Wide-Flow, model.width = 2, model.dropout = 0.3',
         'Wide-Flow, model.width = 3, model.dropout = 0.3',
     }
-    assert board['Dual-ATME']['reference']
+    assert board['STSTNet']['reference']
 
     table = pd.read_csv(tmp_path / 'run' / 'trials.csv', keep_default_na=False)
-    swept = table.groupby('point', sort=False)[['model.name', 'model.variant', 'model.width']].first()
-    assert swept.to_numpy().tolist() == [['dual_atme', 'hars', ''], [OWN, '', '2'], [OWN, '', '3']]
+    swept = table.groupby('point', sort=False)[['model.name', 'model.width']].first()
+    assert swept.to_numpy().tolist() == [['ststnet', ''], [OWN, '2'], [OWN, '3']]
     widths = []
     for wave in table['wave'].drop_duplicates():
         found = load_weights(tmp_path / 'run' / 'waves' / f'wave_{wave:03d}' / 'weights')['params']
@@ -84,7 +84,7 @@ def test_it_stands_on_a_leaderboard_beside_dual_atme_with_its_own_option_swept(
     assert widths == [2, 3]
 
     kept = json.loads((tmp_path / 'run' / 'config.json').read_text())
-    assert kept['model'] == {'name': 'dual_atme', 'variant': 'hars', 'dropout': 0.5, 'init': 'torch'}
+    assert kept['model'] == {'name': 'ststnet', 'dropout': 0.5, 'init': 'torch'}
     own_options = {'name': OWN, 'dropout': 0.3, 'init': 'torch'}
     assert kept['models'] == [kept['model'], *(own_options | {'width': width} for width in (2, 3))]
     complete, again, printed = run(config, tmp_path / 'run')

@@ -130,7 +130,12 @@ def test_every_field_of_the_home_config_is_explained():
     [
         ('--config.lr=1', r'--config\.lr: .* did you mean --config\.optimizer\.learning_rate\?'),
         ('-config.learning_rate', r'did you mean --config\.optimizer\.learning_rate\?'),
-        ('--config.optimizer=adam', r'is a section, not a field; did you mean --config\.optimizer\.name\?'),
+        (
+            '--config.optimizer=adam',
+            r'is a section, not a field; did you mean --config\.optimizer\.name=adam\?',
+        ),
+        ('--config.input=robust', r'input is a section, .* mean --config\.input\.encoding=robust\?; it has'),
+        ('--config.optimizer=lion', r'is a section, not a field; did you mean --config\.optimizer\.name\?'),
         ('--config.optimizer={}', r'is a section, .* it has optimizer\.beta1, optimizer\.beta2, '),
         ('--noconfig.training.shufle', r'did you mean --config\.training\.shuffle\?'),
         ('--config.xyz=1', 'the config has no such field; list them by --fields'),

@@ -1,6 +1,7 @@
 """Runs on several datasets at once, from their folders to the scores of all and of each."""
 
 import json
+import shutil
 
 import pandas as pd
 import pytest
@@ -11,7 +12,7 @@ from small_run import run, small
 import dualatme_jax as dj
 from dualatme_jax import schema
 from dualatme_jax.errors import InputError
-from dualatme_jax.report import tables
+from dualatme_jax.report import given, tables
 from dualatme_jax.run import experiment, sources
 
 # A system of scikit-learn compiles nothing.
@@ -57,6 +58,21 @@ def test_two_datasets_are_trained_as_one_and_each_is_scored(paths, tmp_path):
 
     data = dj.load(paths, reads=['flow'])
     assert experiment.digest(data) == about['dataset']['sha256']  # from Python it is the same run
+
+
+@pytest.mark.slow
+def test_scores_of_synthetic_clips_among_real_ones_are_marked_wherever_they_stand(paths, tmp_path):
+    other = tmp_path / 'drawn'
+    shutil.copytree(paths[1], other)
+    (other / 'checksums.json').unlink()  # as of an earlier version
+    recipe = other / 'metadata.json'
+    recipe.write_text(json.dumps(json.loads(recipe.read_text()) | {'release': schema.SYNTHETIC}))
+    notice = f'SYNTHETIC CLIPS AMONG REAL ONES: casme3 of {other}: no score of real faces alone'
+    config = small(f'{paths[0]},{other}', **FITTED)
+    _, results, printed = run(config, tmp_path / 'run')
+    assert notice in results['notice'].splitlines()
+    assert notice in printed
+    assert notice in given.read(tmp_path / 'run').notice
 
 
 def test_a_databases_field_that_leaves_one_out_is_an_error(paths, tmp_path):
