@@ -106,14 +106,14 @@ def _pairs(systems: Systems, home: str, resamples: int) -> pd.DataFrame:
 
 
 def _scores(systems: Systems, home: str, pairs: pd.DataFrame, resamples: int) -> pd.DataFrame:
-    rows = []
+    rows, tests = [], both_ways(pairs)
     for name, table in systems.tables.items():
         clips, subjects = predictions.count(table)
         found = scores.score_run(table, resamples=resamples)['scores']
         rows.append(
             {'system': name, 'seeds': table['seed'].nunique(), 'clips': clips, 'subjects': subjects}
             | sweep_report.score_columns(found)
-            | ({} if name == home else against(pairs, name, home))
+            | tests.get((name, home), {})
             | {'reference': name == home, 'notice': ' '.join(systems.notices[name])}
         )
     frame = pd.DataFrame(rows)
@@ -122,15 +122,15 @@ def _scores(systems: Systems, home: str, pairs: pd.DataFrame, resamples: int) ->
     return frame[[name for name in frame if name not in last] + last]
 
 
-def against(pairs: pd.DataFrame, name: str, other: str) -> dict[str, float]:
-    """The row of a pair as that of `name` minus `other`: `paired_seeds`, `difference_*`, `p`, `p_holm`."""
-    there = pairs['a'].isin([name, other]) & pairs['b'].isin([name, other])
-    [row] = pairs[there].to_dict('records')
-    mean, low, high = (row[column] for column in _TEST[:3])
-    if row['a'] != name:
-        mean, low, high = (0.0 - value for value in (mean, high, low))  # 0 without a sign
-    kept = ('paired_seeds', 'p', 'p_holm')
-    return dict(zip(_TEST, (mean, low, high), strict=False)) | {key: row[key] for key in kept}
+def both_ways(pairs: pd.DataFrame) -> dict[tuple[str, str], dict[str, float]]:
+    """Of two names, in each order: `paired_seeds`, `difference_*` (first minus second), `p` and `p_holm`."""
+    found = {}
+    for row in pairs[['a', 'b', 'paired_seeds', *_TEST, 'p_holm']].to_dict('records'):
+        a, b, mean, low, high = (row.pop(name) for name in ('a', 'b', *_TEST[:3]))
+        found[a, b] = row | dict(zip(_TEST, (mean, low, high), strict=False))
+        mirrored = (0.0 - mean, 0.0 - high, 0.0 - low)  # 0 without a sign
+        found[b, a] = row | dict(zip(_TEST, mirrored, strict=False))
+    return found
 
 
 def _differing(systems: Systems) -> pd.DataFrame:

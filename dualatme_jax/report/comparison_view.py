@@ -214,12 +214,11 @@ def _with_notices(found: Comparison, heads: list[str], rows: list[list[str]]) ->
 def _matrix(found: Comparison) -> _Rows:
     names = _numbered(found)
     heads = ['System', *map(str, range(1, len(names) + 1))]
-    known = set(zip(found.pairs['a'], found.pairs['b'], strict=True))
+    tests = comparison_lib.both_ways(found.pairs)
 
     def cell(name: str, other: str) -> str:
-        if name == other or not {(name, other), (other, name)} & known:
+        if (test := tests.get((name, other))) is None:
             return ''
-        test = comparison_lib.against(found.pairs, name, other)
         return f'{tables.short(test["difference_mean"], sign=True)} ({tables.p_value(test["p_holm"])})'
 
     return heads, [[shown, *(cell(name, other) for other in names)] for name, shown in names.items()]
