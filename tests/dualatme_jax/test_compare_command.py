@@ -1,5 +1,8 @@
 """The command that compares systems: how runs are named and read, and what it refuses."""
 
+import pathlib
+import shlex
+
 import numpy as np
 import pandas as pd
 import people
@@ -65,6 +68,19 @@ def test_runs_tables_and_logs_are_compared_by_names_that_differ(capsys, run_fold
     assert (tmp_path / 'out' / 'compare.md').read_text() in shown
     assert '**x/v1.0: LEAKS: one reason.**' in shown
     assert {path.name for path in (tmp_path / 'out').iterdir()} == set(comparison_view.FILES)
+
+
+def test_the_command_of_the_guide_gives_the_files_that_it_names(capsys, run_folder, tmp_path, monkeypatch):
+    guide = (pathlib.Path(__file__).parents[2] / 'docs/compare.md').read_text()
+    first = guide.split('```bash\n')[1].split('```')[0]
+    for place, name in enumerate(('kernel_ridge', 'best', 'rcn_w')):
+        run_folder(f'runs/{name}', table({place}))
+    monkeypatch.chdir(tmp_path)
+    program, arguments = first.split('dualatme_jax.compare ')
+    assert program == 'python -m '
+    assert command(capsys, *shlex.split(arguments))[::2] == (0, '')
+    assert scored(tmp_path / 'compare').index.tolist() == ['kernel_ridge', 'best', 'rcn']
+    assert all(f'`{name}`' in guide for name in comparison_view.FILES)
 
 
 @pytest.fixture
