@@ -178,6 +178,8 @@ def get_config(dataset: str = '') -> ConfigDict:
     # What its members are: 'seeds', 'points' of the sweep, which on a leaderboard are systems, or 'both'.
     config.report.ensemble_over = 'seeds'
     config.report.ensemble_members = ()  # of the points those with these networks, by name; (): all
+    # Where the networks looked in clips that most seeds get wrong, see docs/attention.md; of kept weights.
+    config.report.attention = True
 
     config.checkpoint = ConfigDict()
     config.checkpoint.every = 10  # epochs: what a killed run loses at the most

@@ -18,6 +18,7 @@ SHORT = {
     'training.batch_size': 11,
     'report.resamples': 20,
     'checkpoint.keep_weights': False,
+    'report.attention': False,  # which compiles a program of its own
     'engine.devices': 1,
     'engine.max_trials': 8,  # runs of one network share their compiled programs
 }

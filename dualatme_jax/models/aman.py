@@ -29,9 +29,11 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
+from dualatme_jax import schema
 from dualatme_jax.errors import InputError
 from dualatme_jax.models import magnifier as magnifier_lib
 from dualatme_jax.models import options, resnet18
+from dualatme_jax.models.last_map import LastMap
 from dualatme_jax.models.layers import initializers, lowering
 from dualatme_jax.models.layers.conv import Dense
 from dualatme_jax.models.output import Output
@@ -282,4 +284,5 @@ SYSTEM = System(
     config='configs/aman.py',
     torch_names=TORCH_NAMES,
     variants=VARIANTS,
+    last_maps=(LastMap('block1', schema.FACE_FRAMES),),
 )

@@ -24,6 +24,7 @@ from flax import linen as nn
 from dualatme_jax import schema
 from dualatme_jax.errors import InputError
 from dualatme_jax.models.figures import YES, Figure
+from dualatme_jax.models.last_map import LastMap
 from dualatme_jax.models.layers import initializers
 from dualatme_jax.models.layers.batch_norm import BatchNorm
 from dualatme_jax.models.layers.conv import Conv
@@ -148,6 +149,7 @@ SYSTEM = System(
     features=('lengths',),
     torch_names=TORCH_NAMES,
     torch_backbone=BACKBONE,
+    last_maps=(LastMap('primary', schema.APEX_FACE),),
     figures=(
         Figure(
             0.6520,

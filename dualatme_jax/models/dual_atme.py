@@ -16,6 +16,7 @@ from flax import linen as nn
 
 from dualatme_jax.models import options
 from dualatme_jax.models.figures import LAST_EPOCH, NO, Figure
+from dualatme_jax.models.last_map import LastMap
 from dualatme_jax.models.layers import inception, initializers
 from dualatme_jax.models.layers.batch_norm import BatchNorm
 from dualatme_jax.models.layers.cbam import CBAM
@@ -45,6 +46,8 @@ VARIANTS = {
     'hars+attention': Variant(branches=('puzzled',), attention=('puzzled',)),
     'aars': Variant(branches=('entire',), attention=('entire',)),
 }
+
+FACES = {'entire': 'flow', 'puzzled': 'flow_puzzled'}  # what each branch reads
 
 # In the published code the first branch is the entire face's.
 TORCH_NAMES = {
@@ -76,9 +79,10 @@ class DualATME(nn.Module):
           mask: [B], 1 for examples, 0 for padding, which no statistic sees.
           train: batch statistics and dropout (rng `dropout`), or running statistics and none.
         """
-        faces = {'entire': inputs['flow'], 'puzzled': inputs['flow_puzzled']}
         maps = {
-            name: InceptionBranch((6, 12), self.initializer, name=name)(faces[name], mask=mask, train=train)
+            name: InceptionBranch((6, 12), self.initializer, name=name)(
+                inputs[FACES[name]], mask=mask, train=train
+            )
             for name in self.variant.branches
         }
         if self.variant.attention:
@@ -91,6 +95,17 @@ class DualATME(nn.Module):
         x = Dropout(self.dropout)(x, train=train)
         logits = Dense(self.classes, self.initializer, name='classifier')(x)
         return Output(logits.T, {name: flat(x).T for name, x in maps.items()})
+
+
+def last_maps(network: DualATME) -> tuple[LastMap, ...]:
+    """Of each branch, behind the attention if it acts there."""
+    attended = network.variant.attention
+    return tuple(
+        LastMap('cbam', FACES[name], name, call=attended.index(name), gate='cbam/spatial')
+        if name in attended
+        else LastMap(name, FACES[name], name)
+        for name in network.variant.branches
+    )
 
 
 def build(*, classes: int, variant: str = 'paper', dropout: float = 0.5, init: str = 'torch') -> DualATME:
@@ -121,5 +136,6 @@ SYSTEM = System(
     features=('entire', 'puzzled'),
     torch_names=TORCH_NAMES,
     variants=tuple(VARIANTS),
+    last_maps=last_maps,
     figures=(Figure(0.679, 0.680, 'Zhou et al., Dual-ATME, Entropy 25(3):460, 2023', NO, LAST_EPOCH),),
 )

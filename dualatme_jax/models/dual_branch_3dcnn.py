@@ -29,6 +29,7 @@ from flax import linen as nn
 
 from dualatme_jax import schema
 from dualatme_jax.models import options
+from dualatme_jax.models.last_map import LastMap
 from dualatme_jax.models.layers import initializers
 from dualatme_jax.models.layers.attention import Attention
 from dualatme_jax.models.layers.conv import Conv, Dense
@@ -258,4 +259,5 @@ SYSTEM = System(
     torch_names=TORCH_NAMES,
     variants=tuple(FORMS),
     traced=('dropout',),
+    last_maps=(LastMap('gate', schema.FACE_FRAMES),),
 )

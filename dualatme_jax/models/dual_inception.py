@@ -17,6 +17,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from dualatme_jax.models.figures import NOT_STATED, Figure, compared_by_dual_atme
+from dualatme_jax.models.last_map import LastMap
 from dualatme_jax.models.layers import inception, initializers
 from dualatme_jax.models.layers.conv import Dense
 from dualatme_jax.models.layers.inception import InceptionBranch
@@ -70,6 +71,7 @@ SYSTEM = System(
     build=build,
     config='configs/dual_inception.py',
     torch_names=TORCH_NAMES,
+    last_maps=tuple(LastMap(name, 'flow', name) for name in BRANCHES),
     figures=(
         Figure(
             0.7322,

@@ -22,15 +22,18 @@ the dataset's order, by database and subject. One of its commits has 8 blocks at
 10. Larger flows than 28x28 have more windows, not larger ones.
 """
 
+import functools
 from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
 
 from dualatme_jax.errors import InputError
 from dualatme_jax.models import options
 from dualatme_jax.models.figures import YES, Figure
+from dualatme_jax.models.last_map import LastMap
 from dualatme_jax.models.layers import initializers
 from dualatme_jax.models.layers.attention import attend, scores
 from dualatme_jax.models.layers.conv import Conv, Dense
@@ -183,6 +186,31 @@ def tiled(x: jax.Array, centres: tuple[tuple[int, int], ...], *, swapped: bool =
     return jnp.concatenate([upper, jnp.concatenate([lower_left, lower_right], 2)], 1)
 
 
+def untiled(
+    maps: np.ndarray, edge: int, *, centres: tuple[tuple[int, int], ...], swapped: bool = False
+) -> np.ndarray:
+    """Maps [M, P, P] over tiled pictures as maps [M, edge, edge] over the pictures; see `tiled`.
+
+    Where crops overlap it is their mean, and 0 where no crop lies.
+    """
+    half, unit, areas = edge // 2, edge // GRID, maps.shape[1] // 2
+    total, times = np.zeros((len(maps), edge, edge), maps.dtype), np.zeros((edge, edge), maps.dtype)
+    for number, centre in enumerate(centres):
+        row, column = (unit * place - half // 2 for place in (centre[::-1] if swapped else centre))
+        down, right = (areas * place for place in divmod(number, 2))
+        crop = maps[:, down : down + areas, right : right + areas]
+        here = np.s_[..., row : row + half, column : column + half]
+        total[here] += crop.repeat(half // areas, 1).repeat(half // areas, 2)
+        times[here] += 1
+    return total / np.maximum(times, 1)
+
+
+def last_maps(network: HTNet) -> tuple[LastMap, ...]:
+    """Of the level before the last one, whose single token has no places."""
+    onto = functools.partial(untiled, centres=CENTRES[network.centres], swapped=network.swapped)
+    return (LastMap(f'level{len(network.blocks) - 2}', 'flow', onto=onto),) if len(network.blocks) > 1 else ()
+
+
 def in_patches(x: jax.Array) -> jax.Array:
     """Patches as channels, by row, column, channel: [C, H, W, B] to [P * P * C, H / P, W / P, B]."""
     channels, height, width, batch = x.shape
@@ -235,6 +263,7 @@ SYSTEM = System(
     config='configs/htnet.py',
     torch_names=_torch_names(levels=3, blocks=10),
     variants=VARIANTS,
+    last_maps=last_maps,
     figures=(
         Figure(
             0.8603,

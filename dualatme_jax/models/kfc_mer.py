@@ -27,6 +27,7 @@ from flax import linen as nn
 
 from dualatme_jax.errors import InputError
 from dualatme_jax.models.figures import compared_by_dual_atme
+from dualatme_jax.models.last_map import LastMap
 from dualatme_jax.models.layers.batch_norm import BatchNorm
 from dualatme_jax.models.layers.conv import Conv, Dense
 from dualatme_jax.models.layers.maps import flat
@@ -207,5 +208,6 @@ SYSTEM = System(
     reads=('face_flow', 'face_strain', 'face_parts'),
     config='configs/kfc_mer.py',
     torch_names=TORCH_NAMES,
+    last_maps=tuple(LastMap(stream, picture, stream) for stream, picture in STREAMS.items()),
     figures=(compared_by_dual_atme(0.255, 0.235),),
 )

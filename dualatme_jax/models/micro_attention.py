@@ -17,9 +17,11 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from dualatme_jax.errors import InputError
+from dualatme_jax.models.last_map import LastMap
 from dualatme_jax.models.layers import initializers
 from dualatme_jax.models.layers.batch_norm import BatchNorm
 from dualatme_jax.models.layers.conv import Conv, Dense
+from dualatme_jax.models.layers.maps import Marked
 from dualatme_jax.models.layers.pooling import global_average_pool, max_pool
 from dualatme_jax.models.output import Output
 from dualatme_jax.models.system import System
@@ -124,7 +126,8 @@ class MicroAttention(nn.Module):
         for stage in STAGES:  # 56x56, 28x28, 14x14, 7x7
             block = Stage(self.width * 2 ** (stage - 1), stage == 1, self.initializer, name=f'stage{stage}')
             x = block(x, mask=mask, train=train)
-        x = global_average_pool(nn.relu(norm('last_norm')(x, mask=mask, train=train)))
+        x = nn.relu(norm('last_norm')(x, mask=mask, train=train))
+        x = global_average_pool(Marked(name='last_maps')(x))
         classifier = Dense(self.classes, self.initializer, initial_bias=FIRST_BIAS, name='classifier')
         return Output(classifier(x.astype(jnp.float32)).T)
 
@@ -151,4 +154,5 @@ SYSTEM = System(
     reads=('apex_face_grey',),
     config='configs/micro_attention.py',
     torch_names=TORCH_NAMES,
+    last_maps=(LastMap('last_maps', 'apex_face_grey'),),
 )

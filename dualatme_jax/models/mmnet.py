@@ -29,6 +29,7 @@ from flax import linen as nn
 
 from dualatme_jax.models import options
 from dualatme_jax.models.figures import compared_by_dual_atme
+from dualatme_jax.models.last_map import LastMap
 from dualatme_jax.models.layers.attention import Attention
 from dualatme_jax.models.layers.batch_norm import BatchNorm
 from dualatme_jax.models.layers.conv import Conv, Dense
@@ -239,5 +240,6 @@ SYSTEM = System(
     config='configs/mmnet.py',
     torch_names=TORCH_NAMES,
     variants=tuple(VARIANTS),
+    last_maps=(LastMap('block3', 'apex_face'),),
     figures=(compared_by_dual_atme(0.528, 0.514),),
 )

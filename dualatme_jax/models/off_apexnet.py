@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from dualatme_jax.models.figures import NOT_STATED, Figure
+from dualatme_jax.models.last_map import LastMap
 from dualatme_jax.models.layers import initializers
 from dualatme_jax.models.layers.conv import Conv, Dense
 from dualatme_jax.models.layers.maps import flat
@@ -80,6 +81,7 @@ SYSTEM = System(
     build=build,
     config='configs/off_apexnet.py',
     torch_names=TORCH_NAMES,
+    last_maps=tuple(LastMap(name, 'flow', name) for name in STREAMS),
     figures=(
         Figure(
             0.7196,

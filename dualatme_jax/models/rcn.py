@@ -25,6 +25,7 @@ from flax import linen as nn
 
 from dualatme_jax.models import options
 from dualatme_jax.models.figures import LAST_EPOCH, NO, Figure, compared_by_dual_atme
+from dualatme_jax.models.last_map import LastMap
 from dualatme_jax.models.layers import initializers
 from dualatme_jax.models.layers.batch_norm import BatchNorm
 from dualatme_jax.models.layers.conv import Conv
@@ -51,6 +52,11 @@ class Design:
     streams: tuple[int, ...] = ()
     shortcuts: bool = False
     attention: str | None = None
+
+    @property
+    def block(self) -> str:
+        """The name of its block."""
+        return 'embedding' if self.attention == 'block' else 'shortcuts' if self.shortcuts else 'recurrent'
 
 
 _STREAMS = (1, 2, 3)
@@ -225,8 +231,7 @@ class RCN(nn.Module):
             x = x * nearest(attention(adaptive_average_pool(picture, self.edge), weights), x.shape[1])
         elif where is not None:
             attended = attention(adaptive_average_pool(x, self.edge), classifier.weights())
-        name = 'embedding' if where == 'block' else 'shortcuts' if self.design.shortcuts else 'recurrent'
-        block = Block(self.design.shortcuts, *rest, name=name)
+        block = Block(self.design.shortcuts, *rest, name=self.design.block)
         x = block(x, attended if where == 'block' else None, mask=mask, train=train)
         x = adaptive_average_pool(x, self.edge)
         if where == 'stem':
@@ -283,6 +288,7 @@ SYSTEMS = tuple(
         variants=tuple(DESIGNS[name]),
         traced=('dropout',),
         figures=figures,
+        last_maps=lambda network: (LastMap(network.design.block, 'flow'),),
     )
     for name, (title, figures) in _PUBLISHED.items()
 )

@@ -14,6 +14,7 @@ from flax import linen as nn
 
 from dualatme_jax.models import options
 from dualatme_jax.models.figures import compared_by_dual_atme
+from dualatme_jax.models.last_map import LastMap
 from dualatme_jax.models.layers import initializers
 from dualatme_jax.models.layers.batch_norm import BatchNorm
 from dualatme_jax.models.layers.conv import Conv, Dense
@@ -146,6 +147,7 @@ SYSTEM = System(
     config='configs/resnet18.py',
     torch_names=TORCH_NAMES,
     variants=VARIANTS,
+    last_maps=(LastMap('stage4_1', 'flow'),),
     figures=(
         compared_by_dual_atme(0.586, 0.575, '; its row equals that of LBP-TOP, so one of the two is a slip'),
     ),

@@ -12,10 +12,11 @@ from flax import linen as nn
 
 from dualatme_jax.errors import InputError
 from dualatme_jax.models import options
+from dualatme_jax.models.last_map import LastMap
 from dualatme_jax.models.layers import initializers
 from dualatme_jax.models.layers.conv import Conv, Dense
 from dualatme_jax.models.layers.dropout import Dropout
-from dualatme_jax.models.layers.maps import flat
+from dualatme_jax.models.layers.maps import Marked, flat
 from dualatme_jax.models.layers.pooling import max_pool
 from dualatme_jax.models.output import Output
 from dualatme_jax.models.system import System
@@ -45,7 +46,8 @@ class SmallCnn(nn.Module):
         x = inputs['flow']
         for number in range(STAGES):
             features = self.width * (2 + number) // 2
-            x = max_pool(nn.relu(Conv(features, 3, self.initializer, name=f'conv{number + 1}')(x)), 2)
+            x = nn.relu(Conv(features, 3, self.initializer, name=f'conv{number + 1}')(x))
+            x = max_pool(Marked(name=f'maps{number + 1}')(x), 2)
         x = Dropout(self.dropout)(flat(x), train=train)
         return Output(Dense(self.classes, self.initializer, name='classifier')(x).T)
 
@@ -72,5 +74,6 @@ SYSTEM = System(
     build=build,
     config='configs/small_cnn.py',
     traced=('dropout',),
+    last_maps=(LastMap(f'maps{STAGES}', 'flow'),),
     torch_names={**{f'conv{k}': f'conv{k}' for k in range(1, 1 + STAGES)}, 'classifier': 'fc'},
 )

@@ -16,11 +16,12 @@ from flax import linen as nn
 
 from dualatme_jax.models import options
 from dualatme_jax.models.figures import LAST_EPOCH, NO, Figure, compared_by_dual_atme
+from dualatme_jax.models.last_map import LastMap
 from dualatme_jax.models.layers import initializers
 from dualatme_jax.models.layers.batch_norm import BatchNorm
 from dualatme_jax.models.layers.conv import Conv, Dense
 from dualatme_jax.models.layers.dropout import Dropout
-from dualatme_jax.models.layers.maps import flat
+from dualatme_jax.models.layers.maps import Marked, flat
 from dualatme_jax.models.layers.pooling import average_pool, max_pool
 from dualatme_jax.models.output import Output
 from dualatme_jax.models.system import System
@@ -65,7 +66,8 @@ class STSTNet(nn.Module):
                 for name, features in FEATURES.items()
             ]
         )
-        return Output(Dense(self.classes, self.initializer, name='classifier')(flat(average_pool(x, 2))).T)
+        x = average_pool(Marked(name='maps')(x), 2)
+        return Output(Dense(self.classes, self.initializer, name='classifier')(flat(x)).T)
 
 
 def build(*, classes: int, dropout: float = 0.5, init: str = 'torch') -> STSTNet:
@@ -88,6 +90,7 @@ SYSTEM = System(
     config='configs/ststnet.py',
     traced=('dropout',),
     torch_names=TORCH_NAMES,
+    last_maps=(LastMap('maps', 'flow'),),
     figures=(
         Figure(
             0.7353,

@@ -12,6 +12,7 @@ from dualatme_jax import schema
 from dualatme_jax.errors import InputError
 from dualatme_jax.models import options
 from dualatme_jax.models.figures import Figure
+from dualatme_jax.models.last_map import LastMap, LastMaps
 from dualatme_jax.models.options import Option
 from dualatme_jax.models.stage import Stage
 
@@ -107,6 +108,8 @@ class System:
       variants: what `build` takes for the option `variant`, if it has one. Where there is a `code`, that is
         what the published PyTorch code computes, else it is the first.
       figures: its published scores, the authors' own first.
+      last_maps: its last features that have places, one per branch, which show where it looked; or what finds
+        them in the network of some options. Empty: it has none, or they are not known.
     """
 
     name: str
@@ -125,6 +128,7 @@ class System:
     torch_backbone: Mapping[str, str] = dataclasses.field(default_factory=dict)
     variants: tuple[str, ...] = ('paper',)
     figures: tuple[Figure, ...] = ()
+    last_maps: tuple[LastMap, ...] | LastMaps = ()
 
     def __post_init__(self):
         if self.learner not in LEARNERS:
@@ -154,6 +158,10 @@ class System:
             return self.stage
         names = inspect.signature(self.stage).parameters
         return self.stage(**{name: section.get(name, self.options[name].default) for name in names})
+
+    def last_maps_of(self, network: Any) -> tuple[LastMap, ...]:
+        """The last maps of a network that `build` made."""
+        return self.last_maps(network) if callable(self.last_maps) else self.last_maps
 
     @functools.cached_property
     def _usual_stage(self) -> Stage | None:

@@ -98,8 +98,14 @@ def chosen(table: pd.DataFrame) -> pd.DataFrame:
     clips['turn'] = clips.groupby(['hardness', schema.DATABASE, schema.LABEL]).cumcount()
     clips = clips.sort_values(['hardness', 'turn'], ascending=[False, True], kind='stable')
     clips = clips[: min(MOST, max(FEWEST, hard.sum()))]
+    return rows(table, clips)
+
+
+def rows(table: pd.DataFrame, clips: pd.DataFrame) -> pd.DataFrame:
+    """Some clips of a table of predictions as `Attention.clips` has them, in the order of `clips`."""
     first = table.loc[table['seed'] == table['seed'].iloc[0], [*_WORDS, 'prediction', 'trial', 'seed']]
-    found = clips[[*_WORDS, schema.LABEL, hard_clips.WRONG]].merge(first, on=_WORDS, validate='one_to_one')
+    wrong = hard_clips.table({'run': table})[[*_WORDS, schema.LABEL, hard_clips.WRONG]]
+    found = clips[_WORDS].drop_duplicates().merge(wrong, on=_WORDS).merge(first, on=_WORDS)
     return found[_COLUMNS]
 
 
@@ -152,7 +158,7 @@ def read(path: str | os.PathLike) -> Attention:
     except Exception as error:  # NumPy, zipfile and zlib raise many for a damaged one
         raise InputError(
             f'{path} does not hold maps of attention ({error}); delete it, and `python -m '
-            'dualatme_jax.report` on its folder makes it anew'
+            'dualatme_jax.attention` on its folder makes it anew'
         ) from error
 
 

@@ -30,6 +30,7 @@ from dualatme_jax.machines import processes
 from dualatme_jax.report.selection import NESTED
 from dualatme_jax.run import (
     as_published,
+    attention,
     collect,
     encodings,
     evaluated,
@@ -185,6 +186,15 @@ def run(
         with finish.made_anew(folder, console):
             collected = collect.collect(trial_table, swept, dataset, kept, console, finished=finished)
             report = finish.report(trial_table, dataset, swept, collected, failures, begin, leaks)
+            if folder:
+                sources_of = (programs, stored, trial_table.table, collected.tables, kept)
+                report.results['attention'] = attention.at_end(
+                    lambda: attention.Source.of(swept.reference, *sources_of),
+                    swept.reference.config,
+                    folder,
+                    console,
+                    anew=not finished,
+                )
             report.show(console)
             if folder:
                 report.write(folder)

@@ -124,6 +124,7 @@ FIELDS = {
     'report.ensemble': TEXT,
     'report.ensemble_over': TEXT,
     'report.ensemble_members': several(TEXT),
+    'report.attention': SWITCH,
     'checkpoint.every': whole(1),
     'checkpoint.keep_weights': SWITCH,
     'engine.max_trials': whole(0),
