@@ -57,17 +57,15 @@ def read(runs: Sequence[str], *, points: str = EACH) -> Systems:
     """
     paths = _named(runs)
     tables, labels, notices, notes, unnamed = {}, {}, {}, [], set()
-    for run, path in paths.items():
-        given = given_lib.read(path)
+    for run, given in _given(paths).items():
+        path = paths[run]
         selection = f'Selection: {given.selection}.' if given.selection else ''
         texts = tuple(filter(None, [*given.notice.splitlines(), selection]))
         notes += [f'Of {run}: {note}' for note in given.notes]
-        found = [({}, given.table)]
+        found = predictions.points(given.table)
         if points == RESULT and path.is_dir():
             rows, how = _result(path)
             found, texts = [({}, rows)], (*texts, *how)
-        elif points == EACH:
-            found = predictions.points(given.table)
         for point, rows in found:
             words = ', '.join(f'{name} = {value}' for name, value in point.items())
             name = f'{run} ({words})' if words else run
@@ -164,6 +162,23 @@ def _apart(paths: Sequence[pathlib.Path]) -> list[str]:
         return '/'.join(next(end for end in ends if sum(each[-len(end) :] == end for each in parts) == 1))
 
     return list(map(name, parts))
+
+
+def _given(paths: Mapping[str, pathlib.Path]) -> dict[str, given_lib.Given]:
+    """What each file holds; numbers of classes that it does not name are those of a file that names them."""
+    found, failed = {}, {}
+    for run, path in paths.items():
+        try:
+            found[run] = given_lib.read(path)
+        except InputError as error:  # perhaps of a class with a number that the challenge's have not
+            failed[run] = error
+    named = [run for run, given in found.items() if predictions.probabilities(given.table.columns)]
+    for run, path in paths.items():
+        if named and run not in named:
+            found[run] = given_lib.read(path, labels=found[named[0]].labels)
+        elif run in failed:
+            raise failed[run]
+    return {run: found[run] for run in paths}
 
 
 def _result(folder: pathlib.Path) -> tuple[pd.DataFrame, tuple[str, ...]]:

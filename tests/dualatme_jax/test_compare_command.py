@@ -120,8 +120,11 @@ def test_of_a_sweep_each_point_is_a_system_or_its_own_result_is(capsys, sweep, t
     found = scored(tmp_path / 'result')
     assert found['acc_mean'].astype(float).to_dict() == pytest.approx({'last': 34 / 36, 'nested': 1})
     assert found['notice'].tolist() == ['', 'Selection: nested, by the other subjects.']
+    table_alone = (last / 'predictions.csv').rename(tmp_path / 'alone.csv')  # of which nothing is the result
+    assert command(capsys, nested, table_alone, '--points', 'result', '--out', tmp_path / 'file')[0] == 0
+    assert scored(tmp_path / 'file').index.tolist()[1:] == ['alone (loss.x = 0.5)', 'alone (loss.x = 1.0)']
     unknown = make('unknown', selection='last')
-    status, _, errors = command(capsys, last, unknown, '--points', 'result', '--out', tmp_path / 'none')
+    status, _, errors = command(capsys, nested, unknown, '--points', 'result', '--out', tmp_path / 'none')
     assert status == 2
     assert 'unknown has several points, and nothing in it says which one is its result' in errors
 
@@ -140,6 +143,23 @@ def test_the_best_epoch_on_the_test_leaks_as_a_result_too(capsys, sweep, tmp_pat
     found = scored(tmp_path / 'out')
     assert found.loc['best', 'notice'].startswith('LEAKS: the best epoch')
     assert float(found.loc['best', 'acc_mean']) == 1
+
+
+def test_numbers_of_classes_are_those_of_a_run_that_names_them(capsys, run_folder, tmp_path):
+    names = ('happy', 'sad', 'none', 'rare')
+    last = {name: {2: 3} for name in ('label', 'prediction')}
+    rows = table({0}).replace(last)
+    chances = {f'prob_{name}': 1.0 * (rows['prediction'] == place) for place, name in enumerate(names)}
+    named = run_folder('named', rows.assign(**chances))
+    numbers = spoilt(table({1})[COLUMNS].replace(last), tmp_path / 'numbers.csv')
+    status, shown, errors = command(capsys, numbers, named, '--out', tmp_path / 'out')
+    assert (status, errors) == (0, '')
+    assert '4 classes: happy, sad, none, rare' in shown
+    other = spoilt(table({1})[COLUMNS].replace({'label': {2: 'angry'}}), tmp_path / 'other.csv')
+    for pair, expected in (((named, other), '0 (happy), 1 (sad)'), ((numbers, other), '0 (negative), 1')):
+        status, _, errors = command(capsys, *pair, '--out', tmp_path / 'out')
+        assert status == 2
+        assert f'expected one of {expected}' in errors
 
 
 def spoilt(rows, path):
