@@ -1,4 +1,4 @@
-"""AMAN (Wei, Peng, Lu, Li, Yan, Zhao, ICASSP 2022): attention over magnifications and frames of a clip.
+"""AMAN (Wei, Zheng, Zong, Jiang, Lu, Liu, ICASSP 2022): attention over magnifications and frames of a clip.
 
 A frozen stage magnifies the motion of each frame from the first one, the onset, by several factors, and gives
 for each the maps of a ResNet-18 behind its third stage. The network has the fourth stage of a ResNet-18,
@@ -277,6 +277,7 @@ def _random_extractor() -> Mapping[str, Any]:
 SYSTEM = System(
     name='aman',
     title='AMAN',
+    papers=('wei2022aman', 'oh2018magnification'),
     build=build,
     reads=(MAPS,),
     stage=make_stage,

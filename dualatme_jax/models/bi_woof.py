@@ -13,6 +13,7 @@ from dualatme_jax.models.system import SKLEARN, System
 SYSTEM = System(
     name='bi_woof',
     title='Bi-WOOF',
+    papers=('liong2018biwoof',),
     build=linear_svm.build,
     reads=('bi_woof',),
     learner=SKLEARN,

@@ -143,6 +143,7 @@ def build(
 SYSTEM = System(
     name='capsulenet',
     title='CapsuleNet',
+    papers=('quang2019capsulenet',),
     build=build,
     reads=(schema.APEX_FACE,),
     config='configs/capsulenet.py',

@@ -129,6 +129,7 @@ def build(*, classes: int, variant: str = 'paper', dropout: float = 0.5, init: s
 SYSTEM = System(
     name='dual_atme',
     title='Dual-ATME',
+    papers=('zhou2023dualatme',),
     build=build,
     reads=('flow', 'flow_puzzled'),
     config='configs/cd.py',

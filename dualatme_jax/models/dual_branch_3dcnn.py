@@ -253,6 +253,7 @@ def build(
 SYSTEM = System(
     name='dual_branch_3dcnn',
     title='Dual-branch 3DCNN',
+    papers=('fang2024dualbranch',),
     build=build,
     reads=(schema.FACE_FRAMES, schema.CROP_FRAMES),
     config='configs/dual_branch_3dcnn.py',

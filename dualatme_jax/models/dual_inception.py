@@ -68,6 +68,7 @@ def build(*, classes: int, init: str = 'torch') -> DualInception:
 SYSTEM = System(
     name='dual_inception',
     title='Dual-Inception',
+    papers=('zhou2019dualinception',),
     build=build,
     config='configs/dual_inception.py',
     torch_names=TORCH_NAMES,

@@ -259,6 +259,7 @@ def build(
 SYSTEM = System(
     name='htnet',
     title='HTNet',
+    papers=('wang2024htnet',),
     build=build,
     config='configs/htnet.py',
     torch_names=_torch_names(levels=3, blocks=10),

@@ -117,6 +117,7 @@ def _of_flow(name: str, inputs: Mapping[str, jax.Array]) -> jax.Array:
 SYSTEM = System(
     name='kernel_ridge',
     title='Kernel ridge',
+    papers=('dualatmejax',),
     build=build,
     learner=CLOSED_FORM,
     config='configs/best.py',

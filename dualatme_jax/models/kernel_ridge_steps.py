@@ -53,6 +53,7 @@ def _of_steps(name: str, inputs: Mapping[str, jax.Array]) -> jax.Array:
 SYSTEM = System(
     name='kernel_ridge_steps',
     title='Kernel ridge, steps',
+    papers=('dualatmejax',),
     build=build,
     reads=(schema.FLOW_STEPS,),
     learner=CLOSED_FORM,

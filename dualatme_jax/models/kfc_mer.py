@@ -204,6 +204,7 @@ def build(*, classes: int, width: int = 64) -> KfcMer:
 SYSTEM = System(
     name='kfc_mer',
     title='KFC-MER',
+    papers=('su2021kfcmer',),
     build=build,
     reads=('face_flow', 'face_strain', 'face_parts'),
     config='configs/kfc_mer.py',

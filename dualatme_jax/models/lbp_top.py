@@ -12,6 +12,7 @@ from dualatme_jax.models.system import SKLEARN, System
 SYSTEM = System(
     name='lbp_top',
     title='LBP-TOP',
+    papers=('zhao2007lbptop',),
     build=linear_svm.build,
     reads=('lbp_top',),
     learner=SKLEARN,

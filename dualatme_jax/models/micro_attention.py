@@ -150,6 +150,7 @@ def build(*, classes: int, width: int = 64, init: str = 'caffe') -> MicroAttenti
 SYSTEM = System(
     name='micro_attention',
     title='Micro-Attention',
+    papers=('wang2020microattention',),
     build=build,
     reads=('apex_face_grey',),
     config='configs/micro_attention.py',

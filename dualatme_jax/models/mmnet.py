@@ -235,6 +235,7 @@ def build(*, classes: int, variant: str = '5class', antialias: bool = False) -> 
 SYSTEM = System(
     name='mmnet',
     title='MMNet',
+    papers=('li2022mmnet',),
     build=build,
     reads=('onset_face', 'apex_face'),
     config='configs/mmnet.py',

@@ -78,6 +78,7 @@ def build(*, classes: int, init: str = 'torch') -> OffApexNet:
 SYSTEM = System(
     name='off_apexnet',
     title='OFF-ApexNet',
+    papers=('gan2019offapexnet',),
     build=build,
     config='configs/off_apexnet.py',
     torch_names=TORCH_NAMES,

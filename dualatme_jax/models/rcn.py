@@ -281,6 +281,7 @@ SYSTEMS = tuple(
     System(
         name=name,
         title=title,
+        papers=('xia2020rcn',),
         build=functools.partial(build, name),
         config=f'configs/{name}.py',
         torch_names=TORCH_NAMES,

@@ -143,6 +143,7 @@ def build(*, classes: int, variant: str = 'paper', init: str = 'torch') -> ResNe
 SYSTEM = System(
     name='resnet18',
     title='ResNet-18',
+    papers=('he2016resnet',),
     build=build,
     config='configs/resnet18.py',
     torch_names=TORCH_NAMES,

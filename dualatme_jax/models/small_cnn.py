@@ -71,6 +71,7 @@ def build(*, classes: int, width: int = 16, dropout: float = 0.5, init: str = 't
 SYSTEM = System(
     name='small_cnn',
     title='Small CNN',
+    papers=('dualatmejax',),
     build=build,
     config='configs/small_cnn.py',
     traced=('dropout',),

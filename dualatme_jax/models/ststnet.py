@@ -86,6 +86,7 @@ def build(*, classes: int, dropout: float = 0.5, init: str = 'torch') -> STSTNet
 SYSTEM = System(
     name='ststnet',
     title='STSTNet',
+    papers=('liong2019ststnet',),
     build=build,
     config='configs/ststnet.py',
     traced=('dropout',),

@@ -84,6 +84,7 @@ class System:
     Attributes:
       name: as `config.model.name` has it; of a module of your own `__name__`.
       title: its name in tables.
+      papers: what to cite for it: keys of report/references.bib, or of a file of your own.
       build: makes the network, a Flax module, from keywords: `classes`, how many there are, and its options,
         each with a default; or the estimator of scikit-learn, not fitted; or the `KernelRidge` that a closed
         form solves. Raises InputError for values that cannot be.
@@ -115,6 +116,7 @@ class System:
     name: str
     title: str
     build: Callable[..., Any]
+    papers: tuple[str, ...] = ()
     reads: tuple[str, ...] = ('flow',)
     learner: str = GRADIENT
     descriptor: Descriptor = flattened

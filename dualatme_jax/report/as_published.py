@@ -28,6 +28,8 @@ LEAKS = {
 
 HONEST = 'honest'
 
+TITLE = 'As published: each row has one leak more than the row above'
+
 
 def averaged(table: pd.DataFrame, *, of_one: bool) -> dict[str, float]:
     """The mean of the folds' scores, `{'acc', 'uar', 'uf1'}`, as the dual-branch 3DCNN's scripts have them.
@@ -81,14 +83,29 @@ def compare(steps: Sequence[tuple[str, pd.DataFrame]]) -> list[dict]:
 
 def rich_table(rows: Sequence[Mapping], *, notice: str = '') -> Table:
     """What `compare` returned, for a terminal of 80 columns; `notice` stands above it."""
-    lines = ['As published: each row has one leak more than the row above', *filter(None, [notice])]
-    told = [f'{row["step"]}: {LEAKS[row["step"]]}' for row in rows if row['leaks']]
-    view = tables.plain('\n'.join(lines), '\n' + '\n'.join(told))
+    heads, lines = cells(rows)
+    view = tables.plain('\n'.join(filter(None, [TITLE, notice])), '\n' + '\n'.join(notes(rows)))
     view.add_column('')
-    for head in (*tables.HEADINGS.values(), 'UF1 - first'):
+    for head in heads[1:]:
         view.add_column(head, justify='right', no_wrap=True)
-    for row in rows:
-        means = [tables.short(row[metric]) for metric in tables.HEADINGS]
-        name = f'+ {row["step"]}, LEAKS' if row['leaks'] else row['step']
-        view.add_row(name, *means, tables.short(row['gap'], sign=True))
+    for line in lines:
+        view.add_row(*line)
     return view
+
+
+def notes(rows: Sequence[Mapping]) -> list[str]:
+    """What each leak is."""
+    return [f'{row["step"]}: {LEAKS[row["step"]]}' for row in rows if row['leaks']]
+
+
+def cells(rows: Sequence[Mapping]) -> tables.Cells:
+    """What `compare` returned."""
+    lines = [
+        [
+            f'+ {row["step"]}, LEAKS' if row['leaks'] else row['step'],
+            *(tables.short(row[metric]) for metric in tables.HEADINGS),
+            tables.short(row['gap'], sign=True),
+        ]
+        for row in rows
+    ]
+    return ['', *tables.HEADINGS.values(), 'UF1 - first'], lines

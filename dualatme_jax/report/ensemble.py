@@ -23,9 +23,9 @@ from rich.text import Text
 from dualatme_jax import schema
 from dualatme_jax.errors import InputError
 from dualatme_jax.files import replacing
-from dualatme_jax.report import predictions, scores, sweep, tables
+from dualatme_jax.report import latex, predictions, scores, sweep, tables
 
-CSV, MARKDOWN = 'ensemble_predictions.csv', 'ensemble.md'
+CSV, MARKDOWN, LATEX = 'ensemble_predictions.csv', 'ensemble.md', 'ensemble.tex'
 
 # How members are combined, and over what: `points` are systems where the points of a sweep are. Of `both`
 # every seed of every point is one member.
@@ -262,14 +262,22 @@ def write(own: Ensemble, scored: Mapping[str, Any], folder: str | os.PathLike, *
         ]
         for row in rows
     ]
-    heads = ['', *tables.HEADINGS.values(), 'UF1 - members', 'p']
+    whole = ['', *tables.HEADINGS.values(), 'UF1 - members', 'p'], cells
+    single = tables.by_database(rows)
     marked = f'**{notice}**\n\n' if notice else ''
     notes = '\n'.join(f'- {note}' for note in _notes(own))
-    text = f'# Ensemble\n\n{marked}{tables.markdown(heads, cells)}\n{notes}\n'
-    if single := tables.by_database(rows):
-        text += f'\n## By database\n\n{single}'
+    text = f'# Ensemble\n\n{marked}{tables.markdown(*whole)}\n{notes}\n'
+    if single:
+        text += f'\n## By database\n\n{tables.markdown(*single)}'
     with replacing(folder / MARKDOWN) as temporary:
         temporary.write_text(text, encoding='utf-8', newline='\n')
+    below = {'notes': _notes(own), 'notices': notice.splitlines()}
+    made = latex.table(*whole, caption='Ensemble', label='tab:ensemble', **below)
+    if single:
+        made += '\n' + latex.table(
+            *single, caption='Ensemble, by database', label='tab:ensemble-databases', **below
+        )
+    latex.write(made, folder / LATEX)
 
 
 def write_predictions(own: Ensemble, folder: str | os.PathLike) -> None:

@@ -1,4 +1,4 @@
-"""The leaderboard to read: a table for the terminal, and leaderboard.csv, .md and .png."""
+"""The leaderboard to read: a table for the terminal, and leaderboard.csv, .md, .tex and .png."""
 
 import os
 import pathlib
@@ -12,12 +12,13 @@ from rich.text import Text
 from dualatme_jax import models, schema
 from dualatme_jax.files import replacing
 from dualatme_jax.models.system import System
-from dualatme_jax.report import scores, tables
+from dualatme_jax.report import latex, scores, tables
 from dualatme_jax.report.leaderboard import COUNTS, FAILED, FLOOR, SCORED, databases
 from dualatme_jax.report.pictures import leaderboard_plot
 from dualatme_jax.report.selection import LAST, NESTED
 
 CSV, MARKDOWN, PLOT = 'leaderboard.csv', 'leaderboard.md', 'leaderboard.png'
+LATEX = 'leaderboard.tex'
 _PUBLISHED = ['Published UF1/UAR', 'Selects on the test subject']
 
 
@@ -29,7 +30,7 @@ def write(
     systems: Mapping[str, System] = models.SYSTEMS,
     notice: str = '',
 ) -> None:
-    """Writes what `leaderboard.compare` returned as leaderboard.csv, leaderboard.md and leaderboard.png.
+    """Writes what `leaderboard.compare` returned as leaderboard.csv, .md, .tex and .png.
 
     Each is whole or not there; without any score there is no picture.
 
@@ -45,6 +46,7 @@ def write(
         frame.astype(dict.fromkeys(COUNTS, 'Int64')).to_csv(temporary, index=False, lineterminator='\n')
     with replacing(folder / MARKDOWN) as temporary:
         temporary.write_text(_markdown(frame, origin, systems, notice), encoding='utf-8', newline='\n')
+    latex.write(_latex(frame, origin, notice), folder / LATEX)
     if (frame['status'] == SCORED).any():
         leaderboard_plot.draw(frame, folder / PLOT, title=_title(frame, notice))
 
@@ -172,8 +174,7 @@ def _failures(frame: pd.DataFrame) -> list[str]:
     ]
 
 
-def _markdown(frame: pd.DataFrame, origin: str, systems: Mapping[str, System], notice: str) -> str:
-    title, *warnings = _title(frame, notice).split('\n')
+def _cells(frame: pd.DataFrame) -> tables.Cells:
     single, synthetic = databases(frame), frame['synthetic'].any()
     heads = [
         'System',
@@ -207,18 +208,44 @@ def _markdown(frame: pd.DataFrame, origin: str, systems: Mapping[str, System], n
                 tables.p_value(row['p_holm']) if compared else '',
             ]
         )
+    return heads, rows
+
+
+def _by_database(frame: pd.DataFrame) -> tables.Cells | None:
+    return (
+        tables.by_database(frame[frame['status'] == SCORED].to_dict('records')) if databases(frame) else None
+    )
+
+
+def _markdown(frame: pd.DataFrame, origin: str, systems: Mapping[str, System], notice: str) -> str:
+    title, *warnings = _title(frame, notice).split('\n')
     parts = [f'# {title}']
     parts += [f'**{warning}**' for warning in warnings]
-    parts += [tables.markdown(heads, rows).rstrip('\n')]
+    parts += [tables.markdown(*_cells(frame)).rstrip('\n')]
     parts += [_listed([*_notes(frame), f'Input: {origin}.'])]
     if _failures(frame):
         parts += ['## Failed', _listed(_failures(frame))]
-    if single:
-        scored = frame[frame['status'] == SCORED].to_dict('records')
-        parts += ['## By database', tables.by_database(scored).rstrip('\n')]
+    if single := _by_database(frame):
+        parts += ['## By database', tables.markdown(*single).rstrip('\n')]
     if figures := _figures(frame, systems):
         parts += ['## Published figures', _listed(figures)]
     return '\n\n'.join(parts) + '\n'
+
+
+def _latex(frame: pd.DataFrame, origin: str, notice: str) -> str:
+    title, *notices = _title(frame, notice).split('\n')
+    notes = [*_notes(frame), f'Input: {origin}.']
+    made = latex.table(
+        *_cells(frame),
+        caption=title,
+        label='tab:leaderboard',
+        notes=[*notes, *_failures(frame)],
+        notices=notices,
+    )
+    if single := _by_database(frame):
+        caption, label = f'{title}, by database', 'tab:leaderboard-databases'
+        made += '\n' + latex.table(*single, caption=caption, label=label, notes=notes[:1], notices=notices)
+    return made
 
 
 def _figures(frame: pd.DataFrame, systems: Mapping[str, System]) -> list[str]:

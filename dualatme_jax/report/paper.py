@@ -17,9 +17,9 @@ from rich.table import Table
 from dualatme_jax import schema
 from dualatme_jax.errors import InputError
 from dualatme_jax.files import replacing
-from dualatme_jax.report import predictions, scores, tables
+from dualatme_jax.report import latex, predictions, scores, tables
 
-MARKDOWN = 'paper.md'
+MARKDOWN, LATEX = 'paper.md', 'paper.tex'
 SETS = tuple(schema.MEGC2019_CD)  # the columns of every table
 METRICS = ('uar', 'uf1')
 
@@ -149,13 +149,16 @@ def check(name: str, fields: Sequence[str]) -> None:
         )
 
 
-def beside(table: pd.DataFrame, name: str, *, origin: str, synthetic: bool = False) -> tuple[Table, str]:
-    """A table of the paper beside ours: for a terminal of 80 columns, and as Markdown.
+def beside(
+    table: pd.DataFrame, name: str, *, origin: str, notice: str = '', synthetic: bool = False
+) -> tuple[Table, dict[str, str]]:
+    """A table of the paper beside ours: for a terminal of 80 columns, and the texts of files by their names.
 
     Args:
       table: predictions of a sweep over the fields of that table.
       name: of the table, one of `TABLES`.
       origin: what our input is, in words, see `Dataset.origin`.
+      notice: stands in the caption of LaTeX, such as that the scores leak.
       synthetic: whether our clips are rendered: then the paper's scores are left out.
     """
     source = f'The paper, {TABLES[name].source}, beside ours'
@@ -180,13 +183,19 @@ def beside(table: pd.DataFrame, name: str, *, origin: str, synthetic: bool = Fal
         [title if not place else '', *line] for title, *group in rows for place, line in enumerate(group)
     ]
     listing = '\n'.join(f'- {note}' for note in notes)
-    return view, f'# {source}\n\n{tables.markdown(heads, lines)}\n{listing}\n'
+    return view, {
+        MARKDOWN: f'# {source}\n\n{tables.markdown(heads, lines)}\n{listing}\n',
+        LATEX: latex.table(
+            heads, lines, caption=source, label=f'tab:{name}', notes=notes, notices=notice.splitlines()
+        ),
+    }
 
 
-def write(markdown: str, folder: str | os.PathLike) -> None:
-    """Writes the Markdown of `beside` as `paper.md`, whole or not at all."""
-    with replacing(pathlib.Path(folder) / MARKDOWN) as temporary:
-        temporary.write_text(markdown, encoding='utf-8', newline='\n')
+def write(files: Mapping[str, str], folder: str | os.PathLike) -> None:
+    """Writes the files of `beside`, each whole or not at all."""
+    for name, text in files.items():
+        with replacing(pathlib.Path(folder) / name) as temporary:
+            temporary.write_text(text, encoding='utf-8', newline='\n')
 
 
 def _rows(table: pd.DataFrame, paper: PaperTable) -> Iterator[tuple]:

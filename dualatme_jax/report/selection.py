@@ -20,6 +20,12 @@ from dualatme_jax.schema import EPOCH
 # Names of the selections, in configs and results.
 LAST, NESTED, BEST_ON_TEST = 'last', 'nested', 'best_on_test'
 
+TITLE = 'Selections of the epoch, from the same training'
+NOTE = (
+    f'{BEST_ON_TEST} LEAKS: for each fold the epoch with the best accuracy on the very clips that it '
+    'leaves out; no result. Pooled over folds the score mostly rises by it, and need not.'
+)
+
 
 def last(table: pd.DataFrame) -> pd.DataFrame:
     """The predictions of the last epoch of each seed and point.
@@ -110,18 +116,27 @@ def beside(
 
 def rich_table(rows: Mapping[str, Mapping], *, notice: str = '') -> Table:
     """What `beside` returned, all clips together, for a terminal of 80 columns; `notice` stands above it."""
-    view = tables.plain(
-        '\n'.join(filter(None, ['Selections of the epoch, from the same training', notice])),
-        f'\n{BEST_ON_TEST} LEAKS: for each fold the epoch with the best accuracy on the very clips that it '
-        'leaves out; no result. Pooled over folds the score mostly rises by it, and need not.',
-    )
+    view = tables.plain('\n'.join(filter(None, [TITLE, notice])), f'\n{NOTE}')
+    heads, lines = cells(rows)
     view.add_column('')
-    for head in (*tables.HEADINGS.values(), 'UF1 - last'):
+    for head in heads[1:]:
         view.add_column(head, justify='right', no_wrap=True)
-    for name, row in rows.items():
-        means = [tables.short(row['scores'][schema.FULL][metric]['mean']) for metric in tables.HEADINGS]
-        view.add_row(f'{name}, LEAKS' if row['leaks'] else name, *means, tables.short(row['gap'], sign=True))
+    for line in lines:
+        view.add_row(*line)
     return view
+
+
+def cells(rows: Mapping[str, Mapping]) -> tables.Cells:
+    """What `beside` returned, all clips together."""
+    lines = [
+        [
+            f'{name}, LEAKS' if row['leaks'] else name,
+            *(tables.short(row['scores'][schema.FULL][metric]['mean']) for metric in tables.HEADINGS),
+            tables.short(row['gap'], sign=True),
+        ]
+        for name, row in rows.items()
+    ]
+    return ['', *tables.HEADINGS.values(), 'UF1 - last'], lines
 
 
 def kept_epochs(table: pd.DataFrame) -> list[int]:

@@ -15,9 +15,9 @@ from rich.text import Text
 
 from dualatme_jax import schema
 from dualatme_jax.files import replacing
-from dualatme_jax.report import scores, tables
+from dualatme_jax.report import latex, scores, tables
 
-CSV, MARKDOWN = 'sweep.csv', 'sweep.md'
+CSV, MARKDOWN, LATEX = 'sweep.csv', 'sweep.md', 'sweep.tex'
 
 COMPARED = 'uf1'  # what the paired test compares
 
@@ -100,7 +100,7 @@ def score_columns(found: Mapping) -> dict[str, float]:
 
 
 def write(frame: pd.DataFrame, folder: str | os.PathLike, *, notice: str = '') -> None:
-    """Writes what `compare` returned as sweep.csv and, to be read, sweep.md, each whole or not at all.
+    """Writes what `compare` returned as sweep.csv, .md and .tex, each whole or not at all.
 
     Args:
       frame: of `compare`.
@@ -112,6 +112,7 @@ def write(frame: pd.DataFrame, folder: str | os.PathLike, *, notice: str = '') -
         frame.to_csv(temporary, index=False, lineterminator='\n')
     with replacing(folder / MARKDOWN) as temporary:
         temporary.write_text(_markdown(frame, notice), encoding='utf-8', newline='\n')
+    latex.write(_latex(frame, notice), folder / LATEX)
 
 
 def rich_table(frame: pd.DataFrame, *, notice: str = '') -> Table:
@@ -173,7 +174,7 @@ def _notes(frame: pd.DataFrame) -> list[str]:
     ]
 
 
-def _markdown(frame: pd.DataFrame, notice: str) -> str:
+def _cells(frame: pd.DataFrame) -> tables.Cells:
     single = _databases(frame)
     heads = [
         *_fields(frame),
@@ -198,8 +199,32 @@ def _markdown(frame: pd.DataFrame, notice: str) -> str:
                 tables.p_value(row['p_holm']),
             ]
         rows.append([*_values(row, frame), *cells])
+    return heads, rows
+
+
+def _by_database(frame: pd.DataFrame) -> tables.Cells | None:
+    titled = [{'title': ', '.join(_values(row, frame))} | row for row in frame.to_dict('records')]
+    return tables.by_database(titled)
+
+
+def _markdown(frame: pd.DataFrame, notice: str) -> str:
     notes = '\n'.join(f'- {note}' for note in _notes(frame))
     marked = f'**{notice}**\n\n' if notice else ''
-    text = f'# Sweep\n\n{marked}{tables.markdown(heads, rows)}\n{notes}\n\n**{WARNING}**\n'
-    titled = [{'title': ', '.join(_values(row, frame))} | row for row in frame.to_dict('records')]
-    return f'{text}\n## By database\n\n{tables.by_database(titled)}' if single else text
+    text = f'# Sweep\n\n{marked}{tables.markdown(*_cells(frame))}\n{notes}\n\n**{WARNING}**\n'
+    single = _by_database(frame)
+    return f'{text}\n## By database\n\n{tables.markdown(*single)}' if single else text
+
+
+def _latex(frame: pd.DataFrame, notice: str) -> str:
+    notices = notice.splitlines()
+    notes = [*_notes(frame), WARNING]
+    made = latex.table(*_cells(frame), caption='Sweep', label='tab:sweep', notes=notes, notices=notices)
+    if single := _by_database(frame):
+        made += '\n' + latex.table(
+            *single,
+            caption='Sweep, by database',
+            label='tab:sweep-databases',
+            notes=[notes[0], WARNING],
+            notices=notices,
+        )
+    return made

@@ -1,7 +1,7 @@
 """The result as a table for the terminal, 80 columns wide, and the form that all tables share."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,9 @@ _MARKS = re.compile(
 )
 
 HEADINGS = {'acc': 'Acc', 'uar': 'UAR', 'uf1': 'UF1'}
+
+# Heads and rows, as `markdown` and `latex.table` take them.
+Cells = tuple[Sequence[str], Sequence[Sequence[str]]]
 
 
 def scores_table(
@@ -40,17 +43,40 @@ def scores_table(
       headings: metric -> its column; `-` stands where a set has none.
       members: what is combined and scored once, such as `3 seeds`, if it is an ensemble without seeds.
     """
-    seeds = len(result['per_seed'])
-    view = plain(title, _caption(f'{members} as one' if members else _spread_of(seeds), selection))
+    view = plain(title, '\n' + '\n'.join(score_notes(result, selection, members)))
     view.add_column('')
     for heading in ('clips', 'subjects', *headings.values()):
         view.add_column(heading, justify='right', no_wrap=True)
-    for name, (heading, rows) in predictions.titled_subsets(table).items():
-        clips, subjects = predictions.count(rows)
-        own = result['scores'][name]
-        cells = [_cell(own[metric]) if metric in own else Text('-') for metric in headings]
-        view.add_row(Text(heading), str(clips), str(subjects), *cells)
+    for *named, own in _sets(table, result):
+        view.add_row(
+            *map(Text, named), *(_cell(own[metric]) if metric in own else '-' for metric in headings)
+        )
     return view
+
+
+def score_cells(table: pd.DataFrame, result: dict, headings: Mapping[str, str] = HEADINGS) -> Cells:
+    """The rows of `scores_table`, with intervals beside their scores."""
+    rows = [
+        [*named, *(_estimate_of(own.get(metric)) for metric in headings)]
+        for *named, own in _sets(table, result)
+    ]
+    return ['', 'Clips', 'Subjects', *headings.values()], rows
+
+
+def score_notes(result: dict, selection: str | None, members: str | None = None) -> list[str]:
+    """What stands below `scores_table`."""
+    seeds = len(result['per_seed'])
+    spread = 'One seed' if seeds == 1 else f'Mean ± sd over {seeds} seeds'
+    return [
+        f'{f"{members} as one" if members else spread}; selection: {selection or "not stated"}.',
+        '[low, high]: 95% bootstrap over subjects.',
+    ]
+
+
+def _sets(table: pd.DataFrame, result: dict) -> Iterator[tuple[str, str, str, Mapping]]:
+    """Yields title, clips, subjects and scores of each set."""
+    for name, (heading, rows) in predictions.titled_subsets(table).items():
+        yield heading, *map(str, predictions.count(rows)), result['scores'][name]
 
 
 def plain(title: str | None, caption: str) -> Table:
@@ -82,8 +108,8 @@ def literal(text: str) -> str:
     return _MARKS.sub(r'\\\g<0>', printable(' '.join(text.split())))
 
 
-def by_database(rows: Sequence[Mapping]) -> str:
-    """UAR and UF1 on each database with their intervals, in Markdown; empty where there is but one.
+def by_database(rows: Sequence[Mapping]) -> Cells | None:
+    """UAR and UF1 on each database with their intervals; None where there is but one.
 
     Args:
       rows: hold a `title`, and of each database what `estimate` takes, named `DATABASE_METRIC`.
@@ -93,7 +119,7 @@ def by_database(rows: Sequence[Mapping]) -> str:
     shown = [f'{name}_{metric}' for name in names for metric in ('uar', 'uf1')]
     heads = [f'{schema.title(name)} {HEADINGS[metric]}' for name in names for metric in ('uar', 'uf1')]
     cells = [[row['title'], *(' '.join(estimate(row, name)).strip() for name in shown)] for row in rows]
-    return markdown(['', *heads], cells) if names else ''
+    return (['', *heads], cells) if names else None
 
 
 def short(value: float, digits: int = 3, *, sign: bool = False) -> str:
@@ -148,10 +174,11 @@ def _cell(spread: dict) -> Text:
     return cell
 
 
-def _spread_of(seeds: int) -> str:
-    return 'One seed' if seeds == 1 else f'Mean ± sd over {seeds} seeds'
-
-
-def _caption(spread: str, selection: str | None) -> str:
-    chosen = f'selection: {selection}' if selection else 'selection: not stated'
-    return f'\n{spread}; {chosen}.\n[low, high]: 95% bootstrap over subjects.'
+def _estimate_of(spread: dict | None) -> str:
+    """`.680 ± .012 [.62, .73]`, each where it is known."""
+    if spread is None:
+        return '-'
+    low, high = spread['interval'] or (np.nan, np.nan)
+    sd = np.nan if spread['sd'] is None else spread['sd']
+    row = {'_mean': spread['mean'], '_sd': sd, '_low': low, '_high': high}
+    return ' '.join(estimate(row, '')).strip()

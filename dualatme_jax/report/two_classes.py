@@ -18,6 +18,7 @@ from dualatme_jax import schema
 from dualatme_jax.report import predictions, scores, tables
 
 HEADINGS = {'auc': 'AUC', 'acc_by_subject': 'Acc by subject'}
+TITLE = 'Two classes: area under the ROC curve, accuracy by subject'
 
 _SUBJECT_KEY = [schema.DATABASE, schema.SUBJECT]
 
@@ -77,7 +78,7 @@ def rich_table(
     members: str | None = None,
 ) -> Table:
     """What `add` has added, one row per set; `notice` stands above it; see `tables.scores_table`."""
-    title = '\n'.join(filter(None, [notice, 'Two classes: area under the ROC curve, accuracy by subject']))
+    title = '\n'.join(filter(None, [notice, TITLE]))
     return tables.scores_table(
         table, result, selection=selection, title=title, headings=HEADINGS, members=members
     )

@@ -24,10 +24,12 @@ from dualatme_jax.report import (
     ensemble,
     leaderboard,
     leaderboard_view,
+    methods,
     nested,
     paper,
     predictions,
     results,
+    results_tex,
     scores,
     selection,
     tables,
@@ -71,10 +73,11 @@ class Report:
             console.print(part, soft_wrap=isinstance(part, str))
 
     def write(self, folder: pathlib.Path) -> None:
-        """Writes scores, challenge logs and plots; last results.json, which says that all are there."""
+        """Writes scores, challenge logs and plots; results.json, by which they count; and the methods."""
         for write in self.writers:
             write(folder)
         results.write(self.results, folder / workdir_lib.RESULTS)
+        methods.write(folder)
 
 
 @contextlib.contextmanager
@@ -181,7 +184,7 @@ def report(
         if swept.fields and not config.report.leaderboard:
             report_sweep(made, table, swept, notice)
         if swept.fields and config.report.paper:
-            report_paper(made, table, config.report.paper, origin, synthetic=dataset.synthetic)
+            report_paper(made, table, config.report.paper, origin, notice, synthetic=dataset.synthetic)
         if config.as_published:
             steps = as_published.steps(swept, trial_table.table, table, kept, leaks or {})
             result['as_published'] = rows = published_report.compare(steps)
@@ -190,8 +193,11 @@ def report(
         if len(selected):
             result |= scores.score_run(selected, resamples=config.report.resamples)
             if not config.report.leaderboard:
-                head = '\n'.join(filter(None, [mark, heading(selected, swept, dataset, begin), title]))
+                headed = '\n'.join(filter(None, [heading(selected, swept, dataset, begin), title]))
+                head = '\n'.join(filter(None, [mark, headed]))
                 made.shown += ['', tables.scores_table(selected, result, selection=how, title=head)]
+                about = {'heading': headed, 'selected': how, 'notice': notice}
+                made.writers.append(functools.partial(results_tex.write, selected, result, **about))
             above = '\n'.join(filter(None, [notice, title]))
             of_datasets = several.databases_of(dataset)
             lines = report_datasets(made, selected, of_datasets, config.report.resamples, notice=above)
@@ -504,11 +510,13 @@ def report_sweep(made: Report, table: pd.DataFrame, swept: Sweep, notice: str) -
     made.writers.append(functools.partial(sweep_report.write, frame, notice=notice))
 
 
-def report_paper(made: Report, table: pd.DataFrame, name: str, origin: str, *, synthetic: bool) -> None:
+def report_paper(
+    made: Report, table: pd.DataFrame, name: str, origin: str, notice: str, *, synthetic: bool
+) -> None:
     """Adds a table of the paper beside ours."""
-    view, markdown = paper.beside(table, name, origin=origin, synthetic=synthetic)
+    view, files = paper.beside(table, name, origin=origin, notice=notice, synthetic=synthetic)
     made.shown += ['', view]
-    made.writers.append(functools.partial(paper.write, markdown))
+    made.writers.append(functools.partial(paper.write, files))
 
 
 def report_challenge_logs(made: Report, table: pd.DataFrame, labels: Sequence[str]) -> None:

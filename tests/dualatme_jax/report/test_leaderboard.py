@@ -182,7 +182,7 @@ def test_with_inner_predictions_the_honest_epoch_is_theirs(tmp_path):
 
 def test_the_files_can_be_read(frame, tmp_path):
     text = markdown(frame, tmp_path)
-    names = ['leaderboard.csv', 'leaderboard.md', 'leaderboard.png']
+    names = [f'leaderboard.{end}' for end in ('csv', 'md', 'png', 'tex')]
     assert sorted(path.name for path in tmp_path.iterdir()) == names
     back = pd.read_csv(tmp_path / 'leaderboard.csv', keep_default_na=False, na_values={
         name: [''] for name in frame if pd.api.types.is_numeric_dtype(frame[name])
@@ -244,6 +244,9 @@ def test_a_leak_of_the_whole_run_stands_below_the_heading(tmp_path):
     lines = (tmp_path / 'leaderboard.md').read_text(encoding='utf-8').split('\n\n')
     assert lines[:2] == ['# Leaderboard', '**LEAKS: all of them**']
     assert lines[2].startswith('**SHORTENED RUN: one epoch')
+    made = (tmp_path / 'leaderboard.tex').read_text()
+    assert made.count(r'\textbf{LEAKS: all of them} \textbf{SHORTENED RUN: one epoch') == 2
+    assert r'\shortstack[r]{LEAKS: best\\epoch on the\\test subject,\\UF1}' in made
     console = Console(width=80, file=io.StringIO())
     console.print(leaderboard_view.rich_table(frame, notice='LEAKS: all of them'))
     assert 'LEAKS: all of them' in console.file.getvalue()

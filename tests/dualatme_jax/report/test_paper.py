@@ -40,9 +40,9 @@ def predicted(name, seeds=1, databases=DATABASES):
 
 def shown(table, name, folder, origin='flow_images; puzzled flow (EM): cut', **options):
     console = Console(width=80, file=io.StringIO())
-    view, markdown = paper.beside(table, name, origin=origin, **options)
+    view, files = paper.beside(table, name, origin=origin, **options)
     console.print(view)
-    paper.write(markdown, folder)
+    paper.write(files, folder)
     return console.file.getvalue()
 
 

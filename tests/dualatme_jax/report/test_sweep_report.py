@@ -109,7 +109,7 @@ def test_points_are_compared_on_the_seeds_that_both_have():
 def test_the_files_can_be_read(tmp_path):
     frame = sweep.compare(swept(), {FIELD: 0.01}, resamples=50)
     sweep.write(frame, tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ['sweep.csv', 'sweep.md']
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['sweep.csv', 'sweep.md', 'sweep.tex']
     back = pd.read_csv(tmp_path / 'sweep.csv')
     pd.testing.assert_frame_equal(back, frame, check_dtype=False, rtol=1e-12)
 
@@ -128,12 +128,33 @@ def test_the_files_can_be_read(tmp_path):
     )
     assert f'| {expected.replace("0.", ".")} |' in rows[3]
     assert rows[4].endswith('| reference |  |  |')
+    of_latex, _ = latex_rows(tmp_path / 'sweep.tex')
+    assert of_latex == [cells(row) for row in rows[2:]]
     for words in (
         'Reference: loss.cosine_weight = 0.01',
         'picking on the test',
         'config.selection.name=nested',
     ):
         assert words in text
+
+
+def cells(row):
+    return [cell.strip() for cell in row.strip('|').split('|')]
+
+
+def latex_rows(path):
+    """The rows of each table of a file, as Markdown has them."""
+    bodies = (
+        path.read_text()
+        .replace('$-$', '-')
+        .replace(r'$\pm$', '±')
+        .replace(r'\textless{}', '<')
+        .split(r'\midrule')[1:]
+    )
+    bodies = [body[: body.index(r'\bottomrule')].strip().splitlines() for body in bodies]
+    return [
+        [[cell.strip() for cell in row.removesuffix(r'\\').split('&')] for row in body] for body in bodies
+    ]
 
 
 def test_the_terminal_table_fits_80_columns_and_warns():
@@ -175,3 +196,6 @@ def test_a_notice_stands_above_the_table_and_in_the_file(tmp_path):
     sweep.write(frame, tmp_path, notice='SMOKE TEST')
     assert console.file.getvalue().split()[:3] == ['Sweep', 'SMOKE', 'TEST']
     assert (tmp_path / 'sweep.md').read_text().startswith('# Sweep\n\n**SMOKE TEST**\n\n|')
+    captions = [line for line in (tmp_path / 'sweep.tex').read_text().splitlines() if r'\caption' in line]
+    assert len(captions) == 2
+    assert all(line.endswith(r'\textbf{SMOKE TEST}}') for line in captions)

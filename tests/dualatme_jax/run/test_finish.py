@@ -59,6 +59,12 @@ def test_the_result_says_what_the_input_was(tmp_path):
     results, printed = report(trained(tmp_path, failed=set()), tmp_path)
     assert results['failed'] == []
     assert results['dataset'] == tiny_run.METADATA
+    table = (tmp_path / 'results.tex').read_text()
+    assert r'\caption{Dual-ATME, one subject left out: 60 epochs, 2 seeds (0, 1).}' in table
+    assert 'Input: test; puzzled flow (EM): cut.' in table
+    assert (tmp_path / 'methods.md').read_text().startswith('# Methods\n')
+    assert r'\cite{dualatmejax}' in (tmp_path / 'methods.tex').read_text()
+    assert '@misc{dualatmejax,' in (tmp_path / 'references.bib').read_text()
     assert results['labels'] == ['negative', 'positive', 'surprise']
     lines = printed[: printed.index(' clips ')].split('\n')
     assert [line.strip() for line in lines if line.strip()][:2] == [
@@ -148,6 +154,10 @@ def test_scores_of_inputs_that_leak_are_marked_everywhere(tmp_path, monkeypatch)
     assert (results['notice'], results['leaks']) == (notice, True)
     assert all(row['leaks'] for row in results['selections'].values())
     assert notice in (tmp_path / 'sweep.md').read_text()
+    for name in ('sweep', 'results'):
+        table = (tmp_path / f'{name}.tex').read_text()
+        assert table.count(rf'\textbf{{{notice}}}') == table.count(r'\caption') == 2
+    assert f'**{notice}**' in (tmp_path / 'methods.md').read_text()
     assert notice in told[0]
     assert not list(tmp_path.glob('challenge_log*'))
     assert tiny_run.DATASET.leaks == ''
