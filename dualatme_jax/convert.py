@@ -81,7 +81,7 @@ def _refuse(options: argparse.Namespace, *given: str, reason: str) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog='python -m dualatme_jax.convert',
-        description='Weights from PyTorch, one file a subject, as the weights of all folds in one; and back.',
+        description='PyTorch weights, one file per subject, to the weights of all folds in one; and back.',
     )
     parser.add_argument('--model', required=True, metavar='NAME', help='as config.model.name: ststnet, ...')
     parser.add_argument(
@@ -98,9 +98,11 @@ def _parser() -> argparse.ArgumentParser:
         '.safetensors; with --to-torch a folder that this command wrote, or the workdir of a trained run',
     )
     parser.add_argument('--out', required=True, metavar='DIR', help='a folder that is new or empty')
-    parser.add_argument('--to-torch', action='store_true', help='from ours to PyTorch')
-    parser.add_argument('--seed', type=int, metavar='N', help='of a trained run that has several')
-    parser.add_argument('--point', type=int, metavar='N', help='of a trained sweep, as its trials.csv has it')
+    parser.add_argument('--to-torch', action='store_true', help='convert from this package to PyTorch')
+    parser.add_argument('--seed', type=int, metavar='N', help='which seed of a trained run that has several')
+    parser.add_argument(
+        '--point', type=int, metavar='N', help='which point of a trained sweep, a number of its trials.csv'
+    )
     return parser
 
 

@@ -190,7 +190,7 @@ def _parser() -> argparse.ArgumentParser:
         help='of the magnifier: mag_imple/learning_based_mag.pth.tar of github.com/weimengting/AMAN',
     )
     parser.add_argument(
-        '--factor', type=float, required=True, metavar='X', help='by which motion is multiplied, 2 to 12'
+        '--factor', type=float, required=True, metavar='X', help='factor on the motion, 2 to 12'
     )
     parser.add_argument(
         '--out', required=True, metavar='OUT', help='a folder of PNG images, or FILE.gif, or FILE.mp4'
@@ -203,9 +203,11 @@ def _parser() -> argparse.ArgumentParser:
         'they are, padded to a multiple of 4)',
     )
     parser.add_argument(
-        '--onset', type=int, metavar='N', help='the first frame (default: the first there is)'
+        '--onset', type=int, metavar='N', help='the first frame (default: the first of SOURCE)'
     )
-    parser.add_argument('--offset', type=int, metavar='N', help='the last frame (default: the last one)')
+    parser.add_argument(
+        '--offset', type=int, metavar='N', help='the last frame (default: the last of SOURCE)'
+    )
     parser.add_argument(
         '--fps',
         type=float,

@@ -37,12 +37,14 @@ WORKDIR = flags.DEFINE_string(
     'Where the run is kept: checkpoints, predictions, results. Default: runs/NAME of the config.',
 )
 COORDINATOR = flags.DEFINE_string(
-    'coordinator', None, 'Of several processes: HOST:PORT of the first, free there; see docs/devices.md.'
+    'coordinator',
+    None,
+    'Several processes: HOST:PORT of the first one, a free port there; see docs/devices.md.',
 )
-PROCESSES = flags.DEFINE_integer('processes', None, 'Of several processes: how many there are.')
-PROCESS = flags.DEFINE_integer('process', None, 'Of several processes: the number of this one, from 0.')
+PROCESSES = flags.DEFINE_integer('processes', None, 'Several processes: how many there are.')
+PROCESS = flags.DEFINE_integer('process', None, 'Several processes: the number of this one, from 0.')
 DISTRIBUTED = flags.DEFINE_boolean(
-    'distributed', False, 'Of several processes: JAX finds them (TPU pods, Slurm, Open MPI).'
+    'distributed', False, 'Several processes: JAX finds them (TPU pods, Slurm, Open MPI).'
 )
 FIELDS = flags.DEFINE_boolean(
     'fields', False, 'Lists the fields of the config with their values and meanings, and runs nothing.'

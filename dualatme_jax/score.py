@@ -189,7 +189,7 @@ def _parser() -> argparse.ArgumentParser:
         action='append',
         default=[],
         metavar='COLUMN',
-        help='a column that is a hyperparameter, each of whose values is scored by itself; may be repeated. '
+        help='a column that is a hyperparameter: each of its values is scored by itself; may be repeated. '
         "Columns called as a config's fields, such as loss.cosine_weight, are; others are not read",
     )
     truth = parser.add_mutually_exclusive_group()
