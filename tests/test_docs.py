@@ -265,4 +265,6 @@ def test_the_citation_can_be_read():
         assert {'type', 'title', 'authors'} <= set(reference)
         assert all({'family-names', 'given-names'} <= set(author) for author in reference['authors'])
     assert [reference['doi'] for reference in found['references']] == ['10.3390/e25030460']
-    assert f'version = {{{project["version"]}}}' in TEXTS['README.md']
+    [entry] = blocks('README.md', 'bibtex')
+    assert entry in (ROOT / 'dualatme_jax/report/references.bib').read_text(encoding='utf-8')
+    assert f'Version {project["version"]}' in entry
