@@ -166,6 +166,7 @@ def get_config(dataset: str = '') -> ConfigDict:
 
     config.report = ConfigDict()
     config.report.resamples = 1000  # draws of the bootstrap over subjects
+    config.report.pictures = True  # draws what a run has to WORKDIR/pictures, as PNG and SVG: some seconds
     # A table of the paper to show beside ours: 'modules', 'regions', 'lambda', 'loss' (configs/table_*.py).
     config.report.paper = ''
     config.report.leaderboard = False  # the points of the sweep are systems, see configs/leaderboard.py

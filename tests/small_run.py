@@ -17,6 +17,7 @@ SHORT = {
     'training.epochs': 2,
     'training.batch_size': 11,
     'report.resamples': 20,
+    'report.pictures': False,
     'checkpoint.keep_weights': False,
     'report.attention': False,  # which compiles a program of its own
     'engine.devices': 1,

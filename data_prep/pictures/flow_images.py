@@ -122,7 +122,7 @@ def read(
             'flow': ViewFormat(
                 features=flow_view.features(),
                 recipe={
-                    'regions': regions.recipe(pair),
+                    'regions': regions.recipe(pair) | _boxes(pair, by_database),
                     'template': {
                         name: template.recipe(name if by_database else None) for name in schema.COMPOSITE
                     },
@@ -300,6 +300,17 @@ def inputs(image: np.ndarray, pair: str, place: str | None) -> dict[str, np.ndar
         return {schema.FLOW: image, schema.FLOW_PUZZLED: image}
     boxes = regions.template_boxes(image.shape[:2], place)
     return {schema.FLOW: image, schema.FLOW_PUZZLED: regions.puzzle(image, pair, boxes)}
+
+
+def _boxes(pair: str, by_database: bool) -> dict:
+    """Where the regions lie, for the metadata, if that is the same in all images.
+
+    `boxes`: letter -> top, bottom, left, right as shares of the height and the width.
+    """
+    if by_database or pair == 'full':
+        return {}
+    found = regions.template_boxes()
+    return {'boxes': {letter: [edge / regions.GRID for edge in found[letter]] for letter in pair}}
 
 
 def _examples(found: FlowImages, pair: str, by_database: bool) -> Iterable[Example]:

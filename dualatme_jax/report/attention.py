@@ -5,9 +5,7 @@ Axes: N clips that are shown, M maps of a view, H rows, W columns, C channels.
 
 import dataclasses
 import io
-import math
 import os
-import zipfile
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -16,6 +14,7 @@ from scipy import ndimage
 
 from dualatme_jax import files, schema
 from dualatme_jax.errors import InputError
+from dualatme_jax.outside import npz
 from dualatme_jax.report import hard_clips, predictions
 
 FILE = 'attention.npz'
@@ -143,7 +142,7 @@ def read(path: str | os.PathLike) -> Attention:
     """
     content = files.read_bytes(path, limit=_MOST_BYTES, what='maps of attention')
     try:
-        arrays = _arrays(content)
+        arrays = npz.arrays(content, most=_MOST_UNPACKED)
         if arrays['format'] != _FORMAT:
             raise ValueError(f'format {arrays["format"]}')
         clips = pd.DataFrame({name: _of_type(arrays[f'clips.{name}'], name) for name in _COLUMNS})
@@ -160,23 +159,6 @@ def read(path: str | os.PathLike) -> Attention:
             f'{path} does not hold maps of attention ({error}); delete it, and `python -m '
             'dualatme_jax.attention` on its folder makes it anew'
         ) from error
-
-
-def _arrays(content: bytes) -> dict[str, np.ndarray]:
-    """The arrays of an npz file; raises ValueError where they would take more memory than their bytes say."""
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        members = archive.infolist()
-        if sum(member.file_size for member in members) > _MOST_UNPACKED:
-            raise ValueError(f'more than {_MOST_UNPACKED / 2**20:.0f} MiB')
-        for member in members:
-            with archive.open(member) as file:
-                version = np.lib.format.read_magic(file)
-                header = np.lib.format.read_array_header_1_0 if version == (1, 0) else None
-                shape, _, dtype = (header or np.lib.format.read_array_header_2_0)(file)
-                if math.prod(shape) * dtype.itemsize > member.file_size or dtype.kind not in 'biufU':
-                    raise ValueError(f'{member.filename} of {dtype} {shape}')
-    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-        return dict(arrays)
 
 
 def _view(arrays: Mapping[str, np.ndarray], prefix: str, clips: int, labels: int) -> View:

@@ -14,11 +14,13 @@ import pandas as pd
 
 from dualatme_jax import files, schema
 from dualatme_jax.errors import InputError
-from dualatme_jax.report import nested, predictions, results, scores, selection
+from dualatme_jax.report import attention, curves, nested, predictions, results, scores, selection
+from dualatme_jax.report.attention import Attention
+from dualatme_jax.report.curves import Curves
 
 CONFIG, TRIALS, RESULTS = 'config.json', 'trials.csv', 'results.json'
 PREDICTIONS, EPOCH_PREDICTIONS = 'predictions.csv', 'epoch_predictions.csv'
-CURVES, PROVENANCE = 'curves.npz', 'provenance.json'
+PROVENANCE = 'provenance.json'
 
 _MOST_CONFIG = 64 * 2**20  # bytes: more than the config of any sweep has
 _MOST_TRIALS = 2**30  # bytes of a table of trials
@@ -84,16 +86,16 @@ class Record:
         return self._table(EPOCH_PREDICTIONS)
 
     @functools.cached_property
-    def curves(self) -> np.ndarray | None:
-        """The loss of each trial by epoch [trials, epochs], NaN where it was not trained."""
-        path = self.folder / CURVES
-        if not path.exists():
-            return None
-        try:
-            with np.load(path, allow_pickle=False) as found:
-                return np.asarray(found['loss'], float)
-        except (OSError, ValueError, KeyError) as error:
-            raise InputError(f'{path} is not the learning curves of a run ({error})') from error
+    def curves(self) -> Curves | None:
+        """The loss of each trial by epoch, NaN where it was not trained."""
+        path = self.folder / curves.FILE
+        return curves.read(path) if path.exists() else None
+
+    @functools.cached_property
+    def attention(self) -> Attention | None:
+        """Where its networks looked."""
+        path = self.folder / attention.FILE
+        return attention.read(path) if path.exists() else None
 
     @property
     def leaderboard(self) -> pd.DataFrame | None:

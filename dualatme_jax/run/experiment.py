@@ -27,6 +27,7 @@ from dualatme_jax.data import several, splits, storage
 from dualatme_jax.data.dataset import Dataset
 from dualatme_jax.errors import InputError, of_system, one_line
 from dualatme_jax.machines import processes
+from dualatme_jax.report import curves as curves_lib
 from dualatme_jax.report.selection import NESTED
 from dualatme_jax.run import (
     as_published,
@@ -35,6 +36,7 @@ from dualatme_jax.run import (
     encodings,
     evaluated,
     init_from,
+    losses,
     model_section,
     network,
     provenance,
@@ -196,8 +198,13 @@ def run(
                     anew=not finished,
                 )
             report.show(console)
+            curves = losses.gathered(trial_table.table, kept, console)
             if folder:
+                if curves.trained:
+                    curves_lib.write(curves, folder / curves_lib.FILE)
                 report.write(folder)
+                if config.report.pictures:
+                    finish.write_pictures(folder, stored.get(swept.reference.program, home), console)
                 if trial_table.unfinished.empty:
                     shutil.rmtree(folder / workdir_lib.CHECKPOINTS, ignore_errors=True)
         if folder:
@@ -207,7 +214,7 @@ def run(
         where += f', and the networks are in {networks}' if networks else ''
         console.print(f'{done} in {trial_table.seconds:.0f} s{where}', soft_wrap=True)
         complete = trial_table.failed.empty and trial_table.unfinished.empty
-        return Run(processes.agreed(complete), trial_table.table, kept, collected.tables, report)
+        return Run(processes.agreed(complete), trial_table.table, kept, collected.tables, report, curves)
 
 
 def leaks_of(swept: Sweep, datasets: Mapping[int, Dataset]) -> dict[int, str]:

@@ -117,6 +117,7 @@ FIELDS = {
     'selection.parts': whole(2),
     'selection.metric': TEXT,
     'report.resamples': whole(1, schema.MOST_RESAMPLES),
+    'report.pictures': SWITCH,
     'report.paper': TEXT,
     'report.leaderboard': SWITCH,
     'report.shortened': TEXT,

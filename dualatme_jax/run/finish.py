@@ -35,10 +35,11 @@ from dualatme_jax.report import (
     tables,
     two_classes,
 )
+from dualatme_jax.report import record as record_lib
 from dualatme_jax.report import sweep as sweep_report
-from dualatme_jax.report.pictures import confusion
+from dualatme_jax.report.pictures import confusion, of_record
 from dualatme_jax.report.selection import BEST_ON_TEST, LAST, NESTED
-from dualatme_jax.run import as_published, config_file, ensembles, smoke
+from dualatme_jax.run import as_published, config_file, ensembles, flow_pictures, smoke
 from dualatme_jax.run import sweep as sweep_lib
 from dualatme_jax.run import workdir as workdir_lib
 from dualatme_jax.run.collect import Collected
@@ -118,6 +119,27 @@ def write_page(folder: pathlib.Path, console: Console) -> None:
         console.print(
             f'{run_page.FILE} was not made ({type(error).__name__}: {one_line(error)}); the results are '
             f'there, and `python -m dualatme_jax.report {folder}` tries it again',
+            soft_wrap=True,
+        )
+
+
+def write_pictures(folder: pathlib.Path, dataset: Dataset, console: Console) -> None:
+    """Draws what a run has into its folder `pictures`; a failure costs the run nothing, and is named.
+
+    Args:
+      folder: of a run that has reported.
+      dataset: its clips, as they are stored.
+      console: where a failure is named.
+    """
+    try:
+        record = record_lib.read(folder)
+        of_record.save(record)
+        if record.selected is not None:
+            flow_pictures.save(dataset, record.selected, folder / of_record.FOLDER)
+    except Exception as error:
+        console.print(
+            f'some pictures are missing ({type(error).__name__}: {one_line(error)}); the results are there, '
+            'and the same command tries it again',
             soft_wrap=True,
         )
 

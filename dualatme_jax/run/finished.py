@@ -8,6 +8,7 @@ import pandas as pd
 from rich.console import Console
 
 from dualatme_jax.report import predictions
+from dualatme_jax.report.curves import Curves
 from dualatme_jax.run import workdir
 from dualatme_jax.run.kept import Kept
 
@@ -26,6 +27,7 @@ class Run:
       kept: what its waves left.
       tables: the predictions, by the names that their files have in a workdir.
       outcome: scores and tables.
+      curves: the loss of every trial by epoch.
     """
 
     complete: bool
@@ -33,6 +35,7 @@ class Run:
     kept: Kept
     tables: Mapping[str, pd.DataFrame] = dataclasses.field(default_factory=dict)
     outcome: 'Report | None' = None
+    curves: Curves | None = None
 
     @property
     def predictions(self) -> pd.DataFrame:

@@ -1,5 +1,6 @@
 """What the waves of a run leave, predictions and networks: in its folder, or in memory where it has none."""
 
+import io
 import pathlib
 from collections.abc import Iterator
 from typing import Any
@@ -15,6 +16,9 @@ from dualatme_jax.report import predictions
 from dualatme_jax.run import workdir
 from dualatme_jax.training.checkpoint import load_weights, save_weights
 from dualatme_jax.training.wave import Wave
+
+LOSSES = 'losses.npy'  # of a wave: [epochs, trials]
+_MOST_LOSSES = 2**29  # bytes
 
 
 class Kept:
@@ -33,6 +37,7 @@ class Kept:
     def __init__(self, folder: pathlib.Path | None):
         self.folder = folder
         self.predictions: dict[int, pd.DataFrame] = {}
+        self._losses: dict[int, np.ndarray] = {}
         self._variables: dict[int, dict[str, Any]] = {}
 
     def wave(self, number: int) -> pathlib.Path:
@@ -40,9 +45,10 @@ class Kept:
         return self.folder / workdir.WAVES / workdir.wave_name(number)
 
     def keep(self, number: int, wave: Wave, *, weights: bool) -> None:
-        """Keeps a wave's predictions, and its networks if asked for."""
+        """Keeps a wave's predictions and losses, and its networks if asked for."""
         if processes.is_first():
             self.predictions[number] = wave.predictions
+            self._losses[number] = wave.losses
         if self.folder is None:
             if weights:
                 self._variables[number] = wave.variables
@@ -51,10 +57,30 @@ class Kept:
         folder.mkdir(parents=True, exist_ok=True)
         if processes.is_first():
             predictions.write(wave.predictions, folder / workdir.PREDICTIONS)
+            with files.replacing(folder / LOSSES) as temporary:
+                np.save(temporary, wave.losses, allow_pickle=False)
         if weights:
             save_weights(folder / workdir.WEIGHTS, wave.variables)
         if processes.is_first():
             files.write_checksums(folder)
+
+    def losses(self, number: int) -> np.ndarray | None:
+        """[epochs, trials] of a wave that has ended; None if it has left none, as those of older versions.
+
+        Raises:
+          InputError: the file is damaged.
+        """
+        if number in self._losses or self.folder is None:
+            return self._losses.get(number)
+        path = self.wave(number) / LOSSES
+        if not path.exists():
+            return None
+        files.check_if_sealed(path.parent, 'files of the wave', only=[path.name])
+        try:
+            content = files.read_bytes(path, limit=_MOST_LOSSES, what='losses of the wave')
+            return np.load(io.BytesIO(content), allow_pickle=False)
+        except ValueError as error:
+            raise InputError(f'{path} holds no losses ({error})') from error
 
     def variables(self, table: pd.DataFrame, trials: pd.Series) -> dict[str, Any]:
         """The trained networks of some trials, side by side.

@@ -28,11 +28,12 @@ WAVES = 'waves'
 WEIGHTS = 'weights'
 TENSORBOARD = 'tensorboard'
 NETWORK = 'network'  # see `network`
+PICTURES = 'pictures'
 
 # What a run keeps, apart from reports, which take the place of what has their names: files, and folders whose
 # content it writes, reads and deletes.
 FILES = (CONFIG, TRIALS, PREDICTIONS, INNER_PREDICTIONS, EPOCH_PREDICTIONS, RESULTS, PROVENANCE)
-FOLDERS = (CHECKPOINTS, WAVES, TENSORBOARD, NETWORK)
+FOLDERS = (CHECKPOINTS, WAVES, TENSORBOARD, NETWORK, PICTURES)
 
 _LOCK = '.lock'
 _MOST_CONFIG = 64 * 2**20  # bytes of a config.json: more than any sweep has

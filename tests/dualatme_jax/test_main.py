@@ -42,6 +42,7 @@ FIELDS = {
     'checkpoint.every': 2,
     'engine.max_trials': 8,
     'report.resamples': 50,
+    'report.pictures': False,
     'seeds': (0, 1),
 }
 
@@ -79,6 +80,7 @@ def test_it_leaves_what_the_readme_promises(finished):
         'challenge_log_seed1.txt',
         'config.json',
         'confusion.png',
+        'curves.npz',
         'predictions.csv',
         'provenance.json',
         'report.html',
@@ -90,6 +92,7 @@ def test_it_leaves_what_the_readme_promises(finished):
     }
     assert {path.name for path in (workdir / 'waves' / 'wave_001').iterdir()} == {
         'checksums.json',
+        'losses.npy',
         'predictions.csv',
         'weights',
     }

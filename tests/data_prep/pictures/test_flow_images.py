@@ -72,6 +72,9 @@ def test_images_and_rows_are_joined(source):
         np.testing.assert_array_equal(flow['flow'], image_of(number))  # red, u, stands first
         np.testing.assert_array_equal(flow['flow_puzzled'], regions.puzzle(image_of(number), 'EM'))
     assert samm.onset == schema.UNKNOWN_FRAME
+    boxes = release.views['flow'].recipe['regions']['boxes']
+    found = {letter: tuple(round(28 * edge) for edge in box) for letter, box in boxes.items()}
+    assert found == {letter: regions.template_boxes()[letter] for letter in 'EM'}
     assert release.views['flow'].recipe['flow']['algorithm'] == schema.UNKNOWN_TEXT
 
 
@@ -400,6 +403,7 @@ def test_a_list_that_is_a_pipe_is_refused(source, tmp_path):
 def test_the_puzzled_flow_may_be_cut_at_each_database_s_place(source):
     common, own = (flow_images.read(source, by_database=choice) for choice in (False, True))
     assert common.views['flow'].recipe['template'] == dict.fromkeys(schema.COMPOSITE, 'common')
+    assert 'boxes' not in own.views['flow'].recipe['regions']  # each database has its own
     assert own.views['flow'].recipe['template']['samm'] == {'down': 1.12, 'shift': -1.1, 'across': 0.88}
     for before, after in zip(common.examples, own.examples, strict=True):
         image = before.views['flow'][schema.FLOW]

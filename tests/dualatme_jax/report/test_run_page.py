@@ -133,7 +133,7 @@ def test_changed_predictions_are_scored_anew_and_named(tmp_path):
         ('config.json', '{', r'config\.json is not the config of the run'),
         ('trials.csv', 'a,b\n1,2\n', r'trials\.csv is not the table of trials'),
         ('predictions.csv', 'a,b\n1,2\n', 'the header is missing|names none'),
-        ('curves.npz', 'no', r'curves\.npz is not the learning curves'),
+        ('curves.npz', 'no', r'curves\.npz does not hold the losses'),
     ],
 )
 def test_a_damaged_file_is_named(tmp_path, name, content, message):
