@@ -206,7 +206,7 @@ def link_to_nothing(path):
 NAMES = ('.lock', 'config.json', 'trials.csv', 'predictions.csv', 'results.json', 'waves', 'checkpoints')
 
 
-@pytest.mark.parametrize('name', [*NAMES, 'tensorboard', 'network'])
+@pytest.mark.parametrize('name', [*NAMES, 'tensorboard', 'network', 'pictures'])
 @pytest.mark.parametrize('make', [link, link_to_folder, link_to_nothing, os.mkfifo, 'another kind'])
 def test_a_link_or_a_pipe_in_place_of_what_a_run_keeps_is_refused_and_left(tmp_path, name, make):
     folder = tmp_path / 'run'
