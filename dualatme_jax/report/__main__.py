@@ -2,6 +2,7 @@
 
     python -m dualatme_jax.report runs/cd
     python -m dualatme_jax.report runs/cd --out cd.html
+    python -m dualatme_jax.report runs/cd --data data/megc2019_cd
 
 Nothing is trained; the page is made from what the folder holds.
 """
@@ -29,8 +30,9 @@ def run(options: argparse.Namespace) -> None:
 
     folder = files.expanded(options.workdir, 'WORKDIR')
     out = files.expanded(options.out, '--out') if options.out else None
+    data = files.expanded(options.data, '--data') if options.data else None
     try:
-        print(run_page.write(folder, out))
+        print(run_page.write(folder, out, data))
     except OSError as error:
         where = out or folder / run_page.FILE
         raise InputError(
@@ -45,6 +47,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument('workdir', metavar='WORKDIR', help='the folder of a run, finished or half')
     parser.add_argument('--out', metavar='FILE', help='the page (default: WORKDIR/report.html)')
+    parser.add_argument(
+        '--data', metavar='DIR', help='the dataset of the run, for pictures of clips where the run kept none'
+    )
     return parser
 
 

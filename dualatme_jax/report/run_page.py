@@ -5,40 +5,50 @@ import pathlib
 from dualatme_jax.report import record as record_lib
 from dualatme_jax.report.page import page
 from dualatme_jax.report.record import Record
-from dualatme_jax.report.sections import hard, points, recipe, result, subjects
+from dualatme_jax.report.sections import hard, into_paper, points, recipe, result, subjects, training, trust
 
 FILE = 'report.html'
 
-SECTIONS = (
-    points.leaderboard,
-    result.section,
-    points.sweep,
-    points.ensemble,
-    subjects.classes,
-    subjects.section,
-    hard.section,
-    recipe.section,
-)
 
-
-def html(record: Record) -> str:
+def html(record: Record, data: pathlib.Path | None = None) -> str:
     """The page.
+
+    Args:
+      record: of the run.
+      data: the folder of its dataset, for pictures of clips where the run has kept none.
 
     Raises:
       InputError: a file of the run is damaged.
     """
-    sections = [found for make in SECTIONS if (found := make(record))]
-    return page.html(title(record), sections, lead=result.lead(record), notices=notices(record))
+    parts = (
+        points.leaderboard(record),
+        result.section(record),
+        points.sweep(record),
+        points.ensemble(record),
+        subjects.classes(record),
+        subjects.section(record),
+        hard.section(record, data),
+        training.section(record),
+        trust.section(record),
+        recipe.section(record),
+        into_paper.section(record),
+    )
+    sections = [part for part in parts if part]
+    return page.html(
+        title(record), sections, lead=points.lead(record) or result.lead(record), notices=notices(record)
+    )
 
 
-def write(folder: pathlib.Path, out: pathlib.Path | None = None) -> pathlib.Path:
+def write(
+    folder: pathlib.Path, out: pathlib.Path | None = None, data: pathlib.Path | None = None
+) -> pathlib.Path:
     """Makes the page of a workdir and writes it, by default into the folder; returns where.
 
     Raises:
       InputError: the folder is no workdir, or a file of it is damaged.
     """
     path = out or folder / FILE
-    page.write(html(record_lib.read(folder)), path)
+    page.write(html(record_lib.read(folder), data), path)
     return path
 
 

@@ -31,7 +31,7 @@ def gallery(found: Attention) -> Figure:
     for number, (cell, clip) in enumerate(zip(cells, clips, strict=False)):
         truth, prediction = (found.labels[clip[name]] for name in (schema.LABEL, 'prediction'))
         name = f'{schema.title(clip[schema.DATABASE])} {clip[schema.SUBJECT]}/{clip[schema.CLIP]}'
-        picture = _picture(found, found.views[0], number)
+        picture = under(found, found.views[0], number)
         if picture is not None:
             cell[0].imshow(picture, cmap='gray', interpolation='nearest')
         cell[0].set_title(f'{name}\n{truth}, predicted {prediction}', fontsize=5.5, loc='left')
@@ -39,7 +39,7 @@ def gallery(found: Attention) -> Figure:
             own = shown(view, number, clip['prediction'])
             if own is None:
                 continue
-            behind = _picture(found, view, number)
+            behind = under(found, view, number)
             if behind is not None:
                 axes.imshow(behind, cmap='gray', interpolation='nearest')
                 own = upscaled(own, *behind.shape[:2])
@@ -55,7 +55,7 @@ def shown(view: View, clip: int, prediction: int) -> np.ndarray | None:
     return view.map_of(clip, int(prediction)) if own is None else own
 
 
-def _picture(found: Attention, view: View, clip: int) -> np.ndarray | None:
+def under(found: Attention, view: View, clip: int) -> np.ndarray | None:
     """What a view's maps lie over: [H, W] grey in 0..1, or [H, W, 3]; None if the file lacks it."""
     if view.picture not in found.pictures:
         return None

@@ -1,18 +1,22 @@
 """The clips that most seeds get wrong."""
 
+import pathlib
+
 import pandas as pd
 
 from dualatme_jax import schema
 from dualatme_jax.report import hard_clips, predictions
 from dualatme_jax.report.page.blocks import Block, Column, Section, Table, Text
 from dualatme_jax.report.record import Record
+from dualatme_jax.report.sections import looked
 
 
-def section(record: Record) -> Section | None:
-    """A row per clip, the hardest first."""
+def section(record: Record, data: pathlib.Path | None = None) -> Section | None:
+    """Pictures of the hardest clips, and a row per clip; `data` is the dataset, where the run kept none."""
     if record.selected is None or record.selected.empty:
         return None
-    return Section('Clips', [summary(record.selected), table(record.selected, record.labels)], name='clips')
+    rows = table(record.selected, record.labels)
+    return Section('Clips', [summary(record.selected), *looked.blocks(record, data), rows])
 
 
 def summary(selected: pd.DataFrame) -> Block:

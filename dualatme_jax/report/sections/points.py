@@ -1,6 +1,6 @@
 """What stands side by side: points of a sweep, systems of a leaderboard, members of an ensemble."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,14 +10,11 @@ from dualatme_jax import schema
 from dualatme_jax.report import ensemble as ensemble_report
 from dualatme_jax.report import sweep as sweep_report
 from dualatme_jax.report import tables
-from dualatme_jax.report.leaderboard import FAILED, SCORED
-from dualatme_jax.report.page.blocks import Block, Column, Picture, Section, Table, Text
-from dualatme_jax.report.pictures import drawn, leaderboard_plot
-from dualatme_jax.report.pictures import points as points_picture
+from dualatme_jax.report.leaderboard import FAILED, GUESS, SCORED
+from dualatme_jax.report.page.blocks import Block, Column, Facts, Section, Table, Text
 from dualatme_jax.report.record import Record
-from dualatme_jax.report.sections import result
+from dualatme_jax.report.sections import drawings, result
 
-_LONG = 60  # characters of a point's name in a picture
 _COMPARED = [
     Column('UF1 - reference', number=True, hint='on the same subjects and seeds, with its 95 % interval'),
     Column('p', number=True, hint='randomisation test that swaps the two by subject'),
@@ -41,24 +38,8 @@ def sweep(record: Record) -> Section | None:
         *result.metric_columns(),
         *_COMPARED,
     ]
-    names = [_named(fields, row) for row in frame.to_dict('records')]
-    best = names[int(frame['uf1_mean'].to_numpy(float).argmax())]
-    blocks = [
-        Text(sweep_report.WARNING),
-        Picture(
-            'UF1 of every point. The best on the left-out subjects is no choice that could have been made.',
-            f'UF1 of {len(names)} points ; the highest, {frame["uf1_mean"].max():.3f}, is {best}.',
-            svg=drawn.svg(points_picture.points(frame, names)),
-        ),
-        Table(f'{len(rows)} points', columns, rows),
-    ]
-    return Section('Sweep', [*blocks, *_chosen(record)])
-
-
-def _named(fields: Sequence[str], row: Mapping[str, Any]) -> str:
-    """A point in words, short."""
-    text = ', '.join(f'{field.rpartition(".")[2]} {_value(row[field])}' for field in fields)
-    return text if len(text) <= _LONG else f'{text[: _LONG - 3]}...'
+    blocks = [Text(sweep_report.WARNING), *drawings.pictures(record, 'sweep')]
+    return Section('Sweep', [*blocks, Table(f'{len(rows)} points', columns, rows), *_chosen(record)])
 
 
 def _chosen(record: Record) -> list[Block]:
@@ -108,23 +89,43 @@ def leaderboard(record: Record) -> Section | None:
         *_COMPARED,
     ]
     count = sum(row['status'] == SCORED for row in frame.to_dict('records'))
-    blocks: list[Block] = [Table(f'{count} systems under one protocol', columns, rows)]
-    if count:
-        blocks.insert(0, _plot(frame))
+    blocks: list[Block] = [*drawings.pictures(record, 'leaderboard')]
+    blocks.append(Table(f'{count} systems under one protocol', columns, rows))
     if failed := [row for row in frame.to_dict('records') if row['reason']]:
         rows = [[row['title'], row['reason']] for row in failed]
         blocks.append(Table('Failed', [Column('System'), Column('Why')], rows))
     return Section('Leaderboard', [*blocks, *_by_database(frame)])
 
 
-def _plot(frame: pd.DataFrame) -> Picture:
-    best = frame[frame['status'] == SCORED].iloc[0]
-    return Picture(
-        'UF1 of each system: honest in blue with its interval, what selection on the test makes of it in '
-        'orange, and the guesser as dashed lines.',
-        f'The leaderboard as a plot; the best is {best["title"]} with UF1 {best["uf1_mean"]:.3f}.',
-        svg=drawn.svg(leaderboard_plot.leaderboard_figure(frame, title='')),
-    )
+def lead(record: Record) -> list[Block]:
+    """The headline of a leaderboard: the first, the guesser, and the most that a leak gains."""
+    frame = record.leaderboard
+    scored = [] if frame is None else frame[frame['status'] == SCORED].to_dict('records')
+    if not scored:
+        return []
+    first = scored[0]
+    pairs = [
+        ('First', f'{first["title"]}\nUF1 {_estimate(first, "uf1")}'),
+        ('Systems', f'{len(scored)}\non {first["clips"]:.0f} clips of {first["subjects"]:.0f} subjects'),
+    ]
+    if guesses := frame.loc[frame['system'] == GUESS, 'uf1_mean'].tolist():
+        pairs.append(('A guesser', f'{guesses[0]:.3f}\nUF1 without looking'))
+    gained = max(scored, key=lambda row: -1 if np.isnan(row['gap']) else row['gap'])
+    if gained['gap'] > 0:
+        pairs.append(
+            (
+                'Leak',
+                f'+{gained["gap"]:.3f}\nmost UF1 gained by the best epoch on the test: {gained["title"]}',
+            )
+        )
+    return [
+        Facts(pairs),
+        Text(
+            'All systems have the same clips, folds and seeds, and nothing is selected on the left-out '
+            'subject, but in the columns that say so. The order says little where intervals overlap: the '
+            'paired test against the reference, corrected by Holm, says which differences are findings.'
+        ),
+    ]
 
 
 def _by_database(frame: pd.DataFrame) -> list[Block]:

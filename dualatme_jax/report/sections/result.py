@@ -7,6 +7,7 @@ from dualatme_jax import schema
 from dualatme_jax.report import as_published, predictions, selection, tables
 from dualatme_jax.report.page.blocks import Block, Column, Facts, Section, Table, Text
 from dualatme_jax.report.record import Record
+from dualatme_jax.report.sections import drawings
 
 _SUBJECTS = (
     'The interval is over subjects: if as many are drawn at random, with replacement, 95 % of such draws '
@@ -160,4 +161,4 @@ def _by_seed(record: Record) -> list[Block]:
         f'UF1 goes from {min(values):.3f} to {max(values):.3f}. The best of {len(seeds)} seeds is '
         f'{max(values) - own["mean"]:.3f} above their mean by chance alone.'
     )
-    return [Table('By seed', columns, rows, note)]
+    return [*drawings.pictures(record, 'seeds'), Table('By seed', columns, rows, note)]

@@ -4,34 +4,23 @@ import pandas as pd
 
 from dualatme_jax import schema
 from dualatme_jax.report import predictions
-from dualatme_jax.report.page.blocks import Column, Picture, Section, Table
-from dualatme_jax.report.pictures import confusion, drawn
+from dualatme_jax.report.page.blocks import Column, Section, Table
 from dualatme_jax.report.record import Record
+from dualatme_jax.report.sections import drawings
 
 
 def section(record: Record) -> Section | None:
     """A row per subject."""
     if record.selected is None or record.selected.empty:
         return None
-    return Section('Subjects', [table(record.selected, record.labels)])
+    found = table(record.selected, record.labels)
+    return Section('Subjects', [*drawings.pictures(record, 'subjects'), found])
 
 
 def classes(record: Record) -> Section | None:
     """The confusion matrices."""
-    if record.selected is None or record.selected.empty:
-        return None
-    figure = confusion.confusion_figure(record.selected, record.labels)
-    found = pd.crosstab(record.selected[schema.LABEL], record.selected['prediction'])
-    words = []
-    for truth, own in found.iterrows():
-        said = ', '.join(f'{count} as {record.labels[code]}' for code, count in own.items())
-        words.append(f'of {record.labels[truth]} {said}')
-    picture = Picture(
-        'Rows are the truth, columns the prediction.',
-        f'Confusion matrices: {"; ".join(words)}.',
-        svg=drawn.svg(figure),
-    )
-    return Section('Classes', [picture])
+    found = drawings.pictures(record, 'confusion')
+    return Section('Classes', found) if found else None
 
 
 def table(selected: pd.DataFrame, labels: tuple[str, ...]) -> Table:

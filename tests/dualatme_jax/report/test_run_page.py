@@ -1,14 +1,25 @@
+import io
 import json
 
+import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
 import written_run
+from PIL import Image
 
+from dualatme_jax.data import dataset
 from dualatme_jax.errors import InputError
 from dualatme_jax.report import __main__ as command
-from dualatme_jax.report import predictions, record, run_page, scores
-from dualatme_jax.report.sections import result, subjects
+from dualatme_jax.report import attention, predictions, record, run_page, scores
+from dualatme_jax.report.sections import drawings, looked, result, subjects
+
+
+@pytest.fixture(autouse=True)
+def without_figures(request, monkeypatch):
+    """Pages have no figures, which take longer than all else, but in tests that are marked as slow."""
+    if not request.node.get_closest_marker('slow'):
+        monkeypatch.setattr(drawings, 'pictures', lambda record, *names: [])
 
 
 def page(folder):
@@ -110,12 +121,13 @@ def test_half_a_run(tmp_path):
     assert 'Not finished: 5 of 12 trials are trained' in page(tmp_path)
 
 
+@pytest.mark.slow
 def test_predictions_without_probabilities_and_nothing_else(tmp_path):
     rows = written_run.table().drop(columns=['prob_negative', 'prob_positive', 'prob_surprise'])
     predictions.write(rows, tmp_path / 'predictions.csv')
     found = record.read(tmp_path)
     assert found.scored['scores'] == scores.score_run(rows)['scores']
-    assert 'have no probabilities' in page(tmp_path)
+    assert 'no probabilities, so there is no calibration' in page(tmp_path)
 
 
 def test_changed_predictions_are_scored_anew_and_named(tmp_path):
@@ -160,6 +172,60 @@ def test_the_command_refuses(tmp_path, monkeypatch, capsys, arguments):
     monkeypatch.chdir(tmp_path)
     assert command.main(arguments) == 2
     assert capsys.readouterr().err.startswith('error: ')
+
+
+def maps(rows, labels=('negative', 'positive', 'surprise')):
+    """Where a network looked: one map for each class, of two clips, and the gate's without a picture."""
+    clips = attention.chosen(rows)[:2]
+    chances = np.linspace(0, 1, 6 * 16, dtype=np.float32).reshape(6, 4, 4)
+    views = (
+        attention.View('Grad-CAM', 'left', 'flow', chances, np.repeat([0, 1], 3), np.tile([0, 1, 2], 2)),
+        attention.View('CBAM', '', 'absent', chances[:2], np.arange(2), np.full(2, -1)),
+    )
+    flow = np.arange(2 * 8 * 8 * 3, dtype=np.uint8).reshape(2, 8, 8, 3)
+    return attention.Attention('Tiny', labels, clips, {'flow': flow}, views)
+
+
+def test_the_hardest_clips_show_where_the_network_looked(tmp_path):
+    rows = written_run.write(tmp_path)
+    found = maps(rows)
+    attention.write(found, tmp_path / 'attention.npz')
+    picture = looked.looked(found, 1)
+    image = np.asarray(Image.open(io.BytesIO(picture.png)))
+    assert image.shape == (112, 3 * 112 + 2 * 4, 3)
+    own = found.views[1].maps[1]
+    gate = 255 * matplotlib.colormaps['inferno'](own)[..., :3]
+    np.testing.assert_allclose(image[14::28, 232 + 14 :: 28], gate, atol=1)
+    strain = found.pictures['flow'][1, ..., 2].astype(float)
+    grey = 255 * (strain - strain.min()) / np.ptp(strain)
+    np.testing.assert_allclose(image[7::14, 7:112:14, 0], grey, atol=1)
+    assert page(tmp_path).count('<img src="data:image/png') == 2
+
+
+def test_pictures_come_from_the_dataset_or_the_page_says_why_not(tmp_path, small_dataset_dir):
+    written_run.write(tmp_path, written_run.table(clip='other{}'))
+    found = record.read(tmp_path)
+    assert 'is not shown' in run_page.html(found)
+    absent = run_page.html(found, tmp_path / 'moved')
+    assert 'There are no pictures: ' in absent
+    assert 'lacks 12 of these 12 clips' in run_page.html(found, small_dataset_dir)
+    data = dataset.load(small_dataset_dir)
+    rows = pd.DataFrame(
+        {'database': data.database, 'subject': data.subject, 'clip': data.clip, 'label': data.label}
+    )
+    rows = rows.assign(trial=0, seed=0, prediction=(data.label + 1) % 3)
+    predictions.write(rows, tmp_path / 'predictions.csv')
+    assert run_page.html(record.read(tmp_path), small_dataset_dir).count('<img src="data:image/png') == 24
+
+
+@pytest.mark.slow
+def test_calibration_is_in_words(tmp_path):
+    rows = written_run.write(tmp_path)
+    right = (rows['label'] == rows['prediction']).mean()
+    sure = rows.filter(like='prob_').max(axis=1).mean()
+    text = page(tmp_path)
+    assert f'{right:.0%} of the predictions are right, and on average they claim {sure:.0%}' in text
+    assert ('overconfident' in text) == (sure > right)
 
 
 def test_the_provenance_is_shown(tmp_path):

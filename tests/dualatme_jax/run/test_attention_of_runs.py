@@ -84,27 +84,6 @@ def test_the_maps_of_an_old_workdir_are_those_of_its_end(run):
 
 
 @pytest.mark.slow
-def test_a_run_that_evaluates_networks_shows_where_these_looked(run, tmp_path):
-    folder, data, _ = run
-    fields = {'evaluate_only': str(folder), 'seeds': (0,), 'checkpoint.keep_weights': False}
-    _, results, _ = small_run.run(config(data, **fields), tmp_path / 'run')
-    assert results['attention'] == 'Where the networks looked is in attention.npz.'
-    found, before = report.read(tmp_path / 'run' / report.FILE), attention.of_workdir(folder)
-    names = [tuple(row) for row in before.clips[['database', 'subject', 'clip']].to_numpy()]
-    both = [
-        (number, names.index(tuple(row)))
-        for number, row in enumerate(found.clips[['database', 'subject', 'clip']].to_numpy())
-        if tuple(row) in names
-    ]
-    assert both
-    for number, there in both:
-        label = found.clips['prediction'][number]
-        np.testing.assert_array_equal(
-            found.views[0].map_of(number, label), before.views[0].map_of(there, label)
-        )
-
-
-@pytest.mark.slow
 def test_a_dataset_that_has_moved_is_said_and_nothing_fails(run):
     folder, data, _ = run
     kept = (folder / report.FILE).read_bytes()
