@@ -19,9 +19,9 @@ ACTION_UNITS, WHOLE_SET_SCALING, BEST_EPOCH = 'action_units', 'whole_set_scaling
 FOLDS_AVERAGED, UF1_OF_ONE = 'folds_averaged', 'uf1_of_one'
 
 LEAKS = {
-    ACTION_UNITS: "crops by the tested clip's annotated action units",
-    WHOLE_SET_SCALING: 'inputs scaled by all clips, those that are left out too',
-    BEST_EPOCH: 'the epoch that is best on whom a fold leaves out',
+    ACTION_UNITS: 'crops by the annotated action units of the tested clip',
+    WHOLE_SET_SCALING: 'inputs scaled by all clips, the left-out ones too',
+    BEST_EPOCH: 'the epoch that is best on the left-out subjects',
     FOLDS_AVERAGED: 'scores of folds averaged, not those of all predictions',
     UF1_OF_ONE: 'UF1 and UAR of a fold without an error are 1, whatever classes it has',
 }

@@ -93,7 +93,7 @@ def _of_run(folder: pathlib.Path) -> str:
     found = [str(result['notice'])] if result.get('notice') else []
     dataset = result.get('dataset')
     if isinstance(dataset, dict) and dataset.get('release') == schema.SYNTHETIC:
-        found.append('The clips are synthetic: these are no scores of real faces.')
+        found.append('The clips are synthetic: these are not scores of real faces.')
     return '\n'.join(found)
 
 

@@ -135,7 +135,7 @@ def _notes(frame: pd.DataFrame) -> Iterator[str]:
     )
     yield (
         'LEAKS: UF1 when for each left-out subject the epoch with the best accuracy on that very subject is '
-        'taken, and by how much that is above the honest UF1. It is no score of a system.'
+        'taken, and by how much that is above the honest UF1. It is not a score of a system.'
     )
     yield (
         "Guesser: draws each clip's class from the shares of the classes among other subjects (± and "

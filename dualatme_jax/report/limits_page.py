@@ -36,7 +36,7 @@ def page(
         f'{number} clips of {subjects} subjects; {_seeds(systems)}.',
         *notes,
         '## Bounds',
-        'All rows but the systems and `vote` look at the labels that are scored: they are bounds, no scores.',
+        'All rows but the systems and `vote` look at the scored labels: they are bounds, not scores.',
         _scores(bounds.bounds(systems)),
         '\n'.join(f'- `{name}`: {what}.' for name, what in bounds.BOUNDS.items()),
         '## Wrong labels',

@@ -67,7 +67,7 @@ def notices(record: Record) -> list[str]:
     found = record.results or {}
     lines = str(found.get('notice') or '').splitlines()
     if (found.get('dataset') or {}).get('release') == 'synthetic':
-        lines.append('The clips are synthetic: these are no scores of real faces.')
+        lines.append('The clips are synthetic: these are not scores of real faces.')
     if record.unfinished:
         total = len(record.trials)
         lines.append(

@@ -194,7 +194,7 @@ def _result(folder: pathlib.Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
     if chosen:
         return run.selected, ('Selection: nested, by the other subjects.',)
     if how == selection.BEST_ON_TEST and run.epoch_predictions is not None:
-        return run.selected, ('LEAKS: the best epoch on whom a fold leaves out; no score of a system.',)
+        return run.selected, ('LEAKS: the best epoch on the left-out subjects; not a score of a system.',)
     return run.selected, ()
 
 

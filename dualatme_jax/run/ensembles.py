@@ -18,7 +18,7 @@ from dualatme_jax.run.trial_table import TrialTable
 if TYPE_CHECKING:
     from dualatme_jax.run.finish import Report  # which imports what draws
 
-LEAK = 'LEAKS: members of the ensemble are of the epoch that is best on whom they leave out'
+LEAK = 'LEAKS: members of the ensemble are of the epoch that is best on their left-out subjects'
 
 _FAILED = 'a trial failed'
 

@@ -9,7 +9,7 @@ from dualatme_jax.report.ensemble import SEEDS
 FOLDS = 2
 
 # Stands wherever a result of it is shown.
-NOTICE = 'SMOKE TEST, NO RESULT: a few folds, two epochs at most'
+NOTICE = 'SMOKE TEST, NOT A RESULT: a few folds, two epochs at most'
 
 _EPOCHS = 'training.epochs'
 

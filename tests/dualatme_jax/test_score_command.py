@@ -57,7 +57,7 @@ def test_the_notice_of_a_run_stands_above_its_scores_and_in_what_is_written(caps
     (tmp_path / 'results.json').write_text(json.dumps(notice))
     out = tmp_path / 'scores.json'
     status, shown, _ = command(capsys, tmp_path, '--json', out, '--resamples', 20)
-    expected = 'SMOKE TEST\nThe clips are synthetic: these are no scores of real faces.'
+    expected = 'SMOKE TEST\nThe clips are synthetic: these are not scores of real faces.'
     assert status == 0
     assert json.loads(out.read_text())['notice'] == expected
     above = shown.partition('All databases')[0] or shown.partition('MEGC2019-CD ')[0]

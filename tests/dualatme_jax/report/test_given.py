@@ -70,7 +70,7 @@ def test_a_run_s_folder_is_its_predictions(tmp_path):
     (tmp_path / 'results.json').write_text('{"notice": "SMOKE TEST", "dataset": {"release": "synthetic"}}')
     found = given.read(tmp_path)
     assert found.notes == ()
-    assert found.notice == 'SMOKE TEST\nThe clips are synthetic: these are no scores of real faces.'
+    assert found.notice == 'SMOKE TEST\nThe clips are synthetic: these are not scores of real faces.'
 
 
 def test_columns_that_are_not_read_are_told(tmp_path):

@@ -211,7 +211,7 @@ def test_the_files_can_be_read(frame, tmp_path):
     for words in (
         'LEAKS: best epoch on the test subject',
         f'- RCN-f failed: {REASON}',
-        'It is no score of a system',
+        'It is not a score of a system',
         'Input: made-up flow.',
         'These are 90 clips of 15 subjects and not the 442 of 68',
         'UF1 .7209, UAR .7250; the PyTorch program',

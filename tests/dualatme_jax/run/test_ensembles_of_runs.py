@@ -94,7 +94,7 @@ def test_members_that_were_chosen_on_the_test_are_marked(tmp_path, over, grids):
     own = config(sweep=grids, **chosen, **{'report.ensemble_over': over})
     results, shown = reported(tmp_path, own, epochs=2)
     assert results['ensemble']['leaks']
-    assert 'LEAKS: members of the ensemble are of the epoch that is best on whom they leave out' in shown
+    assert 'LEAKS: members of the ensemble are of the epoch that is best on their left-out subjects' in shown
     assert '**LEAKS: members' in (tmp_path / ensemble.MARKDOWN).read_text()
 
 
