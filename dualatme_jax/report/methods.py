@@ -435,6 +435,8 @@ def _and(words: Sequence[str]) -> str:
 def _value(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ' '.join(map(_value, value)) or 'none'
+    if isinstance(value, str) and re.fullmatch(r"\(('[^']*'(, |,(?=\))|(?=\))))+\)", value):
+        return ' '.join(re.findall(r"'([^']*)'", value))  # a tuple that went through a table
     return f'{value:g}' if isinstance(value, float) else str(value) or 'none'
 
 

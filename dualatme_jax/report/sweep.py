@@ -121,10 +121,11 @@ def rich_table(frame: pd.DataFrame, *, notice: str = '') -> Table:
         '\n'.join(filter(None, ['Sweep', notice])), '\n' + ' '.join([*_notes(frame), WARNING])
     )
     heads = [*map(tables.HEADINGS.get, _SHOWN), 'UF1 - ref.', 'p\nHolm']
-    view.add_column('\n'.join(_fields(frame)), overflow='fold', min_width=12)
+    fields = _fields(frame)
+    view.add_column(fields[0] if len(fields) == 1 else 'what differs', overflow='fold', min_width=12)
     for head in heads:
         view.add_column(head, justify='right', no_wrap=True)
-    for row in frame.to_dict('records'):
+    for row, label in zip(frame.to_dict('records'), _labels(frame), strict=True):
         cells = [tables.estimate_lines(row, metric) for metric in _SHOWN]
         if row['reference']:
             test = ['reference', '']
@@ -133,7 +134,7 @@ def rich_table(frame: pd.DataFrame, *, notice: str = '') -> Table:
                 tables.estimate_lines(row, 'difference', sign=True),
                 f'{tables.p_value(row["p"])}\n{tables.p_value(row["p_holm"])}',
             ]
-        view.add_row(Text('\n'.join(_values(row, frame))), *cells, *test)
+        view.add_row(Text(label), *cells, *test)
     return view
 
 
@@ -151,6 +152,22 @@ def _fields(frame: pd.DataFrame) -> list[str]:
 
 def _values(row: Mapping, frame: pd.DataFrame) -> list[str]:
     return [f'{row[name]:g}' if isinstance(row[name], float) else str(row[name]) for name in _fields(frame)]
+
+
+def _labels(frame: pd.DataFrame) -> list[str]:
+    """Of each point its value; of several fields those that differ from the reference's, which has all."""
+    values = [dict(zip(_fields(frame), _values(row, frame), strict=True)) for row in frame.to_dict('records')]
+    if len(_fields(frame)) == 1:
+        return [value for own in values for value in own.values()]
+    home = next((own for own, is_home in zip(values, frame['reference'], strict=True) if is_home), {})
+    return [
+        '\n'.join(
+            f'{name.rpartition(".")[2]} {value}'
+            for name, value in own.items()
+            if own is home or value != home.get(name)
+        )
+        for own in values
+    ]
 
 
 def _databases(frame: pd.DataFrame) -> list[str]:

@@ -32,14 +32,14 @@ class _Fit(NamedTuple):
 
     Attributes:
       wave_size: trials of a wave.
-      how: in words.
+      how: in words; None: the learner says it itself, with what it plans.
       steps: that a wave of so many trials has, as progress counts them.
       learner: from what is called after each step to the learner.
       said: lines when all is done.
     """
 
     wave_size: int
-    how: str
+    how: str | None
     steps: Callable[[int], int]
     learner: Callable[[Callable[[], None]], Learner]
     said: Callable[[Learner], Iterator[str]] = lambda learner: iter(())
@@ -60,7 +60,8 @@ def fit(trial_table: TrialTable, program: Program, kept: Kept, console: Console)
     size = min(trial_table.wave_size(program.number) or fit.wave_size, most)
     if size != trial_table.wave_size(program.number):
         waves.plan(trial_table, program, size, kept)
-    console.print(f'{program.prefix}{len(pending)} trials, {record.fitting.how}{fit.how}', soft_wrap=True)
+    if fit.how is not None:
+        console.print(f'{program.prefix}{len(pending)} trials, {record.fitting.how}{fit.how}', soft_wrap=True)
     left = trial_table.pending(program.number)
     steps = sum(fit.steps(len(rows)) for _, rows in left)
     with progress.counting(console, f'{program.prefix}{record.title}', steps) as more:
@@ -111,7 +112,7 @@ def _closed_form(program: Program, trials: int, most: int, console: Console) -> 
         )
 
     # One wave: its trials share the factorisations.
-    return _Fit(min(trials, most), '', lambda own: system.solved, learner)
+    return _Fit(min(trials, most), None, lambda own: system.solved, learner)
 
 
 _FITS = {SKLEARN: _estimators, CLOSED_FORM: _closed_form}

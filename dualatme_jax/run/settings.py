@@ -152,7 +152,7 @@ def _absent(weights: str) -> str:
 
 
 def unread(swept: Sweep) -> list[str]:
-    """A line for each system without a network: the fields that it does not read."""
+    """Lines for each system without a network: the fields that it does not read, and of which only some."""
     found = []
     for name in dict.fromkeys(point.config.model.name for point in swept.points if not _trains(point)):
         system, whole, some = models.system(name), [], []
@@ -160,13 +160,14 @@ def unread(swept: Sweep) -> list[str]:
             start = f'{section}.'
             read = [name.removeprefix(start) for name in system.fitting.reads if name.startswith(start)]
             if read:
-                some.append(f'of config.{section} all but {", ".join(read)}')
+                some.append(f'of config.{section} only {", ".join(read)}')
             elif not system.fitting.is_read(section):
                 whole.append(f'config.{section}')
-        found.append(
-            f'{system.title} is {system.fitting.how}: {", ".join(whole)}, and {", and ".join(some)}, are not '
-            'read; what is fitted is not kept'
-        )
+        found += [
+            f'{system.title} is {system.fitting.how}; what is fitted is not kept',
+            f'  not read: {", ".join(whole)}',
+            f'  read {"; ".join(some)}',
+        ]
     return found
 
 

@@ -182,7 +182,8 @@ class ClosedForm:
         said = f'{trials} trials' + (f' with {self._parts} inner parts each' if self._parts else '')
         if system.choices > 1:
             said += f', of {system.choices} settings the best for each left-out group'
-        self._on_plan(f'{said}, {size} at once: {amount(base + size * each)} of {amount(self._room)}')
+        said += f', solved in closed form, {size} at once'
+        self._on_plan(f'{said}: {amount(base + size * each)} of {amount(self._room)}')
         for label, without in zip(self._dataset.labels, (of.prior == 0).sum(0), strict=True):
             if without:
                 self._on_plan(

@@ -177,3 +177,9 @@ def complete(found):
     assert all(paragraph.endswith('.') for paragraph in methods.paragraphs(found))
     tex = methods.tex(found)
     assert tex.count('{') == tex.count('}')
+
+
+def test_values_that_are_tuples_are_words(tmp_path):
+    points = [{'model.views': views, **POINT} for views in ("('uv14',)", "('uv14', 'hog5')", 'other (x)')]
+    found = run(tmp_path, kernel_ridge.get_config(), loss=None, sweep=points)
+    assert 'differ in model.views (uv14, uv14 hog5, other (x)).' in methods.paragraphs(found)[1]

@@ -166,6 +166,15 @@ def test_the_terminal_table_fits_80_columns_and_warns():
     text = shown(frame)
     assert max(map(len, text.splitlines())) <= 80
     assert '…' not in text
+    first = [line.split('  ')[0].strip() for line in text.splitlines()]
+    rows = first[first.index('what differs') + 2 :]
+    assert [row for row in rows[:5] if row] == [
+        'learning_rate 0',
+        'name adam',
+        'learning_rate 0.001',
+        'name sgd',
+        'learning_rate 0.01',
+    ]
     words = ' '.join(text.split())
     assert 'picking the best row of this table is picking on the test' in words
     assert 'config.selection.name=nested' in words

@@ -69,8 +69,8 @@ def test_a_run_predicts_what_scikit_learn_does_by_hand(dataset, small_dataset_di
     assert '8 trials, fitted by scikit-learn' in printed
     assert 'Flow SVC, one subject left out: fitted by scikit-learn, seed 0' in printed
     assert 'selection: none' in printed
-    assert 'config.optimizer' in printed
-    assert 'are not read; what is fitted is not kept' in printed
+    assert '  not read: config.augment, config.checkpoint, config.loss, config.optimizer' in printed
+    assert 'fitted by scikit-learn; what is fitted is not kept' in printed
     assert not list(tmp_path.rglob('weights'))
     assert not (tmp_path / 'checkpoints').exists()
     assert 'nothing is trained again' in run(config, tmp_path)[2]
