@@ -12,8 +12,8 @@ import jax
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import write_clips
 from rich.console import Console
+from small_dataset import write_clips
 from small_run import SHORT, small
 
 import dualatme_jax as dj

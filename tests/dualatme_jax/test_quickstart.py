@@ -4,8 +4,8 @@ import pathlib
 
 import nbformat
 import pytest
-from conftest import write_clips
 from nbclient import NotebookClient
+from small_dataset import write_clips
 from small_run import TINY
 
 from dualatme_jax import schema

@@ -12,12 +12,12 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import write_clips
 from made_up import flow_svc
 from rich.console import Console
 from scipy import special
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import LeaveOneGroupOut, cross_val_predict
+from small_dataset import write_clips
 from small_run import TINY, person, run, small, uf1
 
 from dualatme_jax import models, score

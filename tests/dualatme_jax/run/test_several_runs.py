@@ -5,8 +5,8 @@ import shutil
 
 import pandas as pd
 import pytest
-from conftest import write_clips
 from sklearn import metrics
+from small_dataset import write_clips
 from small_run import run, small
 
 import dualatme_jax as dj
