@@ -186,6 +186,9 @@ def get_config(dataset: str = '') -> ConfigDict:
     config.checkpoint = ConfigDict()
     config.checkpoint.every = 10  # epochs between checkpoints: a killed run loses at most so many
     config.checkpoint.keep_weights = True  # for evaluate_only and init_from; 19 MB per trial
+    # Keep what a finished run needs to be trained for more epochs, see docs/growing_runs.md: with Adam three
+    # times as much as the weights.
+    config.checkpoint.keep_state = False
 
     config.engine = ConfigDict()
     # At most so many trials side by side; 0: as memory takes, or one per core on CPUs, the fastest there.

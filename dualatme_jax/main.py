@@ -2,8 +2,9 @@
 
 python -m dualatme_jax.main --config=configs/cd.py:synthetic --workdir=runs/synthetic
 
-The same command continues a run that was stopped, and reports one that is finished. Any field of the config
-can be set: --config.training.epochs=30 --config.seeds='(0,1,2)'; --fields lists them.
+The same command continues a run that was stopped, and reports one that is finished; with more seeds,
+points of a sweep or epochs it trains those, see docs/growing_runs.md. Any field of the config can be set:
+--config.training.epochs=30 --config.seeds='(0,1,2)'; --fields lists them.
 """
 
 import gc

@@ -82,7 +82,9 @@ def collect(
     rows = pd.concat(
         [_wave(trial_table, wave, dataset, kept) for wave in trial_table.ended], ignore_index=True
     )
-    tables, sums = _tables(rows.sort_values('trial', kind='stable'), trial_table, swept), {}
+    places = _places(trial_table, swept)
+    rows = rows.sort_values('trial', kind='stable', key=lambda trials: trials.map(places))
+    tables, sums = _tables(rows, trial_table, swept), {}
     for name, table in tables.items() if folder else ():
         path = folder / name
         before = files.sha256(path, 'table of predictions') if finished and path.exists() else None
@@ -93,6 +95,14 @@ def collect(
             found = 'was missing' if before is None else f'was not what {workdir.WAVES}/ holds'
             console.print(f'{name} {found}: it is written anew', soft_wrap=True)
     return Collected(tables, sums)
+
+
+def _places(trial_table: TrialTable, swept: Sweep) -> pd.Series:
+    """Trial -> its place in the table of a run that had all trials at once: one that has grown has others."""
+    table = trial_table.table
+    seeds = {seed: place for place, seed in enumerate(swept.config.seeds)}
+    order = np.lexsort([table['fold'], table['seed'].map(seeds), table['inner'], table['point']])
+    return pd.Series(np.argsort(order), table['trial'])
 
 
 def read(file: pathlib.Path) -> pd.DataFrame:

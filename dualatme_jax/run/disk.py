@@ -32,22 +32,26 @@ def size(tree: Any) -> int:
     return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
 
 
-def check(folder: pathlib.Path, *, weights: int, checkpoint: int, reused: pathlib.Path) -> str:
-    """What a run will need on the disk of `folder`, in words; empty if it keeps neither.
+def check(
+    folder: pathlib.Path, *, weights: int, states: int = 0, checkpoint: int, reused: pathlib.Path
+) -> str:
+    """What a run will need on the disk of `folder`, in words; empty if it keeps nothing.
 
     Args:
       folder: the workdir.
       weights: bytes of the weights to be kept.
+      states: bytes of the last states to be kept.
       checkpoint: bytes of one checkpoint.
       reused: a folder within, of checkpoints that will make room for the next ones.
 
     Raises:
       InputError: it is more than there is.
     """
-    needed = weights + CHECKPOINTS_AT_ONCE * checkpoint
+    parts = {'weights': weights, 'states': states, 'checkpoints': CHECKPOINTS_AT_ONCE * checkpoint}
+    needed = sum(parts.values())
     free = shutil.disk_usage(folder).free
-    free += sum(file.stat().st_size for file in reused.rglob('*') if file.is_file())
-    parts = {'weights': weights, 'checkpoints': needed - weights}
+    if not states:  # else what lies there may be states that stay
+        free += sum(file.stat().st_size for file in reused.rglob('*') if file.is_file())
     told = ' and '.join(f'{amount(size)} of {name}' for name, size in parts.items() if size)
     if needed > free:
         raise InputError(

@@ -9,7 +9,6 @@ import os
 import pathlib
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 import traceback
@@ -35,6 +34,7 @@ from dualatme_jax.run import (
     collect,
     encodings,
     evaluated,
+    growth,
     init_from,
     losses,
     model_section,
@@ -77,7 +77,8 @@ def run(
 
     Args:
       config: as a file of `configs/` makes it.
-      workdir: where the run is kept; one that holds a part of this run is continued, a finished one reported.
+      workdir: where the run is kept; one that holds a part of this run is continued, or grows to it (see
+        `growth`), a finished one reported.
         None: no file is written, and the networks stay in memory if config.checkpoint.keep_weights.
       console: where progress and the table of results are shown.
       dataset: the clips, in the place of those that config.data names; None: they are loaded.
@@ -103,22 +104,7 @@ def run(
     labels = home.labels
     for line in several.lines(home):
         console.print(line, soft_wrap=True)
-    table = trials.table(
-        home,
-        seeds=config.seeds,
-        points=[
-            {'program': point.program, 'subjects': point.config.data.train_subjects}
-            | point.cells
-            | hyperparameters(point.config, labels)
-            for point in swept.points
-        ],
-        folds=config.folds,
-        fold_parts=config.fold_parts,
-        parts=config.selection.parts if config.selection.name == NESTED else 0,
-        allow_missing_class=config.data.allow_missing_class or bool(config.evaluate_only),
-    )
-    if config.smoke:
-        table = smoke.few(table)
+    table = table_of(swept, home)
     stored = datasets
     as_published.check_datasets(config, stored.values())
     leaks = leaks_of(swept, stored)
@@ -136,23 +122,13 @@ def run(
             soft_wrap=True,
         )
     check_rows(table, swept, home.size)
-    identity = json.loads(swept.config.to_json()) | {'dataset': fingerprint(swept, stored), 'draws': DRAWS}
-    if config.report.leaderboard:
-        identity['stages'] = {named(swept, number): stage for number, stage in staged.items()}
-    elif staged:
-        identity['stages'] = sorted({*staged.values()})
-    names = {point.config.model.name for point in swept.points}
-    if own := {name: code for name in sorted(names) if (code := models.code_of(name))}:
-        identity['code'] = own
+    identity = json.loads(swept.config.to_json()) | {'draws': DRAWS} | following(swept, stored, staged)
     identity[sources.TRAINED_ON] = sources.trained_on(home)
     programs, begin = init_from.prepared(config, programs, table)
     if begin:
         identity[sources.START] = begin.about()
         for line in begin.lines:
             console.print(line, soft_wrap=True)
-    if 'model.name' in swept.fields:  # the points' systems, each with its own options
-        sections = [point.config.model.to_dict() for point in swept.points]
-        identity['models'] = list({json.dumps(own, sort_keys=True): own for own in sections}.values())
     if dataset is not None:
         identity['data'] |= {'path': None, 'build_synthetic': False, 'databases': None}
     weights = None
@@ -163,7 +139,7 @@ def run(
         begin = init_from.earlier(config.evaluate_only)
         if begin and begin.notice:
             console.print(begin.notice, soft_wrap=True)
-    with contextlib.nullcontext() if workdir is None else workdir_lib.claim(workdir, identity) as folder:
+    with claimed(workdir, swept, identity, home, stored, staged, console) as folder:
         kept = Kept(folder)
         path = folder and folder / workdir_lib.TRIALS
         begun, reported = there(folder, workdir_lib.TRIALS, workdir_lib.RESULTS)
@@ -175,6 +151,9 @@ def run(
         else:
             if folder and processes.is_first():
                 provenance.add(folder, swept.config)
+            left, every = len(trial_table.unfinished), len(trial_table.table)
+            if begun and left < every:
+                console.print(f'{every - left} of {every} trials are there; training {left}', soft_wrap=True)
             failures |= train(trial_table, programs, kept, identity, console, weights)
         networks = None
         if config.folds == splits.ALL and folder:
@@ -206,7 +185,7 @@ def run(
                 if config.report.pictures:
                     finish.write_pictures(folder, stored.get(swept.reference.program, home), console)
                 if trial_table.unfinished.empty:
-                    shutil.rmtree(folder / workdir_lib.CHECKPOINTS, ignore_errors=True)
+                    waves.tidy(trial_table, swept, folder)
         if folder:
             finish.write_page(folder, console)
         done = 'evaluated' if config.evaluate_only else 'trained'
@@ -215,6 +194,72 @@ def run(
         console.print(f'{done} in {trial_table.seconds:.0f} s{where}', soft_wrap=True)
         complete = trial_table.failed.empty and trial_table.unfinished.empty
         return Run(processes.agreed(complete), trial_table.table, kept, collected.tables, report, curves)
+
+
+def table_of(swept: Sweep, dataset: Dataset) -> pd.DataFrame:
+    """The table of trials of a sweep, see `trials.table`; of a smoke test a few of them."""
+    config = swept.config
+    table = trials.table(
+        dataset,
+        seeds=config.seeds,
+        points=[
+            {'program': point.program, 'subjects': point.config.data.train_subjects}
+            | point.cells
+            | hyperparameters(point.config, dataset.labels)
+            for point in swept.points
+        ],
+        folds=config.folds,
+        fold_parts=config.fold_parts,
+        parts=config.selection.parts if config.selection.name == NESTED else 0,
+        allow_missing_class=config.data.allow_missing_class or bool(config.evaluate_only),
+    )
+    return smoke.few(table) if config.smoke else table
+
+
+def following(swept: Sweep, datasets: Mapping[int, Dataset], staged: Mapping[int, str]) -> dict[str, Any]:
+    """What of a config.json follows from the points, see `workdir.FOLLOWS`: their data, stages and code.
+
+    Args:
+      swept: the points.
+      datasets: of each program, as they are stored.
+      staged: of each program that has a stage, which one.
+    """
+    found: dict[str, Any] = {'dataset': fingerprint(swept, datasets)}
+    if swept.config.report.leaderboard:
+        found['stages'] = {named(swept, number): stage for number, stage in staged.items()}
+    elif staged:
+        found['stages'] = sorted({*staged.values()})
+    names = {point.config.model.name for point in swept.points}
+    if own := {name: code for name in sorted(names) if (code := models.code_of(name))}:
+        found['code'] = own
+    if 'model.name' in swept.fields:  # the points' systems, each with its own options
+        sections = [point.config.model.to_dict() for point in swept.points]
+        found['models'] = list({json.dumps(own, sort_keys=True): own for own in sections}.values())
+    return found
+
+
+def claimed(
+    workdir: str | os.PathLike | None,
+    swept: Sweep,
+    identity: Mapping[str, Any],
+    home: Dataset,
+    datasets: Mapping[int, Dataset],
+    staged: Mapping[int, str],
+    console: Console,
+) -> contextlib.AbstractContextManager[pathlib.Path | None]:
+    """The workdir, claimed for this run, to which that which it holds may grow; None where there is none."""
+    if workdir is None:
+        return contextlib.nullcontext()
+    workdir = files.expanded(workdir, '--workdir')
+
+    def follows(before: Sweep, programs: Mapping[int, int]) -> dict[str, Any]:
+        def of_before(found: Mapping[int, Any]) -> dict[int, Any]:
+            return {there: found[here] for there, here in sorted(programs.items()) if here in found}
+
+        return following(before, of_before(datasets), of_before(staged))
+
+    grow = growth.Growth(workdir, console, identity, swept, lambda points: table_of(points, home), follows)
+    return workdir_lib.claim(workdir, identity, None if swept.config.evaluate_only else grow)
 
 
 def leaks_of(swept: Sweep, datasets: Mapping[int, Dataset]) -> dict[int, str]:

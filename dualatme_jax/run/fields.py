@@ -1,7 +1,7 @@
 """The fields of a config: their dotted names, what each may hold, and which one was meant by another name."""
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -128,6 +128,7 @@ FIELDS = {
     'report.attention': SWITCH,
     'checkpoint.every': whole(1),
     'checkpoint.keep_weights': SWITCH,
+    'checkpoint.keep_state': SWITCH,
     'engine.max_trials': whole(0),
     'engine.memory_gib': number(0, MOST_GIB),
     'engine.rematerialise': TEXT,
@@ -148,6 +149,13 @@ def flat(config: ConfigDict) -> dict[str, Any]:
         within = value.items() if isinstance(value, ConfigDict) else []
         found |= {f'{section}.{name}': inner for name, inner in within} or {section: value}
     return found
+
+
+def of_json(value: Any) -> Any:
+    """A value as JSON has it with the tuples that a config holds."""
+    if isinstance(value, Mapping):
+        return {key: of_json(inner) for key, inner in value.items()}
+    return tuple(map(of_json, value)) if isinstance(value, list) else value
 
 
 def check(config: ConfigDict) -> None:

@@ -20,7 +20,7 @@ import dataclasses
 import json
 import os
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -36,7 +36,7 @@ from dualatme_jax.data import several
 from dualatme_jax.data.dataset import Dataset
 from dualatme_jax.errors import InputError
 from dualatme_jax.machines import processes
-from dualatme_jax.run import workdir
+from dualatme_jax.run import fields, workdir
 from dualatme_jax.run.kept import Kept
 from dualatme_jax.run.sources import FILE, START, TRAINED_ON, Person, Source, SourceNetwork, people_in
 from dualatme_jax.run.trial_table import DONE
@@ -89,6 +89,8 @@ def save(
       kept: what the waves left, in a workdir.
       identity: of the run, as its workdir has it.
 
+    Those that an earlier process wrote are taken as they are, unless the run has grown since.
+
     Returns:
       The folder; None where no seed is trained.
 
@@ -104,7 +106,8 @@ def save(
             raise InputError(
                 f'{error}; delete {folder}, and the same command writes it anew from {workdir.WAVES}/'
             ) from error
-        return folder
+        if not processes.agreed(_has_grown(folder, done['seed'].tolist(), config)):
+            return folder
     if done.empty:
         return None
     by_clips = scaling.of_clips(dataset, config.input.scale)
@@ -126,12 +129,22 @@ def save(
     variables = kept.variables(table, done['trial'])
     if processes.is_first():
         folder.mkdir(exist_ok=True)
+        (folder / files.CHECKSUMS).unlink(missing_ok=True)  # without them it is not whole
     save_weights(folder / workdir.WEIGHTS, variables)
     if processes.is_first():
         with files.replacing(folder / workdir.CONFIG) as temporary:
             temporary.write_text(json.dumps(about, indent=2) + '\n')
         files.write_checksums(folder)
     return folder
+
+
+def _has_grown(folder: pathlib.Path, seeds: Sequence[int], config: ConfigDict) -> bool:
+    """Whether the networks of a folder are those of other seeds or epochs, of which there are some."""
+    there = about(folder)
+    return bool(seeds) and (there['seeds'], there['config']['training']['epochs']) != (
+        seeds,
+        config.training.epochs,
+    )
 
 
 def is_one(path: pathlib.Path) -> bool:
@@ -294,11 +307,4 @@ def _folder(path: pathlib.Path) -> pathlib.Path:
 
 def config_of(found: Mapping[str, Any]) -> ConfigDict:
     """A config that was written as JSON, locked."""
-    return ConfigDict(_tuples(found)).lock()
-
-
-def _tuples(value: Any) -> Any:
-    """A value as JSON has it with the tuples that a config holds."""
-    if isinstance(value, Mapping):
-        return {key: _tuples(inner) for key, inner in value.items()}
-    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+    return ConfigDict(fields.of_json(found)).lock()

@@ -98,13 +98,21 @@ def shared(devices: Sequence[jax.Device], asked: int) -> bool:
     return devices[0].platform == 'cpu' and not asked and jax.process_count() == 1
 
 
-def fitting(program: Program, table: pd.DataFrame, console: Console) -> tuple[Engine, Plan]:
+def fitting(
+    program: Program, table: pd.DataFrame, pending: pd.DataFrame, console: Console
+) -> tuple[Engine, Plan]:
     """The first way of training in which a trial fits the memory, and the engine for it.
+
+    Args:
+      program: whose trials are trained.
+      table: all of them.
+      pending: those that are still to be trained.
+      console: where it is told what is tried.
 
     Raises:
       InputError: a trial alone fits in none.
     """
-    settings, rows, began = program.config.engine, table.to_dict('records'), time.monotonic()
+    settings, rows, began = program.config.engine, pending.to_dict('records'), time.monotonic()
     first = Way(settings.micro_batch, settings.rematerialise == 'on')
     engine = make_engine(program, table, Plan(len(rows), first))
     devices, width = engine.parallel.devices, engine.width

@@ -196,7 +196,7 @@ def _axes(grid: Mapping, own: Mapping[str, Any]) -> dict[str, list]:
     options = _flat(model_section.complete({'name': system}))
     known = {field: value for field, value in own.items() if not fields.is_option(field)} | options
     for field in grid:
-        if field not in known or not _can_be_swept(field):
+        if field not in known or not can_be_swept(field):
             raise InputError(_no_field(field, known))
     return {field: _axis(field, value, known[field]) for field, value in grid.items()}
 
@@ -234,11 +234,12 @@ def _no_field(field: Any, own: Mapping[str, Any]) -> str:
     named = f'config.sweep names {shown(field)}'
     if field in own or field in {name.partition('.')[0] for name in own}:
         return f'{named}, which cannot be swept; {expected}'
-    hint = fields.hint(field, filter(_can_be_swept, own))
+    hint = fields.hint(field, filter(can_be_swept, own))
     return f'{named}, and there is no such field; {expected}{hint}'
 
 
-def _can_be_swept(field: str) -> bool:
+def can_be_swept(field: str) -> bool:
+    """Whether a sweep may vary a field."""
     return field in FIELDS or field.partition('.')[0] in SECTIONS
 
 

@@ -3,6 +3,7 @@
 import io
 import json
 import pathlib
+from collections.abc import Collection, Mapping
 
 import numpy as np
 import pandas as pd
@@ -19,10 +20,14 @@ UNPLANNED = -1
 # What is added to the columns of the trials themselves.
 OUTCOME = ('wave', 'status', 'failed_epoch', 'loss', 'seconds', 'micro_batch', 'recomputed', 'chosen')
 
+# What says which trial a row is, of the tables of one dataset.
+KEY = ('point', 'seed', 'fold', 'inner')
+
 _WHOLE = {'micro_batch': 0, 'recomputed': 0}
+_FRESH = {'status': PENDING, 'failed_epoch': 0, 'loss': np.nan, 'seconds': np.nan}
 _ABSENT = {'subjects': 0, 'chosen': '', **_WHOLE}  # what tables of older versions do not have
 
-_MOST_BYTES = 2**30  # of trials.csv: more than any table that can be planned
+MOST_BYTES = 2**30  # of trials.csv: more than any table that can be planned
 
 
 class TrialTable:
@@ -32,7 +37,8 @@ class TrialTable:
     `failed_epoch` (from 1; 0 if none), `loss` (of the last epoch), `seconds` (the wave's, for all its trials
     together), and how it is trained, see `memory.Way`: `micro_batch` and `recomputed` (0 or 1). `chosen` is
     the setting that a learner has chosen for the trial itself, as JSON, if it does. A wave holds trials of
-    one program only.
+    one program only. The number of a trial is its place, which it keeps when the table grows: later trials
+    stand behind those that were there.
     """
 
     def __init__(self, path: pathlib.Path | None, table: pd.DataFrame):
@@ -42,15 +48,14 @@ class TrialTable:
     @classmethod
     def create(cls, path: pathlib.Path | None, trials: pd.DataFrame) -> 'TrialTable':
         """A new table: every trial is pending, none is planned; it is written once some are."""
-        outcome = {'status': PENDING, 'failed_epoch': 0, 'loss': np.nan, 'seconds': np.nan}
-        return cls(path, trials.assign(wave=UNPLANNED, **outcome, **_WHOLE, chosen=''))
+        return cls(path, trials.assign(wave=UNPLANNED, **_FRESH, **_WHOLE, chosen=''))
 
     @classmethod
     def open(cls, path: pathlib.Path, trials: pd.DataFrame) -> 'TrialTable':
         """The table that an earlier process left of these trials; raises InputError if it is not one."""
         check_sum(path)
         try:
-            content = read_bytes(path, limit=_MOST_BYTES, what='table of trials')
+            content = read_bytes(path, limit=MOST_BYTES, what='table of trials')
             # A subject may be called NA: only numbers can be missing.
             words = [*trials.select_dtypes(exclude='number').columns, 'chosen']
             # Of a hyperparameter that the system of a row does not have, too.
@@ -59,8 +64,10 @@ class TrialTable:
                 io.BytesIO(content), dtype=dict.fromkeys(words, str), keep_default_na=False, na_values=empty
             )
             table = table.assign(**{name: value for name, value in _ABSENT.items() if name not in table})
-            same = table[list(trials.columns)].astype(str).equals(trials.astype(str))
-            table = table[[*trials.columns, *OUTCOME]]
+            own = trials.iloc[_places(table, trials)].assign(trial=range(len(table))).reset_index(drop=True)
+            same = len(table) == len(trials) and table[[*trials]].astype(str).equals(own.astype(str))
+            # In the types that they have in memory: a truth value is a word in a file.
+            table = pd.concat([own, table[[*OUTCOME]]], axis=1)
             _check_outcome(table)
         except (OSError, ValueError, KeyError) as error:
             raise InputError(
@@ -69,6 +76,53 @@ class TrialTable:
         if not same:
             raise InputError(f'{path} lists other trials than this run has; give another --workdir')
         return cls(path, table)
+
+    def staying(self, trials: pd.DataFrame, points: Mapping[int, int]) -> np.ndarray | None:
+        """Of the first trials here, as many as stay in a table of others, where in `trials` each stands.
+
+        Trials that nothing is known of yet may go, from the end. None where others would have to.
+
+        Args:
+          trials: the others, in any order.
+          points: number of a point here -> its number there, of those that are there.
+        """
+        own = self.table.assign(point=self.table['point'].map(points).fillna(-1).astype(int))
+        places = _places(own, trials)
+        stay = places[: int((places >= 0).sum())]
+        gone = self.table['status'][len(stay) :]
+        return None if (stay < 0).any() or (gone != PENDING).any() else stay
+
+    def grown(
+        self, trials: pd.DataFrame, staying: np.ndarray, *, again: Collection[int] = ()
+    ) -> 'TrialTable':
+        """The table of more trials, not written yet: what is known of those that stay is kept.
+
+        Args:
+          trials: all of them, in any order.
+          staying: see there.
+          again: programs, as `trials` has them, of which what has ended is trained on.
+        """
+        here = len(staying)
+        rest = np.setdiff1d(np.arange(len(trials)), staying)
+        table = trials.iloc[[*staying, *rest]].reset_index(drop=True)
+        table = TrialTable.create(None, table.assign(trial=range(len(table)))).table
+        for name in OUTCOME:  # in their types, which NaN would change
+            table[name] = [*self.table[name][:here], *table[name][here:]]
+        table.loc[table['program'].isin(again) & (table['status'] != PENDING), [*_FRESH]] = [*_FRESH.values()]
+        found = TrialTable(None, table)
+        for program in table['program'].unique():
+            found._plan_rest(program)
+        return found
+
+    def _plan_rest(self, program: int) -> None:
+        """Where waves of a program are pending, plans what is in none: further waves, of the same size."""
+        size = self.wave_size(program)
+        rest = self._pending(program) & (self.table['wave'] == UNPLANNED)
+        if size and rest.any():
+            first = self.table['wave'].max() + 1
+            self.table.loc[rest, 'wave'] = first + np.arange(rest.sum()) // size
+            planned = self.table[self._pending(program) & ~rest].iloc[0]
+            self.table.loc[rest, [*_WHOLE]] = planned[[*_WHOLE]].tolist()
 
     @property
     def waves(self) -> list[int]:
@@ -111,6 +165,18 @@ class TrialTable:
         planned = self.table[self._pending(program) & (self.table['wave'] != UNPLANNED)]
         return int(planned['wave'].value_counts().max()) if len(planned) else 0
 
+    def before(self, program: int) -> tuple[int, Way] | None:
+        """Size and way of waves for what is pending of a program, as those have it that have ended.
+
+        None where none has; or where the only one was as large as there were trials, and now there are more.
+        """
+        ended = self.table[(self.table['program'] == program) & (self.table['status'] != PENDING)]
+        sizes = ended['wave'].value_counts()
+        left = int(self._pending(program).sum())
+        if sizes.empty or (len(sizes) == 1 and sizes.max() < left):
+            return None
+        return min(int(sizes.max()), left), _way(ended.iloc[-1])
+
     def pending_waves(self, program: int) -> list[int]:
         """The numbers of the waves of a program that are still to be trained."""
         return np.unique(self.table.loc[self._pending(program), 'wave']).tolist()
@@ -129,8 +195,7 @@ class TrialTable:
 
     def way(self, program: int) -> Way:
         """How the pending trials of a program are trained, as it was planned."""
-        row = self.table[self._pending(program)].iloc[0]
-        return Way(int(row['micro_batch']), bool(row['recomputed']))
+        return _way(self.table[self._pending(program)].iloc[0])
 
     def plan(self, program: int, wave_size: int, way: Way | None = None) -> None:
         """Cuts what is pending of a program into waves, for the first time or again; others keep theirs.
@@ -159,30 +224,44 @@ class TrialTable:
         return (self.table['program'] == program) & (self.table['status'] == PENDING)
 
     def _write(self) -> None:
-        if self._path is None or not processes.is_first():
-            return
-        with replacing(self._path) as temporary:
+        if self._path is not None and processes.is_first():
+            self.write(self._path)
+
+    def write(self, path: pathlib.Path) -> None:
+        """Writes it to a file, with its checksum beside it."""
+        with replacing(path) as temporary:
             self.table.to_csv(temporary, index=False)
             # Both are the table's until one has taken the other's place.
-            sums = [sha256(file, 'table of trials') for file in (self._path, temporary) if file.exists()]
-            with replacing(_sums(self._path)) as sidecar:
-                sidecar.write_text('\n'.join(sums) + '\n')
+            found = [sha256(file, 'table of trials') for file in (path, temporary) if file.exists()]
+            with replacing(sums(path)) as sidecar:
+                sidecar.write_text('\n'.join(found) + '\n')
 
 
-def _sums(path: pathlib.Path) -> pathlib.Path:
+def _places(rows: pd.DataFrame, trials: pd.DataFrame) -> np.ndarray:
+    """Where in `trials` each of some rows stands, by its `KEY`; -1 where it is not there."""
+    names = [name for name in KEY if name in trials]
+    keys = [pd.MultiIndex.from_frame(table[names].astype(str)) for table in (trials, rows)]
+    return keys[0].get_indexer(keys[1])
+
+
+def _way(row: pd.Series) -> Way:
+    return Way(int(row['micro_batch']), bool(row['recomputed']))
+
+
+def sums(path: pathlib.Path) -> pathlib.Path:
     """Beside a table: the checksums that it may have."""
     return path.with_name(f'.{path.name}.sha256')
 
 
 def check_sum(path: pathlib.Path) -> None:
     """Raises InputError unless a table is as it was written; those of older versions have no checksums."""
-    if not _sums(path).exists():
+    if not sums(path).exists():
         return
-    sums = read_bytes(_sums(path), limit=2**10, what='checksums').decode(errors='replace').split()
-    if sha256(path, 'table of trials') not in sums:
+    known = read_bytes(sums(path), limit=2**10, what='checksums').decode(errors='replace').split()
+    if sha256(path, 'table of trials') not in known:
         raise InputError(
             f'{path} is not as it was written: put a copy in its place; if it was changed on purpose, '
-            f'delete {_sums(path).name} beside it'
+            f'delete {sums(path).name} beside it'
         )
 
 

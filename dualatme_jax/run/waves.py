@@ -20,8 +20,9 @@ from dualatme_jax.run import plan as plan_lib
 from dualatme_jax.run import workdir as workdir_lib
 from dualatme_jax.run.kept import Kept
 from dualatme_jax.run.plan import Plan, compile_all, make_engine
-from dualatme_jax.run.programs import Program
+from dualatme_jax.run.programs import Program, epochs_of
 from dualatme_jax.run.progress import Reporter, reporting
+from dualatme_jax.run.sweep import Sweep
 from dualatme_jax.run.trial_table import TrialTable
 from dualatme_jax.training import memory
 from dualatme_jax.training.checkpoint import WaveCheckpoints
@@ -153,24 +154,30 @@ def plan(
     after = trial_table.pending_waves(program.number)
     if kept.folder and processes.is_first():
         for number in {*before, *after}:  # the checkpoints of other programs are those of waves that stay
-            shutil.rmtree(
-                kept.folder / workdir_lib.CHECKPOINTS / workdir_lib.wave_name(number), ignore_errors=True
-            )
+            workdir_lib.forget_checkpoints(kept.folder, number)
 
 
 def planned(trial_table: TrialTable, program: Program, console: Console) -> tuple[Engine, Plan]:
-    """How a program is trained, and by what: as it was planned before, if that is allowed, else by memory."""
+    """How a program is trained, and by what: as it was planned before, if that is allowed, else by memory.
+
+    Of a run that has grown, as before it grew, if that is as fast.
+    """
     rows, settings = trial_table.trials(program.number), program.config.engine
+    pending = trial_table.pending_trials(program.number)
     if size := trial_table.wave_size(program.number):
-        before = trial_table.way(program.number)
+        found = size, trial_table.way(program.number)
+    else:
+        found = trial_table.before(program.number)
+    if found:
+        size, before = found
         recompute = {'on': True, 'off': False}.get(settings.rematerialise, before.recompute)
         way = memory.Way(settings.micro_batch or before.micro_batch, recompute)
         own = Plan(min(size, settings.max_trials or size), way)
         return make_engine(program, rows, own), own
     console.print(
-        f'{program.prefix}{len(rows)} trials; planning, which compiles the training', soft_wrap=True
+        f'{program.prefix}{len(pending)} trials; planning, which compiles the training', soft_wrap=True
     )
-    return plan_lib.fitting(program, rows, console)
+    return plan_lib.fitting(program, rows, pending, console)
 
 
 def check_room(
@@ -187,7 +194,7 @@ def check_room(
     That is a checkpoint of a wave of `size` trials of `program`, and the weights of all that is pending of
     all programs `to_come`.
     """
-    weights = checkpoint = 0
+    weights = checkpoint = states_kept = 0
     for other in to_come:
         rows = trial_table.pending_trials(other.number)
         if rows.empty or not other.training:  # it ended in an earlier process, or leaves no networks
@@ -196,11 +203,13 @@ def check_room(
             states = engine.shapes(rows[:size].to_dict('records'))  # of which the program is traced already
             if program.config.checkpoint.every < program.config.training.epochs:
                 checkpoint = disk.size(states)
-            network = disk.size(states.variables) // jax.tree.leaves(states)[0].shape[0]
-            network += engine.shared_bytes
+            trials = jax.tree.leaves(states)[0].shape[0]
+            network = disk.size(states.variables) // trials + engine.shared_bytes
+            own = disk.size(states) // trials
         else:
             state = disk.state_of(other.training, other.dataset, rows.iloc[0].to_dict())
-            network = disk.size(state.variables)
+            network, own = disk.size(state.variables), disk.size(state)
+        states_kept += own * len(rows) if other.config.checkpoint.keep_state else 0
         if other.config.checkpoint.keep_weights:
             again = kept.folder and other.config.folds == splits.ALL  # in `network/` too
             weights += network * len(rows) * (2 if again else 1)
@@ -208,7 +217,7 @@ def check_room(
         disk.check_memory(weights)
         return
     reused = kept.folder / workdir_lib.CHECKPOINTS
-    told = disk.check(kept.folder, weights=weights, checkpoint=checkpoint, reused=reused)
+    told = disk.check(kept.folder, weights=weights, states=states_kept, checkpoint=checkpoint, reused=reused)
     if told:
         console.print(f'on the disk: {told}', soft_wrap=True)
 
@@ -222,6 +231,23 @@ def words(program: Program, waves: int) -> Iterator[str]:
         yield 'puzzled flow: of two regions of the face, one above the other (EM: eyes, mouth)'
 
 
+def tidy(trial_table: TrialTable, swept: Sweep, folder: pathlib.Path) -> None:
+    """Deletes what is left of the checkpoints of a run that has ended, but the last states that it keeps."""
+    if not processes.is_first() or not (folder / workdir_lib.CHECKPOINTS).exists():
+        return
+    epochs = {point.number: epochs_of(point.config) for point in swept.points}
+    rows = trial_table.table.drop_duplicates('wave')
+    last = {
+        workdir_lib.wave_name(wave): str(epochs[point])
+        for wave, point in zip(rows['wave'], rows['point'], strict=True)
+    }
+    for own in [*(folder / workdir_lib.CHECKPOINTS).iterdir()]:
+        if own.name not in last or not (own / last[own.name]).exists():
+            shutil.rmtree(own)
+    with contextlib.suppress(OSError):  # it holds some
+        (folder / workdir_lib.CHECKPOINTS).rmdir()
+
+
 def train_waves(
     trial_table: TrialTable,
     program: Program,
@@ -232,7 +258,8 @@ def train_waves(
     console: Console,
 ) -> None:
     """Trains a program's pending waves, each from its checkpoint if there is one; keeps what they give."""
-    size, decisive = chosen.trials, workdir_lib.decisive(identity)
+    size, decisive = chosen.trials, workdir_lib.of_wave(identity)
+    settings = program.config.checkpoint
     pending = trial_table.pending(program.number)
     epochs = program.config.training.epochs
     devices = engine.parallel.devices
@@ -240,35 +267,36 @@ def train_waves(
     rows = trial_table.table[trial_table.table['program'] == program.number]
     on += chosen.suffix(engine.width)
     console.print(f'{program.prefix}{len(rows)} trials, {size} side by side, on {on}', soft_wrap=True)
-    first, waves = int(rows['wave'].min()), rows['wave'].nunique()
+    places = {wave: place for place, wave in enumerate(sorted(rows['wave'].unique()))}
     if not program.number:
-        for line in words(program, waves):
+        for line in words(program, len(places)):
             console.print(f'  {line}', soft_wrap=True)
     with memory.explained(size):
         compile_all(engine, pending[0][1].to_dict('records'), size, console)
-    with reporting(console, epochs=epochs, waves=waves) as reporter:
+    with reporting(console, epochs=epochs, waves=len(places)) as reporter:
         for number, rows in pending:
             name = workdir_lib.wave_name(number)
             own = decisive | {'trials': rows['trial'].tolist()}
             with (
                 checkpointing(kept.folder, name, own, console) as checkpoints,
                 memory.explained(size),
-                listening(number - first, reporter, kept.folder, name) as on_epoch,
+                listening(places[number], reporter, kept.folder, name) as on_epoch,
             ):
                 wave = engine.fit_predict(
                     rows.to_dict('records'),
                     size=size,
                     checkpoints=checkpoints,
-                    every=program.config.checkpoint.every,
+                    every=settings.every,
+                    keep_state=settings.keep_state,
                     on_epoch=on_epoch,
                     predict_every=program.config.selection.every,
                     start=program.start and functools.partial(program.start, rows.to_dict('records')),
                 )
-            kept.keep(number, wave, weights=program.config.checkpoint.keep_weights)
+            kept.keep(number, wave, weights=settings.keep_weights)
             # Only now is the wave over: a process that dies before this line continues from the checkpoint.
             trial_table.close_wave(number, wave)
             if checkpoints:
-                checkpoints.delete()
+                checkpoints.delete(but=epochs if settings.keep_state else None)
             del wave  # its networks make room for the next ones
 
 

@@ -51,7 +51,8 @@ class WaveCheckpoints:
 
     Args:
       directory: of this wave alone; made if absent.
-      identity: what must be equal for a checkpoint to be continued (the config, the wave's trials), by name.
+      identity: what must be equal for a checkpoint to be continued (of the config, the wave's trials), by
+        name; what else the checkpoint has is not compared.
 
     Attributes:
       damaged: what was found of saves that were deleted, in words.
@@ -123,8 +124,7 @@ class WaveCheckpoints:
         return self._manager.restore(epochs, args=ocp.args.Composite(**arguments))[name]
 
     def _check_identity(self, there: Mapping[str, Any]) -> None:
-        if there != self._identity:
-            differs = sorted(name for name, value in self._identity.items() if there.get(name) != value)
+        if differs := sorted(name for name, value in self._identity.items() if there.get(name) != value):
             raise InputError(
                 f'{self._directory}: this checkpoint is of another run (other {", ".join(differs)}); '
                 'give another --workdir, or delete this one to start anew'
@@ -134,11 +134,17 @@ class WaveCheckpoints:
         """Lets go of the directory."""
         self._manager.close()
 
-    def delete(self) -> None:
-        """Removes the checkpoint of a wave that has ended."""
+    def delete(self, *, but: int | None = None) -> None:
+        """Removes the saves of a wave that has ended, but that after so many epochs."""
         self.close()
-        if processes.is_first():
+        if not processes.is_first():
+            return
+        if but is None:
             shutil.rmtree(self._directory)
+        else:
+            for save in self._directory.iterdir():
+                if save.is_dir() and save.name != str(but):
+                    shutil.rmtree(save)
 
 
 def _delete_damaged(directory: pathlib.Path) -> list[str]:

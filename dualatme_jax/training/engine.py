@@ -159,6 +159,7 @@ class Engine:
         epochs: int | None = None,
         checkpoints: WaveCheckpoints | None = None,
         every: int = 1,
+        keep_state: bool = False,
         on_epoch: OnEpoch = lambda done, losses: None,
         predict_every: int = 0,
         start: Callable[[], Start] | None = None,
@@ -172,6 +173,7 @@ class Engine:
           epochs: how many to train, if not the engine's own.
           checkpoints: of this wave; None: nothing is saved, and it starts from the beginning.
           every: epochs between checkpoints.
+          keep_state: whether there is a checkpoint after the last epoch too, from which to train on.
           on_epoch: called after each epoch.
           predict_every: epochs from one whose predictions are kept to the next; the last one's always are.
           start: makes what the networks begin with, of F trials; not called where there is a checkpoint.
@@ -186,7 +188,12 @@ class Engine:
                     filled = trials.train.shape[0]
                     states = self.parallel.started(states, start().filled(filled))
             saved = Progress(0, states, np.zeros((0, own)), {}, 0.0)
-        done, states, losses, kept = saved.epochs, saved.states, saved.losses, saved.kept
+        done, states, losses = saved.epochs, saved.states, saved.losses
+
+        def keeps(epoch: int) -> bool:
+            return epoch == epochs or bool(predict_every and epoch % predict_every == 0)
+
+        kept = {epoch: chances for epoch, chances in saved.kept.items() if keeps(epoch)}
         began = time.monotonic() - saved.seconds
         del saved  # its states are given away
 
@@ -197,10 +204,10 @@ class Engine:
                     self.parallel.epoch(states, trials, self._clips, epoch - 1, batches)
                 )
             losses = np.vstack([losses, on_host(loss)[:own]])
-            if epoch == epochs or (predict_every and epoch % predict_every == 0):
+            if keeps(epoch):
                 kept[epoch] = self._predict(states, trials)[:own]
             on_epoch(epoch, losses[-1])
-            if checkpoints and epoch % every == 0 and epoch < epochs:
+            if checkpoints and (keep_state if epoch == epochs else epoch % every == 0):
                 checkpoints.save(Progress(epoch, states, losses, kept, time.monotonic() - began))
 
         failed = failed_epochs(losses, kept[epochs])

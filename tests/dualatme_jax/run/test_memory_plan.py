@@ -52,7 +52,8 @@ class Machine:
         config = ConfigDict({'engine': ENGINE | engine})
         program = types.SimpleNamespace(config=config, training=None, dataset=None, prefix='')
         console = Console(file=io.StringIO(), width=200)
-        own, chosen = plan.fitting(program, pd.DataFrame({'trial': range(TRIALS)}), console)
+        table = pd.DataFrame({'trial': range(TRIALS)})
+        own, chosen = plan.fitting(program, table, table, console)
         assert own.way == chosen.way
         self.said = console.file.getvalue()
         return chosen, len(own.parallel.devices)

@@ -6,10 +6,13 @@ import pathlib
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from dualatme_jax.errors import InputError
 from dualatme_jax.files import replacing
 from dualatme_jax.run.trial_table import TrialTable
+from dualatme_jax.training.memory import Way
 from dualatme_jax.training.wave import Wave
 
 # Folds whose names all look like numbers and are none, and floats that need all their digits.
@@ -259,3 +262,101 @@ def test_what_the_systems_of_some_rows_do_not_have_is_empty_and_read_again(path)
     trial_table.plan(0, 5)
     found = TrialTable.open(path, trials)
     pd.testing.assert_frame_equal(found.table, trial_table.table)
+
+
+def all_trials(seeds, points):
+    """Every fold of three with each of some seeds at each point, of which each has a program of its own."""
+    rows = [
+        {'fold': fold, 'left_out': str(fold), 'seed': seed, 'point': number, 'inner': 0, 'program': number}
+        | {'rate': point}
+        for number, point in enumerate(points)
+        for seed in seeds
+        for fold in range(3)
+    ]
+    return pd.DataFrame(rows).rename_axis('trial').reset_index()
+
+
+several = st.lists(st.integers(0, 4), min_size=1, max_size=4, unique=True)
+
+
+@settings(max_examples=25, deadline=None, derandomize=True, database=None)
+@given(data=st.data())
+def test_a_table_that_grows_is_that_of_all_trials_and_keeps_what_it_knew(tmp_path_factory, data):
+    seeds, points = data.draw(several), data.draw(several)
+    more_seeds = data.draw(st.permutations([*{*seeds, *data.draw(several)}]))
+    more_points = data.draw(st.permutations([*{*points, *data.draw(several)}]))
+    before = TrialTable.create(None, all_trials(seeds, points))
+    for program in range(data.draw(st.integers(1, len(points)))):
+        before.plan(program, data.draw(st.integers(1, 7)))
+    for wave in data.draw(st.lists(st.sampled_from(before.waves), unique=True)):
+        size = int((before.table['wave'] == wave).sum())
+        before.close_wave(wave, outcome([0] * size, losses=[[0.5] * size]))
+
+    trials = all_trials(more_seeds, more_points)
+    numbers = {number: more_points.index(point) for number, point in enumerate(points)}
+    staying = before.staying(trials, numbers)
+    grown = before.grown(trials, staying)
+    table, here = grown.table, len(before.table)
+    same = ['trial', 'fold', 'left_out', 'seed', 'rate', 'wave', 'status', 'loss', 'seconds']
+    pd.testing.assert_frame_equal(table[same][:here], before.table[same])
+    key = ['point', 'seed', 'fold']
+    found = table[trials.columns].sort_values(key).drop(columns='trial').reset_index(drop=True)
+    expected = trials.sort_values(key).drop(columns='trial').reset_index(drop=True)
+    pd.testing.assert_frame_equal(found, expected)
+    assert table['trial'].tolist() == [*range(len(trials))]
+    assert (table['status'][here:] == 'pending').all()
+    planned = table[table['wave'] >= 0]
+    assert (planned.groupby('wave')['program'].nunique() == 1).all()
+    assert planned.groupby('wave')['status'].nunique().eq(1).all(), 'no trial joins a wave that has ended'
+    for program, rows in table[table['status'] == 'pending'].groupby('program'):
+        assert (rows['wave'] >= 0).nunique() == 1, 'what is pending of a program is planned, or nothing is'
+        assert grown.pending_trials(program)['trial'].tolist() == rows['trial'].tolist()
+
+    path = tmp_path_factory.mktemp('grown') / 'trials.csv'
+    grown.write(path)
+    pd.testing.assert_frame_equal(TrialTable.open(path, trials).table, table)
+    # The way back: what has ended, and what stands before it, stays.
+    back = grown.staying(all_trials(seeds, points), {place: number for number, place in numbers.items()})
+    assert back.tolist() == [*range(here)]
+
+
+def test_what_has_ended_cannot_be_left_out():
+    trial_table = TrialTable.create(None, all_trials((0, 1), (0.1,)))
+    trial_table.plan(0, 3)
+    assert trial_table.staying(all_trials((0,), (0.1,)), {0: 0}).tolist() == [0, 1, 2]
+    assert trial_table.staying(all_trials((1,), (0.1,)), {0: 0}) is None, 'later trials have their numbers'
+    assert trial_table.staying(all_trials((0, 1), (0.2,)), {}).tolist() == []
+    trial_table.close_wave(1, outcome([0] * 3, losses=[[0.5] * 3]))
+    assert trial_table.staying(all_trials((0,), (0.1,)), {0: 0}) is None
+    assert trial_table.staying(all_trials((0, 1), (0.2,)), {}) is None
+
+
+def test_what_is_trained_on_is_pending_again_in_its_waves():
+    trial_table = TrialTable.create(None, all_trials((0,), (0.1, 0.2)))
+    trial_table.plan(0, 2, Way(8, True))
+    trial_table.plan(1, 3)
+    for wave, size in enumerate((2, 1, 3)):
+        trial_table.close_wave(wave, outcome([0] * size, losses=[[0.5] * size]))
+    trials = all_trials((0, 1), (0.1, 0.2))
+    grown = trial_table.grown(trials, trial_table.staying(trials, {0: 0, 1: 1}), again={0})
+    assert grown.table['status'].tolist() == ['pending'] * 3 + ['done'] * 3 + ['pending'] * 6
+    assert grown.table['wave'].tolist() == [0, 0, 1, 2, 2, 2, 3, 3, 4, -1, -1, -1]
+    assert grown.table['micro_batch'].tolist() == [8] * 3 + [0] * 3 + [8] * 3 + [0] * 3
+    assert grown.before(1) == (3, Way())
+    assert (grown.wave_size(0), grown.wave_size(1)) == (2, 0)
+
+
+def test_waves_of_before_say_how_large_those_of_more_trials_are():
+    def before(sizes, pending):
+        trials = all_trials(range(8), (0.1,))[: sum(sizes) + pending]
+        trial_table = TrialTable.create(None, trials)
+        trial_table.table['wave'] = [n for n, size in enumerate(sizes) for _ in range(size)] + [-1] * pending
+        for wave, size in enumerate(sizes):
+            trial_table.close_wave(wave, outcome([0] * size, losses=[[0.5] * size]))
+        return trial_table.before(0)
+
+    assert before((4, 4, 2), 7) == (4, Way())
+    assert before((4, 4, 2), 3) == (3, Way())
+    assert before((4,), 4) == (4, Way())
+    assert before((4,), 5) is None, 'there were no more trials then'
+    assert before((), 5) is None
