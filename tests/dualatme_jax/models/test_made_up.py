@@ -55,7 +55,7 @@ def run(folder, workdir, *, until=None):
 
 
 @pytest.mark.slow
-def test_made_up_systems_are_killed_continued_swept_and_compared_with_dual_atme(folder, tmp_path):
+def test_made_up_systems_are_killed_continued_swept_and_compared_with_a_published_one(folder, tmp_path):
     clips = dataset.load(folder, reads=('onset_face', 'face_frames', 'flow'))
     assert clips.inputs['onset_face'].shape[1:] == (56, 56, 3)
     assert clips.inputs['face_frames'].shape[1:] == (6, 32, 32, 3)
@@ -73,7 +73,7 @@ def test_made_up_systems_are_killed_continued_swept_and_compared_with_dual_atme(
 
     board = pd.read_csv(tmp_path / 'run' / 'leaderboard.csv')
     names = board['system'].str.partition(',')[0]
-    points = {'dual_atme': 1, 'made_up.two_faces': 1, 'made_up.two_clips': 1, 'made_up.histogram': 2}
+    points = {'ststnet': 1, 'made_up.two_faces': 1, 'made_up.two_clips': 1, 'made_up.histogram': 2}
     assert names[~names.str.startswith('guesser')].value_counts().to_dict() == points
     results = json.loads((tmp_path / 'run' / 'results.json').read_text())
     assert [row['system'] for row in results['leaderboard']] == board['system'].tolist()
