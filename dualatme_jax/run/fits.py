@@ -3,11 +3,14 @@
 A wave is the unit of resume alone: what is fitted is gone when it ends, and nothing of a part of it is kept.
 """
 
+import functools
+import json
 import os
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 from rich.console import Console
 
 from dualatme_jax import models
@@ -16,7 +19,7 @@ from dualatme_jax.run import progress, waves
 from dualatme_jax.run.kept import Kept
 from dualatme_jax.run.programs import Program
 from dualatme_jax.run.trial_table import TrialTable
-from dualatme_jax.training import augment, memory, prepare
+from dualatme_jax.training import augment, encoding, kernels, memory, prepare
 from dualatme_jax.training.closed_form import ClosedForm
 from dualatme_jax.training.estimators import Estimators
 from dualatme_jax.training.learner import Learner
@@ -109,10 +112,27 @@ def _closed_form(program: Program, trials: int, most: int, console: Console) -> 
             room=memory.budget(config.engine.memory_gib, jax.local_devices()[:1]),
             on_plan=lambda line: console.print(f'{program.prefix}{line}', soft_wrap=True),
             on_solved=on_solved,
+            describe=describe,
         )
+
+    def describe(descriptors: Mapping[str, Callable], *given: Any) -> dict[str, list[np.ndarray]]:
+        """As `kernels.described`, once for all points that read the clips alike and have the same views."""
+        views = tuple((name, system.mirror, _identity(own)) for name, own in descriptors.items())
+        inputs = tuple(map(id, program.dataset.inputs.values()))
+        key = (views, inputs, json.dumps(encoding.as_read(read), sort_keys=True))
+        if key not in program.described:
+            program.described[key] = kernels.described(descriptors, *given)
+        return program.described[key]
 
     # One wave: its trials share the factorisations.
     return _Fit(min(trials, most), None, lambda own: system.solved, learner)
+
+
+def _identity(descriptor: Callable) -> Any:
+    """What is equal for descriptors that are: of a partial one, which each `build` makes anew, its parts."""
+    if isinstance(descriptor, functools.partial):
+        return descriptor.func, descriptor.args, tuple(sorted(descriptor.keywords.items()))
+    return descriptor
 
 
 _FITS = {SKLEARN: _estimators, CLOSED_FORM: _closed_form}

@@ -17,7 +17,7 @@ from dualatme_jax.run import fields, model_section, stages
 from dualatme_jax.run import sweep as sweep_lib
 from dualatme_jax.run.sweep import Point, Sweep
 from dualatme_jax.run.trial_table import OUTCOME
-from dualatme_jax.training import augment, losses, optimizers, prepare, trials
+from dualatme_jax.training import augment, encoding, losses, optimizers, prepare, trials
 from dualatme_jax.training.start import Path, Start
 from dualatme_jax.training.state import Clips
 from dualatme_jax.training.step import Training
@@ -156,9 +156,11 @@ def _read_in_training(config: ConfigDict, labels: Sequence[str]) -> list[tuple[s
 def _read_in_fitting(config: ConfigDict) -> list[tuple[str, Any]]:
     """The fields that decide what a system without a network predicts."""
     fitting = models.system(config.model.name).fitting
+    flat = fields.flat(config)
+    flat |= {f'input.{name}': value for name, value in encoding.as_read(config.input).items()}
     return [
         (field, value)
-        for field, value in fields.flat(config).items()
+        for field, value in flat.items()
         if fitting.is_read(field) and not field.startswith('engine.')
     ]
 
@@ -173,6 +175,7 @@ class Program:
       dataset: the clips.
       training: of each of its trials; None of a system without a network.
       vectors: [N, D] of the clips, which scikit-learn fits its trials to; else None.
+      described: vectors of the clips by what made them, which all programs of a run share.
       start: from some of its trials to what their networks begin with; None: they are fresh.
       shared: of that, the leaves that are the same in all trials and are not trained.
       prefix: of lines on the console: how this program differs from others; empty if there is one.
@@ -184,6 +187,7 @@ class Program:
     training: Training | None
     prefix: str
     vectors: np.ndarray | None = None
+    described: dict[tuple, Any] = dataclasses.field(default_factory=dict)
     start: Callable[[Sequence[Mapping[str, Any]]], Start] | None = None
     shared: frozenset[Path] = frozenset()
 
@@ -204,7 +208,7 @@ def make_programs(swept: Sweep, datasets: Mapping[int, Dataset], failures: dict[
     for point in swept.points:
         points.setdefault(point.program, []).append(point)
     found = []
-    vectors: dict[tuple, np.ndarray] = {}  # points that differ in options of an estimator share them
+    vectors: dict[tuple, Any] = {}  # points that differ in options of an estimator share them
     for number, (point, *others) in points.items():
         if number not in datasets:
             continue
@@ -235,7 +239,8 @@ def make_programs(swept: Sweep, datasets: Mapping[int, Dataset], failures: dict[
                 raise
             failures[number] = one_line(error)
         else:
-            found.append(Program(number, point.config, dataset, training, prefix, vectors=vectors.get(key)))
+            own = {'vectors': vectors.get(key), 'described': vectors}
+            found.append(Program(number, point.config, dataset, training, prefix, **own))
     return found
 
 

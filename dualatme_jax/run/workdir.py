@@ -15,6 +15,7 @@ from dualatme_jax.data import splits
 from dualatme_jax.errors import InputError
 from dualatme_jax.files import expanded, read_bytes, replacing
 from dualatme_jax.machines import processes
+from dualatme_jax.training import encoding
 
 CONFIG = 'config.json'
 TRIALS = 'trials.csv'
@@ -92,6 +93,8 @@ def decisive(config: Mapping[str, Any]) -> dict[str, Any]:
     found = {name: functools.reduce(within, name.split('.'), config) for name in DECISIVE}
     if found['folds'] != splits.PARTS:
         found['fold_parts'] = None  # which nothing reads
+    if isinstance(found['input'], Mapping):
+        found['input'] = encoding.as_read(found['input'])
     found['engine.micro_batch'] = found['engine.micro_batch'] or 0  # runs of older versions do not say
     found['data.train_subjects'] = found['data.train_subjects'] or 0
     return found | {'smoke': bool(config.get('smoke'))}  # which runs of older versions do not say

@@ -70,6 +70,7 @@ class ClosedForm:
       metric: of the best setting: one of `scores.METRICS`.
       on_plan: called with a line on what follows, before anything is solved.
       on_solved: called when another view, width and ridge has been solved for all trials.
+      describe: `kernels.described`, or what knows already what that gives.
     """
 
     def __init__(
@@ -84,12 +85,13 @@ class ClosedForm:
         metric: str = 'uf1',
         on_plan: Callable[[str], None] = lambda line: None,
         on_solved: Callable[[], None] = lambda: None,
+        describe: Callable[..., dict[str, list[np.ndarray]]] = kernels.described,
     ):
         self._system, self._dataset = system, dataset
         self._parts, self._metric, self._room = parts if system.choices > 1 else 0, metric, room
         self._on_plan, self._on_solved = on_plan, on_solved
         descriptors = {name: system.descriptors[name] for name in system.views}
-        self._vectors = kernels.described(descriptors, dataset, prepare, mirror if system.mirror else None)
+        self._vectors = describe(descriptors, dataset, prepare, mirror if system.mirror else None)
 
     def fit_predict(self, rows: Sequence[Row]) -> Wave:
         """Solves each trial on its training side, and predicts the clips that it leaves out; see `Learner`.

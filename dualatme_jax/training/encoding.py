@@ -7,7 +7,7 @@ Axes: N clips, C channels, *S space (behind time, if there is any), B examples.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,12 @@ PERCENTILE, CLIP = 95.0, 4.0
 FIELDS = {'encoding': MINMAX, 'percentile': PERCENTILE, 'clip': CLIP}
 
 _TINY = np.finfo(np.float32).tiny
+
+
+def as_read(section: Mapping[str, Any]) -> dict[str, Any]:
+    """A section `config.input`, with the defaults where an older version, or its encoding, reads nothing."""
+    found = {**FIELDS, **section}
+    return found if found['encoding'] == ROBUST else found | {'percentile': PERCENTILE, 'clip': CLIP}
 
 
 def applies(encoding: str, names: Sequence[str]) -> bool:

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pandas as pd
 import pytest
+from rich.console import Console
 from small_run import person, run, small, uf1
 
 from dualatme_jax import models
@@ -15,6 +16,7 @@ from dualatme_jax.models.system import CLOSED_FORM, System
 from dualatme_jax.report import predictions
 from dualatme_jax.run import experiment, programs
 from dualatme_jax.run.trial_table import TrialTable
+from dualatme_jax.training import kernels
 
 BANDS = 'made_up.bands'
 FLOW_SVC = 'made_up.flow_svc'
@@ -156,3 +158,21 @@ def test_a_build_that_returns_something_else_is_refused(monkeypatch):
     monkeypatch.setitem(models.SYSTEMS, 'other', other)
     with pytest.raises(InputError, match='build returns int; expected a KernelRidge'):
         models.build('other', classes=3)
+
+
+def test_points_that_read_the_clips_alike_describe_them_once(small_dataset_dir, monkeypatch):
+    described, calls = kernels.described, []
+
+    def counted(descriptors, *given):
+        calls.append([*descriptors])
+        return described(descriptors, *given)
+
+    monkeypatch.setattr(kernels, 'described', counted)
+    grids = ({'model.ridge': ((0.1,), (1.0,))}, {'input.scale': 'unit'}, {'model.one': True})
+    console = Console(quiet=True)
+    found = experiment.run(config_of(small_dataset_dir, sweep=grids), None, console)
+    assert calls == [['v', 'u']] * 2, 'of two scales, whatever the ridge and the sets of views are'
+    alone = experiment.run(config_of(small_dataset_dir, **{'model.ridge': (1.0,)}), None, console)
+    own = found.predictions[found.predictions['model.ridge'] == '(1.0,)']
+    columns = [name for name in alone.predictions if name.startswith('prob_')]
+    np.testing.assert_array_equal(own[columns], alone.predictions[columns])

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ml_collections import config_flags
 
-from configs import cd
+from configs import cd, kernel_ridge
 from dualatme_jax import schema
 from dualatme_jax.errors import InputError
 from dualatme_jax.run import fields, programs, sweep, workdir
@@ -155,6 +155,13 @@ def test_a_flag_is_a_sweep(monkeypatch):
 def test_what_cannot_be_swept_is_named(grid, says):
     with pytest.raises(InputError, match=says):
         points(grid)
+
+
+def test_points_that_differ_in_what_their_encoding_does_not_read_are_told_apart_by_name_alone():
+    config = kernel_ridge.get_config()
+    config.sweep = ({'input.encoding': ('minmax', 'robust'), 'input.percentile': (90.0, 95.0)},)
+    alike = programs.without_difference(sweep.points(config), schema.LABELS)
+    assert [(point.number, same.number) for point, same in alike] == [(1, 0)]
 
 
 def test_how_clips_are_predicted_makes_another_program_and_another_run():

@@ -109,6 +109,18 @@ def test_another_config_is_refused_by_the_field_that_differs(folder, config, dif
     claim(folder)  # the refusal lets go of the folder
 
 
+def test_fields_of_an_encoding_decide_where_it_reads_them(folder):
+    """The run of CONFIG is of a version that had none of them."""
+    claim(folder, changed('input', encoding='minmax', percentile=90.0, clip=3.0))
+    claim(folder, changed('input', encoding='minmax', percentile=95.0, clip=4.0))
+    robust = changed('input', encoding='robust', percentile=95.0, clip=3.0)
+    lines = [line for line in refusal(folder, robust).splitlines() if line.startswith('  ')]
+    assert lines == [
+        '  input.clip is 4.0 there and 3.0 here',
+        "  input.encoding is 'minmax' there and 'robust' here",
+    ]
+
+
 def test_all_fields_that_differ_are_listed(folder):
     config = changed('model', name='other', variant='code') | {'seeds': (9,)}
     listed = [line.split()[0] for line in refusal(folder, config).splitlines() if line.startswith('  ')]
