@@ -145,11 +145,9 @@ def make(workdir: str | os.PathLike, console: Console | None = None) -> str:
     Raises:
       InputError: the folder is no workdir.
     """
-    folder = files.expanded(workdir, 'the workdir')
-    table, config = opened(folder)
-    own = sweep_lib.points(config).reference.config
-    console = console or Console(quiet=True)
-    return at_end(lambda: source_of(folder, table, config, console), own, folder, console, anew=False)
+    folder, console = files.expanded(workdir, 'the workdir'), console or Console(quiet=True)
+    own = sweep_lib.points(opened(folder)[1]).reference.config
+    return at_end(lambda: source_of(folder, console), own, folder, console, anew=False)
 
 
 def of_workdir(
@@ -166,33 +164,44 @@ def of_workdir(
       InputError: the folder is no workdir, there are no maps, or no such clips.
     """
     folder = files.expanded(workdir, 'the workdir')
-    table, config = opened(folder)
-    if reason := why_none(sweep_lib.points(config).reference.config):
+    if reason := why_none(sweep_lib.points(opened(folder)[1]).reference.config):
         raise InputError(f'{folder}: {reason}')
-    return of_source(source_of(folder, table, config, console or Console(quiet=True)), clips)
+    return of_source(source_of(folder, console or Console(quiet=True)), clips)
 
 
-def opened(folder: pathlib.Path) -> tuple[pd.DataFrame, ConfigDict]:
-    """The table of trials and the config of a workdir; what older versions do not say is as it is now."""
+def opened(folder: pathlib.Path) -> tuple[pd.DataFrame, ConfigDict, Mapping[str, Any]]:
+    """The table of trials, the config and the identity of a run; fields that older versions lack are filled.
+
+    Raises:
+      InputError: the folder is no workdir.
+    """
     table, found = trained.read(folder)
+    identity = {key: found.pop(key) for key in found.keys() & workdir_lib.IDENTITY}
     found['report'] = {'attention': True} | dict(found.get('report') or {})
-    return table, network.config_of(found)
+    return table, network.config_of(found), identity
 
 
-def source_of(folder: pathlib.Path, table: pd.DataFrame, config: ConfigDict, console: Console) -> Source:
+def source_of(folder: pathlib.Path, console: Console) -> Source:
     """What the networks of a finished run are found in; its dataset is loaded again.
 
     Raises:
-      InputError: the dataset is not there or another one, or the predictions cannot be read.
+      InputError: the folder is no workdir; the dataset is not there or another one, as the file of a system
+        of one's own may be; or the predictions cannot be read.
     """
     from dualatme_jax.run import experiment  # which calls `at_end`
 
+    table, config, identity = opened(folder)
     reference = sweep_lib.points(config).reference
     own = reference.config.copy_and_resolve_references().unlock()
     own.sweep = ()
+    name = own.model.name
+    if models.code_of(name) != identity.get('code', {}).get(name):
+        raise InputError(
+            f'the file of {name} was changed after this run, or is another one; expected it as it was'
+        )
     swept = sweep_lib.points(own.lock())
     stored = experiment.load_datasets(swept, {})
-    if not config.sweep and experiment.fingerprint(swept, stored)['sha256'] != config.dataset.sha256:
+    if not config.sweep and experiment.fingerprint(swept, stored) != identity.get('dataset'):
         raise InputError(
             f'{own.data.path} holds other clips than those of this run; expected the dataset as it was'
         )

@@ -26,9 +26,6 @@ from dualatme_jax.weights import folds
 
 AT_ONCE = 64  # clips whose maps are in memory
 
-# What the config.json of a workdir holds beside the fields of a config.
-_IDENTITY = {'code', 'dataset', 'draws', 'models', 'stages', 'start', 'trained_on', 'weights'}
-
 
 @dataclasses.dataclass(frozen=True)
 class Ensemble:
@@ -137,7 +134,7 @@ def probabilities(found: Ensemble, dataset: Dataset, console: Console) -> np.nda
 
 def _of_run(path: pathlib.Path, seed: int | None) -> Ensemble:
     table, fields = trained.read(path)
-    config = network.config_of({key: fields[key] for key in fields.keys() - _IDENTITY})
+    config = network.config_of({key: fields[key] for key in fields.keys() - workdir.IDENTITY})
     labels = trained.labels_of(path, int(table['wave'].iloc[0]))
     recipe = results.read(path / workdir.RESULTS).get('dataset') or {}
     _, own = trained.networks(path, config.model.name, seed=seed, point=None)

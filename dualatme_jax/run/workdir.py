@@ -79,6 +79,9 @@ FOLLOWS = ('code', 'dataset', 'models', 'stages')
 # raises InputError where the run cannot grow so.
 Grow = Callable[[Mapping[str, Any]], tuple[Mapping[str, Any], Callable[[pathlib.Path], None]]]
 
+# What config.json holds beside the fields of a config.
+IDENTITY = {'code', 'dataset', 'draws', 'models', 'stages', 'start', 'trained_on', 'weights'}
+
 # Of a leaderboard, by system: one whose view or weights were not there in one of the two commands differs in
 # nothing that it was trained on.
 BY_SYSTEM = ('dataset.systems', 'stages')

@@ -12,7 +12,7 @@ from flax import linen as nn
 from dualatme_jax.models.layers.batch_norm import BatchNorm
 from dualatme_jax.models.layers.conv import Dense
 from dualatme_jax.models.layers.dropout import Dropout
-from dualatme_jax.models.layers.maps import flat
+from dualatme_jax.models.layers.maps import Marked, flat
 from dualatme_jax.models.output import Output
 from dualatme_jax.models.system import System
 
@@ -28,7 +28,8 @@ class Tiny(nn.Module):
     @nn.compact
     def __call__(self, inputs: Mapping[str, jax.Array], *, mask: jax.Array, train: bool) -> Output:
         features = {
-            name: Dense(4, 'torch', name=name)(flat(inputs[key].mean(2))) for name, key in STREAMS.items()
+            name: Dense(4, 'torch', name=name)(flat(Marked(name=f'maps_{name}')(inputs[key]).mean(2)))
+            for name, key in STREAMS.items()
         }
         x = BatchNorm(name='norm')(jnp.concatenate([*features.values()]), mask=mask, train=train)
         x = Dropout(self.dropout)(nn.relu(x), train=train)

@@ -16,18 +16,18 @@ from dualatme_jax import attention as command
 from dualatme_jax import models
 from dualatme_jax.data import dataset as dataset_lib
 from dualatme_jax.errors import InputError
-from dualatme_jax.models import small_cnn
 from dualatme_jax.report import attention as report
 from dualatme_jax.run import attention, trained
 from dualatme_jax.run.kept import Kept
 from dualatme_jax.training import attention as training
 
+SEEN = 'small_systems.tiny_seen'
 GUIDE = pathlib.Path(__file__).parents[3] / 'docs' / 'attention.md'
 
 
 def config(folder, **fields):
-    kept = {'model.name': 'small_cnn', 'checkpoint.keep_weights': True, 'report.attention': True}
-    return small_run.small(folder, **kept | {'model.width': 2, 'seeds': (0, 1)} | fields)
+    kept = {'model.name': SEEN, 'checkpoint.keep_weights': True, 'report.attention': True}
+    return small_run.small(folder, **kept | {'seeds': (0, 1)} | fields)
 
 
 @pytest.fixture(scope='module')
@@ -50,26 +50,30 @@ def test_each_clip_is_looked_at_by_the_network_that_predicts_it(run):
     assert found.clips.drop(columns='wrong').equals(
         report.chosen(predicted).drop(columns='wrong').astype(found.clips.dtypes.drop('wrong'))
     )
-    dataset = dataset_lib.load(data, reads=('flow',))
-    (view,) = found.views
-    network, last_maps = small_cnn.build(classes=3, width=2), models.system('small_cnn').last_maps
-    look = jax.jit(lambda *given: training.grad_cam(network, last_maps, *given)[0][0])
+    record = models.system(SEEN)
+    dataset = dataset_lib.load(data, reads=record.reads)
+    network = record.build(classes=3)
+    look = jax.jit(lambda *given: training.grad_cam(network, record.last_maps, *given)[0])
     table = trained.read(folder)[0]
     names = [*zip(dataset.database, dataset.subject, dataset.clip, strict=True)]
     for number, row in found.clips.iterrows():
         place = names.index(tuple(row[['database', 'subject', 'clip']]))
         left_out = table.set_index('trial')['left_out'][row['trial']]
         assert left_out == f'{row["database"]}/{row["subject"]}'
-        np.testing.assert_array_equal(found.pictures['flow'][number], dataset.inputs['flow'][place])
+        stored = {key: array[place] for key, array in dataset.inputs.items()}
+        for key, picture in stored.items():
+            np.testing.assert_array_equal(found.pictures[key][number], picture)
         if number > 1:
             continue
-        variables = Kept(folder).variables(table, [row['trial']])
-        params = {name: {k: x[0] for k, x in layer.items()} for name, layer in variables['params'].items()}
-        picture = dataset.inputs['flow'][place].astype(np.float32).transpose(2, 0, 1)[..., None] / 127.5 - 1
+        variables = jax.tree.map(lambda leaf: leaf[0], Kept(folder).variables(table, [row['trial']]))
+        pictures = {
+            key: picture.astype(np.float32).transpose(2, 0, 1)[..., None] / 127.5 - 1
+            for key, picture in stored.items()
+        }
         labels = jnp.array([row['prediction'], row['label']])
-        maps = look({'params': params}, {'flow': picture}, labels)
-        for label, own in zip(labels.tolist(), maps, strict=True):
-            np.testing.assert_allclose(view.map_of(number, label), own, atol=1e-4)
+        for view, maps in zip(found.views, look(variables, pictures, labels), strict=True):
+            for label, own in zip(labels.tolist(), maps, strict=True):
+                np.testing.assert_allclose(view.map_of(number, label), own, atol=1e-4)
 
 
 @pytest.mark.slow
@@ -81,6 +85,27 @@ def test_the_maps_of_an_old_workdir_are_those_of_its_end(run):
     assert (folder / report.FILE).read_bytes() == before
     with pytest.raises(InputError, match='predicts no clip casme2/01/x'):
         attention.of_workdir(folder, [('casme2', '01', 'x')])
+
+
+@pytest.mark.slow
+def test_a_run_that_evaluates_networks_shows_where_these_looked(run, tmp_path):
+    folder, data, _ = run
+    fields = {'evaluate_only': str(folder), 'seeds': (0,), 'checkpoint.keep_weights': False}
+    _, results, _ = small_run.run(config(data, **fields), tmp_path / 'run')
+    assert results['attention'] == 'Where the networks looked is in attention.npz.'
+    found, before = report.read(tmp_path / 'run' / report.FILE), attention.of_workdir(folder)
+    names = [tuple(row) for row in before.clips[['database', 'subject', 'clip']].to_numpy()]
+    both = [
+        (number, names.index(tuple(row)))
+        for number, row in enumerate(found.clips[['database', 'subject', 'clip']].to_numpy())
+        if tuple(row) in names
+    ]
+    assert both
+    for number, there in both:
+        label = found.clips['prediction'][number]
+        np.testing.assert_array_equal(
+            found.views[0].map_of(number, label), before.views[0].map_of(there, label)
+        )
 
 
 @pytest.mark.slow
@@ -134,8 +159,6 @@ def test_maps_of_networks_that_are_gone_are_deleted(tmp_path):
 )
 def test_a_run_without_maps_says_why(fields, expected, tmp_path):
     own = config(tmp_path)
-    if 'model.name' in fields:
-        del own.model.width
     own.update_from_flattened_dict(fields)
     found = attention.why_none(own)
     assert expected in found if expected else not found
