@@ -30,6 +30,7 @@ SUBJECT, DATABASE, PARTS, ALL = KINDS = ('subject', 'database', 'parts', 'all')
 NOUNS = {SUBJECT: 'subject', DATABASE: 'database', PARTS: 'part'}  # what a fold leaves out
 
 NOBODY = 'nobody'  # the name of the only fold of ALL
+NEW = 'all subjects new to its networks'  # the protocol of networks that were trained on other people
 _PART = 'part '
 
 

@@ -288,7 +288,9 @@ def _protocol(record: Record) -> Iterator[str]:
     folds = 0 if trials is None else trials[schema.LEFT_OUT].nunique()
     trained = not config.get('evaluate_only')
     by = 'a model trained' if trained else 'a network that was trained'
-    if kind == splits.ALL:
+    if found.get('protocol') == splits.NEW:
+        yield 'All clips are predicted by networks that were trained on other people.'
+    elif kind == splits.ALL:
         yield 'Nobody is left out: a network is trained on all subjects, for new clips, and not scored.'
     elif kind in (splits.SUBJECT, splits.DATABASE) and folds:
         noun = splits.NOUNS[kind]

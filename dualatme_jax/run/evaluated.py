@@ -64,6 +64,22 @@ def given_weights(program: Program, rows: pd.DataFrame) -> Given:
     )
 
 
+def protocol(config: ConfigDict) -> str:
+    """Who is left out, see `splits.protocol`; of networks from elsewhere, whom they were trained on.
+
+    Raises:
+      InputError: config.evaluate_only is damaged.
+    """
+    few = config.data.train_subjects
+    if config.evaluate_only:
+        given = files.expanded(config.evaluate_only, '--config.evaluate_only')
+        if network.is_one(given):
+            return splits.NEW
+        if not folds.is_one(given) and (given / workdir_lib.TRIALS).exists():
+            few = trained.read(given)[1].get('data', {}).get('train_subjects', 0)
+    return splits.protocol(config.folds, config.fold_parts, few)
+
+
 def check_stages(config: ConfigDict, staged: Sequence[str]) -> None:
     """Raises InputError where networks were trained on what another frozen stage, or its other weights, gave.
 

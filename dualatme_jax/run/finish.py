@@ -39,7 +39,7 @@ from dualatme_jax.report import record as record_lib
 from dualatme_jax.report import sweep as sweep_report
 from dualatme_jax.report.pictures import confusion, of_record
 from dualatme_jax.report.selection import BEST_ON_TEST, LAST, NESTED
-from dualatme_jax.run import as_published, config_file, ensembles, flow_pictures, smoke
+from dualatme_jax.run import as_published, config_file, ensembles, evaluated, flow_pictures, smoke
 from dualatme_jax.run import sweep as sweep_lib
 from dualatme_jax.run import workdir as workdir_lib
 from dualatme_jax.run.collect import Collected
@@ -165,7 +165,7 @@ def report(
       leaks: program -> why its inputs leak, see `Dataset.leaks`.
     """
     config, failed = swept.reference.config, trial_table.failed
-    left_out = splits.protocol(config.folds, config.fold_parts, config.data.train_subjects)
+    left_out = evaluated.protocol(config)
     leaking = '\n'.join(filter(None, [begin.notice if begin else '', *leaks_by_system(swept, leaks or {})]))
     leaking = '\n'.join(filter(None, [leaking, several.drawn_among_real(dataset)]))
     mark = '\n'.join(filter(None, [smoke.notice(config), leaking]))
@@ -337,7 +337,7 @@ def heading(
     seeds = sorted(selected['seed'].unique())
     told = ', '.join(map(str, seeds[:MOST_TOLD])) + (', ...' if len(seeds) > MOST_TOLD else '')
     number = f'{len(seeds)} seeds ({told})' if len(seeds) > 1 else f'seed {told}'
-    left_out = splits.protocol(config.folds, config.fold_parts, config.data.train_subjects)
+    left_out = evaluated.protocol(config)
     read = [] if config.input.encoding == encoding.MINMAX else [config.input.encoding]
     read += ['mirrored at test too'] if config.input.mirror_at_test and not record.fitting else []
     lines = [f'{system}, {left_out}: {epochs}, {number}', f'Input: {", ".join([dataset.origin, *read])}']

@@ -12,10 +12,11 @@ from flax import traverse_util
 from rich.console import Console
 from small_run import TINY, run, small
 
+from configs import cd
 from dualatme_jax import files, models
 from dualatme_jax.data import dataset
 from dualatme_jax.errors import InputError
-from dualatme_jax.run import experiment, init_from
+from dualatme_jax.run import evaluated, experiment, init_from, trained
 from dualatme_jax.run import workdir as workdir_lib
 from dualatme_jax.training.checkpoint import load_weights
 from dualatme_jax.weights import folds, names
@@ -128,6 +129,17 @@ def test_weights_are_evaluated_by_the_variant_that_they_are_of(tmp_path):
     for other in ({'model.name': 'rcn_a'}, {'model.variant': 'code'}, {'evaluate_only': str(tmp_path)}):
         config.update_from_flattened_dict(other)
         assert experiment.as_converted(config, Console(quiet=True)) is config
+
+
+def test_networks_that_were_trained_on_some_people_say_so_where_they_are_evaluated(tmp_path, monkeypatch):
+    config = cd.get_config()
+    assert evaluated.protocol(config) == 'one subject left out'
+    config.evaluate_only = str(tmp_path)
+    assert evaluated.protocol(config) == 'one subject left out'  # weights that say nothing of it
+    (tmp_path / workdir_lib.TRIALS).touch()
+    then = {'data': {'train_subjects': 4}}
+    monkeypatch.setattr(trained, 'read', lambda path: (None, then))
+    assert evaluated.protocol(config) == 'one subject left out, 4 of the other subjects trained on'
 
 
 @pytest.mark.parametrize(

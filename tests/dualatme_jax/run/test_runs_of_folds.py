@@ -246,7 +246,9 @@ def test_networks_of_all_score_clips_of_people_whom_they_have_not_seen(of_all, s
     table = found.predictions
     assert table.groupby('seed').size().to_dict() == {1: 24, 3: 24}
     results = found.results
-    assert results['protocol'] == 'one subject left out'
+    assert results['protocol'] == 'all subjects new to its networks'
+    assert 'all subjects new to its networks: not trained here, 2 seeds (1, 3)' in printed
+    assert 'left out' not in printed
     assert [row['seed'] for row in results['per_seed']] == [1, 3]
     assert results['scores']['full']['uf1']['mean'] == pytest.approx(
         np.mean([uf1(rows) for _, rows in table.groupby('seed')])
