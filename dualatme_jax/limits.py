@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 CLIPS, BOUNDS, AGREEMENT, POWER = 'hard_clips.csv', 'bounds.csv', 'agreement.csv', 'power.csv'
 PAGE, SHEET = 'limits.md', 'hard_clips.png'
+# The power of each pair takes seconds, and a sweep has many points.
+MOST_PAIRS = 4
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -53,7 +55,11 @@ def run(options: argparse.Namespace) -> None:
         clips = with_annotations(clips, options.data, options.input)
         hard = clips.loc[hard.index]
     first, *others = systems
+    alike = bounds.agreement(systems)
     powers = {}
+    if len(others) > MOST_PAIRS:
+        notes.append(f'Power: of {len(others)} systems the two that are most and least like {first}.')
+        others = most_and_least_alike(alike, first)
     for name in others:
         shared = set(systems[first]['seed']) & set(systems[name]['seed'])
         if shared:
@@ -67,7 +73,7 @@ def run(options: argparse.Namespace) -> None:
 
     folder = files.expanded(options.out, '--out')
     written = {CLIPS: with_words(clips, labels), BOUNDS: bounds.bounds(systems)}
-    written[AGREEMENT] = bounds.agreement(systems)
+    written[AGREEMENT] = alike
     if powers:
         written[POWER] = pd.concat([own.assign(a=a, b=b) for (a, b), own in powers.items()])
     try:
@@ -84,6 +90,12 @@ def run(options: argparse.Namespace) -> None:
             f'cannot write to {folder}: {error.strerror}; expected a folder that can be written to'
         ) from error
     console.print(f'the page, its tables and pictures are in {folder}', soft_wrap=True)
+
+
+def most_and_least_alike(alike: 'pd.DataFrame', first: str) -> list[str]:
+    """The systems that predict most and least as `first` does, by a table of `bounds.agreement`."""
+    same = alike[(alike['a'] == first) & (alike['b'] != first)].set_index('b')['same']
+    return [same.idxmax(), same.idxmin()]
 
 
 def with_annotations(clips: 'pd.DataFrame', path: str, key: str) -> 'pd.DataFrame':

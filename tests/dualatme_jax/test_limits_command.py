@@ -117,6 +117,21 @@ def test_seeds_that_differ_have_no_power_and_one_run_has_its_own_page(capsys, ru
     assert 'nothing to compare' in shown
 
 
+def test_of_many_systems_the_power_is_that_of_the_most_and_the_least_alike(capsys, runs, dataset, tmp_path):
+    """Six systems: the second predicts as the first one does, the others are wrong ever more often."""
+    one = pd.read_csv(runs[0], dtype={'subject': str})
+    paths = []
+    for place, wrong in enumerate((2, 2, 4, 6, 8, 10)):
+        other = np.where(np.arange(24) < wrong, (dataset.label + 1) % 3, dataset.label)
+        chances = {f'prob_{label}': 1.0 * (other == k) for k, label in enumerate(schema.LABELS)}
+        paths.append(tmp_path / f'system{place}.csv')
+        predictions.write(one.assign(prediction=other, **chances), paths[-1])
+    status, shown, errors = command(capsys, *paths, '--draws', 2, '--out', tmp_path / 'out')
+    assert (status, errors) == (0, '')
+    assert 'Power: of 5 systems the two that are most and least like system0.' in shown
+    assert [*pd.read_csv(tmp_path / 'out' / 'power.csv')['b'].unique()] == ['system1', 'system5']
+
+
 def test_the_channels_of_a_clip_stand_side_by_side():
     clip = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
     found = contact_sheet.side_by_side(clip)
