@@ -115,8 +115,9 @@ def parse(module, arguments, monkeypatch):
     if module == 'dualatme_jax.main':
         assert load_config(arguments, monkeypatch) is not None
         return
-    package = module in ('data_prep', 'dualatme_jax.report')
-    program = importlib.import_module(module + '.__main__' * package)
+    program = importlib.import_module(module)
+    if hasattr(program, '__path__'):
+        program = importlib.import_module(f'{module}.__main__')
     if not arguments:
         assert callable(program.main)
         return
