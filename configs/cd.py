@@ -167,6 +167,8 @@ def get_config(dataset: str = '') -> ConfigDict:
     config.report = ConfigDict()
     config.report.resamples = 1000  # draws of the bootstrap over subjects
     config.report.pictures = True  # draws what a run has to WORKDIR/pictures, as PNG and SVG: some seconds
+    # '' or 'mlflow': also logs the run to mlflow.db beside the workdir, see docs/report_pictures.md.
+    config.report.tracker = ''
     # A table of the paper to show beside ours: 'modules', 'regions', 'lambda', 'loss' (configs/table_*.py).
     config.report.paper = ''
     config.report.leaderboard = False  # the points of the sweep are systems, see configs/leaderboard.py

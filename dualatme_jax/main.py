@@ -47,6 +47,12 @@ PROCESS = flags.DEFINE_integer('process', None, 'Several processes: the number o
 DISTRIBUTED = flags.DEFINE_boolean(
     'distributed', False, 'Several processes: JAX finds them (TPU pods, Slurm, Open MPI).'
 )
+TRACKER = flags.DEFINE_enum(
+    'tracker',
+    None,
+    ['mlflow'],
+    'Also logs the run to mlflow.db beside the workdir: docs/report_pictures.md.',
+)
 FIELDS = flags.DEFINE_boolean(
     'fields', False, 'Lists the fields of the config with their values and meanings, and runs nothing.'
 )
@@ -60,6 +66,8 @@ def main(argv: list[str]) -> None:
     """
     del argv
     config = CONFIG.value
+    if TRACKER.value:
+        config.report.tracker = TRACKER.value
     if FIELDS.value:
         try:
             print(printable(config_file.described(config_name(), config)), flush=True)

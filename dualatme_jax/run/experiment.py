@@ -37,6 +37,7 @@ from dualatme_jax.run import (
     growth,
     init_from,
     losses,
+    mlflow_tracker,
     model_section,
     network,
     provenance,
@@ -94,6 +95,7 @@ def run(
     for values in swept.repeated:
         console.print(f'the sweep has {sweep_lib.named(values)} twice; it is trained once', soft_wrap=True)
     settings.check_engine(config.engine)
+    mlflow_tracker.check(config.report.tracker, workdir)
     for line in [*settings.without_effect(config.engine), *settings.unread(swept)]:
         console.print(line, soft_wrap=True)
     if not_kept := devices.keep_programs(config.engine.cache):
@@ -182,12 +184,10 @@ def run(
                 if curves.trained:
                     curves_lib.write(curves, folder / curves_lib.FILE)
                 report.write(folder)
-                if config.report.pictures:
-                    finish.write_pictures(folder, stored.get(swept.reference.program, home), console)
                 if trial_table.unfinished.empty:
                     waves.tidy(trial_table, swept, folder)
         if folder:
-            finish.write_page(folder, console)
+            finish.write_views(folder, stored.get(swept.reference.program, home), config, console)
         done = 'evaluated' if config.evaluate_only else 'trained'
         where = f'; everything is in {folder}' if folder else ''
         where += f', and the networks are in {networks}' if networks else ''

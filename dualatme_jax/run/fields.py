@@ -118,6 +118,7 @@ FIELDS = {
     'selection.metric': TEXT,
     'report.resamples': whole(1, schema.MOST_RESAMPLES),
     'report.pictures': SWITCH,
+    'report.tracker': TEXT,
     'report.paper': TEXT,
     'report.leaderboard': SWITCH,
     'report.shortened': TEXT,

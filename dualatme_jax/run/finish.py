@@ -39,7 +39,16 @@ from dualatme_jax.report import record as record_lib
 from dualatme_jax.report import sweep as sweep_report
 from dualatme_jax.report.pictures import confusion, of_record
 from dualatme_jax.report.selection import BEST_ON_TEST, LAST, NESTED
-from dualatme_jax.run import as_published, config_file, ensembles, evaluated, flow_pictures, smoke
+from dualatme_jax.run import (
+    as_published,
+    config_file,
+    ensembles,
+    evaluated,
+    flow_pictures,
+    mlflow_tracker,
+    smoke,
+    tensorboard,
+)
 from dualatme_jax.run import sweep as sweep_lib
 from dualatme_jax.run import workdir as workdir_lib
 from dualatme_jax.run.collect import Collected
@@ -113,33 +122,46 @@ def write_page(folder: pathlib.Path, console: Console) -> None:
     """Makes report.html of a run; one that cannot be made costs the run nothing, and is named."""
     from dualatme_jax.report import run_page  # a second, which no training waits for
 
-    try:
-        run_page.write(folder)
-    except Exception as error:
-        console.print(
-            f'{run_page.FILE} was not made ({type(error).__name__}: {one_line(error)}); the results are '
-            f'there, and `python -m dualatme_jax.report {folder}` tries it again',
-            soft_wrap=True,
-        )
+    advice = f'`python -m dualatme_jax.report {folder}` tries it again'
+    spared(run_page.FILE, console, advice, lambda: run_page.write(folder))
 
 
-def write_pictures(folder: pathlib.Path, dataset: Dataset, console: Console) -> None:
-    """Draws what a run has into its folder `pictures`; a failure costs the run nothing, and is named.
+def write_views(folder: pathlib.Path, dataset: Dataset, config: ConfigDict, console: Console) -> None:
+    """Writes what shows a report in other ways: figures, the page, and what TensorBoard and MLflow read.
+
+    What fails costs the run nothing, and is named.
 
     Args:
       folder: of a run that has reported.
       dataset: its clips, as they are stored.
+      config: of the run.
       console: where a failure is named.
     """
+    again = 'the same command tries it again'
+    if config.report.pictures:
+        spared('pictures', console, again, lambda: draw(folder, dataset))
+        spared('tensorboard/report', console, again, lambda: tensorboard.report(record_lib.read(folder)))
+    write_page(folder, console)
+    if config.report.tracker:
+        spared('MLflow', console, again, lambda: mlflow_tracker.log(record_lib.read(folder)))
+
+
+def draw(folder: pathlib.Path, dataset: Dataset) -> None:
+    """Draws what a run has into its folder `pictures`."""
+    record = record_lib.read(folder)
+    of_record.save(record)
+    if record.selected is not None:
+        flow_pictures.save(dataset, record.selected, folder / of_record.FOLDER)
+
+
+def spared(what: str, console: Console, advice: str, make: Callable[[], Any]) -> None:
+    """Calls `make`; an error of it is named with advice, and costs the run nothing else."""
     try:
-        record = record_lib.read(folder)
-        of_record.save(record)
-        if record.selected is not None:
-            flow_pictures.save(dataset, record.selected, folder / of_record.FOLDER)
+        make()
     except Exception as error:
         console.print(
-            f'some pictures are missing ({type(error).__name__}: {one_line(error)}); the results are there, '
-            'and the same command tries it again',
+            f'{what} was not made ({type(error).__name__}: {one_line(error)}); the results are there, and '
+            f'{advice}',
             soft_wrap=True,
         )
 

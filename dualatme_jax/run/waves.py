@@ -15,13 +15,13 @@ from rich.console import Console
 from dualatme_jax import schema
 from dualatme_jax.data import splits
 from dualatme_jax.machines import processes
-from dualatme_jax.run import disk, evaluated
+from dualatme_jax.run import disk, evaluated, tensorboard
 from dualatme_jax.run import plan as plan_lib
 from dualatme_jax.run import workdir as workdir_lib
 from dualatme_jax.run.kept import Kept
 from dualatme_jax.run.plan import Plan, compile_all, make_engine
 from dualatme_jax.run.programs import Program, epochs_of
-from dualatme_jax.run.progress import Reporter, reporting
+from dualatme_jax.run.progress import reporting
 from dualatme_jax.run.sweep import Sweep
 from dualatme_jax.run.trial_table import TrialTable
 from dualatme_jax.training import memory
@@ -273,14 +273,27 @@ def train_waves(
             console.print(f'  {line}', soft_wrap=True)
     with memory.explained(size):
         compile_all(engine, pending[0][1].to_dict('records'), size, console)
-    with reporting(console, epochs=epochs, waves=len(places)) as reporter:
+
+    def listening(wave: int) -> OnEpoch:
+        """What reports each epoch of the program's wave `wave`, from 0."""
+
+        def on_epoch(done: int, epoch_losses: np.ndarray) -> None:
+            if processes.is_first():
+                reporter.epoch(wave, done, epoch_losses)
+                write(wave * epochs + done, epoch_losses)
+
+        return on_epoch
+
+    with (
+        reporting(console, epochs=epochs, waves=len(places)) as reporter,
+        tensorboard.writing(kept.folder, tensorboard.name_of(program)) as write,
+    ):
         for number, rows in pending:
             name = workdir_lib.wave_name(number)
             own = decisive | {'trials': rows['trial'].tolist()}
             with (
                 checkpointing(kept.folder, name, own, console) as checkpoints,
                 memory.explained(size),
-                listening(places[number], reporter, kept.folder, name) as on_epoch,
             ):
                 wave = engine.fit_predict(
                     rows.to_dict('records'),
@@ -288,7 +301,7 @@ def train_waves(
                     checkpoints=checkpoints,
                     every=settings.every,
                     keep_state=settings.keep_state,
-                    on_epoch=on_epoch,
+                    on_epoch=listening(places[number]),
                     predict_every=program.config.selection.every,
                     start=program.start and functools.partial(program.start, rows.to_dict('records')),
                 )
@@ -313,31 +326,3 @@ def checkpointing(
         for found in checkpoints.damaged:
             console.print(f'{found}; it is deleted, and what lies before it continued', soft_wrap=True)
         yield checkpoints
-
-
-@contextlib.contextmanager
-def listening(wave: int, reporter: Reporter, folder: pathlib.Path | None, name: str) -> Iterator[OnEpoch]:
-    """Yields what reports each epoch of a program's wave, from 0, to the progress bar and TensorBoard."""
-    with contextlib.ExitStack() as stack:
-        writer = None
-
-        def on_epoch(done: int, epoch_losses: np.ndarray) -> None:
-            nonlocal writer
-            if not processes.is_first():
-                return
-            reporter.epoch(wave, done, epoch_losses)
-            if folder is None:
-                return
-            if writer is None:  # what an earlier process wrote from this epoch on is trained again
-                import tensorboardX  # with PyTorch, if it is there: seconds that no first epoch waits for
-
-                events = str(folder / workdir_lib.TENSORBOARD / name)
-                writer = stack.enter_context(tensorboardX.SummaryWriter(events, purge_step=done))
-            finite = epoch_losses[np.isfinite(epoch_losses)]
-            if finite.size:
-                writer.add_scalar('loss/mean', finite.mean(), done)
-                writer.add_scalar('loss/max', finite.max(), done)
-            writer.add_scalar('trials/failed', epoch_losses.size - finite.size, done)
-            writer.flush()
-
-        yield on_epoch

@@ -158,7 +158,7 @@ def test_all_is_written_once(killed, alone):
     two = killed[0]
     assert files(two) == files(alone)
     # One file a command that trained.
-    assert len(list((two / 'tensorboard' / 'wave_000').iterdir())) == 2
+    assert len(list((two / 'tensorboard' / 'training').iterdir())) == 2
 
 
 def agreeing(body, tmp_path, **death):

@@ -76,6 +76,9 @@ def test_a_run_leaves_losses_and_pictures_and_makes_them_anew(tmp_path, small_da
     assert {path.name for path in (tmp_path / 'pictures').iterdir()} == {
         f'{name}.{kind}' for name in names for kind in ('png', 'svg')
     }
+    [events] = (tmp_path / 'tensorboard' / 'report').iterdir()
+    assert events.stat().st_size > (tmp_path / 'pictures' / 'flow.png').stat().st_size
+    assert len(list((tmp_path / 'tensorboard' / 'training').iterdir())) == 1  # of both waves
     with mock.patch.object(drawn, 'save') as save:
         run(config, tmp_path)
     assert {call.args[2] for call in save.call_args_list} == names
@@ -84,7 +87,7 @@ def test_a_run_leaves_losses_and_pictures_and_makes_them_anew(tmp_path, small_da
         complete, results, printed = run(config, tmp_path)
     assert complete
     assert results['scores']
-    assert 'some pictures are missing (OSError: no room); the results are there' in printed
+    assert 'pictures was not made (OSError: no room); the results are there' in printed
 
 
 def test_the_typical_clip_of_a_class_is_the_surest_one_over_seeds():
