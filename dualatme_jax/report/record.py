@@ -63,7 +63,7 @@ class Record:
         files.read_bytes(path, limit=_MOST_TRIALS, what='table of trials')  # refuses pipes and the like
         try:
             found = pd.read_csv(path, dtype=dict.fromkeys(_WORDS, str), na_values=[''], keep_default_na=False)
-            lacking = {'trial', 'seed', 'status', 'loss', 'seconds', schema.LEFT_OUT} - {*found}
+            lacking = {'trial', 'seed', 'status', 'loss', 'seconds'} - {*found}
             if lacking:
                 raise ValueError(f'no columns {", ".join(sorted(lacking))}')
         except ValueError as error:
@@ -173,7 +173,7 @@ class Record:
 
     def _table(self, name: str) -> pd.DataFrame | None:
         path = self.folder / name
-        if not path.exists():
+        if not path.exists() or _has_no_row(path):
             return None
         labels = (self.results or {}).get('labels') or ()
         if name == EPOCH_PREDICTIONS:
@@ -181,7 +181,7 @@ class Record:
             table = cells.astype({schema.LABEL: int, 'prediction': int})
         else:
             table, _ = predictions.read(path, labels=labels)
-        if self.trials is not None:
+        if self.trials is not None and schema.LEFT_OUT in self.trials:
             folds = self.trials.set_index('trial')[schema.LEFT_OUT]
             table[schema.LEFT_OUT] = folds.reindex(table['trial']).to_numpy()
         return table
@@ -218,6 +218,13 @@ def read(folder: pathlib.Path) -> Record:
             '`python -m dualatme_jax.main --workdir=...` makes it'
         )
     return Record(folder)
+
+
+def _has_no_row(path: pathlib.Path) -> bool:
+    """Whether a table has a header alone, as where nobody is left out."""
+    with files.open_regular(path, 'predictions') as file:
+        header = file.readline()
+        return bool(header.strip()) and not file.readline().strip()
 
 
 def _comparable(cells: pd.DataFrame) -> pd.DataFrame:

@@ -88,8 +88,9 @@ def inputs(record: Record, data: pathlib.Path) -> list[Block]:
         if row is None:
             absent.append(caption)
             continue
-        grey = np.nan_to_num(contact_sheet.side_by_side(dataset.inputs[schema.FLOW][row]), nan=255)
-        pictures.append(Picture(caption, f'u, v and strain: {caption}', png=_png([grey / 255])))
+        flow = dataset.inputs[schema.FLOW][row]
+        tiles = [_tile(contact_sheet.side_by_side(flow[..., [channel]]) / 255) for channel in range(3)]
+        pictures.append(Picture(caption, f'u, v and strain: {caption}', png=_png(tiles)))
     found: list[Block] = [Gallery(pictures)] if pictures else []
     if absent:
         found.append(Text(f'{data} lacks {len(absent)} of these {len(clips)} clips: {"; ".join(absent)}'))
@@ -115,8 +116,10 @@ def _tile(picture: np.ndarray) -> np.ndarray:
 
 
 def _png(tiles: list[np.ndarray]) -> bytes:
-    gap = np.full((_SIDE, _GAP, 3), 255, np.uint8)
-    whole = [part for tile in tiles for part in (tile if tile.dtype == np.uint8 else _tile(tile), gap)]
+    """Tiles side by side; what is between them is transparent."""
+    gap = np.zeros((_SIDE, _GAP, 4), np.uint8)
+    opaque = [np.dstack([tile, np.full(tile.shape[:2], 255, np.uint8)]) for tile in tiles]
     content = io.BytesIO()
+    whole = [part for tile in opaque for part in (tile, gap)]
     Image.fromarray(np.hstack(whole[:-1])).save(content, format='png', optimize=True)
     return content.getvalue()

@@ -161,14 +161,14 @@ def _estimates(row: Mapping[str, Any]) -> list[str]:
 
 
 def _estimate(row: Mapping[str, Any], name: str) -> str:
-    return '' if np.isnan(row[f'{name}_mean']) else ' '.join(tables.estimate(row, name)).strip()
+    return '' if np.isnan(row[f'{name}_mean']) else '\n'.join(tables.estimate(row, name)).strip()
 
 
 def _compared(row: Mapping[str, Any]) -> list[Any]:
     if row['reference']:
         return ['reference', None, None]
     known = not np.isnan(row['difference_mean'])
-    difference = ' '.join(tables.estimate(row, 'difference', sign=True)).strip() if known else ''
+    difference = '\n'.join(tables.estimate(row, 'difference', sign=True)).strip() if known else ''
     return [difference, row['p'], row['p_holm']]
 
 

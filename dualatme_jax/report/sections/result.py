@@ -82,13 +82,13 @@ def _two_classes(found: Mapping[str, Any]) -> list[str]:
 
 
 def cell(spread: Mapping[str, Any]) -> str:
-    """`0.688 ± 0.016 [0.63, 0.75]`, each as far as it is known."""
+    """`0.688 ± 0.016`, and in a line below `[0.63, 0.75]`, each as far as it is known."""
     text = f'{spread["mean"]:.3f}'
     if spread.get('sd') is not None:
         text += f' ± {spread["sd"]:.3f}'
     if spread.get('interval'):
         low, high = spread['interval']
-        text += f' [{low:.2f}, {high:.2f}]'
+        text += f'\n[{low:.2f}, {high:.2f}]'
     return text
 
 

@@ -111,6 +111,16 @@ def test_what_must_stand_beside_the_numbers(tmp_path, found, text):
     assert f'role="note">{text}' in page(tmp_path) or text in page(tmp_path).split('class="lead"')[0]
 
 
+def test_a_run_that_leaves_nobody_out_has_no_scores_and_says_so(tmp_path):
+    written_run.write(tmp_path, reason='nobody was left out', scores=None)
+    header = (tmp_path / 'predictions.csv').read_text().splitlines()[0]
+    (tmp_path / 'predictions.csv').write_text(f'{header}\n')
+    text = page(tmp_path)
+    assert 'nobody was left out' in text
+    assert 'id="recipe"' in text
+    assert 'id="subjects"' not in text
+
+
 def test_half_a_run(tmp_path):
     rows = written_run.table()
     own = written_run.trials(rows)
@@ -192,10 +202,10 @@ def test_the_hardest_clips_show_where_the_network_looked(tmp_path):
     attention.write(found, tmp_path / 'attention.npz')
     picture = looked.looked(found, 1)
     image = np.asarray(Image.open(io.BytesIO(picture.png)))
-    assert image.shape == (112, 3 * 112 + 2 * 4, 3)
+    assert image.shape == (112, 3 * 112 + 2 * 4, 4)
     own = found.views[1].maps[1]
     gate = 255 * matplotlib.colormaps['inferno'](own)[..., :3]
-    np.testing.assert_allclose(image[14::28, 232 + 14 :: 28], gate, atol=1)
+    np.testing.assert_allclose(image[14::28, 232 + 14 :: 28, :3], gate, atol=1)
     strain = found.pictures['flow'][1, ..., 2].astype(float)
     grey = 255 * (strain - strain.min()) / np.ptp(strain)
     np.testing.assert_allclose(image[7::14, 7:112:14, 0], grey, atol=1)
