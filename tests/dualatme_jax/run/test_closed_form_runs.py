@@ -43,7 +43,7 @@ def test_each_fold_has_its_choice_in_the_results_and_the_run_is_known_when_finis
     assert {row['left_out'] for row in results['chosen']} == {*person(table)}
     assert 'left-out subjects: views = ' in printed
     assert 'Bands, one subject left out: solved in closed form, 2 seeds (0, 1)' in printed
-    assert 'of config.input all but encoding, percentile, clip, scale, size, and of config' in printed
+    assert 'of config.input only encoding, percentile, clip, scale, size' in printed
     assert 'of 4 settings the best for each left-out group' in printed
     assert 'selection: settings by inner parts of the other subjects' in ' '.join(printed.split())
     assert TrialTable.open(
