@@ -5,6 +5,7 @@ import contextlib
 import gc
 import hashlib
 import json
+import math
 import os
 import pathlib
 import re
@@ -27,6 +28,7 @@ from dualatme_jax.data.dataset import Dataset
 from dualatme_jax.errors import InputError, of_system, one_line
 from dualatme_jax.machines import processes
 from dualatme_jax.report import curves as curves_lib
+from dualatme_jax.report import results
 from dualatme_jax.report.selection import NESTED
 from dualatme_jax.run import (
     as_published,
@@ -146,7 +148,7 @@ def run(
         path = folder and folder / workdir_lib.TRIALS
         begun, reported = there(folder, workdir_lib.TRIALS, workdir_lib.RESULTS)
         trial_table = TrialTable.open(path, table) if begun else TrialTable.create(path, table)
-        finished = reported and trial_table.unfinished.empty
+        finished = processes.agreed(reported and is_reported(folder, trial_table))
         processes.check_same(workdir_lib.TRIALS, trial_table.table.to_csv())
         if finished:
             console.print(f'{folder} holds this run, finished; nothing is trained again', soft_wrap=True)
@@ -276,6 +278,18 @@ def leaks_of(swept: Sweep, datasets: Mapping[int, Dataset]) -> dict[int, str]:
 def there(folder: pathlib.Path | None, *names: str) -> list[bool]:
     """Whether each of some files is in the folder, if there is one; the first process says it for all."""
     return processes.agreed([folder is not None and (folder / name).exists() for name in names])
+
+
+def is_reported(folder: pathlib.Path, trial_table: TrialTable) -> bool:
+    """Whether all is trained and the last report has it: one of before a run grew has not."""
+    if not trial_table.unfinished.empty:
+        return False
+    try:
+        found = results.read(folder / workdir_lib.RESULTS)
+        trials, seconds = found.get('trials'), float(found.get('seconds'))
+    except (InputError, TypeError, ValueError):  # a damaged one, which is written anew
+        return True
+    return trials == len(trial_table.table) and math.isclose(seconds, trial_table.seconds, abs_tol=1e-6)
 
 
 def as_used(config: ConfigDict, console: Console) -> ConfigDict:

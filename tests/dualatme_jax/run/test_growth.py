@@ -11,7 +11,7 @@ from rich.console import Console
 from small_run import run, small
 
 from dualatme_jax.errors import InputError
-from dualatme_jax.run import experiment, network
+from dualatme_jax.run import collect, experiment, network
 from dualatme_jax.run.progress import Reporter
 from dualatme_jax.training.engine import Engine
 
@@ -140,6 +140,24 @@ def test_what_is_not_trained_yet_can_be_left_out_again(folder, small_dataset_dir
     assert '8 of 16 trials are there' in run(config_of(small_dataset_dir, seeds=(0, 1)), folder)[2]
     with pytest.raises(InputError, match='the seeds 1'):
         run(config_of(small_dataset_dir), folder)
+
+
+def test_a_run_that_is_killed_before_the_report_of_its_growth_is_not_finished(
+    folder, small_dataset_dir, monkeypatch
+):
+    def die(*arguments, **options):
+        raise KeyboardInterrupt
+
+    config = config_of(small_dataset_dir, seeds=(0, 1))
+    with monkeypatch.context() as patch:
+        patch.setattr(collect, 'collect', die)
+        with pytest.raises(KeyboardInterrupt):
+            run(config, folder)
+    assert (pd.read_csv(folder / 'trials.csv')['status'] == 'done').sum() == 16
+    _, results, printed = run(config, folder)
+    assert 'nothing is trained again' not in printed
+    assert results['trials'] == 16
+    assert 'nothing is trained again' in run(config, folder)[2]
 
 
 @pytest.mark.parametrize('name', ['.trials.csv.sha256', 'config.json', 'trials.csv'])
