@@ -22,7 +22,10 @@ from dualatme_jax.report.record import Record
 
 _SIDE, _GAP = 112, 4  # pixels of a picture on the page, and between two
 _MAP = 0.6  # how much of a pixel is the map that lies over a picture
-NO_MAPS = 'Where the networks looked is not shown: the folder has no attention.npz.'
+NO_MAPS = (
+    'Where the networks looked is not shown: the folder has no attention.npz. Of a run that kept weights, '
+    'python -m dualatme_jax.attention WORKDIR makes it.'
+)
 
 
 def blocks(record: Record, data: pathlib.Path | None) -> list[Block]:
