@@ -1,4 +1,4 @@
-"""The motion that a run reads, as a picture: one clip per class.
+"""The motion that a run reads, as pictures: one clip per class, and where the regions lie.
 
 Axes: H, W pixels, C channels.
 """
@@ -16,14 +16,15 @@ from dualatme_jax.report import predictions
 from dualatme_jax.report.pictures import drawn, flow
 from dualatme_jax.training import encoding
 
-NAME = 'flow'
+NAME, REGIONS = 'flow', 'regions'
 MOST = 8  # classes that are shown
 
 
 def save(dataset: Dataset, selected: pd.DataFrame, folder: pathlib.Path) -> None:
-    """Draws the typical clips of a run to folder/flow.png and .svg; nothing for a dataset without flow.
+    """Draws the typical clips (flow.png, flow.svg) and, if the dataset says where they lie, its regions.
 
-    Zero is the median of each of u and v, which stored flow has lost, and each has a scale of its own.
+    A dataset without flow has neither. Zero is the median of each of u and v, which stored flow has lost, and
+    each has a scale of its own.
 
     Args:
       dataset: the clips, as they are stored.
@@ -44,7 +45,12 @@ def save(dataset: Dataset, selected: pd.DataFrame, folder: pathlib.Path) -> None
         stored = np.moveaxis(clips[place[key]], -1, 0)[..., None]
         found = encoding.robust(stored, schema.FLOW_CHANNELS)
         shown[title] = np.moveaxis(found[..., 0], 0, -1)
-    drawn.save(flow.flows(shown, boxes_of(dataset.metadata)), folder, NAME)
+    boxes = boxes_of(dataset.metadata)
+    drawn.save(flow.flows(shown, boxes), folder, NAME)
+    if boxes:
+        strain = clips[..., schema.FLOW_CHANNELS.index('strain')].mean(0)
+        title = f'Mean strain of {dataset.size} clips, and the regions'
+        drawn.save(flow.regions(strain, boxes, title=title), folder, REGIONS)
 
 
 def typical(table: pd.DataFrame) -> pd.DataFrame:

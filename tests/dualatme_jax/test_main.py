@@ -204,7 +204,8 @@ def test_a_killed_run_continues_to_the_same_predictions(finished, arguments, tmp
     assert 'epoch 1/' not in continued.stdout, 'the second had a checkpoint'
     assert 'continued after epoch' in continued.stdout
     assert 'planning' not in continued.stdout, 'the plan is read back'
-    assert (workdir / 'predictions.csv').read_bytes() == (finished[0] / 'predictions.csv').read_bytes()
+    for name in ('predictions.csv', 'curves.npz'):
+        assert (workdir / name).read_bytes() == (finished[0] / name).read_bytes()
 
 
 TERMINATED = """

@@ -18,6 +18,7 @@ from small_run import SHORT, small
 
 import dualatme_jax as dj
 from dualatme_jax import schema
+from dualatme_jax.report import curves
 from dualatme_jax.run import experiment, sweep
 from dualatme_jax.run.progress import Reporter
 from dualatme_jax.training.checkpoint import load_weights
@@ -106,6 +107,10 @@ def test_a_run_that_was_stopped_goes_on_in_its_workdir(run, small_dataset_dir, t
     assert trained == [(1, 2)], 'the first wave had ended, the second had a checkpoint'
     pd.testing.assert_frame_equal(again.predictions, run.predictions)
     assert again.scores == run.scores
+    # The losses too, those from before it was stopped among them; `run` has them in memory alone.
+    assert np.isfinite(run.curves.losses).all()
+    np.testing.assert_array_equal(again.curves.losses, run.curves.losses)
+    np.testing.assert_array_equal(curves.read(tmp_path / 'curves.npz').losses, run.curves.losses)
     assert json.loads((tmp_path / 'results.json').read_text()) == again.results
 
     networks = run.variables

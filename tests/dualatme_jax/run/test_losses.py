@@ -1,12 +1,15 @@
+import dataclasses
 import io
 from unittest import mock
 
 import numpy as np
 import pandas as pd
 import pytest
+import tiny_run
 from rich.console import Console
 from small_run import run, small
 
+from dualatme_jax import schema
 from dualatme_jax.report import curves
 from dualatme_jax.report.pictures import drawn
 from dualatme_jax.run import flow_pictures, losses
@@ -109,7 +112,24 @@ def test_the_typical_clip_of_a_class_is_the_surest_one_over_seeds():
     assert found['clip'].tolist() == ['a', 'c']
 
 
-def test_regions_are_outlined_where_the_metadata_says_where_they_lie():
+def test_regions_are_outlined_where_the_metadata_says_where_they_lie(tmp_path):
     boxes = {'E': [0.1, 0.4, 0, 1], 'M': [0, 2, 0, 1]}
-    assert flow_pictures.boxes_of({'regions': {'pair': 'EM', 'boxes': boxes}}) == {'E': [0.1, 0.4, 0, 1]}
+    metadata = {'regions': {'pair': 'EM', 'boxes': boxes}}
+    assert flow_pictures.boxes_of(metadata) == {'E': [0.1, 0.4, 0, 1]}
     assert flow_pictures.boxes_of({'regions': {'pair': 'EM'}}) == flow_pictures.boxes_of({}) == {}
+    flows = np.random.default_rng(0).integers(0, 255, (4, *schema.FLOW_SHAPE)).astype(np.uint8)
+    dataset = dataclasses.replace(tiny_run.DATASET, metadata=metadata, inputs={'flow': flows})
+    rows = pd.DataFrame(tiny_run.CLIPS, columns=['database', 'subject', 'clip'])
+    rows = rows.assign(seed=0, label=dataset.label, prediction=dataset.label)
+    with mock.patch.object(drawn, 'save') as save:
+        flow_pictures.save(dataset, rows, tmp_path)
+        flow_pictures.save(dataclasses.replace(dataset, inputs={}), rows, tmp_path)
+    (clips, _, _), (regions, _, name) = (call.args for call in save.call_args_list)
+    assert name == 'regions'
+    np.testing.assert_allclose(regions.axes[0].images[0].get_array(), flows[..., 2].mean(0))
+    # One row per class, each with four pictures and the key of the first; u has its median as zero.
+    own = np.asarray(clips.axes[1].images[0].get_array())
+    assert clips.axes[0].get_ylabel() == 'negative\nCASME II sub01/a'
+    assert np.median(own) == 0
+    u = flows[0, ..., 0].astype(float)
+    assert np.corrcoef(np.ravel(own), np.ravel(u - np.median(u)))[0, 1] > 0.99
