@@ -21,7 +21,7 @@ from ml_collections import ConfigDict
 from dualatme_jax import files, models
 from dualatme_jax.errors import InputError
 from dualatme_jax.report import record
-from dualatme_jax.run import config_file, fields, workdir
+from dualatme_jax.run import config_file, fields, model_section, workdir
 
 VERSIONS = ('dualatme-jax', 'jax', 'jaxlib', 'flax', 'optax', 'numpy', 'scikit-learn')
 DEFAULT = 'configs/cd.py'  # of systems that have no config of their own
@@ -70,7 +70,7 @@ def difference(config: ConfigDict) -> tuple[str, dict[str, tuple[Any, Any]]]:
     default = config_file.of_system(name)
     if default is None:  # of a package that was installed without configs/
         return name, {}
-    before, here = (_plain(each) for each in (default, config))
+    before, here = (_plain(model_section.completed(each)) for each in (default, config))
     return name, {
         field: (before.get(field), here.get(field))
         for field in sorted(before.keys() | here.keys())

@@ -43,7 +43,7 @@ def subjects(table: pd.DataFrame) -> Figure:
     """
     found = shares(table)
     named = len(found) <= _MOST_NAMED
-    figure = drawn.figure(np.clip(0.15 * len(found) + 1.5, 5, 14), 3.6)
+    figure = drawn.figure(np.clip(0.15 * len(found) + 1.5, 7, 14), 3.6)
     axes = figure.subplots()
     databases = found[schema.DATABASE].unique()
     place = np.arange(len(found))

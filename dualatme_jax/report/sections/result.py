@@ -21,6 +21,10 @@ _FINDING = (
     'Systems whose intervals overlap may still differ: a paired test on the same clips decides, by python -m '
     'dualatme_jax.compare.'
 )
+_HONEST = (
+    'The scores are of the last epoch: nothing was selected on whom a fold leaves out. What such a selection '
+    'would pretend stands here where epochs are kept, by --config.selection.every=1.'
+)
 METRICS = {  # in the order that is shown, with what each is
     'uf1': "the mean of the classes' F1 over the predictions of all folds",
     'uar': "the mean of the classes' recalls",
@@ -102,18 +106,20 @@ def _leaks(record: Record) -> list[Block]:
     found, blocks = record.results or {}, []
     if ways := found.get('selections'):
         rows = [
-            [name, 'LEAKS' if own['leaks'] else 'honest', *_means(own['scores'][schema.FULL]), own['gap']]
+            [name, 'LEAKS' if own['leaks'] else 'no', *_means(own['scores'][schema.FULL]), own['gap']]
             for name, own in ways.items()
         ]
         note = (
             f'{selection.BEST_ON_TEST} takes for each fold the epoch that is best on the very clips that it '
-            'leaves out. No system could reach that score on new people.'
+            'leaves out: a score that no system has on new people.'
         )
-        columns = [Column('Selection of the epoch'), Column(''), *metric_columns()]
+        columns = [Column('Selection of the epoch'), Column('Leaks'), *metric_columns()]
         columns.append(
             Column('UF1 - last', number=True, hint='by how much it is above that of the last epoch')
         )
         blocks.append(Table('The honest score beside what leaks', columns, rows, note))
+    elif record.trained and found.get('selection') == selection.LAST:
+        blocks.append(Text(_HONEST))
     if steps := found.get('as_published'):
         rows = [
             [

@@ -5,7 +5,7 @@ import shutil
 import pytest
 import written_run
 
-from dualatme_jax.report import record, run_page
+from dualatme_jax.report import predictions, record, run_page
 from dualatme_jax.report.page import page as page_lib
 from dualatme_jax.report.page.blocks import Column, Section, Table
 
@@ -16,6 +16,8 @@ BEYOND = """() => [...document.querySelectorAll('body *')]
   .filter((one) => !one.closest('.box, pre, svg') && !one.closest('.hidden, .skip'))
   .filter((one) => one.getBoundingClientRect().right > innerWidth + 0.5)
   .map((one) => one.outerHTML.slice(0, 99))"""
+
+PAGES = ('run', 'sweep', 'board', 'predictions')
 
 CUT = """() => [...document.querySelectorAll('.box')]
   .filter((one) => one.scrollHeight > one.clientHeight + 1).length"""
@@ -39,7 +41,9 @@ def pages(tmp_path_factory):
     written_run.write(folder / 'run', written_run.table(clip='<script>alert({})</script>' + 'x' * 300))
     written_run.sweep(folder / 'sweep')
     written_run.board(folder / 'board')
-    for name in ('run', 'sweep', 'board'):
+    (folder / 'predictions').mkdir()
+    predictions.write(written_run.table(seeds=1), folder / 'predictions/predictions.csv')
+    for name in PAGES:
         page_lib.write(run_page.html(record.read(folder / name)), folder / f'{name}.html')
     columns = [Column('Clip'), Column('Score', number=True)]
     rows = [[f'clip{place}', None if place % 9 == 4 else (place * 37) % 5000 / 7] for place in range(5000)]
@@ -61,7 +65,7 @@ def opened(browser, path, *, width=1280, scheme='light'):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('name', ['run', 'sweep', 'board'])
+@pytest.mark.parametrize('name', PAGES)
 def test_it_asks_for_nothing_and_fits_every_screen(browser, pages, name):
     colours = set()
     for width, scheme in ((1280, 'light'), (390, 'light'), (390, 'dark')):
