@@ -24,9 +24,9 @@ class Averaged(nn.Module):
         return Output(Dense(3, 'torch', name='classifier')(global_average_pool(x)).T)
 
 
-def averaged(scale=1.0):
-    """The network, a clip [3, 5, 7, 1], and variables, the classifier's multiplied by `scale`."""
-    picture = {'flow': jax.random.normal(jax.random.key(1), (3, 5, 7, 1))}
+def averaged(scale=1.0, frames=()):
+    """The network, a clip [3, *frames, 5, 7, 1], and variables, the classifier's multiplied by `scale`."""
+    picture = {'flow': jax.random.normal(jax.random.key(1), (3, *frames, 5, 7, 1))}
     network = Averaged()
     variables = jax.jit(network.init, static_argnames='train')(
         jax.random.key(0), picture, mask=jnp.ones(1), train=False
@@ -45,15 +45,17 @@ def maps_of(variables, picture):
     return attention.grad_cam(Averaged(), LAST, variables, picture, jnp.arange(3))
 
 
-def test_of_averaged_maps_it_is_the_class_activation_map():
-    network, picture, variables = averaged()
+@pytest.mark.parametrize('frames', [(), (4,)], ids=['picture', 'frames'])
+def test_of_averaged_maps_it_is_the_class_activation_map(frames):
+    network, picture, variables = averaged(frames=frames)
     (found,), gates = maps_of(variables, picture)
     _, state = network.apply(
         variables, picture, mask=jnp.ones(1), train=False, capture_intermediates=True, mutable='intermediates'
     )
     maps = state['intermediates']['conv']['__call__'][0][..., 0]
     kernel = variables['params']['classifier']['kernel']
-    expected = np.maximum(np.einsum('ck,chw->khw', kernel, maps), 0)
+    expected = np.maximum(np.einsum('ck,c...->k...', kernel, maps), 0)
+    expected = expected.mean(1) if frames else expected
     np.testing.assert_allclose(found, expected / expected.max((1, 2), keepdims=True), atol=1e-6)
     assert gates == {}
 
