@@ -1,6 +1,7 @@
 """Pages are opened from disk in headless Chromium; without it, or without playwright, these tests skip."""
 
 import shutil
+from unittest import mock
 
 import pytest
 import written_run
@@ -8,6 +9,7 @@ import written_run
 from dualatme_jax.report import predictions, record, run_page
 from dualatme_jax.report.page import page as page_lib
 from dualatme_jax.report.page.blocks import Column, Section, Table
+from dualatme_jax.report.sections import drawings
 
 playwright = pytest.importorskip('playwright.sync_api', reason='playwright is not installed')
 
@@ -17,7 +19,13 @@ BEYOND = """() => [...document.querySelectorAll('body *')]
   .filter((one) => one.getBoundingClientRect().right > innerWidth + 0.5)
   .map((one) => one.outerHTML.slice(0, 99))"""
 
-PAGES = ('run', 'sweep', 'board', 'predictions')
+# What is opened, and the figures on it, which take longer than all else.
+PAGES = {
+    'run': ('confusion', 'subjects', 'seeds', 'reliability', 'risk_coverage'),
+    'sweep': ('sweep',),
+    'board': ('leaderboard',),
+    'predictions': (),
+}
 
 CUT = """() => [...document.querySelectorAll('.box')]
   .filter((one) => one.scrollHeight > one.clientHeight + 1).length"""
@@ -43,8 +51,14 @@ def pages(tmp_path_factory):
     written_run.board(folder / 'board')
     (folder / 'predictions').mkdir()
     predictions.write(written_run.table(seeds=1), folder / 'predictions/predictions.csv')
-    for name in PAGES:
-        page_lib.write(run_page.html(record.read(folder / name)), folder / f'{name}.html')
+    pictures = drawings.pictures
+    for name, own in PAGES.items():
+
+        def some(found, *names, own=own):
+            return pictures(found, *({*names} & {*own}))
+
+        with mock.patch.object(drawings, 'pictures', some):
+            page_lib.write(run_page.html(record.read(folder / name)), folder / f'{name}.html')
     columns = [Column('Clip'), Column('Score', number=True)]
     rows = [[f'clip{place}', None if place % 9 == 4 else (place * 37) % 5000 / 7] for place in range(5000)]
     large = page_lib.html('Large', [Section('Rows', [Table('Many', columns, rows)])])
