@@ -66,7 +66,8 @@ def log(record: Record) -> str:
     import mlflow
     from mlflow.entities import Metric, Param, RunTag
 
-    logging.getLogger('alembic').setLevel(logging.WARNING)  # how it makes its tables
+    for name in ('alembic', 'mlflow'):  # how they make their tables
+        logging.getLogger(name).setLevel(logging.WARNING)
     folder = record.folder.resolve()
     uri = f'sqlite:///{folder.parent / DATABASE}'
     client = mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)

@@ -10,8 +10,8 @@ from dualatme_jax import schema
 from dualatme_jax.report.attention import NO_CLASS, Attention, View, upscaled
 from dualatme_jax.report.pictures import drawn
 
-_SIDE = 1.45  # inches of a picture
-_ACROSS = 2  # clips side by side
+_SIDE, _LINES = 1.45, 0.36  # inches of a picture, and of what stands above it
+_PANELS = 8  # side by side at most: the clips of a row, each with its maps
 
 
 def gallery(found: Attention) -> Figure:
@@ -21,10 +21,24 @@ def gallery(found: Attention) -> Figure:
       found: one clip or more, one view or more.
     """
     clips = found.clips.to_dict('records')
-    across = min(_ACROSS, len(clips))
+    across = max(1, min(_PANELS // (1 + len(found.views)), len(clips)))
     rows, columns = -(-len(clips) // across), across * (1 + len(found.views))
-    figure = drawn.figure(_SIDE * columns + 0.2, (_SIDE + 0.42) * rows + 0.5)
-    panels = figure.subplots(rows, columns, squeeze=False)
+    width, height = _SIDE * columns + 0.2, (_SIDE + _LINES) * rows + 0.4
+    figure = drawn.figure(width, height)
+    figure.set_layout_engine('none')  # all panels are alike, and a layout of so many takes seconds
+    panels = figure.subplots(
+        rows,
+        columns,
+        squeeze=False,
+        gridspec_kw={
+            'left': 0.1 / width,
+            'right': 1 - 0.1 / width,
+            'bottom': 0.05 / height,
+            'top': 1 - (0.35 + _LINES) / height,
+            'wspace': 0.06,
+            'hspace': _LINES / _SIDE,
+        },
+    )
     for axes in panels.flat:
         axes.set_axis_off()
     cells = panels.reshape(rows * across, 1 + len(found.views))
@@ -45,7 +59,8 @@ def gallery(found: Attention) -> Figure:
                 own = upscaled(own, *behind.shape[:2])
             axes.imshow(own, cmap='inferno', vmin=0, vmax=1, alpha=0.55 if behind is not None else 1)
             axes.set_title(' '.join(filter(None, [view.method, view.branch])), fontsize=5.5)
-    figure.suptitle(f'Where {found.system} looked: bright is much', fontsize='medium')
+    title = f'Where {found.system} looked: bright is much'
+    figure.suptitle(title, fontsize='medium', y=1 - 0.08 / height, va='top')
     return figure
 
 

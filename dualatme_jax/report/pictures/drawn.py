@@ -90,9 +90,9 @@ def png(figure: Figure) -> bytes:
 
 
 def _rendered(figure: Figure, kind: str, *, facecolor: str) -> bytes:
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)  # a clip may be named `$`
     if not isinstance(figure.get_layout_engine(), PlaceHolderLayoutEngine):
-        for text in figure.findobj(Text):
-            text.set_parse_math(False)  # a clip may be named `$`
         figure.draw_without_rendering()  # lays it out once, alike for all formats
         figure.set_layout_engine('none')
     # Without the date and Matplotlib's version the bytes depend on the figure alone.
