@@ -13,6 +13,8 @@ from dualatme_jax.errors import InputError
 from dualatme_jax.outside import workbook
 from dualatme_jax.report import challenge_log, predictions, printed_log, results
 
+SYNTHETIC = 'The clips are synthetic: these are not scores of real faces.'
+
 _RUN, _RESULTS = 'predictions.csv', 'results.json'  # of a run's folder
 
 
@@ -93,7 +95,7 @@ def _of_run(folder: pathlib.Path) -> str:
     found = [str(result['notice'])] if result.get('notice') else []
     dataset = result.get('dataset')
     if isinstance(dataset, dict) and dataset.get('release') == schema.SYNTHETIC:
-        found.append('The clips are synthetic: these are not scores of real faces.')
+        found.append(SYNTHETIC)
     return '\n'.join(found)
 
 

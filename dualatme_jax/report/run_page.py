@@ -2,6 +2,8 @@
 
 import pathlib
 
+from dualatme_jax import schema
+from dualatme_jax.report import given
 from dualatme_jax.report import record as record_lib
 from dualatme_jax.report.page import page
 from dualatme_jax.report.record import Record
@@ -66,8 +68,8 @@ def notices(record: Record) -> list[str]:
     """What must stand beside every number."""
     found = record.results or {}
     lines = str(found.get('notice') or '').splitlines()
-    if (found.get('dataset') or {}).get('release') == 'synthetic':
-        lines.append('The clips are synthetic: these are not scores of real faces.')
+    if (found.get('dataset') or {}).get('release') == schema.SYNTHETIC:
+        lines.append(given.SYNTHETIC)
     if record.unfinished:
         total = len(record.trials)
         lines.append(

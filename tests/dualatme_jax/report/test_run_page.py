@@ -101,7 +101,7 @@ def test_two_classes(tmp_path):
     ('found', 'text'),
     [
         ({'notice': 'LEAKS: x & y'}, 'LEAKS: x &amp; y'),
-        ({'dataset': {'release': 'synthetic'}}, 'no scores of real faces'),
+        ({'dataset': {'release': 'synthetic'}}, 'not scores of real faces'),
         ({'reason': 'nobody was left out', 'scores': None}, 'nobody was left out'),
         ({'failed': [{'trial': 3}]}, '1 of 12 trials diverged'),
     ],
