@@ -258,7 +258,8 @@ def claimed(
         def of_before(found: Mapping[int, Any]) -> dict[int, Any]:
             return {there: found[here] for there, here in sorted(programs.items()) if here in found}
 
-        return following(before, of_before(datasets), of_before(staged))
+        own = of_before(datasets)  # of a leaderboard those that are absent are not among them
+        return following(before, own, of_before(staged)) if own else {}
 
     grow = growth.Growth(workdir, console, identity, swept, lambda points: table_of(points, home), follows)
     return workdir_lib.claim(workdir, identity, None if swept.config.evaluate_only else grow)

@@ -75,7 +75,8 @@ class Growth:
         staying = table.staying(trials, places)
         if staying is None:
             raise self._fewer(there, before, places)
-        self._check_data(there, before, programs)
+        if len(staying):
+            self._check_data(there, before, programs)
         self._check_waves(table)
         for point in before.points:
             if programs.get(point.program) in again:

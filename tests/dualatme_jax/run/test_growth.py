@@ -12,6 +12,7 @@ from small_run import run, small
 
 from dualatme_jax.errors import InputError
 from dualatme_jax.run import collect, experiment, network
+from dualatme_jax.run.kept import Kept
 from dualatme_jax.run.progress import Reporter
 from dualatme_jax.training.engine import Engine
 
@@ -140,6 +141,18 @@ def test_what_is_not_trained_yet_can_be_left_out_again(folder, small_dataset_dir
     assert '8 of 16 trials are there' in run(config_of(small_dataset_dir, seeds=(0, 1)), folder)[2]
     with pytest.raises(InputError, match='the seeds 1'):
         run(config_of(small_dataset_dir), folder)
+
+
+def test_a_run_of_which_nothing_has_ended_becomes_any_other_sweep(small_dataset_dir, tmp_path, monkeypatch):
+    def die(*arguments, **options):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Kept, 'keep', die)
+        with pytest.raises(KeyboardInterrupt):
+            run(config_of(small_dataset_dir, 0.01, 0.1), tmp_path)
+    assert run(config_of(small_dataset_dir, 0.5, 1.0), tmp_path)[0]
+    assert predictions(tmp_path)[CS].value_counts().to_dict() == {0.5: 24, 1.0: 24}
 
 
 def test_a_run_that_is_killed_before_the_report_of_its_growth_is_not_finished(
