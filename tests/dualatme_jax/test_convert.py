@@ -162,6 +162,7 @@ def workdir(small_dataset_dir, tmp_path_factory):
     config.engine.max_trials = 5
     config.engine.devices = 1
     config.report.resamples = 2
+    config.report.pictures = False
     folder = tmp_path_factory.mktemp('runs') / 'ststnet'
     experiment.run(config, folder, Console(quiet=True))
     return folder

@@ -13,6 +13,7 @@ def get_config(folder: str) -> ConfigDict:
     config.training.batch_size = 16
     config.report.leaderboard = True
     config.report.resamples = 20
+    config.report.pictures = False
     config.report.shortened = 'one epoch'
     config.selection.every = 1
     config.checkpoint.keep_weights = False

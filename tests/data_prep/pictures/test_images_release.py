@@ -395,6 +395,7 @@ def test_from_own_images_to_scores(folder, tmp_path):
     config.training.epochs, config.engine.devices = 1, 1
     config.engine.max_trials = 1  # one program to compile
     config.report.resamples = 20
+    config.report.pictures = False
     config.checkpoint.keep_weights = False
     assert experiment.run(config, tmp_path / 'run').complete
     result = json.loads((tmp_path / 'run' / 'results.json').read_text())

@@ -30,6 +30,7 @@ FIELDS = {
     'training.epochs': EPOCHS,
     'training.batch_size': 11,
     'report.resamples': 20,
+    'report.pictures': False,
     'checkpoint.every': 1,
     'selection.every': 2,
     'engine.max_trials': 8,

@@ -120,6 +120,7 @@ def test_five_classes_of_other_databases_from_dataset_to_scores(five_class_datas
     config.training.epochs = 2
     config.checkpoint.keep_weights = False
     config.report.resamples = 20
+    config.report.pictures = False
     console = Console(file=io.StringIO(), width=200, markup=False)
     assert experiment.run(config, tmp_path / 'run', console).complete
 

@@ -18,6 +18,7 @@ SMALL = {
     'training.epochs': 1,
     'training.batch_size': 64,
     'report.resamples': 20,
+    'report.pictures': False,
     'engine.devices': 1,
 }
 

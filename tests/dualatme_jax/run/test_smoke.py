@@ -59,6 +59,7 @@ def test_it_is_marked_and_its_workdir_is_not_that_of_a_full_run(small_dataset_di
             'data.path': str(small_dataset_dir),
             'model.name': TINY,
             'report.resamples': 20,
+            'report.pictures': False,
             'engine.devices': 1,
         }
     )

@@ -177,6 +177,7 @@ def config_of(dataset_dir, folder, **fields):
         'engine.cache': str(folder / 'cache'),
         'engine.devices': 1,
         'report.resamples': 20,
+        'report.pictures': False,
     }
     config.update_from_flattened_dict(own | fields)
     return config
