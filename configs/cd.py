@@ -67,7 +67,8 @@ def get_config(dataset: str = '') -> ConfigDict:
     config.model.name = 'dual_atme'
 
     config.loss = ConfigDict()
-    # 'focal', 'cross_entropy', 'weighted_cross_entropy' or, of capsules, 'margin'
+    # 'focal', 'cross_entropy', 'weighted_cross_entropy', of capsules 'margin', of outputs that are trained to
+    # be 0 or 1 'squared_error'
     config.loss.name = 'focal'
     config.loss.focal_gamma = 2.0  # loss 'focal': how much less clips count that are right already
     config.loss.focal_alpha = 1.0  # loss 'focal': a factor

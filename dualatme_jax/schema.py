@@ -44,6 +44,12 @@ FLOW_SIZE = 28
 FLOW_CHANNELS = ('u', 'v', 'strain')
 FLOW_SHAPE = (FLOW_SIZE, FLOW_SIZE, len(FLOW_CHANNELS))
 
+# The same over a fixed time of a long video, of brows and mouth alone.
+WINDOWS_SHAPE = (42, 42, len(FLOW_CHANNELS))
+
+# The classes of windows: whether the window meets an expression.
+NEUTRAL, EXPRESSION = WINDOW_LABELS = ('neutral', 'expression')
+
 # Keys of an example.
 FLOW = 'flow'  # FLOW_SHAPE: the entire face
 FLOW_PUZZLED = 'flow_puzzled'  # FLOW_SHAPE: an upper region stacked on a lower one (HARS)
@@ -54,6 +60,7 @@ FACE_FRAMES, CROP_FRAMES = 'face_frames', 'crop_frames'  # frames of a clip, RGB
 FRAME_NUMBERS = 'frame_numbers'  # which they are
 FACE_FLOW, FACE_STRAIN, FACE_PARTS = 'face_flow', 'face_strain', 'face_parts'  # of the aligned face
 LBP_TOP, BI_WOOF = 'lbp_top', 'bi_woof'  # histograms, [D]
+WINDOWS = 'windows'  # WINDOWS_SHAPE: brows above the mouth, over a fixed time, within a long video
 LABEL = 'label'  # int, index into the dataset's labels
 DATABASE = 'database'  # one of DATABASES
 SUBJECT = 'subject'  # unique within its database only
@@ -110,6 +117,7 @@ VIEWS = {
     },
     'lbp_top': {LBP_TOP: ()},
     'bi_woof': {BI_WOOF: ()},
+    'windows': {WINDOWS: FLOW_CHANNELS},
 }
 CHANNELS = {key: channels for view in VIEWS.values() for key, channels in view.items()}
 
@@ -138,6 +146,7 @@ USUAL_SIZES = {
     'parts': (224, 224),
     'lbp_top': (1200,),  # 5x5 blocks, three planes, 16 codes
     'bi_woof': (200,),  # 5x5 blocks, 8 directions
+    'windows': WINDOWS_SHAPE[:2],
 }
 
 

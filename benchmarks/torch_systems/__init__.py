@@ -28,7 +28,7 @@ SHARED = dict.fromkeys(
         'small_cnn',
     ),
     'flow_images',
-)
+) | dict.fromkeys(('softnet', 'mean'), 'windows')
 
 
 def build(name: str, *, classes: int, **options) -> nn.Module:

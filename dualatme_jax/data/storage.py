@@ -325,6 +325,8 @@ def lacking(
             'It was made of flow images, which come without frames: no build gives it more. Train a system '
             'that reads flow on it, or build clips from a release that has their frames'
         )
+    elif views == [schema.WINDOWS]:
+        advice = 'Windows are of a folder of long videos: `python -m data_prep windows --source DIR ...`'
     elif views:
         advice += f', with `python -m data_prep build --view {" ".join(views)} ...`'
     return kind(

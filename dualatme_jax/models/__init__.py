@@ -26,6 +26,7 @@ from dualatme_jax.models import (
     kernel_ridge_steps,
     kfc_mer,
     lbp_top,
+    mean,
     micro_attention,
     mmnet,
     off_apexnet,
@@ -33,6 +34,7 @@ from dualatme_jax.models import (
     rcn,
     resnet18,
     small_cnn,
+    softnet,
     ststnet,
 )
 from dualatme_jax.models.kernel_ridge import KernelRidge
@@ -59,6 +61,8 @@ SYSTEMS = {
         aman.SYSTEM,
         kernel_ridge.SYSTEM,
         kernel_ridge_steps.SYSTEM,
+        softnet.SYSTEM,
+        mean.SYSTEM,
     )
 }
 NETWORKS = tuple(name for name, system in SYSTEMS.items() if not system.fitting)  # which have weights

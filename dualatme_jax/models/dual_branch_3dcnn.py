@@ -32,7 +32,7 @@ from dualatme_jax.models import options
 from dualatme_jax.models.last_map import LastMap
 from dualatme_jax.models.layers import initializers
 from dualatme_jax.models.layers.attention import Attention
-from dualatme_jax.models.layers.conv import Conv, Dense
+from dualatme_jax.models.layers.conv import Conv, Dense, squares
 from dualatme_jax.models.layers.dropout import Dropout
 from dualatme_jax.models.layers.gru import GRU
 from dualatme_jax.models.layers.maps import flat_steps
@@ -110,11 +110,6 @@ TORCH_NAMES = {
 def leaky(x: jax.Array) -> jax.Array:
     """The activation of all layers."""
     return nn.leaky_relu(x, 0.2)
-
-
-def squares(layer: nn.Module) -> jax.Array:
-    """The sum of the squares of a layer's kernel."""
-    return jnp.square(layer.variables['params']['kernel']).sum()
 
 
 class Branch(nn.Module):

@@ -111,7 +111,7 @@ def check_variant(system: str, variant: str, variants: Iterable[str]) -> None:
         )
 
 
-def check_dropout(dropout: float) -> None:
+def check_dropout(dropout: float, option: str = 'dropout') -> None:
     """Raises InputError unless so much can be dropped: a fraction in [0, 1), also in float32."""
     if not FRACTION.fits(dropout):
-        raise InputError(f'config.model.dropout is {dropout}; expected {FRACTION.expected}')
+        raise InputError(f'config.model.{option} is {dropout}; expected {FRACTION.expected}')

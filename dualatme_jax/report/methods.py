@@ -62,6 +62,7 @@ _LOSSES = {
     'cross_entropy': 'the cross-entropy',
     'weighted_cross_entropy': 'the cross-entropy weighted by class',
     'margin': 'the margin loss of capsules',
+    'squared_error': 'the squared error of the outputs',
 }
 _OPTIMIZERS = {'adam': 'Adam', 'sgd': 'stochastic gradient descent', 'rmsprop': 'RMSprop'}
 

@@ -51,7 +51,7 @@ def make_training(
     every = (config, *others)
     changes = used(augment.NAMES, [each.augment for each in every])
     active = used(losses.OPTIONS, [each.loss for each in every])
-    active |= {each.loss.name for each in every} & {losses.MARGIN}
+    active |= {each.loss.name for each in every} & {*losses.COMPILED}
     if losses.MARGIN in active and losses.LENGTHS not in system.features:
         raise InputError(
             f'config.loss.name is {losses.MARGIN!r}, a loss of capsules, and {system.title} returns no '

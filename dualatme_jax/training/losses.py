@@ -16,10 +16,10 @@ from dualatme_jax.errors import InputError
 # Numbers of a config's loss that are 0 in most published systems; no code is compiled for those that are 0.
 OPTIONS = ('label_smoothing', 'mixup', 'class_balance', 'floor', 'mean_over_clips')
 
-NAMES = ('focal', 'cross_entropy', 'weighted_cross_entropy', 'margin')
+NAMES = ('focal', 'cross_entropy', 'weighted_cross_entropy', 'margin', 'squared_error')
 
-# What code is compiled for if some trial has it, as for `OPTIONS`.
-MARGIN = 'margin'
+# Losses that code is compiled for if some trial has them, as for `OPTIONS`.
+MARGIN, SQUARED_ERROR = COMPILED = ('margin', 'squared_error')
 
 # The feature of the networks that `margin` is for: [B, K], each class's length.
 LENGTHS = 'lengths'
@@ -75,6 +75,18 @@ def margin(
     return (right * short + weight * (1 - right) * long).sum(-1)
 
 
+def squared_error(logits: jax.Array, labels: jax.Array) -> jax.Array:
+    """The mean over classes of (l - t)^2, where t is 1 for the right class and 0 for others.
+
+    Of logits [1 - s, s] it is (s - label)^2: one linear output s, trained as Keras's `mse` has it.
+
+    Args:
+      logits: [B, K].
+      labels: [B], integers in 0..K-1.
+    """
+    return jnp.square(logits - jax.nn.one_hot(labels, logits.shape[-1])).mean(-1)
+
+
 def cosine_distance(a: jax.Array, b: jax.Array) -> jax.Array:
     """1 - cos(a, b), in 0..2, for a and b [B, D]; 1 where either is zero.
 
@@ -94,6 +106,7 @@ def classification(
     counts: jax.Array | None = None,
     smoothed: bool = False,
     margins: bool = False,
+    squares: bool = False,
     floored: bool = False,
 ) -> tuple[jax.Array, jax.Array]:
     """Values [B] and weights [B] of every loss by name: the batch's loss is their weighted mean, see `mean`.
@@ -107,6 +120,7 @@ def classification(
       smoothed: whether `label_smoothing`, a part s of the target, is spread over all classes (Szegedy et al.,
         2016, section 7): (1 - s) times the right class's loss, and s times the mean of all classes'.
       margins: whether trials of which `margin_present` is above 0 have the margin loss.
+      squares: whether trials of which `squared_error` is above 0 have the squared error.
       floored: whether the right class's probability counts as `floor` where it is less.
     """
     classes = logits.shape[-1]
@@ -119,11 +133,14 @@ def classification(
     )
 
     def values_of(labels: jax.Array) -> jax.Array:
-        if not margins:
-            return focal_of(labels)
-        present, absent, weight = (hyperparameters[name] for name in MARGINS)
-        own = margin(logits, labels, present=present, absent=absent, weight=weight)
-        return jnp.where(present > 0, own, focal_of(labels))
+        found = focal_of(labels)
+        if margins:
+            present, absent, weight = (hyperparameters[name] for name in MARGINS)
+            own = margin(logits, labels, present=present, absent=absent, weight=weight)
+            found = jnp.where(present > 0, own, found)
+        if squares:
+            found = jnp.where(hyperparameters[SQUARED_ERROR] > 0, squared_error(logits, labels), found)
+        return found
 
     weights = class_weights(hyperparameters, classes, counts)
     values = values_of(labels)
@@ -203,6 +220,7 @@ def hyperparameters(loss: Mapping[str, Any], labels: Sequence[str]) -> dict[str,
         'focal_gamma': gamma,
         'focal_alpha': alpha,
         **{name: loss[name] if loss['name'] == MARGIN else 0.0 for name in MARGINS},
+        SQUARED_ERROR: float(loss['name'] == SQUARED_ERROR),
         **{name: float(loss[name]) for name in OPTIONS},
         **{f'class_weight_{k}': float(weight) for k, weight in enumerate(weights)},
     }

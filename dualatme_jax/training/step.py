@@ -240,6 +240,7 @@ class Training:
                     counts=None if counts is None else counts[: logits.shape[-1]],
                     smoothed='label_smoothing' in self.active,
                     margins=losses.MARGIN in self.active,
+                    squares=losses.SQUARED_ERROR in self.active,
                     floored='floor' in self.active,
                 )
 

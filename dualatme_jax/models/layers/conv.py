@@ -100,3 +100,8 @@ class Dense(nn.Module):
         if self.use_bias:
             x = x + self.param('bias', of_bias, (self.features,))[:, None]
         return x.reshape(self.features, *others)
+
+
+def squares(layer: nn.Module) -> jax.Array:
+    """The sum of the squares of a layer's kernel, once the layer was called."""
+    return jnp.square(layer.variables['params']['kernel']).sum()

@@ -73,6 +73,10 @@ PARAMETERS = {
         ('aman', variant): 1_179_648 + 3 * 2_359_296 + 131_072 + 5 * 1024 + 2 * 513 + 1539
         for variant in ('slices', 'joint')
     },
+    # Streams 78, 130, 208; dense layer of 7 * 7 * 16. One output less than classes: 314,817 with two of them.
+    ('softnet', 'paper'): 314_817 + 401,
+    # Streams 78 + 6, 78 + 6, 208 + 16; 5x5 from 14 to 8; output of 7 * 7 * 8. 3,593 with two classes.
+    ('mean', 'paper'): 3_593 + 393,
 }
 
 
@@ -115,6 +119,12 @@ def test_parameters_are_those_counted_by_hand(name, variant):
     assert sum(leaf.size for leaf in jax.tree.leaves(variables['params'])) == PARAMETERS[name, variant]
     assert output.logits.shape == (2, 3)
     assert shapes(name, **given, classes=7)[0].logits.shape == (2, 7)
+
+
+@pytest.mark.parametrize(('name', 'number'), [('softnet', 314_817), ('mean', 3_593)])
+def test_spotters_have_the_published_number_of_parameters_for_two_classes(name, number):
+    _, variables = shapes(name, classes=2)
+    assert sum(leaf.size for leaf in jax.tree.leaves(variables['params'])) == number
 
 
 def test_every_system_is_counted():

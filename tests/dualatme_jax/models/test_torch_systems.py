@@ -11,7 +11,7 @@ import pytest
 torch = pytest.importorskip('torch')
 
 from benchmarks import torch_systems  # noqa: E402
-from benchmarks.torch_systems import aman, capsulenet, htnet, kfc_mer, micro_attention  # noqa: E402
+from benchmarks.torch_systems import aman, capsulenet, htnet, kfc_mer, micro_attention, windows  # noqa: E402
 from benchmarks.torch_systems import dual_branch_3dcnn as clips  # noqa: E402
 from benchmarks.torch_systems import flow_images as theirs  # noqa: E402
 from benchmarks.torch_systems import mmnet as torch_mmnet  # noqa: E402
@@ -61,6 +61,8 @@ SYSTEMS = {
     },
     ('rcn_f', 'code'): ({'features': FEATURES}, lambda: theirs.RCN('rcn_f', FEATURES, variant='code')),
     ('small_cnn', 'paper'): ({}, theirs.SmallCnn),
+    ('softnet', 'paper'): ({}, windows.SOFTNet),
+    ('mean', 'paper'): ({'dropout_last': 0.0}, windows.MEAN),
     ('resnet18', 'small'): ({'width': 2}, lambda: theirs.ResNet18('small', 2)),
     ('resnet18', 'paper'): ({'width': 2}, lambda: theirs.ResNet18('paper', 2)),
     **{

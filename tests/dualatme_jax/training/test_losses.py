@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from sklearn.metrics import mean_squared_error
 from sklearn.metrics.pairwise import paired_cosine_distances
 from sklearn.utils.class_weight import compute_class_weight
 
@@ -304,6 +305,23 @@ def test_margin_loss_is_equation_4_of_the_capsules_paper(present, absent, weight
 
 def test_trials_of_another_loss_keep_it_beside_those_of_the_margin_loss():
     values, _ = losses.classification(LOGITS, LABELS, hyperparameters('cross_entropy'), margins=True)
+    np.testing.assert_allclose(values, CROSS_ENTROPY, rtol=1e-5)
+
+
+def test_the_squared_error_of_a_linear_output_is_scikit_learn_s():
+    s, labels = np.float32([-0.5, 0.2, 0.9, 3.0]), np.array([0, 1, 1, 0])
+    numbers = hyperparameters('squared_error', ('neutral', 'expression'))
+    logits = jnp.stack([1 - s, s], 1)
+    values, weights = losses.classification(logits, labels, numbers, squares=True)
+    assert float(losses.mean(values, weights)) == pytest.approx(mean_squared_error(labels, s))
+    # Its gradient by s too, and the probability grows with s.
+    gradient = jax.grad(lambda s: losses.squared_error(jnp.stack([1 - s, s], 1), labels).sum())(s)
+    np.testing.assert_allclose(gradient, 2 * (s - labels), rtol=1e-5)
+    assert (np.diff(jax.nn.softmax(logits)[:, 1]) > 0).all()
+
+
+def test_trials_of_another_loss_keep_it_beside_those_of_the_squared_error():
+    values, _ = losses.classification(LOGITS, LABELS, hyperparameters('cross_entropy'), squares=True)
     np.testing.assert_allclose(values, CROSS_ENTROPY, rtol=1e-5)
 
 
