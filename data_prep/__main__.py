@@ -5,9 +5,9 @@ import functools
 import os
 import signal
 import sys
-import time
 
 from data_prep import films, releases, videos
+from data_prep.files import progress
 from dualatme_jax.errors import InputError, of_system, printable
 
 # Everything else is imported by the command that needs it: `--help` answers at once.
@@ -18,11 +18,11 @@ Turns a release of micro-expression clips into a dataset for dualatme_jax.
   check       say whether a build would be complete: counts, and every bad row or file by name
   build       write the dataset
   synthesize  make a synthetic release in the layout of a real one, to learn the tools with
+  video       find when the face in a video does something
+  windows     write a dataset of windows of long videos, to train spotters on
   film        write the frames of a clip as PNG images, a GIF or a video
   magnify     the same, with its motion multiplied
 """
-
-LEAST = 10  # seconds before the first line of progress where there is no terminal
 
 _RELEASE_HELP = """\
 : the database as it is released; megc2019_cd: the composite of the first three; flow_images: the public 28x28
@@ -134,6 +134,12 @@ def _parser(*, of_views: bool = True) -> argparse.ArgumentParser:
             'video',
             functools.partial(videos.add, of_views=of_views),
             'Finds when the face in a video does something.',
+        ),
+        (
+            'windows',
+            videos.add_windows,
+            'Writes what brows and mouth do within a fixed time, all along long videos, as a TFDS dataset. '
+            'Spotters of the package are trained on it.',
         ),
         ('film', films.add_film, 'Writes the frames of a clip as PNG images, a GIF or a video.'),
         (
@@ -380,7 +386,7 @@ def _build(options: argparse.Namespace) -> int:
     apexes, shares = collections.Counter(), []
 
     def counted():
-        for example in _tracked(release.examples, f'{release.name}: clips', release.size):
+        for example in progress.tracked(release.examples, f'{release.name}: clips', release.size):
             apexes[example.apex_choice] += 1
             shares.append(example.padded)
             yield example
@@ -541,7 +547,7 @@ def _look_at_faces(options: argparse.Namespace, plan):
     except InputError as error:
         return [Problem(row='', text=f'the faces were not looked at: {error}')], []
     results = pipeline.run(work, plan.sound, assemble.workers(options))
-    tracked = _tracked(results, f'{options.release}: faces', len(plan.sound))
+    tracked = progress.tracked(results, f'{options.release}: faces', len(plan.sound))
     problems, shares = [], []
     for result in tracked:
         if isinstance(result, Problem):
@@ -571,7 +577,7 @@ def _synthesize(options: argparse.Namespace) -> int:
         dirty=options.dirty,
         rows=options.list,
         workers=options.workers,
-        progress=lambda clips, total: _tracked(clips, f'{options.release}: clips', total),
+        progress=lambda clips, total: progress.tracked(clips, f'{options.release}: clips', total),
     )
     _say(f'wrote the synthetic release {options.release} to {options.out}; its truth is in truth/')
     return 0
@@ -589,28 +595,10 @@ def _synthesize_videos(options: argparse.Namespace) -> int:
         seed=options.seed,
         subjects=options.subjects,
         workers=options.workers,
-        progress=lambda videos, total: _tracked(videos, f'{options.release}: videos', total),
+        progress=lambda videos, total: progress.tracked(videos, f'{options.release}: videos', total),
     )
     _say(f'wrote {options.release} to {options.out}; when what happens is in {long_videos.TRUTH}')
     return 0
-
-
-def _tracked(items, description: str, total: int):
-    """Shows a bar with the time left on a terminal; elsewhere a line after 10 s, 20 s, 40 s and so on."""
-    from rich.console import Console
-    from rich.progress import track
-
-    console = Console(stderr=True)
-    if console.is_terminal:
-        yield from track(items, description, total=total, console=console, transient=True)
-        return
-    began, due = time.monotonic(), LEAST
-    for done, item in enumerate(items, start=1):
-        passed = time.monotonic() - began
-        if passed > due:
-            due = 2 * passed
-            print(f'{description}: {done} of {total}, {passed:.0f} s', file=sys.stderr, flush=True)
-        yield item
 
 
 if __name__ == '__main__':

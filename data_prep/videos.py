@@ -1,6 +1,7 @@
-"""The command `video`: when the face in a video does something.
+"""The commands of long videos: `video`, when a face does something, and `windows`, a dataset of many.
 
 python -m data_prep video VIDEO --out DIR
+python -m data_prep windows --source VIDEOS --out DIR
 """
 
 import argparse
@@ -67,4 +68,72 @@ def _video(options: argparse.Namespace) -> int:
     for flag in result.flags:
         console.print(f'  uncertain: {flag}')
     console.print(printable(f'the tables are in {out}'), soft_wrap=True)
+    return 0
+
+
+def add_windows(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of `windows`."""
+    parser.set_defaults(run=_windows)
+    parser.add_argument(
+        '--source', required=True, metavar='DIR', help='a folder with videos/, truth.csv and videos.csv'
+    )
+    parser.add_argument('--out', required=True, metavar='DIR', help='the folder that becomes the dataset')
+    parser.add_argument('--overwrite', action='store_true', help='replace the dataset that --out holds')
+    parser.add_argument(
+        '--form',
+        default='softnet',
+        choices=('softnet', 'mean'),
+        help='which system reads it (default: softnet)',
+    )
+    parser.add_argument(
+        '--step',
+        type=float,
+        metavar='SECONDS',
+        help='from the first frame of a window to the last (default: 0.2 of softnet, 0.1 of mean)',
+    )
+    parser.add_argument(
+        '--every',
+        type=float,
+        default=0.1,
+        metavar='SECONDS',
+        help='from one window to the next (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--flow', default='tvl1', choices=('tvl1', 'dis', 'farneback'), help='the algorithm (default: tvl1)'
+    )
+    parser.add_argument(
+        '--landmarks', default='dlib', metavar='NAME', help='what finds the face (default: %(default)s)'
+    )
+    parser.add_argument(
+        '--database',
+        default='long_videos',
+        metavar='NAME',
+        help='what the dataset calls it (default: %(default)s)',
+    )
+    parser.add_argument('--workers', type=int, metavar='N', help='processes (default: one per core)')
+
+
+def _windows(options: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from data_prep.dataset import assemble, writer
+    from data_prep.files import progress
+    from data_prep.video import windows, windows_dataset
+    from dualatme_jax.files import expanded
+
+    out = expanded(options.out, '--out').resolve()
+    writer.check_free(out, options.overwrite)
+    step = windows.FORMS[options.form].seconds if options.step is None else options.step
+    settings = windows_dataset.Settings(options.form, step, options.every, options.landmarks, options.flow)
+    found = windows_dataset.read(
+        options.source,
+        settings,
+        database=options.database,
+        workers=assemble.workers(options),
+        progress=lambda videos, total: progress.tracked(videos, 'videos', total),
+    )
+    writer.write(found, out, overwrite=options.overwrite)
+    Console(markup=False, highlight=False, emoji=False).print(
+        printable(f'wrote windows of {step:g} seconds, one every {options.every:g}, to {out}'), soft_wrap=True
+    )
     return 0

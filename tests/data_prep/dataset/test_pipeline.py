@@ -736,7 +736,7 @@ def test_a_release_is_named_in_any_case(samm, capsys):
 @pytest.mark.slow
 def test_without_a_terminal_long_work_says_now_and_then_how_far_it_is(tmp_path, monkeypatch, capsys):
     clock = iter(range(0, 400, 4))  # four seconds a clip
-    monkeypatch.setattr('data_prep.__main__.time', types.SimpleNamespace(monotonic=lambda: next(clock)))
+    monkeypatch.setattr('data_prep.files.progress.time', types.SimpleNamespace(monotonic=lambda: next(clock)))
     options = ['--subjects', '1', '--workers', '1', '--out', str(tmp_path / 'out')]
     assert main(['synthesize', '--release', 'samm', *options]) == 0
     assert capsys.readouterr().err.splitlines() == ['samm: clips: 3 of 5, 12 s']

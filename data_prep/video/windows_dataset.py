@@ -1,0 +1,161 @@
+"""From a folder of long videos to a dataset of windows: each says whether it meets an expression.
+
+The clip of a window is `VIDEO#FRAME`, the frame in its middle, by which `dualatme_jax.spot` puts what a
+network says of it at its place.
+"""
+
+import dataclasses
+import math
+import os
+import pathlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from data_prep.dataset import processes
+from data_prep.dataset.example import Example
+from data_prep.dataset.writer import Contents, ViewFormat
+from data_prep.releases import synthetic_mark
+from data_prep.video import detectors, long_videos, recording, track, windows
+from data_prep.video.long_videos import LongVideo
+from data_prep.video.windows import Window
+from data_prep.views import optical_flow
+from dualatme_jax import schema
+from dualatme_jax.data import names
+from dualatme_jax.errors import InputError
+from dualatme_jax.files import expanded
+
+RELEASE = 'windows'
+EVERY = 0.1  # seconds
+
+Progress = Callable[[Iterable, int], Iterable]
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """How windows are made.
+
+    Attributes:
+      form: a key of `windows.FORMS`.
+      seconds: from the first frame of a window to the last.
+      every: from the start of a window to that of the next, in seconds.
+      detector: a key of `detectors.DETECTORS`.
+      algorithm: of the flow, a key of `optical_flow.ALGORITHMS`.
+    """
+
+    form: str
+    seconds: float
+    every: float
+    detector: str
+    algorithm: str
+
+    def recipe(self) -> dict:
+        """What the metadata says, as JSON values."""
+        solver = optical_flow.solver(self.algorithm, **optical_flow.SETTINGS[self.algorithm])
+        return {
+            'windows': dataclasses.asdict(self) | {'channels': windows.FORMS[self.form].about},
+            'flow': optical_flow.recipe(solver) | {schema.COMPUTED_AT: [windows.SIZE] * 2},
+        }
+
+
+def read(
+    source: str | os.PathLike,
+    settings: Settings,
+    *,
+    database: str,
+    workers: int,
+    progress: Progress = lambda videos, total: videos,
+) -> Contents:
+    """Returns the dataset; videos are decoded as its examples are read.
+
+    Args:
+      source: the folder, see `long_videos`.
+      settings: how windows are made.
+      database: its name.
+      workers: how many processes.
+      progress: wraps an iterable that yields as each video is done, given their number.
+
+    Raises:
+      InputError: a number out of range, a faulty folder, or a video that is shorter than a window or cannot
+        be decoded.
+    """
+    for option, value in (('--step', settings.seconds), ('--every', settings.every)):
+        if not 0 < value < math.inf:
+            raise InputError(f'{option} {value:g}: expected seconds, above 0')
+    detectors.detector(settings.detector)  # says what is missing
+    folder = expanded(source, '--source')
+    videos = long_videos.read(folder)
+    for video in videos:
+        if fault := names.fault_of_clip(database, video.subject, video.name):
+            raise InputError(f'{folder}: {fault}')
+        if settings.seconds * video.rate > video.frames - 1:
+            raise InputError(
+                f'{video.path} lasts {video.frames / video.rate:.2f} seconds, and a window takes '
+                f'{settings.seconds:g}: expected a longer video, or a shorter --step'
+            )
+        recording.find(video.path, rate=video.rate)
+    return Contents(
+        name=RELEASE,
+        description='Motion of brows and mouth within a fixed time, along long videos.',
+        citation='That of the videos.',
+        licence='That of the videos.',
+        labels=schema.WINDOW_LABELS,
+        recipe={
+            'release': RELEASE,
+            'synthetic': [database] if synthetic_mark.above(folder) else [],
+            'apex': schema.UNKNOWN_TEXT,
+            'exclusions': [],
+        },
+        views={RELEASE: ViewFormat(features=_features(), recipe=settings.recipe())},
+        examples=_examples(videos, settings, database, workers, progress),
+        size=sum(math.ceil(video.frames / video.rate / settings.every) for video in videos),
+    )
+
+
+def _features() -> dict:
+    import tensorflow_datasets as tfds  # the workers that compute do without it
+
+    doc = tfds.features.Documentation('u, v and strain of the brows above those of the mouth', '0..255')
+    return {schema.WINDOWS: tfds.features.Image(shape=schema.WINDOWS_SHAPE, encoding_format='png', doc=doc)}
+
+
+def _examples(
+    videos: Sequence[LongVideo], settings: Settings, database: str, workers: int, progress: Progress
+) -> Iterator[Example]:
+    done = processes.in_order(of_video, [(video.path, video.rate, settings) for video in videos], workers)
+    for video, found in zip(videos, progress(done, len(videos)), strict=True):
+        for window in found:
+            yield Example(
+                views={RELEASE: {schema.WINDOWS: window.picture}},
+                label=label(window, video.expressions),
+                database=database,
+                subject=video.subject,
+                clip=f'{video.name}#{window.middle:06}',
+                onset=window.first,
+                offset=window.last,
+                frame_rate=video.rate,
+            )
+
+
+def of_video(path: pathlib.Path, rate: float, settings: Settings) -> list[Window]:
+    """The windows of one video.
+
+    Raises:
+      InputError: it cannot be decoded, or no window has a face.
+    """
+    detector = detectors.detector(settings.detector)
+    tracked = track.follow(recording.find(path, rate=rate).frames(), detector)
+    solver = optical_flow.solver(settings.algorithm, **optical_flow.SETTINGS[settings.algorithm])
+    form = windows.FORMS[settings.form]
+    found = list(windows.of(tracked, form, seconds=settings.seconds, every=settings.every, flow=solver))
+    if not found:
+        raise InputError(
+            f'{path}: {detector.name} found no face through any window of {settings.seconds:g} seconds; '
+            f'expected one that looks into the camera. Take its rows out of {long_videos.VIDEOS} and '
+            f'{long_videos.TRUTH}, and the file out of the folder'
+        )
+    return found
+
+
+def label(window: Window, expressions: Iterable[tuple[int, int]]) -> str:
+    """Whether the frames of a window, without the last, meet an expression; one of the classes."""
+    meets = any(window.first <= offset and onset < window.last for onset, offset in expressions)
+    return schema.EXPRESSION if meets else schema.NEUTRAL
