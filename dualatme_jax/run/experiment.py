@@ -191,7 +191,7 @@ def run(
         if folder:
             finish.write_views(folder, stored.get(swept.reference.program, home), config, console)
         done = 'evaluated' if config.evaluate_only else 'trained'
-        where = f'; everything is in {folder}' if folder else ''
+        where = f'; {finish.place(folder)}' if folder else ''
         where += f', and the networks are in {networks}' if networks else ''
         console.print(f'{done} in {trial_table.seconds:.0f} s{where}', soft_wrap=True)
         complete = trial_table.failed.empty and trial_table.unfinished.empty

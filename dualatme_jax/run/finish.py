@@ -126,6 +126,14 @@ def write_page(folder: pathlib.Path, console: Console) -> None:
     spared(run_page.FILE, console, advice, lambda: run_page.write(folder))
 
 
+def place(folder: pathlib.Path) -> str:
+    """Where the results of a run are, in words."""
+    from dualatme_jax.report import run_page  # see `write_page`
+
+    page = folder / run_page.FILE
+    return f'everything is in {folder}' + (f'; open {page}' if page.is_file() else '')
+
+
 def write_views(folder: pathlib.Path, dataset: Dataset, config: ConfigDict, console: Console) -> None:
     """Writes what shows a report in other ways: figures, the page, and what TensorBoard and MLflow read.
 
