@@ -16,7 +16,8 @@ TABLE = pd.DataFrame({'trial': [0, 1, 2, 3, 4], 'wave': [0, 1, 0, 1, 2]})
 
 def wave(*numbers, width=2):
     kernel = np.array([np.full(width, number) for number in numbers])
-    return types.SimpleNamespace(predictions=None, variables={'params': {'kernel': kernel}})
+    variables = {'params': {'kernel': kernel}}
+    return types.SimpleNamespace(predictions=None, losses=None, variables=variables)
 
 
 @pytest.fixture
