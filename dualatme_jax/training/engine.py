@@ -45,7 +45,7 @@ class Engine:
     Args:
       training: the training of one trial.
       dataset: the clips.
-      batch_size: clips a step; an epoch's last batch has what is left, see `batches`.
+      batch_size: clips per step; an epoch's last batch has what is left, see `batches`.
       epochs: how many are trained where `fit_predict` is not given another number.
       held_out: T, by default the most clips of one subject.
       folds: the kind of folds, on which the batches depend.

@@ -109,7 +109,7 @@ def halved(size: int, devices: int) -> int:
 
 
 def wave_size(*, trials: int, bytes_per_trial: int, budget_bytes: int, most: int, devices: int = 1) -> int:
-    """Trials a wave: as many as fit, then evened out so that the waves are of one size.
+    """Trials per wave: as many as fit, then evened out so that the waves are of one size.
 
     Args:
       trials: how many there are in all.
@@ -134,6 +134,6 @@ def wave_size(*, trials: int, bytes_per_trial: int, budget_bytes: int, most: int
 
 
 def evened_out(trials: int, most: int) -> int:
-    """Trials a wave, `most` at the most, so that the waves are of one size."""
+    """Trials per wave, at most `most`, so that the waves are of one size."""
     waves = -(-trials // min(most, trials))
     return -(-trials // waves)
