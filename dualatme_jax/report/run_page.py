@@ -3,7 +3,7 @@
 import pathlib
 
 from dualatme_jax import schema
-from dualatme_jax.report import given
+from dualatme_jax.report import given, selection
 from dualatme_jax.report import record as record_lib
 from dualatme_jax.report.page import page
 from dualatme_jax.report.record import Record
@@ -70,6 +70,8 @@ def notices(record: Record) -> list[str]:
     lines = str(found.get('notice') or '').splitlines()
     if (found.get('dataset') or {}).get('release') == schema.SYNTHETIC:
         lines.append(given.SYNTHETIC)
+    if found.get('selection') == selection.BEST_ON_TEST:
+        lines.append('LEAKS: the epoch was selected on whom each fold leaves out.')
     if record.unfinished:
         total = len(record.trials)
         lines.append(

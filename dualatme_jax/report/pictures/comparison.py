@@ -33,7 +33,7 @@ def figure(found: Comparison) -> Figure:
     axes.set_yticks(places, names)
     axes.set_ylim(lines.sum(), 0)
     axes.set_xlabel('UF1; line: 95% bootstrap over subjects', color=drawn.MUTED)
-    axes.grid(axis='x', color='0.9')
+    axes.grid(axis='x', color=drawn.MUTED, alpha=0.2)
     axes.set_axisbelow(True)
     axes.tick_params(length=0)
     axes.spines[['top', 'right', 'left']].set_visible(False)

@@ -65,7 +65,7 @@ def svg(figure: Figure) -> str:
                 element.set(name, 'currentColor')
             elif element.get(name) == MUTED:
                 element.set(name, 'currentColor')
-                element.set(f'{name}-opacity', _MUTED_OPACITY)
+                element.attrib.setdefault(f'{name}-opacity', _MUTED_OPACITY)  # of a grid it is less
     root.attrib.pop('version')
     root.set('xmlns', _SVG)
     root.set('stroke-linejoin', 'round')

@@ -80,7 +80,7 @@ def _draw(axes: Axes, scored: pd.DataFrame, guess: dict) -> None:
     axes.set_yticks(places, scored['title'])
     axes.set_ylim(len(scored) - 0.5, -0.5)
     axes.set_xlabel('UF1', color=drawn.MUTED)
-    axes.grid(axis='x', color='0.9')
+    axes.grid(axis='x', color=drawn.MUTED, alpha=0.2)
     axes.set_axisbelow(True)
     axes.tick_params(length=0)
     axes.spines[['top', 'right', 'left']].set_visible(False)

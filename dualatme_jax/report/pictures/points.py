@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from dualatme_jax.report.pictures import drawn
 
 MOST = 40  # points that have a line and a name of their own; of more there is a curve
+_LONG = 48  # characters of a name
 
 _BLUE, _ORANGE, *_ = drawn.COLOURS
 
@@ -23,7 +24,8 @@ def points(frame: pd.DataFrame, names: Sequence[str]) -> Figure:
     order = np.argsort(-frame['uf1_mean'].to_numpy(float), kind='stable')
     found = frame.iloc[order]
     named = len(found) <= MOST
-    figure = drawn.figure(7.5, 1.2 + 0.26 * len(found) if named else 4)
+    names = [name if len(name) <= _LONG else f'{name[: _LONG - 3]}...' for name in names]
+    figure = drawn.figure(9, 1.2 + 0.26 * len(found) if named else 4)
     axes = figure.subplots()
     place = np.arange(len(found))
     mean, low, high = (found[f'uf1_{part}'].to_numpy(float) for part in ('mean', 'low', 'high'))

@@ -90,7 +90,7 @@ def leaderboard(record: Record) -> Section | None:
     ]
     count = sum(row['status'] == SCORED for row in frame.to_dict('records'))
     blocks: list[Block] = [*drawings.pictures(record, 'leaderboard')]
-    blocks.append(Table(f'{count} systems under one protocol', columns, rows))
+    blocks.append(Table(f'{count} system{"s" * (count != 1)} under one protocol', columns, rows))
     if failed := [row for row in frame.to_dict('records') if row['reason']]:
         rows = [[row['title'], row['reason']] for row in failed]
         blocks.append(Table('Failed', [Column('System'), Column('Why')], rows))

@@ -41,7 +41,19 @@ def lead(record: Record) -> list[Block]:
     seeds = len(record.scored['per_seed'])
     pairs = [(tables.HEADINGS[metric], big(own[metric])) for metric in METRICS]
     pairs.append(('Clips', f'{clips}\nof {subjects} subjects\n{seeds} seed{"s" * (seeds > 1)}'))
-    return [Facts(pairs), Text(' '.join([_SUBJECTS, _SEEDS[seeds > 1], _FINDING]))]
+    return [
+        Facts(pairs),
+        Text('\n\n'.join(filter(None, [_which(record), ' '.join([_SUBJECTS, _SEEDS[seeds > 1], _FINDING])]))),
+    ]
+
+
+def _which(record: Record) -> str:
+    """Of which point the result is, where there are several."""
+    if record.sweep is None:
+        return ''
+    if (record.results or {}).get('selection') == selection.NESTED:
+        return 'The result is of the points that nested selection chose for each fold by its other subjects.'
+    return 'The result is of the reference, with which the other points are compared.'
 
 
 def big(spread: Mapping[str, Any]) -> str:

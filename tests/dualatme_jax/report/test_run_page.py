@@ -103,6 +103,7 @@ def test_two_classes(tmp_path):
         ({'notice': 'LEAKS: x & y'}, 'LEAKS: x &amp; y'),
         ({'dataset': {'release': 'synthetic'}}, 'not scores of real faces'),
         ({'reason': 'nobody was left out', 'scores': None}, 'nobody was left out'),
+        ({'selection': 'best_on_test'}, 'LEAKS: the epoch was selected on'),
         ({'failed': [{'trial': 3}]}, '1 of 12 trials diverged'),
     ],
 )
