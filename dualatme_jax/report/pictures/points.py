@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from dualatme_jax.report.pictures import drawn
 
 MOST = 40  # points that have a line and a name of their own; of more there is a curve
-_LONG = 48  # characters of a name
+_LONG = 70  # characters of a name
 
 _BLUE, _ORANGE, *_ = drawn.COLOURS
 
