@@ -122,7 +122,7 @@ def test_a_run_that_was_stopped_goes_on_in_its_workdir(run, small_dataset_dir, t
     some = [5, 2]
     expected = jax.tree.map(lambda leaf: leaf[some], networks)
     jax.tree.map(np.testing.assert_array_equal, again.variables_of(some), expected)
-    with pytest.raises(dj.InputError, match='holds another run:\n  seeds is'):
+    with pytest.raises(dj.InputError, match='holds a run with more than this config: the seeds 0'):
         dj.train(small('nowhere', **FIELDS | {'seeds': (1,)}), data, workdir=tmp_path)
 
 

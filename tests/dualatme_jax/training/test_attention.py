@@ -95,6 +95,8 @@ PLACES = {
     ('dual_branch_3dcnn', 'casme2'): ([(4, 15, 15)], 0),
     ('kfc_mer', 'paper'): ([(14, 14), (14, 14)], 0),
     ('aman', 'slices'): ([(7, 7)], 0),
+    ('softnet', 'paper'): ([(14, 14)], 0),
+    ('mean', 'paper'): ([(14, 14)], 0),
 }
 SHALLOW = {'htnet': {'blocks': (1, 1, 1)}, 'dual_branch_3dcnn': {'heads': 1}}  # traced faster
 
