@@ -3,7 +3,7 @@
 A table of kept predictions is a predictions table (see `predictions`) with the further columns `left_out`,
 the fold, and `epoch`: from 1, the last one always among them, every clip once at each kept epoch of its seed
 and point. Each selection returns a predictions table without `epoch`. `last` is the default and `nested` is
-honest too; `best_on_test` is what papers do that report for each fold the best epoch on whom it leaves out.
+honest too; `best_on_test` takes for each fold the best epoch on its left-out subjects, as some papers do.
 """
 
 from collections.abc import Mapping
@@ -40,7 +40,7 @@ def last(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def best_on_test(table: pd.DataFrame) -> pd.DataFrame:
-    """For each seed, point and fold the predictions of the epoch that is most accurate on whom it leaves out.
+    """For each seed, point and fold the predictions of the epoch that is most accurate on its left-out clips.
 
     THIS LEAKS: the epoch is chosen by the labels that are then scored, so the score is above that of any
     system that could be built; even a guesser gains by it, see `guesser`. It is here to reproduce papers that

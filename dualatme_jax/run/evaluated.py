@@ -150,7 +150,7 @@ def check(found: Network, where: Any, config: ConfigDict, dataset: Dataset) -> N
     if seen := sorted(network.seen_by(found, dataset) & people):
         raise InputError(
             f'{where}: these networks were trained on {len(seen)} of the subjects to be scored, '
-            f'{_some(["/".join(person) for person in seen])}; expected clips of nobody whom they have seen, '
+            f'{_some(["/".join(person) for person in seen])}; expected clips of other people, '
             "or a run that leaves each of them out (config.folds='subject')"
         )
 

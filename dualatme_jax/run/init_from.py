@@ -1,7 +1,7 @@
 """What the networks of a run begin with: the weights that `config.init_from` names, as far as they fit.
 
-Each fold begins with the network that has not seen whom it leaves out, if there is one among the weights; its
-inner trials begin with the same.
+Each fold begins with the network that has not seen its left-out subjects, if there is one among the weights;
+its inner trials begin with the same.
 """
 
 import dataclasses

@@ -179,7 +179,7 @@ def read_weights(
     Args:
       stage: the stage.
       weights: by part, see `weights_files`.
-      people: of the clips, of whom the networks of a run must have seen nobody.
+      people: of the clips; the networks of a run must have seen none of them.
 
     Raises:
       InputError: a file cannot be read, is no file of weights, or has those of another network; or the

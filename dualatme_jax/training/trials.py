@@ -6,7 +6,7 @@ seeds repeat the folds, and several points repeat both. The table is a pandas Da
 
 Nested selection adds inner trials: the subjects that a fold trains on are cut into parts, and an inner trial
 leaves one part out beside those whom the fold leaves out. They show which point of a sweep is best for that
-fold without a look at whom it predicts.
+fold without a look at the subjects that it predicts.
 """
 
 import zlib

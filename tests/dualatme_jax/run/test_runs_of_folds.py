@@ -282,7 +282,7 @@ def test_networks_of_all_score_clips_of_people_whom_they_have_not_seen(of_all, s
     [
         (
             {},
-            r'trained on 8 of the subjects to be scored, casme2/000, .* and 5 more; expected clips of nobody',
+            r'trained on 8 of the subjects to be scored, casme2/000, .* and 5 more; expected clips of other',
         ),
         ({'seeds': (1, 2)}, r'no network of seed 2; expected --config\.seeds of 3, 1'),
         ({'model.name': 'rcn_a'}, r"of 'small_systems\.tiny', and config\.model\.name is 'rcn_a'"),
