@@ -141,6 +141,7 @@ def _parser(*, of_views: bool = True) -> argparse.ArgumentParser:
             'Writes what brows and mouth do within a fixed time, all along long videos, as a TFDS dataset. '
             'Spotters of the package are trained on it.',
         ),
+        ('annotate', videos.add_annotate, 'Draws what `video` has found into a copy of the video.'),
         ('film', films.add_film, 'Writes the frames of a clip as PNG images, a GIF or a video.'),
         (
             'magnify',

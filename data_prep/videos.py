@@ -1,6 +1,8 @@
-"""The commands of long videos: `video`, when a face does something, and `windows`, a dataset of many.
+"""The commands of long videos: `video`, when a face does something, `annotate`, that drawn into the video, and
+`windows`, a dataset of many.
 
 python -m data_prep video VIDEO --out DIR
+python -m data_prep annotate DIR
 python -m data_prep windows --source VIDEOS --out DIR
 """
 
@@ -136,4 +138,18 @@ def _windows(options: argparse.Namespace) -> int:
     Console(markup=False, highlight=False, emoji=False).print(
         printable(f'wrote windows of {step:g} seconds, one every {options.every:g}, to {out}'), soft_wrap=True
     )
+    return 0
+
+
+def add_annotate(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of `annotate`."""
+    parser.set_defaults(run=_annotate)
+    parser.add_argument('folder', metavar='DIR', help='what `python -m data_prep video` has left')
+
+
+def _annotate(options: argparse.Namespace) -> int:
+    from data_prep.video import drawing
+    from dualatme_jax.files import expanded
+
+    print(printable(f'wrote {drawing.video(expanded(options.folder, "DIR"))}'))
     return 0

@@ -12,6 +12,7 @@ from PIL import Image
 from data_prep.face.aligned_clip import AlignedClip
 from data_prep.files.cache import Cache
 from data_prep.releases.clip import Clip
+from data_prep.video import drawing
 from data_prep.video.events import Found
 from data_prep.video.spotter import Event
 from data_prep.views import View
@@ -119,7 +120,7 @@ def write(found: Found, views: Sequence[View], out: pathlib.Path, *, detector: s
     """Writes what the views make of the expressions that were found, in their order.
 
     `inputs.npz` holds, by the schema's keys, one row per expression, and `event`, the number of each among
-    all events; `inputs.json` the recipe of the views.
+    all events; `inputs.json` the recipe of the views; `frames/` pictures of each, see `drawing`.
 
     Returns:
       Which expressions could not be made ready, and why, one line each.
@@ -135,6 +136,7 @@ def write(found: Found, views: Sequence[View], out: pathlib.Path, *, detector: s
         try:
             clip = aligned(found, event, number=number, detector=detector)
             made = [view.make(clip, Cache(None)) for view in views]
+            drawing.expression(clip, out / drawing.FRAMES / str(number))
         except InputError as error:
             faults.append(f'event {number}: {error}')
             continue

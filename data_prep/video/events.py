@@ -2,7 +2,7 @@
 
 events.csv    one row per event: frames, seconds, kind, strength, flags; expressions and what is none
 signals.csv   one row per frame: time, motion of face, lids, mouth and head, and whether there is a face
-landmarks.csv the landmarks of each event's onset, as `--landmarks` takes them
+track.npz     `numbers` of the frames and `landmarks`, [N, 68, 2] pixels of the frame, NaN without a face
 video.json    rate, frames, size, detector, threshold, flags of the whole recording
 """
 
@@ -25,7 +25,7 @@ from data_prep.video.track import Tracked
 from dualatme_jax.errors import InputError
 from dualatme_jax.files import replacing
 
-EVENTS, SIGNALS, VIDEO = 'events.csv', 'signals.csv', 'video.json'
+EVENTS, SIGNALS, VIDEO, TRACK = 'events.csv', 'signals.csv', 'video.json', 'track.npz'
 NO_FACE, SEVERAL, SMALL, DARK, BLURRED, TURNED, SLOW, BROKEN = (
     'no face in part of it',
     'several faces',
@@ -202,5 +202,8 @@ def write(found: Found, detector: Detector, out: pathlib.Path) -> None:
     for name, own in ((SIGNALS, signals.round(4)), (EVENTS, table(found))):
         with replacing(out / name) as temporary:
             own.to_csv(temporary, index=False, lineterminator='\n')
+    with replacing(out / TRACK) as temporary, temporary.open('wb') as file:
+        landmarks = np.stack([each.landmarks for each in found.moved]).astype(np.float32)
+        np.savez_compressed(file, numbers=found.signals.numbers, landmarks=landmarks)
     with replacing(out / VIDEO) as temporary:
         temporary.write_text(json.dumps(about, indent=2) + '\n', encoding='utf-8')

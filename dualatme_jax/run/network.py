@@ -12,6 +12,7 @@ config.json     What a prediction needs to know, see `Network`:
                 stages      name and version of the frozen stage that makes inputs, if the system has one
                 start       the weights that the training started from, and whom these had seen, if any
                 seeds       of the networks
+                rates       how often their answers were right on people never seen, if `export` counted it
 weights/        Orbax: `params` and `batch_stats`, each leaf [seeds, ...], in the order of the seeds
 checksums.json  SHA-256 of all of it; where it is missing, the folder is not whole
 """
@@ -36,6 +37,7 @@ from dualatme_jax.data import several
 from dualatme_jax.data.dataset import Dataset
 from dualatme_jax.errors import InputError
 from dualatme_jax.machines import processes
+from dualatme_jax.report.rates import Rates
 from dualatme_jax.run import fields, workdir
 from dualatme_jax.run.kept import Kept
 from dualatme_jax.run.sources import FILE, START, TRAINED_ON, Person, Source, SourceNetwork, people_in
@@ -48,6 +50,7 @@ SUFFIX = '.safetensors'  # of a file that `write` writes
 _MOST_BYTES = 2**26  # of its config.json
 _MOST_FILE = 2**28
 _METADATA = 'dualatme_jax'
+RATES = 'rates'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,6 +67,7 @@ class Network:
       start: what `init_from.Beginning.about` says of the weights that they started from; None without any.
       seeds: of the networks.
       variables: `params` and `batch_stats`, each leaf [seeds, ...].
+      rates: how often their answers were right, see `report.rates`; None where nobody knows.
     """
 
     config: ConfigDict
@@ -75,6 +79,7 @@ class Network:
     start: Mapping[str, Any] | None
     seeds: tuple[int, ...]
     variables: Mapping[str, Any]
+    rates: Rates | None = None
 
 
 def save(
@@ -202,6 +207,7 @@ def load(path: str | os.PathLike) -> Network:
             start=found[START],
             seeds=tuple(found['seeds']),
             variables=_of_file(path) if path.is_file() else load_weights(_folder(path) / workdir.WEIGHTS),
+            rates=Rates.of_json(found[RATES]) if found.get(RATES) else None,
         )
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f'{path} does not describe networks ({error!r})') from error
@@ -254,7 +260,14 @@ def as_source(path: pathlib.Path) -> Source:
     )
 
 
-def write(source: str | os.PathLike, out: pathlib.Path, *, reads: Mapping[str, Any], most: int) -> int:
+def write(
+    source: str | os.PathLike,
+    out: pathlib.Path,
+    *,
+    reads: Mapping[str, Any],
+    rates: Rates | None = None,
+    most: int,
+) -> int:
     """Writes networks into one file of safetensors: config.json in its metadata, a tensor per leaf.
 
     Where the clips lay is left out.
@@ -263,6 +276,7 @@ def write(source: str | os.PathLike, out: pathlib.Path, *, reads: Mapping[str, A
       source: what `load` takes.
       out: the file.
       reads: the section `input` of the config by which they predict: mirror images are read at test alone.
+      rates: how often their answers were right on people never seen; None if nobody knows.
       most: bytes that it may have.
 
     Returns:
@@ -274,6 +288,7 @@ def write(source: str | os.PathLike, out: pathlib.Path, *, reads: Mapping[str, A
     described = about(source)
     described['config']['data']['path'] = ''
     described['config']['input'] = dict(reads)
+    described[RATES] = rates.to_json() if rates else None
     leaves = traverse_util.flatten_dict(dict(load(source).variables), sep='/')
     arrays = {name: np.ascontiguousarray(leaf) for name, leaf in sorted(leaves.items())}
     content = safetensors.numpy.save(arrays, {_METADATA: json.dumps(described)})

@@ -1,12 +1,14 @@
 """The weights that come with the package: whole, small, and as their card says."""
 
 import dataclasses
+import hashlib
 import json
 import pathlib
 import re
 
 import jax
 import numpy as np
+import safetensors.numpy
 
 import dualatme_jax
 from configs import synthetic_motion
@@ -42,6 +44,17 @@ def test_the_card_says_what_they_are_and_are_not_for():
     card = FILE.with_suffix('.md').read_text()
     for words in ('Must not be used', 'no lie', '300 drawn people', '| CASME II | 0.', '| SAMM | 0.'):
         assert words in card
+
+
+def test_they_say_how_often_answers_are_right_and_adding_that_has_not_changed_them():
+    found = network.load(FILE)
+    assert found.rates.labels == found.labels
+    assert {*found.rates.fitted_on, *found.rates.counted_on} == {'casme2', 'samm', 'smic'}
+    assert found.rates.given.sum() + found.rates.silent.sum() == 145 + 133, 'CASME II and SAMM'
+    assert found.rates.silent_right < found.rates.silent.sum() / 2, 'why there is no answer below a half'
+    tensors = safetensors.numpy.load_file(FILE)
+    digest = hashlib.sha256(b''.join(tensors[name].tobytes() for name in sorted(tensors)))
+    assert digest.hexdigest() == 'd799d5e71fce1768b6cce9d943885af6280c532a967d19aac48d22380b75aaf6'
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path, capsys):

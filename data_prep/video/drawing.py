@@ -1,0 +1,240 @@
+"""What was found, to look at: pictures of each expression, and the video with it drawn in.
+
+OUT/frames/NUMBER/onset.png, apex.png   the aligned face, `NUMBER` as the row in events.csv
+OUT/frames/NUMBER/motion.npz            `motion` from onset to apex: u, v (pixels), strain; [S, S, 3] float32
+OUT/video.mp4                           face, landmarks, motion of expressions, and a timeline below
+
+`H` and `W` are the height and width of a frame, `S` of the aligned face.
+"""
+
+import io
+import json
+import pathlib
+from collections.abc import Iterator, Mapping
+
+import cv2
+import numpy as np
+import pandas as pd
+
+from data_prep.face import alignment
+from data_prep.face.aligned_clip import AlignedClip
+from data_prep.files import film, images
+from data_prep.files.cache import Cache
+from data_prep.video import events, motion, recording
+from data_prep.views.flow import FlowView
+from dualatme_jax import files, schema
+from dualatme_jax.errors import InputError
+
+FRAMES, VIDEO = 'frames', 'video.mp4'
+GAIN = 8  # times the motion that arrows show, which would be a pixel or two
+
+# How the motion of the pictures is computed, whatever a network reads.
+SHOWN = FlowView(algorithm='dis', head_motion='affine', pair='full', puzzled='cut')
+
+# Okabe and Ito's, as the figures have them; blue first. Classes in their order, then what has none.
+_COLOURS = ((178, 114, 0), (0, 94, 213), (115, 158, 0), (167, 121, 204), (0, 159, 230), (233, 180, 86))
+_GREY, _PALE, _DARK = (150, 150, 150), (235, 235, 235), (40, 40, 40)
+_STRIP, _MARGIN = 84, 8  # pixels of the timeline
+_SPACING = 11  # pixels of the aligned face between two arrows
+_LEAST = 0.15  # pixels of the aligned face: less motion has no arrow
+_MOST_BYTES = 2**30
+
+
+def expression(clip: AlignedClip, folder: pathlib.Path) -> None:
+    """Writes the pictures of one expression into a folder, which is made; without motion if none is found."""
+    folder.mkdir(parents=True, exist_ok=True)
+    onset, apex = clip.pair(SHOWN.face_size)
+    for name, picture in (('onset', onset), ('apex', apex)):
+        with files.replacing(folder / f'{name}.png') as temporary:
+            temporary.write_bytes(images.encode_png(images.rgb(picture)))
+    try:
+        found = SHOWN.motion(clip, Cache(None))
+    except InputError:  # too little of the face moves alike, so the head's motion is not known
+        return
+    with files.replacing(folder / 'motion.npz') as temporary, temporary.open('wb') as file:
+        np.savez_compressed(file, motion=found)
+
+
+def video(folder: pathlib.Path) -> pathlib.Path:
+    """Draws what was found in a video into a copy of it; frames go through one by one.
+
+    Args:
+      folder: what `data_prep video` has left; `events.csv` may have a column `answer`, which is shown.
+
+    Returns:
+      The file, which is as long in seconds as the video, and has no sound.
+
+    Raises:
+      InputError: the folder lacks a table, or the video is not where it was.
+    """
+    try:
+        about = json.loads(_read(folder / events.VIDEO))
+        found = pd.read_csv(io.BytesIO(_read(folder / events.EVENTS)), keep_default_na=False)
+        signals = pd.read_csv(io.BytesIO(_read(folder / events.SIGNALS)))
+        with np.load(io.BytesIO(_read(folder / events.TRACK)), allow_pickle=False) as stored:
+            track = dict(zip(stored['numbers'].tolist(), stored['landmarks'], strict=True))
+        rate, threshold = float(about['frame_rate']), float(about['threshold_px'])
+        source = recording.find(about['path'], rate=rate)
+        found[['onset', 'offset', 'onset_s', 'offset_s', 'kind', 'expression']]
+    except (ValueError, KeyError, TypeError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f'{folder} is not what `python -m data_prep video` leaves ({error!r}); run that first'
+        ) from error
+    times = signals['seconds'].to_numpy()
+    mean = (len(times) - 1) / (times[-1] - times[0]) if len(times) > 1 and times[-1] > times[0] else rate
+    drawn = _frames(source, found, signals, threshold, track)
+    film.write(drawn, folder / VIDEO, rate=float(np.clip(mean, *film.frames.RATES)))
+    return folder / VIDEO
+
+
+def _read(path: pathlib.Path) -> bytes:
+    return files.read_bytes(path, limit=_MOST_BYTES, what='what was found in the video')
+
+
+def _frames(
+    source: recording.Recording,
+    found: pd.DataFrame,
+    signals: pd.DataFrame,
+    threshold: float,
+    track: Mapping[int, np.ndarray],
+) -> Iterator[np.ndarray]:
+    """Yields the frames with all that is drawn, [H + `_STRIP`, W, 3] uint8."""
+    rows = found.to_dict('records')
+    colours = [_colour(row, found.columns) for row in rows]
+    flow_of, strip, start = motion.solver(), None, None
+    for frame in source.frames():
+        picture = frame.picture.copy()
+        if strip is None:
+            strip = _timeline(picture.shape[1], rows, colours, signals, threshold)
+        now = next(
+            (place for place, row in enumerate(rows) if row['onset'] <= frame.number <= row['offset']), None
+        )
+        points = track.get(frame.number)
+        if points is not None and np.isfinite(points).all():
+            if now is None or not rows[now]['expression']:
+                start = None
+            elif start is None or start[0] != now:
+                start = now, cv2.cvtColor(frame.picture, cv2.COLOR_BGR2GRAY), points
+            elif len(points):
+                _arrows(picture, flow_of, start[1], frame.picture, start[2], colours[now])
+            _face(
+                picture,
+                points,
+                _words(rows[now]) if now is not None else '',
+                colours[now] if now is not None else _PALE,
+            )
+        yield np.vstack([picture, _at(strip, frame.time, signals)])
+
+
+def _colour(row: Mapping, columns: pd.Index) -> tuple[int, int, int]:
+    classes = [
+        name.removeprefix(schema.PROBABILITY) for name in columns if name.startswith(schema.PROBABILITY)
+    ]
+    if not row['expression']:
+        return _GREY
+    name = row.get('class', '')
+    return _COLOURS[(classes.index(name) if name in classes else 4) % len(_COLOURS)]
+
+
+def _words(row: Mapping) -> str:
+    return f'{row["kind"]}: {row["answer"]}' if row.get('answer') else str(row['kind'])
+
+
+def _face(picture: np.ndarray, points: np.ndarray, words: str, colour: tuple[int, int, int]) -> None:
+    """Draws the landmarks, the box around them and what happens."""
+    for x, y in np.rint(points).astype(int).tolist():
+        cv2.circle(picture, (x, y), 1, colour, -1)
+    margin = 0.06 * np.ptp(points, axis=0).max()
+    left, top = np.floor(points.min(0) - margin).astype(int).tolist()
+    right, bottom = np.ceil(points.max(0) + margin).astype(int).tolist()
+    cv2.rectangle(picture, (left, top), (right, bottom), colour, 2 if words else 1)
+    if words:
+        (width, height), _ = cv2.getTextSize(words, cv2.FONT_HERSHEY_SIMPLEX, 0.5, 1)
+        x = int(np.clip(left, 0, max(0, picture.shape[1] - width - 6)))
+        y = max(top, height + 10)
+        cv2.rectangle(picture, (x, y - height - 10), (x + width + 6, y), colour, -1)
+        cv2.putText(
+            picture, words, (x + 3, y - 5), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (255, 255, 255), 1, cv2.LINE_AA
+        )
+
+
+def _arrows(
+    picture: np.ndarray,
+    flow_of: cv2.DenseOpticalFlow,
+    onset: np.ndarray,
+    now: np.ndarray,
+    landmarks: np.ndarray,
+    colour: tuple[int, int, int],
+) -> None:
+    """Draws the motion since the onset without the head's, `GAIN` times as long as it is."""
+    try:
+        aligned = alignment.align(landmarks, onset.shape, motion.SIZE)
+        grey = cv2.cvtColor(now, cv2.COLOR_BGR2GRAY)
+        flow = flow_of.calc(aligned.warp(onset), aligned.warp(grey), None)
+        flow = flow - motion.head_motion.of(flow, aligned.points(landmarks), 'affine')
+    except InputError:
+        return
+    back = cv2.invertAffineTransform(aligned.matrix)
+    hull = cv2.convexHull(aligned.points(landmarks).astype(np.float32))
+    for y in range(_SPACING // 2, motion.SIZE, _SPACING):
+        for x in range(_SPACING // 2, motion.SIZE, _SPACING):
+            way = flow[y, x]
+            if np.hypot(*way) < _LEAST or cv2.pointPolygonTest(hull, (float(x), float(y)), False) < 0:
+                continue
+            tail = back[:, :2] @ (x, y) + back[:, 2]
+            head = tail + GAIN * (back[:, :2] @ way)
+            ends = [tuple(np.rint(end).astype(int).tolist()) for end in (tail, head)]
+            cv2.arrowedLine(picture, *ends, (255, 255, 255), 2, cv2.LINE_AA, tipLength=0.35)
+            cv2.arrowedLine(picture, *ends, colour, 1, cv2.LINE_AA, tipLength=0.35)
+
+
+def _timeline(
+    width: int, rows: list[dict], colours: list, signals: pd.DataFrame, threshold: float
+) -> np.ndarray:
+    """The strip below the frames without the time that is shown, [`_STRIP`, W, 3]."""
+    strip = np.full((_STRIP, width, 3), 255, np.uint8)
+    times, strength = signals['seconds'].to_numpy(), signals['strength_px'].to_numpy()
+    most = max(1.1 * np.nanmax(strength, initial=0.0), 1.5 * threshold)
+    low, high = _STRIP - 22, 6
+
+    def height(value: float) -> int:
+        return round(low - (low - high) * float(value) / most)
+
+    for row, colour in zip(rows, colours, strict=True):
+        ends = [_place(row[name], times, width) for name in ('onset_s', 'offset_s')]
+        cv2.rectangle(strip, (ends[0] - 1, high), (ends[1] + 1, low), colour, -1)
+    known = np.isfinite(strength)
+    line = [
+        (_place(time, times, width), height(value))
+        for time, value in zip(times[known], strength[known], strict=True)
+    ]
+    if line:
+        cv2.polylines(strip, [np.int32(line)], False, _DARK, 1, cv2.LINE_AA)
+    cv2.line(strip, (_MARGIN, height(threshold)), (width - _MARGIN, height(threshold)), _GREY, 1)
+    cv2.line(strip, (_MARGIN, low), (width - _MARGIN, low), _DARK, 1)
+    return strip
+
+
+def _place(time: float, times: np.ndarray, width: int) -> int:
+    whole = max(float(times[-1] - times[0]), 1e-6)
+    return round(_MARGIN + (width - 2 * _MARGIN) * (float(time) - float(times[0])) / whole)
+
+
+def _at(strip: np.ndarray, time: float, signals: pd.DataFrame) -> np.ndarray:
+    """The strip with the time that is shown."""
+    found, times = strip.copy(), signals['seconds'].to_numpy()
+    x = _place(time, times, strip.shape[1])
+    cv2.line(found, (x, 0), (x, _STRIP - 18), (0, 0, 220), 1)
+    cv2.putText(
+        found,
+        f'{time:.2f} s of {times[-1]:.1f} s; arrows: motion x{GAIN}',
+        (_MARGIN, _STRIP - 6),
+        cv2.FONT_HERSHEY_SIMPLEX,
+        0.4,
+        _DARK,
+        1,
+        cv2.LINE_AA,
+    )
+    return found

@@ -1,0 +1,75 @@
+"""What is known of answers, against closed forms and SciPy."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import special
+
+from dualatme_jax.errors import InputError
+from dualatme_jax.report import rates
+
+LABELS = ('negative', 'positive')
+
+
+def table(sure=0.9, databases=('smic', 'casme2')):
+    """Ten clips of each of two people per database; nine of ten first, six of ten later, are right."""
+    rows = []
+    for database in databases:
+        for subject in ('a', 'b'):
+            for clip in range(10):
+                wrong = clip >= (9 if subject == 'a' else 6)
+                label = clip % 2
+                chance = [sure, 1 - sure] if (label == 0) != wrong else [1 - sure, sure]
+                rows.append((0, 0, database, subject, str(clip), label, int(np.argmax(chance)), *chance))
+    names = ['trial', 'seed', 'database', 'subject', 'clip', 'label', 'prediction']
+    return pd.DataFrame(rows, columns=[*names, 'prob_negative', 'prob_positive'])
+
+
+def test_scaling_is_the_softmax_of_divided_logits():
+    logits = np.random.default_rng(0).normal(size=(5, 3))
+    found = rates.calibrated(special.softmax(logits, -1), 2.5)
+    np.testing.assert_allclose(found, special.softmax(logits / 2.5, -1), rtol=1e-6)
+
+
+def test_the_temperature_makes_two_classes_as_sure_as_they_are_right():
+    # Of two classes with one confidence p the best temperature makes p the share of right ones: 15 of 20.
+    found = rates.measured(table(), LABELS, ['smic'])
+    expected = special.logit(0.9) / special.logit(0.75)
+    assert found.temperature == pytest.approx(expected, rel=1e-3)
+    assert found.likelihood[0] == pytest.approx(-(0.75 * np.log(0.9) + 0.25 * np.log(0.1)))
+    assert found.likelihood[1] == pytest.approx(-(0.75 * np.log(0.75) + 0.25 * np.log(0.25)), rel=1e-4)
+
+
+def test_answers_are_counted_on_the_other_databases_alone():
+    found = rates.measured(table(), LABELS, ['smic'])
+    assert (found.fitted_on, found.counted_on) == (('smic',), ('casme2',))
+    assert found.confusion.sum() == 20
+    assert np.trace(found.confusion) == 15
+    # Of two people any mix is drawn: both the one, and both the other, a quarter of the times each.
+    own = found.right
+    assert (found.intervals[:, 0] < own).all()
+    assert (found.intervals[:, 1] > own).all()
+
+
+def test_what_reaches_no_half_is_not_answered():
+    chances = np.array([[0.4, 0.35, 0.25], [0.5, 0.3, 0.2], [0.1, 0.2, 0.7]])
+    assert rates.answers(chances, rates.LEAST).tolist() == [-1, 0, 2]
+
+
+def test_they_survive_json_with_what_was_never_answered():
+    never = table()
+    never[['prob_negative', 'prob_positive']] = [0.9, 0.1]
+    found = rates.measured(never, LABELS, ['smic'])
+    again = rates.Rates.of_json(json.loads(json.dumps(found.to_json())))
+    np.testing.assert_equal(again.to_json(), found.to_json())
+    assert np.isnan(again.right[1])
+    assert 'never answered' in again.sentence(1)
+    assert 'of 20 such answers 50% were right' in again.sentence(0)
+
+
+@pytest.mark.parametrize('fitted_on', [['smic', 'casme2'], ['samm']])
+def test_databases_that_leave_nothing_are_refused(fitted_on):
+    with pytest.raises(InputError, match='answers counted on other databases; the predictions have'):
+        rates.measured(table(), LABELS, fitted_on)
