@@ -1,5 +1,4 @@
-"""The commands of long videos: `video`, when a face does something, `annotate`, that drawn into the video, and
-`windows`, a dataset of many.
+"""The commands of long videos: `video`, when a face does something; `annotate`, that drawn in; `windows`.
 
 python -m data_prep video VIDEO --out DIR
 python -m data_prep annotate DIR
