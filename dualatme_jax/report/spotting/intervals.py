@@ -44,20 +44,25 @@ def read(truth: pathlib.Path, predicted: pathlib.Path) -> Given:
     """Reads two tables, of the true intervals and of the predicted ones; see `read_table`.
 
     Raises:
-      InputError: one cannot be read, both are empty, or one has subjects or emotions and the other has none.
+      InputError: one cannot be read, both are empty, one has subjects and the other has none, or only the
+        predicted ones have emotions.
     """
     both = [read_table(path) for path in (truth, predicted)]
     if not any(map(len, both)):
         raise InputError(f'{truth} and {predicted} have no interval; expected true ones to be found')
+    notes = ()
     if all(map(len, both)):
         for name in (schema.SUBJECT, schema.EMOTION):
             has = [(table[name] != '').any() for table in both]
-            if has[0] != has[1]:
+            if name == schema.EMOTION and has == [True, False]:
+                both[0] = both[0].assign(**{name: ''})
+                notes = (f'{predicted} names no emotions: spotting alone is scored.',)
+            elif has[0] != has[1]:
                 with_it, without = (truth, predicted) if has[0] else (predicted, truth)
                 raise InputError(
                     f'{with_it} has the column {name}, and {without} has not; expected it in both or in none'
                 )
-    return Given(*both)
+    return Given(*both, notes)
 
 
 def read_table(path: pathlib.Path) -> pd.DataFrame:
@@ -95,7 +100,7 @@ def read_table(path: pathlib.Path) -> pd.DataFrame:
         ends = [_frame(own[name], name, path, line) for name in ENDS]
         _check_ends(*ends, path, line)
         found.append([own.get(schema.SUBJECT, ''), own[VIDEO], *ends, own.get(schema.EMOTION, '')])
-    return _table(found)
+    return of_rows(found)
 
 
 def is_log(path: pathlib.Path) -> bool:
@@ -133,7 +138,7 @@ def read_log(path: pathlib.Path) -> Given:
     if not any(sides):
         raise InputError(f'{path}: a log without any interval')
     notes = [f'{_DATABASES[lines[0][1][0]]}: a log names no subjects; intervals are by video.']
-    truth, predicted = (_table(side) for side in sides)
+    truth, predicted = (of_rows(side) for side in sides)
     own = ', '.join(f'{name} {number}' for name, number in said.items())
     return Given(truth.drop_duplicates(), predicted, (*notes, f'The log itself says {own}.'))
 
@@ -145,7 +150,7 @@ def read_videos(path: pathlib.Path) -> pd.DataFrame:
       path: CSV with the columns video, frames, frame_rate (a second), and subject if the intervals have it.
 
     Returns:
-      `subject`, `video`, `hours`.
+      `subject`, `video`, `frames`, `frame_rate`, `hours`.
 
     Raises:
       InputError: it is no such table.
@@ -164,15 +169,15 @@ def read_videos(path: pathlib.Path) -> pd.DataFrame:
     for line, cells in rows[1:]:
         own = dict(zip(header, cells, strict=False))
         try:
-            hours = float(own[FRAMES]) / float(own[schema.FRAME_RATE]) / 3600
-        except (KeyError, ValueError, ZeroDivisionError):
-            hours = float('nan')
-        if not 0 < hours < _MOST:
+            frames, rate = (float(own[name]) for name in (FRAMES, schema.FRAME_RATE))
+        except (KeyError, ValueError):
+            frames = rate = float('nan')
+        if not (1 <= frames < _MOST and 0 < rate < _MOST):
             raise InputError(
                 f'{path}, line {line}: {",".join(cells)!r}; expected {FRAMES} and {schema.FRAME_RATE} above 0'
             )
-        found.append([own.get(schema.SUBJECT, ''), own[VIDEO], hours])
-    videos = pd.DataFrame(found, columns=[*KEY, 'hours'])
+        found.append([own.get(schema.SUBJECT, ''), own[VIDEO], int(frames), rate, frames / rate / 3600])
+    videos = pd.DataFrame(found, columns=[*KEY, FRAMES, schema.FRAME_RATE, 'hours'])
     if twice := videos.loc[videos.duplicated(KEY), VIDEO].tolist():
         raise InputError(f'{path}: the video {twice[0]!r} is there twice; expected each once')
     return videos
@@ -190,7 +195,8 @@ def check_known(given: Given, videos: pd.DataFrame, path: pathlib.Path) -> None:
             )
 
 
-def _table(rows: list) -> pd.DataFrame:
+def of_rows(rows: list) -> pd.DataFrame:
+    """Intervals by their rows, the values of `COLUMNS`."""
     return pd.DataFrame(rows, columns=COLUMNS).astype(dict.fromkeys(ENDS, 'int64'))
 
 

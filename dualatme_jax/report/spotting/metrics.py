@@ -62,11 +62,12 @@ def match(truth: pd.DataFrame, predicted: pd.DataFrame, least: float = LEAST) ->
     """
     found = [(np.zeros(0, int), np.zeros(0, int), np.zeros(0))]
     places = predicted.groupby(intervals.KEY, sort=False).indices
+    ends = [table[intervals.ENDS].to_numpy() for table in (truth, predicted)]
     for video, rows in truth.groupby(intervals.KEY, sort=False).indices.items():
         others = places.get(video)
         if others is None:
             continue
-        both = overlaps(truth[intervals.ENDS].to_numpy()[rows], predicted[intervals.ENDS].to_numpy()[others])
+        both = overlaps(ends[0][rows], ends[1][others])
         allowed = both >= least
         # One pair more always weighs more than any overlaps.
         weight = np.where(allowed, 1 + both / (1 + min(both.shape)), 0)

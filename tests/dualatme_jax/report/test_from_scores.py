@@ -1,0 +1,221 @@
+import itertools
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dualatme_jax import schema, score, spot
+from dualatme_jax.errors import InputError
+from dualatme_jax.report.spotting import from_scores, intervals, metrics
+from dualatme_jax.report.spotting.from_scores import GRID, Scored
+
+RATE = 10
+COLUMNS = [*schema.PREDICTION_COLUMNS, 'prob_neutral', 'prob_expression']
+
+
+def bumps(frames, *centres, width=6.0, heights=None):
+    x = np.arange(frames)
+    heights = heights or [1.0] * len(centres)
+    return sum(height * np.exp(-(((x - c) / width) ** 2)) for c, height in zip(centres, heights, strict=True))
+
+
+@settings(deadline=None, derandomize=True, max_examples=30)
+@given(st.lists(st.floats(-5, 5), min_size=30, max_size=60), st.integers(1, 6), st.sampled_from(GRID))
+def test_peaks_are_those_above_the_threshold_and_apart(values, half, p):
+    """By definition, of the moving mean as NumPy convolves it."""
+    values = np.array(values)
+    padded = np.pad(values, half, mode='edge')
+    means = np.convolve(padded, np.ones(2 * half + 1), 'valid') / (2 * half + 1)
+    np.testing.assert_allclose(from_scores.smoothed(values, half), means, atol=1e-9)
+    found = from_scores.peaks(values, half, p)
+    threshold = means.mean() + p * (means.max() - means.mean())
+    assert (means[found] >= threshold - 1e-9).all()
+    assert (np.diff(found) >= half).all()
+    high = {
+        n
+        for n in range(1, len(means) - 1)
+        if means[n - 1] + 1e-9 < means[n] > means[n + 1] + 1e-9 and means[n] > threshold + 1e-9
+    }
+    # One that is left out is near a higher one.
+    for n in high - {*found.tolist()}:
+        assert any(abs(n - other) < half and means[other] >= means[n] for other in found)
+
+
+def test_an_interval_lies_around_its_peak_and_has_the_length_in_seconds():
+    video = Scored(('s', 'v'), 30.0, bumps(600, 150, 400))
+    found = from_scores.found([video], 0.5, 0.5)
+    assert found[intervals.ENDS].to_numpy().tolist() == [[135, 165], [385, 415]]
+    # One that fits exactly overlaps by 1, one that is 11 frames off of 31 by 20/42, which is too little.
+    truth = intervals.of_rows([['s', 'v', 135, 165, ''], ['s', 'v', 396, 426, '']])
+    pairs = metrics.match(truth, found)
+    assert (pairs.truth.tolist(), pairs.overlap.tolist()) == ([0], [1.0])
+
+
+def release(seed=0, subjects=3):
+    """Videos whose truth is known: true peaks are higher than others by a margin that differs by subject."""
+    random = np.random.default_rng(seed)
+    videos, truth = [], []
+    for number in range(subjects):
+        centres = np.arange(30, 370, 40)
+        true = random.random(len(centres)) < 0.5
+        true[0] = True
+        heights = np.where(true, 1.0, random.uniform(0.2, 0.9, len(centres))).tolist()
+        key = f's{number}', f'v{number}'
+        noise = random.normal(0, 0.02, 400)
+        videos.append(Scored(key, RATE, bumps(400, *centres, heights=heights) + noise))
+        lengths = random.integers(4, 8, len(centres))
+        truth += [
+            [*key, c - n, c + n, ''] for c, n, is_true in zip(centres, lengths, true, strict=True) if is_true
+        ]
+    return videos, intervals.of_rows(truth)
+
+
+def f1_of(videos, truth, half, p):
+    """Brute force: every pairing of intervals, in frames."""
+    hits = predicted = 0
+    for video in videos:
+        n = round(half * video.rate)
+        said = [{*range(peak - n, peak + n + 1)} for peak in from_scores.peaks(video.scores, n, p)]
+        own = truth[truth['video'] == video.key[1]]
+        true = [{*range(a, b + 1)} for a, b in own[intervals.ENDS].to_numpy()]
+        # Intervals of one side do not meet here, so each has one partner at the most.
+        hits += sum(len(a & b) / len(a | b) >= 0.5 for a, b in itertools.product(said, true))
+        predicted += len(said)
+    names = [video.key[1] for video in videos]
+    return 2 * hits / (predicted + truth['video'].isin(names).sum())
+
+
+def test_the_threshold_of_each_subject_is_the_best_on_the_others():
+    videos, truth = release()
+    found = from_scores.spot(videos, truth)
+    for place, row in enumerate(found.thresholds.itertuples()):
+        others = videos[:place] + videos[place + 1 :]
+        rest = truth[truth['subject'] != row.subject]
+        lengths = rest['offset'] - rest['onset'] + 1
+        assert row.half_seconds == pytest.approx(lengths.mean() / RATE / 2)
+        by_p = [f1_of(others, truth, row.half_seconds, p) for p in GRID]
+        assert row.f1_others == pytest.approx(max(by_p))
+        assert row.p == max(p for p, f1 in zip(GRID, by_p, strict=True) if f1 == max(by_p))
+        own = from_scores.found([videos[place]], row.half_seconds, row.p)
+        mine = found.predicted[found.predicted['subject'] == row.subject].reset_index(drop=True)
+        pd.testing.assert_frame_equal(mine, own)
+
+
+def test_a_subject_s_own_truth_decides_nothing_for_it():
+    videos, truth = release()
+    own = truth['subject'] == 's1'
+    other = truth.copy()
+    other.loc[own, 'onset'] -= 3
+    found, again = (from_scores.spot(videos, each).predicted for each in (truth, other))
+    mine = [table[table['subject'] == 's1'].reset_index(drop=True) for table in (found, again)]
+    pd.testing.assert_frame_equal(*mine)
+    assert not found.equals(again)
+    published = from_scores.spot(videos, truth, as_published=True).thresholds
+    assert set(published['p']) == {0.55}
+    lengths = truth['offset'] - truth['onset'] + 1
+    np.testing.assert_allclose(published['half_seconds'], lengths.mean() / RATE / 2)
+
+
+def run_of(videos, folder, every=2, seeds=(0, 1)):
+    """A predictions table whose log odds are the scores, and their means over seeds; and the tables."""
+    rows = []
+    for video, seed in itertools.product(videos, seeds):
+        for frame in range(0, len(video.scores), every):
+            s = video.scores[frame] + (0.3 if seed else -0.3)
+            p = 1 / (1 + np.exp(1 - 2 * s))
+            clip = f'{video.key[1]}#{frame:06}'
+            rows.append([seed, seed, 'long_videos', video.key[0], clip, 0, int(p > 0.5), 1 - p, p])
+    folder.mkdir(exist_ok=True)
+    pd.DataFrame(rows, columns=COLUMNS).to_csv(folder / 'predictions.csv', index=False)
+    lengths = [[*video.key, len(video.scores), RATE] for video in videos]
+    columns = ['subject', 'video', 'frames', 'frame_rate']
+    pd.DataFrame(lengths, columns=columns).to_csv(folder / 'videos.csv', index=False)
+
+
+@pytest.fixture
+def run(tmp_path):
+    videos, truth = release()
+    run_of(videos, tmp_path / 'run')
+    truth.assign(emotion='positive').to_csv(tmp_path / 'run' / 'truth.csv', index=False)
+    return tmp_path / 'run'
+
+
+def test_the_command_writes_what_score_reads(run, capsys):
+    source = ['--source', str(run), '--resamples', '20']
+    assert spot.main([str(run), *source]) == 0
+    shown = capsys.readouterr().out
+    assert 'False alarms an hour' in shown
+    assert 'LEAKS' not in shown
+    own = json.loads((run / 'spotting' / 'scores.json').read_text())
+    # A line between frames is what the scores nearly are, and an affine map moves no peak.
+    videos, truth = release()
+    expected = from_scores.spot(videos, truth)
+    assert abs(own['tp'] - len(metrics.match(truth, expected.predicted).truth)) <= 1
+    tables = str(run / 'truth.csv'), str(run / 'spotting' / 'predicted.csv')
+    out = run / 'again.json'
+    given = [
+        '--spotting',
+        *tables,
+        '--videos',
+        str(run / 'videos.csv'),
+        '--json',
+        str(out),
+        '--resamples',
+        '20',
+    ]
+    assert score.main(given) == 0
+    assert 'names no emotions: spotting alone is scored' in capsys.readouterr().out
+    assert json.loads(out.read_text())['metrics'] == own['metrics']
+    assert spot.main([str(run), *source, '--as-published']) == 0
+    assert 'LEAKS: the threshold p = 0.55' in capsys.readouterr().out
+    assert 'LEAKS' in json.loads((run / 'spotting_as_published' / 'scores.json').read_text())['notice']
+
+
+def change(file, old, new):
+    def apply(run):
+        text = (run / file).read_text()
+        assert old in text
+        (run / file).write_text(text.replace(old, new))
+
+    return apply
+
+
+def without(file, word):
+    def apply(run):
+        lines = (run / file).read_text().splitlines(keepends=True)
+        (run / file).write_text(''.join(line for line in lines if word not in line))
+
+    return apply
+
+
+@pytest.mark.parametrize(
+    ('fault', 'options', 'message'),
+    [
+        (without('videos.csv', 'v1'), (), 'not s1/v1, of which there are intervals'),
+        (without('predictions.csv', 'v2#'), (), 'the run has no window of s2/v2 (1 such videos of 3)'),
+        (change('predictions.csv', 'v2#', 'w2#'), (), 'windows of s2/w2, which is not among the 3 videos'),
+        (change('predictions.csv', '#', '-'), (), "the clip 'v0-000000' is no window; expected VIDEO#FRAME"),
+        (change('predictions.csv', 'prob_neutral', 'prob_none'), (), 'the classes are none, expression'),
+        (without('predictions.csv', '#'), (), 'predictions.csv'),
+        (without('predictions.csv', ''), (), 'predictions.csv: an empty file'),
+        (without('truth.csv', 's'), (), 'truth.csv: an empty file'),
+        (change('videos.csv', ',400,', ',12,'), ('--half', '1'), 'has 12 frames, and an interval takes 21'),
+        (None, ('--half', '0'), '--half 0: expected seconds, above 0'),
+        (None, ('--half', '1', '--as-published'), '--half with --as-published'),
+    ],
+)
+def test_what_cannot_be_spotted_is_named(run, capsys, fault, options, message):
+    if fault:
+        fault(run)
+    assert spot.main([str(run), '--source', str(run), *options]) == 2
+    assert message in capsys.readouterr().err
+    assert not (run / 'spotting').exists()
+
+
+def test_one_subject_with_expressions_cannot_choose_for_itself():
+    videos, truth = release()
+    with pytest.raises(InputError, match='no other subject than s2 has an expression'):
+        from_scores.spot(videos, truth[truth['subject'] == 's2'])
