@@ -5,7 +5,7 @@
 
 RUN is a run on a dataset of windows that leaves out subjects (`python -m data_prep windows`,
 configs/softnet.py, configs/mean.py), and VIDEOS the folder that the dataset was made of, for its truth.csv
-and videos.csv. The threshold for each subject is chosen by the other subjects' videos (see
+and videos.csv. Threshold and length for each subject are chosen by the other subjects' videos (see
 report/spotting/from_scores.py). Into OUT, by default RUN/spotting, go
 
     predicted.csv    subject,video,onset,offset: frames, which may lie before the first one
@@ -114,7 +114,7 @@ def _parser() -> argparse.ArgumentParser:
         '--half',
         type=float,
         metavar='SECONDS',
-        help="half the length of intervals (default: half the mean of the other subjects' expressions)",
+        help='half the length of intervals (default: what is best for the other subjects)',
     )
     parser.add_argument(
         '--as-published',

@@ -1,9 +1,9 @@
 """Intervals from what a network says of the windows of a video, as SOFTNet and MEAN have it.
 
 The score of a frame is the moving mean of those around it. Peaks above mean + p (most - mean) of a video are
-expressions, each as long as expressions are on average: from `half` before its peak to `half` behind it. Both
-papers chose p = .55 by the test results, and the length by all subjects; here both are found for each subject
-by the other ones.
+expressions, all of one length: from `half` before its peak to `half` behind it. Both papers chose p = .55 by
+the test results, and took the mean length of all subjects; here both are chosen for each subject by the F1 of
+the other ones.
 
 That is a little less than a nested choice: a network that has seen a subject has scored the others, by whose
 scores the threshold of that subject is chosen.
@@ -19,8 +19,9 @@ from scipy import ndimage, signal
 from dualatme_jax import schema
 from dualatme_jax.errors import InputError
 from dualatme_jax.report.spotting import intervals, metrics
-from dualatme_jax.report.spotting.intervals import ENDS, KEY
+from dualatme_jax.report.spotting.intervals import KEY
 
+HALVES = (0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.9)  # of a length, in seconds
 GRID = tuple(round(0.05 * number, 2) for number in range(1, 20))  # of p
 AS_PUBLISHED = 0.55
 LEAKS = (
@@ -111,45 +112,40 @@ def smoothed(scores: np.ndarray, half: int) -> np.ndarray:
     return ndimage.uniform_filter1d(scores, 2 * half + 1, mode='nearest')
 
 
-def peaks(scores: np.ndarray, half: int, p: float) -> np.ndarray:
-    """Frames of the peaks of scores [F] that are high enough, `half` or more apart, in order."""
-    means = smoothed(scores, half)
+def peaks(means: np.ndarray, half: int, p: float) -> np.ndarray:
+    """Frames of the peaks of smoothed scores [F] that are high enough, `half` or more apart, in order."""
     threshold = means.mean() + p * (means.max() - means.mean())
-    return signal.find_peaks(means, height=threshold, distance=max(1, half))[0]
+    return signal.find_peaks(means, height=threshold, distance=half)[0]
 
 
-def length_of(video: Scored, seconds: float) -> int:
-    """Half the length of an interval in frames, 1 or more, of half its length in seconds.
+def frames_of(video: Scored, seconds: float) -> int:
+    """Half the length of an interval in frames of a video, 1 or more."""
+    return max(1, round(seconds * video.rate))
+
+
+def _fits(video: Scored, seconds: float) -> bool:
+    return 2 * frames_of(video, seconds) + 1 <= len(video.scores)
+
+
+def found(video: Scored, seconds: float, ps: Sequence[float]) -> list[np.ndarray]:
+    """For each p the intervals of a video, [N, 2]: first and last frame.
+
+    Args:
+      video: the video.
+      seconds: half the length of an interval.
+      ps: thresholds.
 
     Raises:
       InputError: the video is shorter than an interval.
     """
-    half = max(1, round(seconds * video.rate))
-    if 2 * half + 1 > len(video.scores):
+    half = frames_of(video, seconds)
+    if not _fits(video, seconds):
         raise InputError(
             f'{"/".join(video.key)} has {len(video.scores)} frames, and an interval takes {2 * half + 1} '
             f'({2 * seconds:.2f} seconds); expected a longer video, or a shorter --half'
         )
-    return half
-
-
-def found(videos: Sequence[Scored], seconds: float, p: float) -> pd.DataFrame:
-    """The intervals of some videos, see `intervals`; `seconds` is half of their length."""
-    rows = []
-    for video in videos:
-        half = length_of(video, seconds)
-        rows += [[*video.key, peak - half, peak + half, ''] for peak in peaks(video.scores, half, p)]
-    return intervals.of_rows(rows)
-
-
-def half_of(truth: pd.DataFrame, videos: Sequence[Scored]) -> float:
-    """Half the mean length of true expressions, in seconds."""
-    rates = {video.key: video.rate for video in videos}
-    lengths = [
-        (offset - onset + 1) / rates[key]
-        for key, (onset, offset) in zip(_keys(truth), truth[ENDS].to_numpy(), strict=True)
-    ]
-    return float(np.mean(lengths)) / 2
+    means = smoothed(video.scores, half)
+    return [peaks(means, half, p)[:, None] + [-half, half] for p in ps]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -174,54 +170,81 @@ def spot(
     Args:
       videos: all of them.
       truth: the true intervals, see `intervals`; those of a subject decide nothing for that subject.
-      seconds: half the length of intervals; None: half the mean length of the other subjects' expressions.
-      as_published: whether p is `AS_PUBLISHED` and the length that of all subjects, which `LEAKS`.
+      seconds: half the length of intervals; None: the best of `HALVES`.
+      as_published: whether p is `AS_PUBLISHED` and the length the mean of all true ones, which `LEAKS`.
 
     Raises:
       InputError: a subject without another one that has expressions, or a video that is too short.
     """
     subjects = sorted({video.key[0] for video in videos})
-    counted: dict[float, Mapping[str, np.ndarray]] = {}
-    rows, parts = [], []
-    for subject in subjects:
-        own = [video for video in videos if video.key[0] == subject]
-        others = truth if as_published else truth[truth[schema.SUBJECT] != subject]
-        if others.empty:
-            raise InputError(
-                f'no other subject than {subject} has an expression, by which its threshold could be chosen; '
-                'expected two such subjects or more'
-            )
-        half = half_of(others, videos) if seconds is None else seconds
-        if as_published:
-            p, f1 = AS_PUBLISHED, float('nan')
-        else:
-            if half not in counted:
-                counted[half] = {p: counts(videos, truth, half, p, subjects) for p in GRID}
-            p, f1 = _best(counted[half], [subjects.index(other) for other in subjects if other != subject])
-        rows.append([subject, p, half, f1])
-        parts.append(found(own, half, p))
+    chosen = {}
+    if as_published:
+        chosen = dict.fromkeys(subjects, (mean_half(truth, videos), AS_PUBLISHED, float('nan')))
+    else:
+        by_half = {half: counts(videos, truth, half, subjects) for half in _halves(videos, seconds)}
+        for place, subject in enumerate(subjects):
+            others = np.arange(len(subjects)) != place
+            chosen[subject] = _best({half: found[others].sum(0) for half, found in by_half.items()}, subject)
+    rows = []
+    for video in videos:
+        half, p, _ = chosen[video.key[0]]
+        rows += [[*video.key, *ends, ''] for ends in found(video, half, [p])[0].tolist()]
+    thresholds = [[subject, p, half, f1] for subject, (half, p, f1) in chosen.items()]
     columns = [schema.SUBJECT, 'p', 'half_seconds', 'f1_others']
-    return Spotted(pd.concat(parts, ignore_index=True), pd.DataFrame(rows, columns=columns))
+    return Spotted(intervals.of_rows(rows), pd.DataFrame(thresholds, columns=columns))
+
+
+def mean_half(truth: pd.DataFrame, videos: Sequence[Scored]) -> float:
+    """Half the mean length of true expressions, in seconds.
+
+    Raises:
+      InputError: there is none.
+    """
+    if truth.empty:
+        raise InputError('there is no true expression, of which the length could be taken; expected some')
+    rates = {video.key: video.rate for video in videos}
+    lengths = truth[schema.OFFSET] - truth[schema.ONSET] + 1
+    return (
+        float(np.mean([length / rates[key] for length, key in zip(lengths, _keys(truth), strict=True)])) / 2
+    )
 
 
 def counts(
-    videos: Sequence[Scored], truth: pd.DataFrame, seconds: float, p: float, subjects: Sequence[str]
+    videos: Sequence[Scored], truth: pd.DataFrame, seconds: float, subjects: Sequence[str]
 ) -> np.ndarray:
-    """[G, 3]: of each subject the expressions that are found, all that are predicted, all that are true."""
-    predicted = found(videos, seconds, p)
-    hits = truth.iloc[metrics.match(truth, predicted).truth]
-    numbers = [table[schema.SUBJECT].value_counts() for table in (hits, predicted, truth)]
-    return np.stack([each.reindex(subjects, fill_value=0).to_numpy() for each in numbers], -1)
+    """[G, P, 3]: of each subject and p what is found, predicted and true; `seconds` is half of a length."""
+    ends = truth[intervals.ENDS].to_numpy()
+    rows = truth.groupby(intervals.KEY, sort=False).indices
+    numbers = np.zeros((len(subjects), len(GRID), 3), int)
+    for video in videos:
+        own = ends[rows.get(video.key, [])]
+        for place, predicted in enumerate(found(video, seconds, GRID)):
+            hits = len(metrics.pairs(own, predicted)[0])
+            numbers[subjects.index(video.key[0]), place] += [hits, len(predicted), len(own)]
+    return numbers
 
 
-def _best(by_p: Mapping[float, np.ndarray], others: Sequence[int]) -> tuple[float, float]:
-    """The p with the best F1 of some subjects, and that F1; of equal ones the highest, with fewest alarms."""
-    f1 = {}
-    for p, numbers in by_p.items():
-        hits, predicted, true = numbers[others].sum(0)
-        f1[p] = 2 * hits / (predicted + true)
-    best = max(f1.values())
-    return max(p for p in f1 if f1[p] == best), float(best)
+def _halves(videos: Sequence[Scored], seconds: float | None) -> list[float]:
+    """What half of a length may be, in seconds: what was given, or what of `HALVES` fits into every video."""
+    if seconds is not None:
+        return [seconds]
+    return [half for half in HALVES if all(_fits(video, half) for video in videos)] or [HALVES[0]]
+
+
+def _best(by_half: Mapping[float, np.ndarray], subject: str) -> tuple[float, float, float]:
+    """Half a length and p with the best F1, and that F1; of equal ones the highest p, with fewest alarms."""
+    found = {}
+    for half, numbers in by_half.items():
+        for p, (hits, predicted, true) in zip(GRID, numbers, strict=True):
+            if not true:
+                raise InputError(
+                    f'no other subject than {subject} has an expression, by which its threshold could be '
+                    'chosen; expected two such subjects or more'
+                )
+            found[half, p] = 2 * hits / (predicted + true)
+    best = max(found.values())
+    half, p = max((key for key in found if found[key] == best), key=lambda key: (key[1], -key[0]))
+    return half, p, float(best)
 
 
 def _keys(table: pd.DataFrame) -> list[tuple[str, str]]:

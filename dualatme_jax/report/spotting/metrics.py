@@ -67,15 +67,21 @@ def match(truth: pd.DataFrame, predicted: pd.DataFrame, least: float = LEAST) ->
         others = places.get(video)
         if others is None:
             continue
-        both = overlaps(ends[0][rows], ends[1][others])
-        allowed = both >= least
-        # One pair more always weighs more than any overlaps.
-        weight = np.where(allowed, 1 + both / (1 + min(both.shape)), 0)
-        left, right = optimize.linear_sum_assignment(weight, maximize=True)
-        kept = allowed[left, right]
-        left, right = left[kept], right[kept]
-        found.append((rows[left], others[right], both[left, right]))
+        left, right, overlap = pairs(ends[0][rows], ends[1][others], least)
+        found.append((rows[left], others[right], overlap))
     return Matched(*(np.concatenate(each) for each in zip(*found, strict=True)))
+
+
+def pairs(a: np.ndarray, b: np.ndarray, least: float = LEAST) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """`match` within one video: places in `a` [N, 2] and in `b` [M, 2], and their overlap."""
+    both = overlaps(a, b)
+    allowed = both >= least
+    # One pair more always weighs more than any overlaps.
+    weight = np.where(allowed, 1 + both / (1 + min(both.shape)), 0)
+    left, right = optimize.linear_sum_assignment(weight, maximize=True)
+    kept = allowed[left, right]
+    left, right = left[kept], right[kept]
+    return left, right, both[left, right]
 
 
 def score(
@@ -101,13 +107,13 @@ def score(
       emotions are known, and of `ALARMS`; `groups`, what was drawn: subjects or videos, and their number.
     """
     truth, predicted = given.truth, given.predicted
-    pairs = match(truth, predicted, least)
+    matched = match(truth, predicted, least)
     by = schema.SUBJECT if (pd.concat([truth, predicted])[schema.SUBJECT] != '').all() else intervals.VIDEO
     groups = [table[by] for table in (truth, predicted, *([] if videos is None else [videos]))]
     codes, names = pd.factorize(pd.concat(groups), sort=True)
     of_truth, of_predicted = codes[: len(truth)], codes[len(truth) : len(truth) + len(predicted)]
     sizes = {'minlength': len(names)}
-    hits = np.bincount(of_truth[pairs.truth], **sizes)
+    hits = np.bincount(of_truth[matched.truth], **sizes)
     counts = {
         'tp': hits,
         'fp': np.bincount(of_predicted, **sizes) - hits,
@@ -116,7 +122,7 @@ def score(
     if videos is not None:
         counts['hours'] = np.bincount(codes[len(truth) + len(predicted) :], videos['hours'], **sizes)
     if (truth[schema.EMOTION] != '').any() and (predicted[schema.EMOTION] != '').any():
-        counts['confusion'] = _confusions(truth, predicted, pairs, of_truth, len(names))
+        counts['confusion'] = _confusions(truth, predicted, matched, of_truth, len(names))
     once = np.ones((1, len(names)))
     values = {name: float(found[0]) for name, found in _metrics(counts, once).items()}
     drawn = [_metrics(counts, draws) for draws in scores.draws(len(names), resamples, seed)]
@@ -134,7 +140,7 @@ def score(
 
 
 def _confusions(
-    truth: pd.DataFrame, predicted: pd.DataFrame, pairs: Matched, of_truth: np.ndarray, groups: int
+    truth: pd.DataFrame, predicted: pd.DataFrame, matched: Matched, of_truth: np.ndarray, groups: int
 ) -> np.ndarray:
     """Counts of true and predicted emotions of what was found, [G, K, K], rows the truth.
 
@@ -144,9 +150,9 @@ def _confusions(
     codes, names = pd.factorize(emotions, sort=True)
     found = np.zeros((groups, len(names), len(names)), int)
     place = (
-        of_truth[pairs.truth],
-        codes[: len(truth)][pairs.truth],
-        codes[len(truth) :][pairs.predicted],
+        of_truth[matched.truth],
+        codes[: len(truth)][matched.truth],
+        codes[len(truth) :][matched.predicted],
     )
     np.add.at(found, place, 1)
     return found

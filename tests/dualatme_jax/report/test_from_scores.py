@@ -6,11 +6,13 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import maximum_bipartite_matching
 
 from dualatme_jax import schema, score, spot
 from dualatme_jax.errors import InputError
 from dualatme_jax.report.spotting import from_scores, intervals, metrics
-from dualatme_jax.report.spotting.from_scores import GRID, Scored
+from dualatme_jax.report.spotting.from_scores import GRID, HALVES, Scored
 
 RATE = 10
 COLUMNS = [*schema.PREDICTION_COLUMNS, 'prob_neutral', 'prob_expression']
@@ -30,7 +32,7 @@ def test_peaks_are_those_above_the_threshold_and_apart(values, half, p):
     padded = np.pad(values, half, mode='edge')
     means = np.convolve(padded, np.ones(2 * half + 1), 'valid') / (2 * half + 1)
     np.testing.assert_allclose(from_scores.smoothed(values, half), means, atol=1e-9)
-    found = from_scores.peaks(values, half, p)
+    found = from_scores.peaks(from_scores.smoothed(values, half), half, p)
     threshold = means.mean() + p * (means.max() - means.mean())
     assert (means[found] >= threshold - 1e-9).all()
     assert (np.diff(found) >= half).all()
@@ -46,12 +48,11 @@ def test_peaks_are_those_above_the_threshold_and_apart(values, half, p):
 
 def test_an_interval_lies_around_its_peak_and_has_the_length_in_seconds():
     video = Scored(('s', 'v'), 30.0, bumps(600, 150, 400))
-    found = from_scores.found([video], 0.5, 0.5)
-    assert found[intervals.ENDS].to_numpy().tolist() == [[135, 165], [385, 415]]
+    [found] = from_scores.found(video, 0.5, [0.5])
+    assert found.tolist() == [[135, 165], [385, 415]]
     # One that fits exactly overlaps by 1, one that is 11 frames off of 31 by 20/42, which is too little.
-    truth = intervals.of_rows([['s', 'v', 135, 165, ''], ['s', 'v', 396, 426, '']])
-    pairs = metrics.match(truth, found)
-    assert (pairs.truth.tolist(), pairs.overlap.tolist()) == ([0], [1.0])
+    left, right, overlap = metrics.pairs(np.array([[135, 165], [396, 426]]), found)
+    assert (left.tolist(), right.tolist(), overlap.tolist()) == ([0], [0], [1.0])
 
 
 def release(seed=0, subjects=3):
@@ -73,45 +74,48 @@ def release(seed=0, subjects=3):
     return videos, intervals.of_rows(truth)
 
 
-def f1_of(videos, truth, half, p):
-    """Brute force: every pairing of intervals, in frames."""
-    hits = predicted = 0
-    for video in videos:
-        n = round(half * video.rate)
-        said = [{*range(peak - n, peak + n + 1)} for peak in from_scores.peaks(video.scores, n, p)]
-        own = truth[truth['video'] == video.key[1]]
-        true = [{*range(a, b + 1)} for a, b in own[intervals.ENDS].to_numpy()]
-        # Intervals of one side do not meet here, so each has one partner at the most.
-        hits += sum(len(a & b) / len(a | b) >= 0.5 for a, b in itertools.product(said, true))
-        predicted += len(said)
-    names = [video.key[1] for video in videos]
-    return 2 * hits / (predicted + truth['video'].isin(names).sum())
+def said_of(video, half, p):
+    n = round(half * video.rate)
+    centres = from_scores.peaks(from_scores.smoothed(video.scores, n), n, p)
+    return [(int(centre) - n, int(centre) + n) for centre in centres]
 
 
-def test_the_threshold_of_each_subject_is_the_best_on_the_others():
+def counts(video, truth, half, p):
+    """Brute force: as many pairs as there can be, in frames, by SciPy's matching of bipartite graphs."""
+    said = [{*range(a, b + 1)} for a, b in said_of(video, half, p)]
+    shown = [{*range(a, b + 1)} for a, b in truth]
+    edges = [[len(a & b) / len(a | b) >= 0.5 for b in shown] for a in said]
+    hits = maximum_bipartite_matching(csr_array(edges), perm_type='column') >= 0 if said else np.zeros(0)
+    return np.array([hits.sum(), len(said) + len(shown)])
+
+
+def test_threshold_and_length_of_each_subject_are_the_best_on_the_others():
     videos, truth = release()
     found = from_scores.spot(videos, truth)
+    by_video = []
+    for video in videos:
+        true = truth.loc[truth['video'] == video.key[1], intervals.ENDS].to_numpy()
+        every = itertools.product(HALVES, GRID)
+        by_video.append({(half, p): counts(video, true, half, p) for half, p in every})
     for place, row in enumerate(found.thresholds.itertuples()):
-        others = videos[:place] + videos[place + 1 :]
-        rest = truth[truth['subject'] != row.subject]
-        lengths = rest['offset'] - rest['onset'] + 1
-        assert row.half_seconds == pytest.approx(lengths.mean() / RATE / 2)
-        by_p = [f1_of(others, truth, row.half_seconds, p) for p in GRID]
-        assert row.f1_others == pytest.approx(max(by_p))
-        assert row.p == max(p for p, f1 in zip(GRID, by_p, strict=True) if f1 == max(by_p))
-        own = from_scores.found([videos[place]], row.half_seconds, row.p)
-        mine = found.predicted[found.predicted['subject'] == row.subject].reset_index(drop=True)
-        pd.testing.assert_frame_equal(mine, own)
+        others = by_video[:place] + by_video[place + 1 :]
+        sums = {key: sum(each[key] for each in others) for key in by_video[0]}
+        f1 = {key: 2 * hits / of for key, (hits, of) in sums.items()}
+        assert row.f1_others == pytest.approx(max(f1.values()))
+        best = [(p, -half) for (half, p), value in f1.items() if value == max(f1.values())]
+        assert (row.p, -row.half_seconds) == max(best)
+        mine = found.predicted[found.predicted['subject'] == row.subject]
+        ends = mine[intervals.ENDS].to_numpy().tolist()
+        assert ends == [[*each] for each in said_of(videos[place], row.half_seconds, row.p)]
+    assert found.thresholds['f1_others'].min() > 0.5
 
 
 def test_a_subject_s_own_truth_decides_nothing_for_it():
     videos, truth = release()
     own = truth['subject'] == 's1'
-    other = truth.copy()
-    other.loc[own, 'onset'] -= 3
-    found, again = (from_scores.spot(videos, each).predicted for each in (truth, other))
-    mine = [table[table['subject'] == 's1'].reset_index(drop=True) for table in (found, again)]
-    pd.testing.assert_frame_equal(*mine)
+    other = pd.concat([truth[~own], intervals.of_rows([['s1', 'v1', 0, 399, '']])], ignore_index=True)
+    found, again = (from_scores.spot(videos, each).thresholds.set_index('subject') for each in (truth, other))
+    pd.testing.assert_series_equal(found.loc['s1'], again.loc['s1'])
     assert not found.equals(again)
     published = from_scores.spot(videos, truth, as_published=True).thresholds
     assert set(published['p']) == {0.55}

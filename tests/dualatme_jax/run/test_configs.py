@@ -15,7 +15,7 @@ from dualatme_jax.data.dataset import FLOWS
 from dualatme_jax.errors import InputError
 from dualatme_jax.report import paper
 from dualatme_jax.run import experiment, model_section, programs, sweep
-from dualatme_jax.schema import COMPOSITE, FLOW_CHANNELS, LABELS
+from dualatme_jax.schema import COMPOSITE, FLOW_CHANNELS, LABELS, WINDOW_LABELS
 from dualatme_jax.training import losses, optimizers
 
 QUICK = (
@@ -95,6 +95,7 @@ def test_a_spotter_is_trained_as_its_paper_has_it(name):
         (),
     )
     assert name == 'mean' or config.optimizer.momentum == 0
+    assert 'squared_error' in programs.make_training(model_section.completed(config), WINDOW_LABELS).active
     with pytest.raises(ValueError, match='expected none for long videos'):
         importlib.import_module(f'configs.{name}').get_config('synthetic')
 
