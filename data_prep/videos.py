@@ -16,7 +16,11 @@ def add(parser: argparse.ArgumentParser, *, of_views: bool) -> None:
     parser.add_argument('source', metavar='VIDEO', help='a video, or a folder of images')
     parser.add_argument('--out', required=True, metavar='DIR', help='the folder of what is found')
     parser.add_argument(
-        '--landmarks', default='dlib', metavar='NAME', help='what finds the face (default: %(default)s)'
+        '--landmarks',
+        default='auto',
+        metavar='NAME',
+        help='what finds the face: mediapipe, dlib, haar, fan, or a file with the landmarks of every frame, '
+        'as OpenFace writes it (default: auto, the first of mediapipe, dlib, haar that is installed)',
     )
     parser.add_argument(
         '--face', type=int, default=1, metavar='N', help='which face, 1 the largest (default: %(default)s)'
@@ -53,7 +57,7 @@ def _video(options: argparse.Namespace) -> int:
         raise InputError(f'--face {options.face}: expected 1 or more')
     asked = [views.of(name).of(options) for name in dict.fromkeys(options.view)]
     found = recording.find(expanded(options.source, 'VIDEO'), rate=options.fps)
-    detector = detectors.detector(options.landmarks)
+    detector = detectors.detector(options.landmarks, found)
     out = expanded(options.out, '--out')
     result = events.find(found, detector, face=options.face - 1)
     events.write(result, detector, out)
@@ -61,13 +65,16 @@ def _video(options: argparse.Namespace) -> int:
     shown = events.table(result)
     console = Console(markup=False, highlight=False, emoji=False)
     expressions = shown[shown['expression']]
-    console.print(printable(f'{found.path}: {len(expressions)} expressions in {len(result.moved)} frames'))
+    seen = f'{len(expressions)} expressions in {len(result.moved)} frames, the face by {detector.name}'
+    console.print(printable(f'{found.path}: {seen}'), soft_wrap=True)
     for row in expressions.itertuples():
         console.print(f'  {row.kind} from {row.onset_s:.2f} to {row.offset_s:.2f} s, apex {row.apex_s:.2f} s')
     for fault in faults:
         console.print(printable(f'  left out: {fault}'), soft_wrap=True)
     for flag in result.flags:
         console.print(f'  uncertain: {flag}')
+    if detector.coarse:
+        console.print(f'  {detector.note}', soft_wrap=True)
     console.print(printable(f'the tables are in {out}'), soft_wrap=True)
     return 0
 
@@ -103,7 +110,10 @@ def add_windows(parser: argparse.ArgumentParser) -> None:
         '--flow', default='tvl1', choices=('tvl1', 'dis', 'farneback'), help='the algorithm (default: tvl1)'
     )
     parser.add_argument(
-        '--landmarks', default='dlib', metavar='NAME', help='what finds the face (default: %(default)s)'
+        '--landmarks',
+        default='dlib',
+        choices=('dlib', 'fan', 'haar', 'mediapipe'),
+        help='what finds the face (default: %(default)s)',
     )
     parser.add_argument(
         '--database',

@@ -26,7 +26,7 @@ from dualatme_jax.errors import InputError
 from dualatme_jax.files import replacing
 
 EVENTS, SIGNALS, VIDEO, TRACK = 'events.csv', 'signals.csv', 'video.json', 'track.npz'
-NO_FACE, SEVERAL, SMALL, DARK, BLURRED, TURNED, SLOW, BROKEN = (
+NO_FACE, SEVERAL, SMALL, DARK, BLURRED, TURNED, SLOW, BROKEN, COARSE = (
     'no face in part of it',
     'several faces',
     'face too small',
@@ -35,6 +35,7 @@ NO_FACE, SEVERAL, SMALL, DARK, BLURRED, TURNED, SLOW, BROKEN = (
     'head turned',
     'few frames a second',
     'breaks off',
+    'coarse landmarks',
 )
 
 Progress = Callable[[Iterable[Moved]], Iterable[Moved]]
@@ -82,10 +83,7 @@ def find(
     if len(moved) < 3:
         raise InputError(f'{recording.path}: {len(moved)} frames could be decoded; expected more, for motion')
     if not faces:
-        raise InputError(
-            f'{recording.path}: no face was found in {len(moved)} frames by {detector.name}; expected one '
-            'that looks into the camera, 80 pixels wide or more'
-        )
+        raise InputError(f'{recording.path}: {_without(moved, detector, face)}')
     shape = next(recording.frames()).picture.shape[:2]
     cells = motion.cells(motion.mean_face(faces[:: max(1, len(faces) // 200)], shape))
     signals = spotter.signals(moved, cells)
@@ -109,7 +107,21 @@ def find(
                 flags=flags if neutral else (*flags, spotter.NO_NEUTRAL),
             )
         )
-    return Found(recording, moved, signals, spotter.shadows(found), _flags(recording, moved, faces))
+    flags = _flags(recording, moved, faces) + ((COARSE,) if detector.coarse else ())
+    return Found(recording, moved, signals, spotter.shadows(found), flags)
+
+
+def _without(moved: Sequence[Moved], detector: Detector, face: int) -> str:
+    """Says that a face was not found."""
+    most = max(each.faces for each in moved)
+    if most:
+        return (
+            f'face {face + 1} was asked for, and {detector.name} found {most} at most in {len(moved)} frames'
+        )
+    return (
+        f'no face was found in {len(moved)} frames by {detector.name}; expected one that looks into the '
+        'camera, 80 pixels wide or more'
+    )
 
 
 def _around(recording: Recording, moved: Sequence[Moved], apex: float) -> Iterator[Tracked]:

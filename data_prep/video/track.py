@@ -1,5 +1,7 @@
 """One face through a recording: found once a second, and anew where it is lost; followed in between.
 
+Where the landmarks of every frame are known, nothing is followed.
+
 Between two detections the head's similarity is followed from frame to frame by points on the face (Lucas and
 Kanade, with a check backwards). What the next detection says otherwise is dealt out evenly over the frames
 between, so that landmarks do not jump.
@@ -16,7 +18,8 @@ from data_prep.face.landmarks import ibug
 from data_prep.video.detectors import Detector
 from data_prep.video.recording import Frame
 
-EVERY = 1.0  # seconds between two detections
+AGAIN = 0.2  # seconds between two detections while there is no face
+TRUSTED = 5.0  # seconds for which a face is followed that is not detected any more, since it is turned
 _POINTS, _LEAST = 80, 12  # that are followed, and of which so many must agree
 _WAY_BACK = 0.7  # pixels from where a point began, once followed there and back
 _FIT = 1.5  # pixels from the similarity, of points that agree with it
@@ -46,20 +49,24 @@ def follow(frames: Iterable[Frame], detector: Detector, *, face: int = 0) -> Ite
     Args:
       frames: in order.
       detector: finds faces.
-      face: which face at the first detection, 0 the largest; afterwards the one nearest to it.
+      face: which face at the first detection that finds so many, 0 the largest; afterwards the one nearest
+        to it.
     """
     waiting: collections.deque[Tracked] = collections.deque()  # since the last detection
-    due, last, faces = -np.inf, None, 0
+    due, seen, last, faces = -np.inf, -np.inf, None, 0
     for frame in frames:
         grey = cv2.cvtColor(frame.picture, cv2.COLOR_BGR2GRAY)
-        moved = None
-        if last is not None and last.landmarks is not None:
-            moved = _moved(last.grey, grey, last.landmarks)
-        if frame.time >= due or moved is None:
-            found = detector.faces(frame.picture)
+        before = last and last.landmarks
+        moved = _moved(last.grey, grey, before) if before is not None and detector.every else None
+        if frame.time >= due or (before is not None and moved is None):
+            found = detector.faces(frame)
             faces = len(found)
-            chosen = _chosen(found, moved if moved is not None else last and last.landmarks, face)
-            due = frame.time + EVERY
+            chosen = _chosen(found, moved if moved is not None else before, face)
+            seen = frame.time if chosen is not None else seen
+            if frame.time - seen >= TRUSTED:
+                moved = None
+            there = chosen is not None or moved is not None
+            due = frame.time + (detector.every if there else min(AGAIN, detector.every)) - 1e-6
             if chosen is not None and moved is not None:
                 yield from _dealt_out(waiting, chosen - moved)
             else:
@@ -82,7 +89,7 @@ def _chosen(found: np.ndarray, near: np.ndarray | None, face: int) -> np.ndarray
     if not len(found):
         return None
     if near is None:
-        return found[min(face, len(found) - 1)]
+        return found[face] if face < len(found) else None
     distances = np.linalg.norm(found.mean(1) - near.mean(0), axis=-1)
     nearest = int(distances.argmin())
     return found[nearest] if distances[nearest] <= _SAME * 2 * ibug.eye_distance(near) else None

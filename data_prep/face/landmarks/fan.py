@@ -63,12 +63,25 @@ class Fan:
           InputError: no face, several, or weights that cannot be loaded.
         """
         del clip
-        picture = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore')  # it warns of what is an error below: no face
-            landmarks, _, boxes = _model().get_landmarks_from_image(picture, return_bboxes=True)
-        ibug.check_one([] if boxes is None else [box[:4] for box in boxes], frame.shape)
+        landmarks, boxes = faces(frame)
+        ibug.check_one(boxes, frame.shape)
         return ibug.checked(landmarks[0])
+
+
+def faces(frame: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Returns the landmarks, [68, 2], and the box (left, top, right, bottom) of each face, in pixels.
+
+    Args:
+      frame: [H, W, 3] uint8, blue first.
+
+    Raises:
+      InputError: weights that cannot be loaded.
+    """
+    picture = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # it warns where there is no face
+        landmarks, _, boxes = _model().get_landmarks_from_image(picture, return_bboxes=True)
+    return ([], []) if boxes is None else (list(landmarks), [box[:4] for box in boxes])
 
 
 def checkpoints() -> pathlib.Path:

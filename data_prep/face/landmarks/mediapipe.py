@@ -77,21 +77,29 @@ class MediaPipe:
           InputError: no face, or several.
         """
         del clip
-        height, width = frame.shape[:2]
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore')  # protobuf announces what the next version removes
-            found = _model().process(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)).multi_face_landmarks or ()
-        # The mesh's own numbers: (0, 0) is the upper left corner, (1, 1) the lower right one.
-        meshes = [np.array([(point.x, point.y) for point in face.landmark]) for face in found]
-        meshes = [mesh * (width, height) for mesh in meshes]
-        ibug.check_one([(*mesh.min(0), *mesh.max(0)) for mesh in meshes], frame.shape)
-        return ibug.checked(meshes[0][list(VERTICES)])
+        found = meshes(frame, most=2)  # two faces are enough to see that there are too many
+        ibug.check_one([(*mesh.min(0), *mesh.max(0)) for mesh in found], frame.shape)
+        return ibug.checked(found[0][list(VERTICES)])
+
+
+def meshes(frame: np.ndarray, *, most: int) -> list[np.ndarray]:
+    """Returns the mesh of each face in a frame, [468, 2] in pixels.
+
+    Args:
+      frame: [H, W, 3] uint8, blue first.
+      most: faces that are looked for.
+    """
+    height, width = frame.shape[:2]
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # protobuf announces what the next version removes
+        found = _model(most).process(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)).multi_face_landmarks or ()
+    # The mesh's own numbers: (0, 0) is the upper left corner, (1, 1) the lower right one.
+    return [np.array([(point.x, point.y) for point in face.landmark]) * (width, height) for face in found]
 
 
 @functools.cache
-def _model():
+def _model(most: int):
     """Loads the networks, once per process."""
     from mediapipe.python.solutions import face_mesh
 
-    # Two faces are enough to see that there are too many.
-    return face_mesh.FaceMesh(static_image_mode=True, refine_landmarks=False, max_num_faces=2)
+    return face_mesh.FaceMesh(static_image_mode=True, refine_landmarks=False, max_num_faces=most)

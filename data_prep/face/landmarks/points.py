@@ -66,6 +66,52 @@ def _of_openface(text: str, place: int, count: int | None) -> np.ndarray:
     return _numbers([found[0][name] for name in OPENFACE]).reshape(2, ibug.NUMBER).T
 
 
+def of_frames(path: pathlib.Path, numbers: Sequence[int] | None) -> dict[int, list[np.ndarray]]:
+    """Reads the landmarks of all frames of a recording.
+
+    Args:
+      path: a CSV file with the columns `frame` and those of the points: OpenFace's, which counts frames from
+        1, or `x0`, `y0` to `x67`, `y67` with the frames' own numbers, as `signals.csv` of `data_prep.video`
+        has them.
+      numbers: of the frames, ascending, where they do not count from 0 as those of a video.
+
+    Returns:
+      Number of the frame -> each face, [68, 2] float32, (x, y) in pixels. Frames without a face are missing.
+
+    Raises:
+      InputError: the file cannot be read or is of another form; its line is named.
+    """
+    text = csv_file.text(read_bytes(path, limit=_MOST_BYTES, what='landmark file'), str(path))
+    filled = ((line, row) for line, row in csv_file.rows(text, str(path)) if any(map(str.strip, row)))
+    header = [name.strip() for name in next(filled, (1, []))[1]]
+    places = by_name(header)
+    if places is None or 'frame' not in header:
+        raise InputError(
+            f'{path}: expected a CSV file with a header, `frame` and the 68 points in it: the columns '
+            f'{OPENFACE[0]} to {OPENFACE[-1]} of OpenFace, or x0, y0 to x67, y67'
+        )
+    order = [places[f'{axis}{number}'] for number in range(ibug.NUMBER) for axis in 'xy']
+    of_openface = set(OPENFACE) <= set(header)
+    faces: dict[int, list[np.ndarray]] = {}
+    for line, row in filled:
+        place = f'{path}, line {line}'
+        if len(row) != len(header):
+            raise InputError(f'{place}: {len(row)} cells, expected {len(header)} as in the header')
+        if 'success' in header and row[header.index('success')].strip() == '0':
+            continue
+        try:
+            number = int(row[header.index('frame')])
+            found = ibug.checked(_numbers([row[column] for column in order]).reshape(-1, 2))
+        except (InputError, ValueError) as error:
+            raise InputError(f'{place}: {error}') from error
+        if of_openface:
+            number -= 1
+            if numbers is not None and 0 <= number < len(numbers):
+                number = numbers[number]
+        faces.setdefault(number, []).append(found)
+    return faces
+
+
 def _of_one_frame(text: str) -> np.ndarray:
     if text.lstrip().startswith('version'):
         text = text.partition('{')[2].partition('}')[0]

@@ -49,13 +49,13 @@ def _pictures(script):
 class Known:
     """The true landmarks of the first frame."""
 
-    name = 'known'
+    name, every, coarse = 'known', 1.0, False
 
     def __init__(self, script, faces=1):
         self.landmarks = long_videos.filmed(0, 'video', script, CAMERA).landmarks().astype(np.float32)
         self.number = faces
 
-    def faces(self, picture):
+    def faces(self, frame):
         return np.stack([self.landmarks] * self.number) if self.number else np.zeros((0, 68, 2), np.float32)
 
 
