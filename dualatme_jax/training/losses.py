@@ -132,15 +132,18 @@ def classification(
         floor=hyperparameters['floor'] if floored else None,
     )
 
+    def without_margins(labels: jax.Array) -> jax.Array:
+        if not squares:
+            return focal_of(labels)
+        own = squared_error(logits, labels)
+        return jnp.where(hyperparameters[SQUARED_ERROR] > 0, own, focal_of(labels))
+
     def values_of(labels: jax.Array) -> jax.Array:
-        found = focal_of(labels)
-        if margins:
-            present, absent, weight = (hyperparameters[name] for name in MARGINS)
-            own = margin(logits, labels, present=present, absent=absent, weight=weight)
-            found = jnp.where(present > 0, own, found)
-        if squares:
-            found = jnp.where(hyperparameters[SQUARED_ERROR] > 0, squared_error(logits, labels), found)
-        return found
+        if not margins:
+            return without_margins(labels)
+        present, absent, weight = (hyperparameters[name] for name in MARGINS)
+        own = margin(logits, labels, present=present, absent=absent, weight=weight)
+        return jnp.where(present > 0, own, without_margins(labels))
 
     weights = class_weights(hyperparameters, classes, counts)
     values = values_of(labels)
