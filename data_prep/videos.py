@@ -39,6 +39,12 @@ def add(parser: argparse.ArgumentParser, *, of_views: bool) -> None:
     parser.add_argument(
         '--magnify', type=float, default=1.0, metavar='FACTOR', help='of apex and frames (default: 1)'
     )
+    parser.add_argument(
+        '--like',
+        metavar='FILE',
+        help='make the views as those of a dataset: JSON with its metadata as `recipe` and the shapes of its '
+        '`inputs`; what cannot be made so is refused',
+    )
     if of_views:
         from data_prep import views
 
@@ -50,12 +56,17 @@ def _video(options: argparse.Namespace) -> int:
     from rich.console import Console
 
     from data_prep import views
-    from data_prep.video import clips, detectors, events, recording
+    from data_prep.video import clips, detectors, events, like, recording
     from dualatme_jax.files import expanded
 
     if options.face < 1:
         raise InputError(f'--face {options.face}: expected 1 or more')
+    if options.like:
+        path = expanded(options.like, '--like')
+        options = like.options(path, options, options.view)
     asked = [views.of(name).of(options) for name in dict.fromkeys(options.view)]
+    if options.like:
+        like.check(path, asked)
     found = recording.find(expanded(options.source, 'VIDEO'), rate=options.fps)
     detector = detectors.detector(options.landmarks, found)
     out = expanded(options.out, '--out')

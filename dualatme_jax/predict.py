@@ -12,19 +12,20 @@ import pathlib
 import sys
 
 from dualatme_jax import files
-from dualatme_jax.errors import InputError, exit_status, one_line, printable
+from dualatme_jax.errors import InputError, exit_status, of_system, one_line, printable
+from dualatme_jax.report.notice import NOTICE
 
 WEIGHTS = pathlib.Path(__file__).parent / 'default_weights' / 'small_cnn.safetensors'
-NOTICE = (
-    'This is research software and no lie detector. It is often wrong, and must not decide anything about '
-    'anybody.'
-)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs the command; returns its exit status: 0, or 2 where a video cannot be answered."""
+    """Runs the command; returns its exit status: 0, or 2 where a video cannot be answered, 130 if stopped."""
     options = _parser().parse_args(arguments)
-    return exit_status(lambda: run(options))
+    try:
+        return exit_status(lambda: run(options))
+    except KeyboardInterrupt:
+        print('stopped; the same command goes on with the videos that have no answer yet', file=sys.stderr)
+        return 130
 
 
 def run(options: argparse.Namespace) -> None:
@@ -48,9 +49,12 @@ def run(options: argparse.Namespace) -> None:
     faults = []
     for path, folder in zip(paths, folders, strict=True):
         try:
-            answer = video.answer(path, folder, found, given, console)
+            answer = video.answer(path, folder, found, given, console, film=not options.no_video)
         except InputError as error:
             faults.append(f'{path}: {one_line(error)}')
+            continue
+        except OSError as error:  # such as a full disk
+            faults.append(f'{path}: {of_system(error)}')
             continue
         _show(answer, console)
     if faults:
@@ -68,20 +72,25 @@ def _folders(paths: list[pathlib.Path], out: pathlib.Path) -> list[pathlib.Path]
 
 
 def _show(answer, console) -> None:
-    expressions = answer.events[answer.events['expression']]
-    number = len(expressions)
+    from dualatme_jax.report import answer_page
+
+    expressions = answer.events[answer.events['expression'].astype(bool)]
+    number, unit = len(expressions), answer.about.get('unit', 'expressions')
     console.print()
-    console.print(printable(f'{answer.path}: {number} expression{"s" * (number != 1)}'), soft_wrap=True)
-    for row in expressions.to_dict('records'):
-        chance = row.get(f'prob_{row["class"]}', float('nan'))
-        console.print(
-            f'  {row["onset_s"]:.2f} to {row["offset_s"]:.2f} s, apex {row["apex_s"]:.2f} s: {row["kind"]}, '
-            f'{row["class"]} ({chance:.2f} ± {row["spread"]:.2f})',
-            soft_wrap=True,
-        )
-    for flag in answer.about['flags']:
+    known = ' (answered before)' if answer.before else ''
+    console.print(
+        printable(f'{answer.path}: {number} {unit.removesuffix("s") if number == 1 else unit}{known}'),
+        soft_wrap=True,
+    )
+    for row in expressions.to_dict('records') if unit == 'expressions' else ():
+        when = f'{row["onset_s"]:.2f} to {row["offset_s"]:.2f} s, apex {row["apex_s"]:.2f} s'
+        said = answer_page.answer_in_words(row, answer.about)
+        console.print(f'  {when}: {row["kind"]}: {said}', soft_wrap=True)
+    for flag in answer.about.get('flags') or ():
         console.print(f'  uncertain: {flag}', soft_wrap=True)
-    console.print(printable(f'  everything is in {answer.folder}'), soft_wrap=True)
+    if not answer.about['sentences']:
+        console.print(f'  {answer_page.NOBODY_KNOWS}', soft_wrap=True)
+    console.print(printable(f'  to look at: {answer.folder / answer_page.FILE}'), soft_wrap=True)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -89,7 +98,9 @@ def _parser() -> argparse.ArgumentParser:
         prog='python -m dualatme_jax.predict',
         description='When the face in a video does something, what, and how sure that is. ' + NOTICE,
     )
-    parser.add_argument('videos', nargs='+', metavar='VIDEO', help='a video, or a folder of images')
+    parser.add_argument(
+        'videos', nargs='+', metavar='VIDEO', help='a video, a folder of images, or a dataset'
+    )
     parser.add_argument(
         '--weights',
         default=str(WEIGHTS),
@@ -111,6 +122,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         '--fps', type=float, metavar='RATE', help='frames a second, of images or where the header is wrong'
+    )
+    parser.add_argument(
+        '--no-video', action='store_true', help='do not draw what is found into a copy of the video'
     )
     parser.add_argument('--seed', type=int, metavar='N', help='of a run with several seeds: which')
     return parser

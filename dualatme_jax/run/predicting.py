@@ -1,9 +1,11 @@
 """What networks say of clips that nobody has labelled.
 
-Axes: S networks, N clips, K classes.
+Axes: S networks, N clips, K classes, H and W rows and columns of a map.
 """
 
 import dataclasses
+import hashlib
+import json
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -11,6 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import traverse_util
 from ml_collections import ConfigDict
 from rich.console import Console
 
@@ -18,9 +21,11 @@ from dualatme_jax import models
 from dualatme_jax.data.dataset import Dataset
 from dualatme_jax.errors import InputError
 from dualatme_jax.report import results
+from dualatme_jax.report.rates import Rates
 from dualatme_jax.run import encodings, network, programs, stages, trained, workdir
 from dualatme_jax.run import sweep as sweep_lib
-from dualatme_jax.training.state import Clips, State
+from dualatme_jax.training import attention
+from dualatme_jax.training.state import Clips, State, examples_last
 from dualatme_jax.training.trials import Trial
 from dualatme_jax.weights import folds
 
@@ -39,6 +44,7 @@ class Ensemble:
         empty where nobody says so.
       dataset: the recipe of the clips that they were trained on.
       variables: `params` and `batch_stats`, each leaf [S, ...].
+      rates: how often their answers were right; None where nobody knows.
     """
 
     name: str
@@ -47,6 +53,7 @@ class Ensemble:
     inputs: Mapping[str, Mapping[str, Any]]
     dataset: Mapping[str, Any]
     variables: Mapping[str, Any]
+    rates: Rates | None = None
 
     @property
     def size(self) -> int:
@@ -57,6 +64,31 @@ class Ensemble:
     def reads(self) -> tuple[str, ...]:
         """Keys of what is stored of a clip, from which their inputs are made."""
         return models.system(self.config.model.name).stored
+
+    @property
+    def checksum(self) -> str:
+        """What distinguishes these networks, and what is known of them, from any other."""
+        digest = hashlib.sha256(self.config.to_json().encode())
+        about = [self.labels, dict(self.inputs), self.rates.to_json() if self.rates else None]
+        digest.update(json.dumps(about).encode())
+        for name, leaf in sorted(traverse_util.flatten_dict(dict(self.variables), sep='/').items()):
+            digest.update(name.encode() + np.ascontiguousarray(leaf).tobytes())
+        return digest.hexdigest()
+
+
+@dataclasses.dataclass(frozen=True)
+class Looked:
+    """Where networks looked, for the class that they answer: the mean of their maps of one place.
+
+    Attributes:
+      branch: of the network; empty where it has one.
+      picture: key of the input that the maps lie over.
+      maps: [N, H, W] in 0..1.
+    """
+
+    branch: str
+    picture: str
+    maps: np.ndarray
 
 
 def load(path: pathlib.Path, *, seed: int | None = None) -> Ensemble:
@@ -80,6 +112,7 @@ def load(path: pathlib.Path, *, seed: int | None = None) -> Ensemble:
             found.inputs,
             found.dataset,
             found.variables,
+            found.rates,
         )
     if folds.is_one(path):
         raise InputError(
@@ -101,24 +134,17 @@ def probabilities(found: Ensemble, dataset: Dataset, console: Console) -> np.nda
     Raises:
       InputError: the clips are not as the networks read them.
     """
-    _check(found, dataset)
-    swept = sweep_lib.points(found.config)
-    point = swept.reference
-    datasets, _ = stages.applied(swept, {point.program: dataset}, console, {})
-    datasets = encodings.applied(swept, datasets, console, {})
-    own = datasets[point.program].of(models.system(point.config.model.name).reads)
-    training = programs.make_training(point.config, found.labels)
+    own, config = _ready(found, dataset, console)
+    training = programs.make_training(config, found.labels)
     clips = Clips.of(own)
-    numbers = programs.hyperparameters(point.config, found.labels)
+    numbers = programs.hyperparameters(config, found.labels)
     given = {name: jnp.float32(value) for name, value in numbers.items()}
     trial = Trial(
         key=jax.random.key(0),
         train=jnp.zeros(own.size, bool),
         held_out=jnp.arange(own.size),
         hyperparameters=given,
-        scaling={
-            key: jnp.float32(about['scaling']) for key, about in found.inputs.items() if 'scaling' in about
-        },
+        scaling=_scaling(found),
     )
 
     @jax.jit
@@ -130,6 +156,65 @@ def probabilities(found: Ensemble, dataset: Dataset, console: Console) -> np.nda
         return jax.lax.map(one, variables)
 
     return np.asarray(predict(found.variables, trial, clips))
+
+
+def looked(found: Ensemble, dataset: Dataset, answers: np.ndarray, console: Console) -> list[Looked]:
+    """Where the networks looked in every clip, by Grad-CAM; empty of a system that says of no place.
+
+    Args:
+      found: the networks.
+      dataset: the clips, with what `Ensemble.reads` names.
+      answers: [N], the classes.
+      console: where progress is shown.
+    """
+    system = models.system(found.config.model.name)
+    if system.fitting:
+        return []
+    built = models.build(classes=len(found.labels), **found.config.model)
+    if not (places := system.last_maps_of(built)):
+        return []
+    own, config = _ready(found, dataset, console)
+    prepare = programs.make_training(config, found.labels).prepare
+    look, scaling = attention.compiled(built, places, prepare), _scaling(found)
+    maps: list[list[np.ndarray]] = [[] for _ in places]
+    for clip in range(own.size):
+        inputs = {key: examples_last(array[[clip]]) for key, array in own.inputs.items()}
+        label = jnp.int32(answers[clip])[None]
+        of_networks = [
+            look(
+                jax.tree.map(lambda leaf, number=number: leaf[number], found.variables),
+                inputs,
+                scaling,
+                label,
+            )
+            for number in range(found.size)
+        ]
+        for place in range(len(places)):
+            maps[place].append(np.mean([each[0][place][0] for each in of_networks], axis=0))
+    stacked = [np.stack(each).astype(np.float32) for each in maps]
+    return [
+        Looked(
+            last.branch,
+            last.picture,
+            last.onto(each, dataset.inputs[last.picture].shape[-2]) if last.onto else each,
+        )
+        for last, each in zip(places, stacked, strict=True)
+    ]
+
+
+def _ready(found: Ensemble, dataset: Dataset, console: Console) -> tuple[Dataset, ConfigDict]:
+    """Clips as the networks read them, and their config."""
+    _check(found, dataset)
+    swept = sweep_lib.points(found.config)
+    point = swept.reference
+    datasets, _ = stages.applied(swept, {point.program: dataset}, console, {})
+    datasets = encodings.applied(swept, datasets, console, {})
+    own = datasets[point.program].of(models.system(point.config.model.name).reads)
+    return own, point.config
+
+
+def _scaling(found: Ensemble) -> dict[str, jax.Array]:
+    return {key: jnp.float32(about['scaling']) for key, about in found.inputs.items() if 'scaling' in about}
 
 
 def _of_run(path: pathlib.Path, seed: int | None) -> Ensemble:

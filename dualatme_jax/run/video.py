@@ -1,30 +1,49 @@
 """Videos of anybody: the data stage finds what happens, in a process of its own; networks say what it is.
 
 OUT/NAME/events.csv    what happened when, what the networks say of it, and how sure they are
-OUT/NAME/...           what the data stage leaves, see `data_prep.video`
+OUT/NAME/report.html   the same to look at, see `report.answer_page`
+OUT/NAME/video.mp4     the video with it drawn in
+OUT/NAME/frames/       pictures of each expression
+OUT/NAME/answer.json   how it was found; where it is missing, the answer is not whole
+OUT/NAME/...           what else the data stage leaves, see `data_prep.video`
 """
 
 import dataclasses
+import hashlib
+import importlib.metadata
 import io
 import json
 import pathlib
+import shlex
+import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 from rich.console import Console
 
 from dualatme_jax import files, schema
+from dualatme_jax.data import dataset as dataset_lib
+from dualatme_jax.data import storage
 from dualatme_jax.data.dataset import Dataset
 from dualatme_jax.errors import InputError
-from dualatme_jax.run import predicting
-from dualatme_jax.run.predicting import Ensemble
+from dualatme_jax.report import answer_page, rates
+from dualatme_jax.report.pictures import of_expression
+from dualatme_jax.run import predicting, provenance
+from dualatme_jax.run.predicting import Ensemble, Looked
 
 EVENTS, INPUTS, RECIPE, ABOUT = 'events.csv', 'inputs.npz', 'inputs.json', 'video.json'
+ANSWER, LIKE, FILM = 'answer.json', 'training.json', 'video.mp4'
 _MOST_BYTES = 2**30  # of what the data stage leaves
+_FORMAT = 1  # raised when an answer comes to hold something else
+
+# Inputs that are cut from parts of the face, over which a map does not lie as over the face.
+_CUT = (schema.FLOW_PUZZLED, schema.CROP_FRAMES)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,54 +53,257 @@ class Answer:
     Attributes:
       path: of the video.
       folder: where all of it is.
-      events: one row per event, see `data_prep.video.events`; of expressions `class`, the probability of each
-        class, and `spread`, the standard deviation over the networks of that of the class.
-      about: what the data stage says of the whole video.
-      labels: the classes.
+      events: one row per event, see `data_prep.video.events`; of expressions `class`, the most probable one;
+        `answer`, the same or that nobody can tell; the probability of each class; `spread`, the standard
+        deviation over the networks of that of the class; `right`, `right_low` and `right_high`, which share
+        of such answers was right, with its interval.
+      about: answer.json: how it was found, and what makes it uncertain.
+      before: whether it was there already.
     """
 
     path: pathlib.Path
     folder: pathlib.Path
     events: pd.DataFrame
-    about: dict[str, Any]
-    labels: tuple[str, ...]
+    about: Mapping[str, Any]
+    before: bool = False
 
 
 def answer(
-    path: pathlib.Path, folder: pathlib.Path, found: Ensemble, options: Sequence[str], console: Console
+    path: pathlib.Path,
+    folder: pathlib.Path,
+    found: Ensemble,
+    options: Sequence[str],
+    console: Console,
+    *,
+    film: bool = True,
 ) -> Answer:
-    """Finds what happens in a video, and says what it is.
+    """Finds what happens in a video, and says what it is; one that is answered is not looked at again.
 
     Args:
-      path: a video, or a folder of images.
+      path: a video, a folder of images, or a dataset of the view that the networks read.
       folder: of what is found, which is made.
       found: the networks.
       options: of `python -m data_prep video` beside those of the views.
       console: where progress is shown.
+      film: whether the annotated video is made.
 
     Raises:
-      InputError: the video cannot be read, holds no face, or what the networks read cannot be made of it.
+      InputError: the video cannot be read, holds no face, or what the networks read cannot be made of it; or
+        the folder holds the answer of another one.
     """
-    views = schema.views_of(found.reads)
-    _data_stage(['video', str(path), '--out', str(folder), *options, '--view', *views])
-    events = pd.read_csv(io.BytesIO(_read(folder / EVENTS)), keep_default_na=False)
-    about = json.loads(_read(folder / ABOUT))
-    dataset, numbers = clips(folder, found)
-    for label in found.labels:
-        events[schema.PROBABILITY + label] = np.nan
-    events = events.assign(**{'class': '', 'spread': np.nan})
-    if len(numbers):
-        chances = predicting.probabilities(found, dataset, console)
-        mean = chances.mean(0)
-        best = mean.argmax(-1)
+    began = time.monotonic()
+    identity = _identity(path, found, options, film)
+    if done := _done(path, folder, identity):
+        return Answer(path, folder, _events(folder), done, before=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    if is_dataset(path):
+        dataset = dataset_lib.load(path, reads=found.reads)
+        events = pd.DataFrame(
+            {name: getattr(dataset, name) for name in (schema.DATABASE, schema.SUBJECT, schema.CLIP)}
+        ).assign(expression=True)
+        numbers, own = list(range(dataset.size)), {'unit': 'clips', 'recipe': dict(dataset.metadata)}
+    else:
+        own = _found(path, folder, found, options, console)
+        events = _events(folder)
+        dataset, numbers = clips(folder, found)
+        own['recipe'] = dict(dataset.metadata)
+    events, answers = _answered(events, dataset, numbers, found, console)
+    _write(events, folder)
+    if not is_dataset(path):
+        looked = predicting.looked(found, dataset, answers, console) if numbers else []
         for place, number in enumerate(numbers):
-            events.loc[number, 'class'] = found.labels[best[place]]
-            events.loc[number, 'spread'] = float(chances[:, place, best[place]].std())
-            for label, value in zip(found.labels, mean[place], strict=True):
-                events.loc[number, schema.PROBABILITY + label] = float(value)
+            _pictures(folder / answer_page.FRAMES / str(number), place, looked, dataset)
+        if film:
+            with console.status('drawing the video'):
+                _data_stage(['annotate', str(folder)])
+    about = own | {
+        'format': _FORMAT,
+        'identity': identity,
+        'name': path.name,
+        'path': str(path),
+        'labels': list(found.labels),
+        'networks': found.name,
+        'weights': found.checksum,
+        'rates': found.rates.to_json() if found.rates else None,
+        'sentences': {label: found.rates.sentence(place) for place, label in enumerate(found.labels)}
+        if found.rates
+        else {},
+        'differences': differences(found, own['recipe']),
+        'command': shlex.join(['python', *sys.orig_argv[1:]]),
+        'versions': {name: importlib.metadata.version(name) for name in provenance.VERSIONS},
+        'seconds': time.monotonic() - began,
+    }
+    answer_page.write(folder, about)
+    with files.replacing(folder / ANSWER) as temporary:
+        temporary.write_text(json.dumps(about, indent=1) + '\n', encoding='utf-8')
+    return Answer(path, folder, _events(folder), about)
+
+
+def is_dataset(path: pathlib.Path) -> bool:
+    """Whether a folder holds a dataset, as `data_prep build` writes it."""
+    return any(
+        (path / storage.INFO).is_file() or any(path.glob(f'{sub}/{storage.INFO}')) for sub in ('*', '*/*')
+    )
+
+
+def differences(found: Ensemble, made: Mapping[str, Any]) -> list[list[str]]:
+    """How clips are made otherwise than those that networks were trained on: what, in training, here."""
+    wanted = {
+        key
+        for key in ('flow', 'flow_steps', 'faces', 'frames', 'face_parts', 'lbp_top', 'bi_woof')
+        if key in made
+    }
+    if schema.FLOW_PUZZLED in found.reads:
+        wanted |= {'flow_puzzled', 'regions'}
+    before, now = ({key: recipe[key] for key in wanted if key in recipe} for recipe in (found.dataset, made))
+    return [[name, _shown(one), _shown(other)] for name, one, other in _differing('', before, now)]
+
+
+def _differing(name: str, one: Any, other: Any) -> list[tuple[str, Any, Any]]:
+    """The leaves of two recipes that differ; of what only one has, the whole."""
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return [
+            each
+            for key in sorted({*one, *other})
+            for each in _differing(f'{name}.{key}'.strip('.'), one.get(key), other.get(key))
+        ]
+    return [] if one == other else [(name, one, other)]
+
+
+def _shown(value: Any) -> str:
+    return 'not said' if value is None else value if isinstance(value, str) else json.dumps(value)
+
+
+def _found(
+    path: pathlib.Path, folder: pathlib.Path, found: Ensemble, options: Sequence[str], console: Console
+) -> dict[str, Any]:
+    """Runs the data stage on a video; returns what it says of all of it."""
+    shutil.rmtree(folder / answer_page.FRAMES, ignore_errors=True)  # of other events
+    with files.replacing(folder / LIKE) as temporary:
+        like = {
+            'recipe': dict(found.dataset),
+            'inputs': {key: dict(about) for key, about in found.inputs.items()},
+        }
+        temporary.write_text(json.dumps(like) + '\n', encoding='utf-8')
+    command = ['video', str(path), '--out', str(folder), *options]
+    command += ['--view', *schema.views_of(found.reads), '--like', str(folder / LIKE)]
+    with console.status('looking for the face and what it does'):
+        _data_stage(command)
+    about = json.loads(_read(folder / ABOUT))
+    signals = pd.read_csv(io.BytesIO(_read(folder / answer_page.SIGNALS)))
+    return about | {
+        'data_command': shlex.join(['python', '-m', 'data_prep', *command]),
+        'seconds_of_video': float(signals['seconds'].iloc[-1]) if len(signals) else 0.0,
+    }
+
+
+def _answered(
+    events: pd.DataFrame, dataset: Dataset, numbers: Sequence[int], found: Ensemble, console: Console
+) -> tuple[pd.DataFrame, np.ndarray]:
+    """The events with what the networks say of them, and the most probable class of each clip."""
+    columns: dict[str, Any] = dict.fromkeys(map(schema.PROBABILITY.__add__, found.labels), np.nan)
+    columns |= {'class': '', 'answer': '', 'spread': np.nan}
+    columns |= dict.fromkeys(('right', 'right_low', 'right_high'), np.nan)
+    events = events.assign(**columns)
+    events.loc[events['expression'].astype(bool), 'answer'] = rates.CANNOT_TELL
+    if not numbers:
+        return events, np.zeros(0, int)
+    known = found.rates
+    with console.status('asking the networks'):
+        raw = predicting.probabilities(found, dataset, console)
+    mean, each = raw.mean(0), raw
+    if known:
+        mean, each = (rates.calibrated(chances, known.temperature) for chances in (mean, raw))
+    best = mean.argmax(-1)
+    given = rates.answers(mean, known.least if known else rates.LEAST)
+    for place, number in enumerate(numbers):
+        label = best[place]
+        row: dict[str, Any] = {
+            schema.PROBABILITY + name: float(p) for name, p in zip(found.labels, mean[place], strict=True)
+        }
+        row |= {'class': found.labels[label], 'spread': float(each[:, place, label].std())}
+        if given[place] >= 0:
+            row['answer'] = found.labels[label]
+            if known:
+                low, high = known.intervals[label]
+                row |= {'right': float(known.right[label]), 'right_low': low, 'right_high': high}
+        events.loc[number, list(row)] = list(row.values())
+    return events, best
+
+
+def _pictures(folder: pathlib.Path, place: int, looked: Sequence[Looked], dataset: Dataset) -> None:
+    """Writes motion, strain and where networks looked, beside what the data stage has left."""
+    if not folder.is_dir():
+        return
+    made = {}
+    if (folder / 'motion.npz').exists():
+        with np.load(io.BytesIO(_read(folder / 'motion.npz')), allow_pickle=False) as stored:
+            motion = stored['motion']
+        made |= {'flow': of_expression.wheel(motion), 'strain': of_expression.strain(motion)}
+    for number, view in enumerate(looked):
+        picture = Image.open(io.BytesIO(_read(folder / 'apex.png'))).convert('RGB')
+        if view.picture in _CUT:
+            picture = _as_picture(dataset.inputs[view.picture][place], picture.size)
+        name = 'attention' if number == 0 else f'attention_{number + 1}'
+        made[name] = of_expression.looked(np.asarray(picture) / 255, view.maps[place])
+    for name, content in made.items():
+        with files.replacing(folder / f'{name}.png') as temporary:
+            temporary.write_bytes(content)
+
+
+def _as_picture(stored: np.ndarray, size: tuple[int, int]) -> Image.Image:
+    """What networks read of a clip, grey: of frames the middle one, of motion its last channel."""
+    stored = stored[len(stored) // 2] if stored.ndim == 4 else stored
+    grey = np.abs(np.asarray(stored[..., -1], float))
+    grey = 255 * (grey - grey.min()) / max(float(np.ptp(grey)), 1e-6)
+    return Image.fromarray(np.uint8(grey)).resize(size).convert('RGB')
+
+
+def _identity(path: pathlib.Path, found: Ensemble, options: Sequence[str], film: bool) -> str:
+    """What decides an answer: the file, the networks and the options."""
+    if path.is_dir():
+        content = [
+            (str(each.relative_to(path)), each.stat().st_size, each.stat().st_mtime_ns)
+            for each in sorted(path.rglob('*'))
+        ]
+    else:
+        content = files.sha256(path, 'video') if path.exists() else ''
+    package = importlib.metadata.version('dualatme-jax')
+    whole = [_FORMAT, package, str(path), content, found.checksum, list(options), film]
+    return hashlib.sha256(json.dumps(whole).encode()).hexdigest()
+
+
+def _done(path: pathlib.Path, folder: pathlib.Path, identity: str) -> dict[str, Any] | None:
+    """The answer.json of a folder whose answer is whole and the same; removes that of another one.
+
+    Raises:
+      InputError: the folder holds the answer of another video.
+    """
+    if not (folder / ANSWER).exists():
+        return None
+    try:
+        about = json.loads(_read(folder / ANSWER))
+        there, whose = about['identity'], about['path']
+    except (ValueError, KeyError, TypeError):
+        there, whose = '', str(path)
+    if whose != str(path):
+        raise InputError(f'{folder} holds the answer of {whose}; give another --out, or move it away')
+    if there == identity and (folder / EVENTS).exists() and (folder / answer_page.FILE).exists():
+        return about
+    (folder / ANSWER).unlink()
+    return None
+
+
+def _events(folder: pathlib.Path) -> pd.DataFrame:
+    words = dict.fromkeys(
+        ('class', 'answer', 'flags', 'kind', schema.DATABASE, schema.SUBJECT, schema.CLIP), str
+    )
+    return pd.read_csv(io.BytesIO(_read(folder / EVENTS)), dtype=words).fillna(dict.fromkeys(words, ''))
+
+
+def _write(events: pd.DataFrame, folder: pathlib.Path) -> None:
     with files.replacing(folder / EVENTS) as temporary:
         events.round(4).to_csv(temporary, index=False, lineterminator='\n')
-    return Answer(path, folder, events, about, found.labels)
 
 
 def clips(folder: pathlib.Path, found: Ensemble) -> tuple[Dataset, list[int]]:

@@ -1,7 +1,12 @@
+import dataclasses
+import errno
+import json
 import pathlib
 
 import numpy as np
+import pandas as pd
 import pytest
+import written_answer
 
 from dualatme_jax import predict
 from dualatme_jax.data.dataset import Dataset
@@ -79,6 +84,86 @@ def test_two_videos_of_one_name_are_refused(tmp_path):
     paths = [pathlib.Path('a/clip.mp4'), pathlib.Path('b/clip.avi')]
     with pytest.raises(InputError, match="several videos are called 'clip'"):
         predict._folders(paths, tmp_path)
+
+
+def stage(calls):
+    """A data stage that leaves a hand-made folder."""
+
+    def run(arguments):
+        calls.append(arguments)
+        if arguments[0] == 'video':
+            folder = pathlib.Path(arguments[arguments.index('--out') + 1])
+            written_answer.found(folder, name=arguments[1])
+        else:
+            pathlib.Path(arguments[1], video.FILM).write_bytes(b'film')
+
+    return run
+
+
+@pytest.mark.slow
+def test_an_answer_is_whole_and_the_same_command_does_not_look_again(found, console, tmp_path, monkeypatch):
+    path, folder, calls = tmp_path / 'v.mp4', tmp_path / 'out' / 'v', []
+    path.write_bytes(b'a video')
+    monkeypatch.setattr(video, '_data_stage', stage(calls))
+    answer = video.answer(path, folder, found, ['--face', '1'], console)
+    assert [call[0] for call in calls] == ['video', 'annotate']
+    assert calls[0][-2:] == ['--like', str(folder / video.LIKE)]
+    assert json.loads((folder / video.LIKE).read_text())['inputs']['flow']['shape'] == [28, 28, 3]
+    said = answer.events.set_index('kind')
+    chances = said.loc[['micro', 'macro'], [f'prob_{label}' for label in found.labels]].to_numpy(float)
+    np.testing.assert_allclose(chances.sum(-1), 1, atol=1e-3)
+    for kind, row in zip(('micro', 'macro'), chances, strict=True):
+        sure = row.max() >= found.rates.least
+        assert said.loc[kind, 'class'] == found.labels[row.argmax()]
+        assert said.loc[kind, 'answer'] == (found.labels[row.argmax()] if sure else 'cannot tell')
+        assert np.isfinite(said.loc[kind, 'right']) == sure
+    assert (said.loc['blink', 'class'], said.loc['blink', 'answer']) == ('', '')
+    for number in (0, 2):
+        names = {file.name for file in (folder / 'frames' / str(number)).glob('*.png')}
+        assert names == {'onset.png', 'apex.png', 'flow.png', 'strain.png', 'attention.png'}
+    assert ['flow.algorithm', 'drawn', 'DualTVL1OpticalFlow'] in answer.about['differences']
+    assert 'no lie detector' in (folder / 'report.html').read_text()
+
+    again = video.answer(path, folder, found, ['--face', '1'], console)
+    assert again.before
+    assert len(calls) == 2
+    pd.testing.assert_frame_equal(again.events, answer.events)
+    monkeypatch.setattr(video, '_data_stage', broken)
+    with pytest.raises(OSError, match='No space'):
+        video.answer(path, folder, found, ['--face', '2'], console)  # another question
+    assert not (folder / video.ANSWER).exists(), 'what is begun anew is not whole'
+    monkeypatch.setattr(video, '_data_stage', stage(calls))
+    unknown = dataclasses.replace(found, rates=None)
+    answer = video.answer(path, folder, unknown, ['--face', '1'], console, film=False)
+    assert [call[0] for call in calls[2:]] == ['video']
+    assert answer.about['sentences'] == {}
+    assert answer.events['right'].isna().all()
+
+
+def broken(arguments):
+    raise OSError(errno.ENOSPC, 'No space left on device', 'v.mp4')
+
+
+def test_an_answer_of_another_video_is_not_overwritten(found, console, tmp_path):
+    (tmp_path / video.ANSWER).write_text(json.dumps({'identity': 'x', 'path': '/a/v.mp4'}))
+    with pytest.raises(InputError, match=r'holds the answer of /a/v\.mp4; give another --out'):
+        video.answer(tmp_path / 'v.mp4', tmp_path, found, [], console)
+
+
+def test_a_full_disk_costs_one_video_and_a_stop_none(monkeypatch, tmp_path, capsys):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, 'No space left on device', 'v.mp4')
+
+    monkeypatch.setattr(video, 'answer', full)
+    assert predict.main(['a.mp4', 'b.mp4', '--out', str(tmp_path)]) == 2
+    assert capsys.readouterr().err.count('make room on its disk') == 2
+
+    def stopped(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(video, 'answer', stopped)
+    assert predict.main(['a.mp4', '--out', str(tmp_path)]) == 130
+    assert 'the same command goes on' in capsys.readouterr().err
 
 
 def test_damaged_inputs_are_named(found, tmp_path):

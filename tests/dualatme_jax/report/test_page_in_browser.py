@@ -4,9 +4,10 @@ import shutil
 from unittest import mock
 
 import pytest
+import written_answer
 import written_run
 
-from dualatme_jax.report import predictions, record, run_page
+from dualatme_jax.report import answer_page, predictions, record, run_page
 from dualatme_jax.report.page import page as page_lib
 from dualatme_jax.report.page.blocks import Column, Section, Table
 from dualatme_jax.report.sections import drawings
@@ -59,6 +60,8 @@ def pages(tmp_path_factory):
 
         with mock.patch.object(drawings, 'pictures', some):
             page_lib.write(run_page.html(record.read(folder / name)), folder / f'{name}.html')
+    answer_page.write(folder / 'answer', written_answer.answered(folder / 'answer'))
+    (folder / 'answer' / answer_page.FILE).rename(folder / 'answer.html')
     columns = [Column('Clip'), Column('Score', number=True)]
     rows = [[f'clip{place}', None if place % 9 == 4 else (place * 37) % 5000 / 7] for place in range(5000)]
     large = page_lib.html('Large', [Section('Rows', [Table('Many', columns, rows)])])
@@ -79,7 +82,7 @@ def opened(browser, path, *, width=1280, scheme='light'):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('name', PAGES)
+@pytest.mark.parametrize('name', [*PAGES, 'answer'])
 def test_it_asks_for_nothing_and_fits_every_screen(browser, pages, name):
     colours = set()
     for width, scheme in ((1280, 'light'), (390, 'light'), (390, 'dark')):

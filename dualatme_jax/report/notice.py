@@ -1,0 +1,6 @@
+"""What stands above every answer to a video."""
+
+NOTICE = (
+    'This is research software and no lie detector. It is often wrong, and must not decide anything about '
+    'anybody.'
+)
