@@ -19,6 +19,7 @@ Turns a release of micro-expression clips into a dataset for dualatme_jax.
   build       write the dataset
   synthesize  make a synthetic release in the layout of a real one, to learn the tools with
   video       find when the face in a video does something
+  spot        the same in many videos of a release, as a table that can be scored
   windows     write a dataset of windows of long videos, to train spotters on
   film        write the frames of a clip as PNG images, a GIF or a video
   magnify     the same, with its motion multiplied
@@ -62,7 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
         )
         return 2
     except KeyboardInterrupt:
-        goes_on = options.run in (_build, _check)  # the others move all to its place at the end
+        goes_on = options.run in (_build, _check, videos.spot)  # the others move all to its place at the end
         kept = 'what is done is kept; the same command goes on from there' if goes_on else 'nothing is left'
         print(f'interrupted: {kept}', file=sys.stderr)
         return 130
@@ -134,6 +135,12 @@ def _parser(*, of_views: bool = True) -> argparse.ArgumentParser:
             'video',
             functools.partial(videos.add, of_views=of_views),
             'Finds when the face in a video does something.',
+        ),
+        (
+            'spot',
+            videos.add_spot,
+            'Finds expressions in many long videos, without any training. What is found can be scored; each '
+            'video is kept when it is done.',
         ),
         (
             'windows',

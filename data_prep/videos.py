@@ -1,7 +1,8 @@
-"""The commands of long videos: `video`, when a face does something; `annotate`, that drawn in; `windows`.
+"""The commands of videos: `video`, when a face does something; `annotate`, that drawn in; `spot`; `windows`.
 
 python -m data_prep video VIDEO --out DIR
 python -m data_prep annotate DIR
+python -m data_prep spot --source VIDEOS --out DIR
 python -m data_prep windows --source VIDEOS --out DIR
 """
 
@@ -88,6 +89,79 @@ def _video(options: argparse.Namespace) -> int:
         console.print(f'  {detector.note}', soft_wrap=True)
     console.print(printable(f'the tables are in {out}'), soft_wrap=True)
     return 0
+
+
+SPOTTED = ('long_videos', 'casme_sq', 'samm_long')
+
+
+def add_spot(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of `spot`."""
+    parser.set_defaults(run=spot, releases=SPOTTED)
+    parser.add_argument(
+        '--release',
+        default='long_videos',
+        type=str.lower,
+        metavar='NAME',
+        help='long_videos: a folder with videos/, truth.csv and videos.csv; casme_sq, samm_long: those '
+        'databases as they are released, whose tables are written too (default: %(default)s)',
+    )
+    parser.add_argument('--source', required=True, metavar='DIR', help='the folder of the videos')
+    parser.add_argument('--out', required=True, metavar='DIR', help='the folder of what is found')
+    parser.add_argument(
+        '--sheet', metavar='FILE', help='the label sheet of a release (default: the one below --source)'
+    )
+    parser.add_argument(
+        '--landmarks',
+        default='auto',
+        choices=('auto', 'dlib', 'fan', 'haar', 'mediapipe'),
+        help='what finds the face (default: auto, the first of mediapipe, dlib, haar that is installed)',
+    )
+    parser.add_argument('--workers', type=int, metavar='N', help='processes (default: one per core)')
+
+
+def spot(options: argparse.Namespace) -> int:
+    """Finds the expressions of many videos; returns 1 where a video of them could not be looked at."""
+    from rich.console import Console
+
+    from data_prep.dataset import assemble
+    from data_prep.files import progress
+    from data_prep.video import long_releases, long_videos, spot_all
+    from dualatme_jax.files import expanded
+
+    source, out = expanded(options.source, '--source'), expanded(options.out, '--out')
+    workers, tables, notes = assemble.workers(options), source, []
+    console = Console(markup=False, highlight=False, emoji=False)
+    if options.release in long_releases.RELEASES:
+        sheet = expanded(options.sheet, '--sheet') if options.sheet else None
+        release = long_releases.read(options.release, source, chosen=sheet)
+        long_releases.write(release, out)
+        videos, notes, tables = release.videos, release.notes, out
+    elif options.sheet:
+        raise InputError(f'--sheet: not an option of --release {options.release}, whose truth is a table')
+    else:
+        videos = long_videos.read(source)
+        out.mkdir(parents=True, exist_ok=True)
+    for note in notes:
+        console.print(printable(f'  {note}'), soft_wrap=True)
+    done = spot_all.spot(videos, out, landmarks=options.landmarks, workers=workers)
+    found = list(progress.tracked(done, 'videos', len(videos)))
+    spot_all.write(found, out)
+    for each in found:
+        for text in filter(None, [each.fault, *each.remarks]):
+            console.print(printable(f'  {each.video.subject}/{each.video.name}: {text}'), soft_wrap=True)
+    faulty = sum(bool(each.fault) for each in found)
+    if faulty == len(found):
+        raise InputError('none of the videos could be looked at, see above')
+    left = (
+        f'; {faulty} videos could not be looked at, and what is true of them counts as missed'
+        if faulty
+        else ''
+    )
+    intervals = sum(len(each.intervals) for each in found)
+    console.print(printable(f'{intervals} expressions in {len(found) - faulty} videos{left}'), soft_wrap=True)
+    files = f'{tables / long_videos.TRUTH} {out / spot_all.PREDICTED} --videos {tables / long_videos.VIDEOS}'
+    console.print(printable(f'python -m dualatme_jax.score --spotting {files}'), soft_wrap=True)
+    return 1 if faulty else 0
 
 
 def add_windows(parser: argparse.ArgumentParser) -> None:

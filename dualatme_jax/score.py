@@ -40,6 +40,7 @@ def spotting(options: argparse.Namespace) -> None:
     Raises:
       InputError: a file cannot be read, or an option is of predictions of clips.
     """
+    import pandas as pd
     from rich.console import Console
 
     from dualatme_jax.report import results, scores
@@ -51,7 +52,9 @@ def spotting(options: argparse.Namespace) -> None:
             raise InputError(f'--{name} is of predictions of clips; expected --spotting without it')
     paths = [files.expanded(path, '--spotting') for path in options.spotting]
     if len(paths) == 2:
-        given = intervals.read(*paths)
+        given = intervals.read(*paths, options.kind)
+    elif options.kind or options.happenings:
+        raise InputError('--kind and --happenings are of two tables; expected --spotting TRUTH PREDICTED')
     elif intervals.is_log(paths[0]):
         given = intervals.read_log(paths[0])
     else:
@@ -75,6 +78,11 @@ def spotting(options: argparse.Namespace) -> None:
     result = metrics.score(given, videos=videos, resamples=options.resamples)
     console.print()
     console.print(table.scores_table(result))
+    if options.happenings:
+        tables = (paths[0], files.expanded(options.happenings, '--happenings'))
+        others = pd.concat([intervals.read_happenings(path) for path in tables], ignore_index=True)
+        result['false_alarms_during'] = during = metrics.alarms_during(given, others)
+        console.print(printable(f'False alarms during: {", ".join(f"{a} {b}" for a, b in during.items())}'))
     if 'strs' in result['metrics']:
         result['public_tool'] = metrics.by_public_tool(given.truth, given.predicted)
         console.print()
@@ -208,6 +216,17 @@ def _parser() -> argparse.ArgumentParser:
         '--videos',
         metavar='FILE',
         help='with --spotting: CSV with video, frames, frame_rate of each video, for false alarms an hour',
+    )
+    parser.add_argument(
+        '--kind',
+        choices=('micro', 'macro'),
+        help='with --spotting: score the rows of this kind alone, by the column kind of the tables',
+    )
+    parser.add_argument(
+        '--happenings',
+        metavar='FILE',
+        help='with --spotting: CSV with video, onset, offset, kind of what is no expression, such as '
+        'blinks: says what happens at false alarms',
     )
     parser.add_argument('--json', metavar='OUT', help='write the scores there as JSON')
     parser.add_argument('--plot', metavar='OUT.png', help='draw confusion matrices there')

@@ -43,9 +43,35 @@ _VIDEOS = {
     'happy5': '0508',
 }
 
+EXAMPLE = '1 (which is s15)'  # a subject as the sheet writes it
 _TYPE = FIELDS.index('type')
 _EXPRESSION = re.compile(r'm[ai]croexpressions?')
 _VIDEO_FOLDER = re.compile(r'(\d+)_(\d{4})')
+
+
+@dataclasses.dataclass(frozen=True)
+class Sheet:
+    """The sheet with its naming rules.
+
+    Attributes:
+      table: the rows that are expressions, micro and macro.
+      participants: participant -> subject, such as `s15`.
+      videos: what a video is called in the sheet, such as `anger1` -> its number, such as `0401`.
+    """
+
+    table: Table
+    participants: Mapping[int, str]
+    videos: Mapping[str, str]
+
+    def subject(self, text: str) -> str | None:
+        """The subject that a cell means, None if it means none."""
+        if re.fullmatch(r'\d{1,4}', text):
+            return self.participants.get(int(text))
+        return text.lower() if text.lower() in self.participants.values() else None
+
+    def video(self, clip: str) -> str:
+        """The number of the video that a clip, such as `anger1_2`, is cut from; empty if not known."""
+        return self.videos.get(folders.fold(clip.rsplit('_', 1)[0]), '')
 
 
 def survey(source: pathlib.Path, *, sheet: pathlib.Path | None = None, frames: str | None = None) -> Survey:
@@ -60,27 +86,39 @@ def survey(source: pathlib.Path, *, sheet: pathlib.Path | None = None, frames: s
       InputError: no sheet, several sheets, or frames in both forms.
     """
     tree = folders.walk(source)
-    table = sheets.choose(
-        tree, sheet, _recognise, official='CAS*code_final*', wanted='column H: micro- or macro-expression'
-    )
     findings = annotations.Findings()
-    table = dataclasses.replace(table, rows=list(_expressions(table, findings)))
-    participants, videos = _naming_rules(table, findings)
-
-    def subject(text: str) -> str | None:
-        number = re.fullmatch(r'\d{1,4}', text)
-        return participants.get(int(text)) if number else text.lower() if text.lower() in known else None
-
-    known = set(participants.values())
-    clips = annotations.clips(table, DATABASE, findings, subject=subject, example='1 (which is s15)')
-    sources, form = find_frames.choose_form(_all_forms(clips, tree, videos), _form, frames)
+    known = read_sheet(tree, sheet, findings)
+    clips = annotations.clips(known.table, DATABASE, findings, subject=known.subject, example=EXAMPLE)
+    sources, form = find_frames.choose_form(_all_forms(clips, tree, known), _form, frames)
     # The frames cut for a clip come before the whole video.
     sources = {
         key: [folder for folder in found if folder.name == folders.fold(key[2])] or found
         for key, found in sources.items()
     }
     clips = find_frames.add_frames(clips, sources, tree, findings, example='selectedpic/s15/anger1_1')
-    return findings.survey(DATABASE, tree, table.variant, clips, aligned=form == 'cropped')
+    return findings.survey(DATABASE, tree, known.table.variant, clips, aligned=form == 'cropped')
+
+
+def read_sheet(tree: Tree, chosen: pathlib.Path | None, findings: Findings) -> Sheet:
+    """Finds and reads the sheet.
+
+    Raises:
+      InputError: no sheet, or several sheets.
+    """
+    table = sheets.choose(
+        tree, chosen, _recognise, official='CAS*code_final*', wanted='column H: micro- or macro-expression'
+    )
+    table = dataclasses.replace(table, rows=list(_expressions(table, findings)))
+    return Sheet(table, *_naming_rules(table, findings))
+
+
+def whole_videos(tree: Tree) -> Mapping[tuple[str, str], list[Folder]]:
+    """(subject, number of the video) -> the folders that hold it whole."""
+    found = collections.defaultdict(list)
+    for folder in tree.folders:
+        if folder.image and (match := _VIDEO_FOLDER.match(folder.name)):
+            found[f's{match[1]}', match[2]].append(folder)
+    return found
 
 
 def _recognise(worksheet: Worksheet) -> Table:
@@ -128,18 +166,14 @@ def _naming_rules(table: Table, findings: Findings) -> tuple[Mapping[int, str], 
     return participants or _PARTICIPANTS, videos or _VIDEOS
 
 
-def _all_forms(clips: list[Clip], tree: Tree, videos: Mapping[str, str]) -> find_frames.FrameSources:
+def _all_forms(clips: list[Clip], tree: Tree, sheet: Sheet) -> find_frames.FrameSources:
     """Returns the folders that hold each clip's frames, in whatever form."""
-    whole = collections.defaultdict(list)
-    for folder in tree.folders:
-        if folder.image and (match := _VIDEO_FOLDER.match(folder.name)):
-            whole[match[1], match[2]].append(folder)
-    found = {}
+    whole, found = whole_videos(tree), {}
     for clip in clips:
         number = clip.subject.removeprefix('s')
         cut = [*tree.find(clip.subject, clip.clip), *tree.find(number, clip.clip)]
-        video = videos.get(folders.fold(clip.clip.rsplit('_', 1)[0]), '')
-        found[clip.key] = [folder for folder in cut if folder.image] + whole[number, video] or cut
+        of_video = whole.get((clip.subject, sheet.video(clip.clip)), [])
+        found[clip.key] = [folder for folder in cut if folder.image] + of_video or cut
     return found
 
 

@@ -1,13 +1,15 @@
 """A folder of long videos with its tables, as `data_prep synthesize --release long_videos` leaves one.
 
 videos.csv has one row per video, `subject,video,frames,frame_rate`; truth.csv one row per expression,
-`subject,video,onset,offset`, frames as OpenCV counts them, from 0; there may be more columns. `VIDEO.mp4`, of
-any suffix, or a folder of images `VIDEO` lies in `videos/`.
+`subject,video,onset,offset` and if known `emotion` and `kind`, frames as OpenCV counts them, from 0, or as
+images are numbered; there may be more columns. `VIDEO.mp4`, of any suffix, or a folder of images `VIDEO` lies
+in `videos/`.
 """
 
 import csv
 import dataclasses
 import pathlib
+from typing import NamedTuple
 
 from dualatme_jax import schema
 from dualatme_jax.errors import InputError
@@ -16,6 +18,15 @@ from dualatme_jax.outside import csv_file
 
 TRUTH, VIDEOS, FOLDER = 'truth.csv', 'videos.csv', 'videos'
 _MOST = 2**28  # bytes of a table
+
+
+class Expression(NamedTuple):
+    """One true expression; onset and offset are frames, both within it, kind is `micro` or `macro`."""
+
+    onset: int
+    offset: int
+    emotion: str = ''
+    kind: str = ''
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +39,7 @@ class LongVideo:
       path: where it lies.
       frames: how many.
       rate: frames a second.
-      expressions: first and last frame of each, both within it.
+      expressions: what is true of it.
     """
 
     subject: str
@@ -36,7 +47,7 @@ class LongVideo:
     path: pathlib.Path
     frames: int
     rate: float
-    expressions: tuple[tuple[int, int], ...]
+    expressions: tuple[Expression, ...]
 
 
 def read(source: pathlib.Path) -> list[LongVideo]:
@@ -58,7 +69,8 @@ def read(source: pathlib.Path) -> list[LongVideo]:
     if not videos:
         raise InputError(f'{source / VIDEOS} names no video; expected one row per video')
     expressions = {key: [] for key in videos}
-    for place, row in _rows(source / TRUTH, ('subject', 'video', schema.ONSET, schema.OFFSET)):
+    columns = ('subject', 'video', schema.ONSET, schema.OFFSET)
+    for place, row in _rows(source / TRUTH, columns, (schema.EMOTION, 'kind')):
         key = row['subject'], row['video']
         if key not in expressions:
             raise InputError(
@@ -67,7 +79,7 @@ def read(source: pathlib.Path) -> list[LongVideo]:
         onset, offset = (int(_number(row, name, place)) for name in (schema.ONSET, schema.OFFSET))
         if not 0 <= onset <= offset:
             raise InputError(f'{place}: from frame {onset} to {offset}; expected 0 or more, in this order')
-        expressions[key].append((onset, offset))
+        expressions[key].append(Expression(onset, offset, row[schema.EMOTION], row['kind']))
     found = _found(source / FOLDER)
     if surplus := sorted(found.keys() - {name for _, name in videos}):
         raise InputError(
@@ -93,8 +105,10 @@ def _path(found: dict[str, pathlib.Path], name: str, source: pathlib.Path) -> pa
     return found[name]
 
 
-def _rows(path: pathlib.Path, columns: tuple[str, ...]) -> list[tuple[str, dict[str, str]]]:
-    """(place, cells by column) of each row of a table."""
+def _rows(
+    path: pathlib.Path, columns: tuple[str, ...], optional: tuple[str, ...] = ()
+) -> list[tuple[str, dict[str, str]]]:
+    """(place, cells by column) of each row of a table; of `optional` ones empty where there is none."""
     text = csv_file.text(read_bytes(path, limit=_MOST, what='table'), str(path))
     table = csv.DictReader(text.splitlines(), skipinitialspace=True)
     if lacking := [name for name in columns if name not in (table.fieldnames or ())]:
@@ -106,7 +120,7 @@ def _rows(path: pathlib.Path, columns: tuple[str, ...]) -> list[tuple[str, dict[
         place = f'{path}, line {table.line_num}'
         if empty := [name for name in columns if not (row[name] or '').strip()]:
             raise InputError(f'{place}: {", ".join(empty)} is empty; expected a value')
-        found.append((place, {name: row[name].strip() for name in columns}))
+        found.append((place, {name: (row.get(name) or '').strip() for name in (*columns, *optional)}))
     return found
 
 

@@ -62,7 +62,7 @@ class Recording:
         Raises:
           InputError: an image cannot be decoded.
         """
-        numbered = self._of_images() if self.path.is_dir() else self._of_video(first)
+        numbered = self._of_images(first) if self.path.is_dir() else self._of_video(first)
         for number, time, picture in numbered:
             if last is not None and number > last:
                 return
@@ -84,10 +84,13 @@ class Recording:
                 yield number, time, picture
                 number += 1
 
-    def _of_images(self) -> Iterator[tuple[int, float, np.ndarray | None]]:
+    def _of_images(self, first: int) -> Iterator[tuple[int, float, np.ndarray]]:
         found = film.find(self.path)
-        for place, (number, picture) in enumerate(zip(found.numbers, found, strict=True)):
-            yield number, place / self.rate, picture if place % self.step == 0 else None
+        wanted = range(0, len(found.numbers), self.step)
+        places = [place for place in wanted if found.numbers[place] >= first]
+        numbers = [found.numbers[place] for place in places]
+        for place, number, picture in zip(places, numbers, found.frames.read(numbers), strict=True):
+            yield number, place / self.rate, picture
 
     def _smaller(self, picture: np.ndarray) -> np.ndarray:
         if picture.ndim == 2:

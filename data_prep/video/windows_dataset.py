@@ -15,7 +15,7 @@ from data_prep.dataset.example import Example
 from data_prep.dataset.writer import Contents, ViewFormat
 from data_prep.releases import synthetic_mark
 from data_prep.video import detectors, long_videos, recording, track, windows
-from data_prep.video.long_videos import LongVideo
+from data_prep.video.long_videos import Expression, LongVideo
 from data_prep.video.windows import Window
 from data_prep.views import optical_flow
 from dualatme_jax import schema
@@ -155,7 +155,7 @@ def of_video(path: pathlib.Path, rate: float, settings: Settings) -> list[Window
     return found
 
 
-def label(window: Window, expressions: Iterable[tuple[int, int]]) -> str:
+def label(window: Window, expressions: Iterable[Expression]) -> str:
     """Whether the frames of a window, without the last, meet an expression; one of the classes."""
-    meets = any(window.first <= offset and onset < window.last for onset, offset in expressions)
+    meets = any(window.first <= offset and onset < window.last for onset, offset, *_ in expressions)
     return schema.EXPRESSION if meets else schema.NEUTRAL

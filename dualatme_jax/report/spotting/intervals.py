@@ -14,7 +14,8 @@ from dualatme_jax import schema
 from dualatme_jax.errors import InputError
 from dualatme_jax.report import predictions
 
-VIDEO, FRAMES = 'video', 'frames'
+VIDEO, FRAMES, KIND = 'video', 'frames', 'kind'
+KINDS = ('micro', 'macro')
 KEY = [schema.SUBJECT, VIDEO]  # of a video
 ENDS = [schema.ONSET, schema.OFFSET]
 COLUMNS = [*KEY, *ENDS, schema.EMOTION]
@@ -40,23 +41,34 @@ class Given:
     notes: tuple[str, ...] = ()
 
 
-def read(truth: pathlib.Path, predicted: pathlib.Path) -> Given:
+def read(truth: pathlib.Path, predicted: pathlib.Path, kind: str | None = None) -> Given:
     """Reads two tables, of the true intervals and of the predicted ones; see `read_table`.
 
+    Args:
+      truth: a table.
+      predicted: a table.
+      kind: one of `KINDS`, which alone is kept; a table of predicted intervals without kinds is of it.
+
     Raises:
-      InputError: one cannot be read, both are empty, one has subjects and the other has none, or only the
-        predicted ones have emotions.
+      InputError: one cannot be read, both are empty, one has subjects and the other has none, only the
+        predicted ones have emotions, or a kind is asked for and the truth has none.
     """
-    both = [read_table(path) for path in (truth, predicted)]
+    both, notes = [read_table(path, kind) for path in (truth, predicted)], ()
     if not any(map(len, both)):
-        raise InputError(f'{truth} and {predicted} have no interval; expected true ones to be found')
-    notes = ()
+        of_kind = f' of kind {kind}' if kind else ''
+        raise InputError(f'{truth} and {predicted} have no interval{of_kind}; expected true ones to be found')
+    if kind and not _has_kinds(truth):
+        raise InputError(
+            f'--kind {kind}: {truth} has no column {KIND}; expected it, with {" and ".join(KINDS)}'
+        )
+    if kind and not _has_kinds(predicted):
+        notes = (f'{predicted} has no column {KIND}: all of it is taken for {kind}.',)
     if all(map(len, both)):
         for name in (schema.SUBJECT, schema.EMOTION):
             has = [(table[name] != '').any() for table in both]
             if name == schema.EMOTION and has == [True, False]:
                 both[0] = both[0].assign(**{name: ''})
-                notes = (f'{predicted} names no emotions: spotting alone is scored.',)
+                notes = (*notes, f'{predicted} names no emotions: spotting alone is scored.')
             elif has[0] != has[1]:
                 with_it, without = (truth, predicted) if has[0] else (predicted, truth)
                 raise InputError(
@@ -65,19 +77,16 @@ def read(truth: pathlib.Path, predicted: pathlib.Path) -> Given:
     return Given(*both, notes)
 
 
-def read_table(path: pathlib.Path) -> pd.DataFrame:
-    """Reads a CSV table with the columns video, onset, offset, and if known subject and emotion.
+def read_table(path: pathlib.Path, kind: str | None = None) -> pd.DataFrame:
+    """Reads a CSV table with the columns video, onset, offset, and if known subject, emotion and kind.
 
-    A file with a header alone has no interval. Names of columns may be in upper case.
+    A file with a header alone has no interval. Names of columns may be in upper case. Rows of another kind
+    than the one that is asked for are left out.
 
     Raises:
       InputError: it is no such table; the message names the column or the line.
     """
-    text = predictions.read_text(path)
-    first = next(line for line in text.splitlines() if line.strip())
-    delimiter = max(predictions.DELIMITERS, key=first.count)
-    rows = list(predictions.csv_rows(text, delimiter, path))
-    header = [name.lower() for name in rows[0][1]]
+    header, rows = _rows(path)
     lacking = [name for name in _REQUIRED if name not in header]
     twice = sorted({name for name in header if name in COLUMNS and header.count(name) > 1})
     if lacking or twice:
@@ -88,7 +97,7 @@ def read_table(path: pathlib.Path) -> pd.DataFrame:
             f'{schema.EMOTION}, each once'
         )
     found = []
-    for line, cells in rows[1:]:
+    for line, cells in rows:
         if len(cells) != len(header):
             raise InputError(
                 f'{path}, line {line}: {len(cells)} values; expected {len(header)}, as in the header.'
@@ -99,8 +108,31 @@ def read_table(path: pathlib.Path) -> pd.DataFrame:
                 raise InputError(f'{path}, line {line}: {name} is empty; expected a value')
         ends = [_frame(own[name], name, path, line) for name in ENDS]
         _check_ends(*ends, path, line)
+        if kind and own.get(KIND, kind).lower() != kind:
+            continue
         found.append([own.get(schema.SUBJECT, ''), own[VIDEO], *ends, own.get(schema.EMOTION, '')])
     return of_rows(found)
+
+
+def read_happenings(path: pathlib.Path) -> pd.DataFrame:
+    """Reads what happens when, such as blinks: a CSV table with the columns video, onset, offset, kind.
+
+    Returns:
+      subject, video, onset, offset, kind; the kind is `expression` where a table has none.
+
+    Raises:
+      InputError: it is no such table; the message names the column or the line.
+    """
+    header, rows = _rows(path)
+    if lacking := [name for name in _REQUIRED if name not in header]:
+        raise InputError(f'{path}: the columns {", ".join(lacking)} are missing; found {", ".join(header)}')
+    found = []
+    for line, cells in rows:
+        own = dict(zip(header, cells, strict=False))
+        ends = [_frame(own.get(name, ''), name, path, line) for name in ENDS]
+        _check_ends(*ends, path, line)
+        found.append([own.get(schema.SUBJECT, ''), own[VIDEO], *ends, own.get(KIND, 'expression')])
+    return pd.DataFrame(found, columns=[*KEY, *ENDS, KIND])
 
 
 def is_log(path: pathlib.Path) -> bool:
@@ -155,10 +187,7 @@ def read_videos(path: pathlib.Path) -> pd.DataFrame:
     Raises:
       InputError: it is no such table.
     """
-    text = predictions.read_text(path)
-    first = next(line for line in text.splitlines() if line.strip())
-    rows = list(predictions.csv_rows(text, max(predictions.DELIMITERS, key=first.count), path))
-    header = [name.lower() for name in rows[0][1]]
+    header, rows = _rows(path)
     needed = [VIDEO, FRAMES, schema.FRAME_RATE]
     if lacking := [name for name in needed if name not in header]:
         raise InputError(
@@ -166,7 +195,7 @@ def read_videos(path: pathlib.Path) -> pd.DataFrame:
             f'{schema.SUBJECT} if the intervals have it'
         )
     found = []
-    for line, cells in rows[1:]:
+    for line, cells in rows:
         own = dict(zip(header, cells, strict=False))
         try:
             frames, rate = (float(own[name]) for name in (FRAMES, schema.FRAME_RATE))
@@ -193,6 +222,19 @@ def check_known(given: Given, videos: pd.DataFrame, path: pathlib.Path) -> None:
                 f'{path} has {len(known)} videos, and not {"/".join(filter(None, unknown[0]))}, of which '
                 f'there are intervals ({len(unknown)} such videos); expected one line for each video'
             )
+
+
+def _has_kinds(path: pathlib.Path) -> bool:
+    return KIND in _rows(path)[0]
+
+
+def _rows(path: pathlib.Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """The header of a table in lower case; and line and cells of each row."""
+    text = predictions.read_text(path)
+    first = next(line for line in text.splitlines() if line.strip())
+    delimiter = max(predictions.DELIMITERS, key=first.count)
+    (_, header), *rows = predictions.csv_rows(text, delimiter, path)
+    return [name.lower() for name in header], rows
 
 
 def of_rows(rows: list) -> pd.DataFrame:

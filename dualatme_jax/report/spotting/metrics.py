@@ -9,6 +9,7 @@ F1_analysis = 2PR / (P + R), where P and R are the means over classes of precisi
 Axes: G groups of videos (subjects, or videos where no subject is known), R resamples, K classes.
 """
 
+import collections
 import dataclasses
 
 import numpy as np
@@ -137,6 +138,26 @@ def score(
             for name, value in values.items()
         },
     }
+
+
+def alarms_during(given: intervals.Given, happenings: pd.DataFrame, least: float = LEAST) -> dict[str, int]:
+    """Counts false alarms by what happens in their frames; `nothing` where nothing does.
+
+    Args:
+      given: the true and the predicted intervals.
+      happenings: see `intervals.read_happenings`; of several that an alarm meets, the longest part counts.
+      least: overlap from which on a prediction is right.
+    """
+    right = match(given.truth, given.predicted, least).predicted
+    alarms = given.predicted.drop(index=given.predicted.index[right])
+    found = collections.Counter()
+    for video, rows in alarms.groupby(intervals.KEY):
+        own = happenings[(happenings[intervals.KEY] == list(video)).all(axis=1)]
+        for onset, offset in rows[intervals.ENDS].to_numpy():
+            common = own[schema.OFFSET].clip(upper=offset) - own[schema.ONSET].clip(lower=onset) + 1
+            met = common.max() > 0
+            found[own.loc[common.idxmax(), intervals.KIND] if met else 'nothing'] += 1
+    return dict(found.most_common())
 
 
 def _confusions(

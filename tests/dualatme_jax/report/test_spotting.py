@@ -267,3 +267,58 @@ def test_the_command_wants_one_of_both_forms(capsys):
             score.main(arguments)
         assert ended.value.code == 2
     capsys.readouterr()
+
+
+@pytest.fixture
+def by_kind(tmp_path):
+    """Of two micro-expressions one is found; a macro-expression is found, and is taken for micro."""
+    (tmp_path / 'truth.csv').write_text(
+        'subject,video,onset,offset,emotion,kind\n'
+        's1,a,10,19,joy,micro\ns1,a,50,59,joy,micro\ns1,a,100,159,fear,macro\ns2,b,10,60,joy,macro\n'
+    )
+    (tmp_path / 'predicted.csv').write_text(
+        'subject,video,onset,offset,kind\n'
+        's1,a,10,19,micro\ns1,a,70,80,micro\ns1,a,300,310,micro\ns1,a,100,159,micro\ns2,b,10,60,macro\n'
+    )
+    (tmp_path / 'happenings.csv').write_text(
+        'subject,video,onset,offset,emotion,kind\ns1,a,60,71,,blink\ns1,a,72,200,,talk\ns2,b,300,310,,talk\n'
+    )
+    return tmp_path
+
+
+def scored(folder, *options):
+    names = [str(folder / name) for name in ('truth.csv', 'predicted.csv')]
+    arguments = ['--spotting', *names, '--json', str(folder / 'out.json'), '--resamples', '10', *options]
+    assert score.main(arguments) == 0
+    return json.loads((folder / 'out.json').read_text())
+
+
+def test_micro_and_macro_are_scored_apart(by_kind, capsys):
+    counts = {}
+    for kind in ('micro', 'macro'):
+        found = scored(by_kind, '--kind', kind)
+        counts[kind] = found['tp'], found['fp'], found['fn']
+    assert counts == {'micro': (1, 3, 1), 'macro': (1, 0, 1)}
+    found = scored(by_kind)
+    assert (found['tp'], found['fp'], found['fn']) == (3, 2, 1)
+    assert 'names no emotions: spotting alone is scored' in capsys.readouterr().out
+    (by_kind / 'predicted.csv').write_text('subject,video,onset,offset\ns1,a,10,19\n')
+    assert scored(by_kind, '--kind', 'micro')['fn'] == 1
+    assert 'all of it is taken for micro' in capsys.readouterr().out
+
+
+def test_false_alarms_are_named_by_what_happens_then(by_kind, capsys):
+    found = scored(by_kind, '--kind', 'micro', '--happenings', str(by_kind / 'happenings.csv'))
+    # 70 to 80 is speech for nine frames and a blink for two; at 300 something happens in another video.
+    assert found['false_alarms_during'] == {'talk': 1, 'macro': 1, 'nothing': 1}
+    assert 'False alarms during: talk 1, nothing 1, macro 1' in capsys.readouterr().out
+
+
+def test_kinds_that_cannot_be_scored_are_named(by_kind, capsys):
+    (by_kind / 'truth.csv').write_text('subject,video,onset,offset\ns1,a,10,19\n')
+    names = [str(by_kind / name) for name in ('truth.csv', 'predicted.csv')]
+    assert score.main(['--spotting', *names, '--kind', 'micro']) == 2
+    assert 'truth.csv has no column kind' in capsys.readouterr().err
+    (by_kind / 'log.txt').write_text('2\na 1 2 1 2 TP\n')
+    assert score.main(['--spotting', str(by_kind / 'log.txt'), '--kind', 'micro']) == 2
+    assert '--kind and --happenings are of two tables' in capsys.readouterr().err

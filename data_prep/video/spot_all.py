@@ -1,0 +1,112 @@
+"""The training-free spotter over many videos: one table of what it finds, each video kept once it is done.
+
+Into the folder goes, for each video, SUBJECT/VIDEO/ with the tables of `events` and `kept.json`, which says
+of what they were made: as long as that is the same, they are not made again. `predicted.csv` has one row per
+expression, `subject,video,onset,offset,kind`.
+"""
+
+import dataclasses
+import hashlib
+import json
+import pathlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import pandas as pd
+
+from data_prep.dataset import processes
+from data_prep.video import detectors, events, limits, long_releases, motion, recording, spotter, track
+from data_prep.video.long_videos import LongVideo
+from dualatme_jax.errors import InputError, one_line
+from dualatme_jax.files import replacing
+
+KEPT, PREDICTED = 'kept.json', 'predicted.csv'
+_DECIDING = (detectors, events, limits, motion, recording, spotter, track)
+HEADER = ('subject', 'video', 'onset', 'offset', 'kind')
+
+
+@dataclasses.dataclass(frozen=True)
+class Spotted:
+    """What was found in a video.
+
+    Attributes:
+      video: the video.
+      intervals: onset, offset and kind of each expression.
+      remarks: what makes that uncertain.
+      fault: why nothing could be looked at; empty if something could.
+    """
+
+    video: LongVideo
+    intervals: Sequence[tuple[int, int, str]] = ()
+    remarks: Sequence[str] = ()
+    fault: str = ''
+
+
+def spot(
+    videos: Sequence[LongVideo], out: pathlib.Path, *, landmarks: str, workers: int
+) -> Iterator[Spotted]:
+    """Yields what is found in each video, in order; nothing that is kept is looked at again.
+
+    Args:
+      videos: the videos.
+      out: the folder, which is made.
+      landmarks: `auto`, or a key of `detectors.DETECTORS`.
+      workers: how many processes.
+
+    Raises:
+      InputError: no such detector, or a worker died.
+    """
+    name = detectors.detector(landmarks).name  # of `auto` too; what is missing is said before all else
+    jobs = [(video, name, out / video.subject / video.name) for video in videos]
+    return processes.in_order(of_video, jobs, workers)
+
+
+def write(found: Iterable[Spotted], out: pathlib.Path) -> None:
+    """Writes `predicted.csv`; raises OSError if it cannot be written."""
+    rows = [[each.video.subject, each.video.name, *row] for each in found for row in each.intervals]
+    long_releases.table(out / PREDICTED, HEADER, rows)
+
+
+def of_video(video: LongVideo, landmarks: str, folder: pathlib.Path) -> Spotted:
+    """What is found in one video; a fault of its own is said and not raised."""
+    try:
+        made_of = _made_of(video, landmarks)
+        if _kept(folder).get('made_of') != made_of:
+            detector = detectors.detector(landmarks)
+            found = events.find(recording.find(video.path, rate=video.rate), detector)
+            events.write(found, detector, folder)
+            about = {'made_of': made_of, 'seconds': found.moved[-1].time, 'flags': found.flags}
+            with replacing(folder / KEPT) as temporary:
+                temporary.write_text(json.dumps(about) + '\n', encoding='utf-8')
+    except InputError as error:
+        return Spotted(video, fault=one_line(error))
+    table = pd.read_csv(folder / events.EVENTS)
+    rows = table.loc[table['expression'], ['onset', 'offset', 'kind']]
+    kept, whole = _kept(folder), (video.frames - 1) / video.rate
+    remarks = [flag for flag in kept['flags'] if flag != events.BROKEN]
+    if kept['seconds'] < 0.9 * whole:
+        remarks.append(f'it breaks off after {kept["seconds"]:.1f} of {whole:.1f} seconds')
+    return Spotted(video, tuple(rows.itertuples(index=False, name=None)), tuple(remarks))
+
+
+def _made_of(video: LongVideo, landmarks: str) -> Mapping:
+    """All that decides what is found: the video, the detector, and the code with its thresholds."""
+    state = video.path.stat()
+    code = hashlib.sha256()
+    for module in _DECIDING:
+        code.update(pathlib.Path(module.__file__).read_bytes())
+    return {
+        'path': str(video.path.resolve()),
+        'changed': state.st_mtime_ns,
+        'bytes': state.st_size,
+        'rate': video.rate,
+        'landmarks': landmarks,
+        'code': code.hexdigest(),
+    }
+
+
+def _kept(folder: pathlib.Path) -> dict:
+    try:
+        found = json.loads((folder / KEPT).read_text(encoding='utf-8'))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
