@@ -169,7 +169,10 @@ def _compared(row: Mapping[str, Any]) -> list[Any]:
         return ['reference', None, None]
     known = not np.isnan(row['difference_mean'])
     difference = '\n'.join(tables.estimate(row, 'difference', sign=True)).strip() if known else ''
-    return [difference, row['p'], row['p_holm']]
+    return [
+        difference,
+        *('' if np.isnan(row[name]) else tables.p_value(row[name]) for name in ('p', 'p_holm')),
+    ]
 
 
 def _value(value: Any) -> str:
