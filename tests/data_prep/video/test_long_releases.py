@@ -3,12 +3,17 @@
 The layouts are made up from public descriptions of the releases; the licensed ones were not available.
 """
 
+import json
+
 import pytest
 import tiny_release
 from tiny_release import frames, xlsx
 
-from data_prep.video import long_releases, long_videos
+from data_prep.__main__ import main
+from data_prep.video import long_releases, long_videos, spot_all
 from data_prep.video.long_videos import Expression
+from data_prep.video.spot_all import Spotted
+from dualatme_jax import score
 from dualatme_jax.errors import InputError
 
 pytestmark = pytest.mark.usefixtures('workbooks_in_this_process')
@@ -134,3 +139,25 @@ def test_sheets_without_their_columns_and_folders_without_videos_are_named(tmp_p
         InputError, match='no folder of frames of a long video; expected such as SAMM_longvideos'
     ):
         long_releases.read('samm_long', tmp_path)
+
+
+def test_a_release_is_spotted_and_scored_by_two_commands(tmp_path, monkeypatch, capsys):
+    """A spotter that knows the truth, in the place of the one that looks."""
+
+    def of_video(video, landmarks, folder):
+        return Spotted(video, [(each.onset, each.offset, each.kind) for each in video.expressions])
+
+    monkeypatch.setattr(spot_all, 'of_video', of_video)
+    source = tiny_release.casme_sq(tmp_path / 'release')
+    frames(source / 'rawpic' / 's15' / '15_0401girlcrashing', range(1, 581))
+    options = ['--out', str(tmp_path / 'out'), '--landmarks', 'haar', '--workers', '1']
+    assert main(['spot', '--release', 'casme_sq', '--source', str(source), *options]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert '  2 micro-expressions; the whole release has 57' in said
+    assert '3 expressions in 2 videos' in said
+    command = said[-1].removeprefix('python -m dualatme_jax.score ').split()
+    for kind, number in (('micro', 2), ('macro', 1)):
+        found = tmp_path / f'{kind}.json'
+        assert score.main([*command, '--kind', kind, '--resamples', '5', '--json', str(found)]) == 0
+        scores = json.loads(found.read_text())
+        assert (scores['tp'], scores['fp'], scores['fn']) == (number, 0, 0)
