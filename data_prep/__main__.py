@@ -63,7 +63,8 @@ def main(arguments: list[str] | None = None) -> int:
         )
         return 2
     except KeyboardInterrupt:
-        goes_on = options.run in (_build, _check, videos.spot)  # the others move all to its place at the end
+        # The others move all to its place at the end.
+        goes_on = options.run in (_build, _check, videos.spot, videos.video)
         kept = 'what is done is kept; the same command goes on from there' if goes_on else 'nothing is left'
         print(f'interrupted: {kept}', file=sys.stderr)
         return 130

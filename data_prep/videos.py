@@ -7,13 +7,14 @@ python -m data_prep windows --source VIDEOS --out DIR
 """
 
 import argparse
+import math
 
 from dualatme_jax.errors import InputError, printable
 
 
 def add(parser: argparse.ArgumentParser, *, of_views: bool) -> None:
     """Adds the options of the command; those `of_views` too if they are needed, which loads OpenCV."""
-    parser.set_defaults(run=_video)
+    parser.set_defaults(run=video)
     parser.add_argument('source', metavar='VIDEO', help='a video, or a folder of images')
     parser.add_argument('--out', required=True, metavar='DIR', help='the folder of what is found')
     parser.add_argument(
@@ -53,11 +54,13 @@ def add(parser: argparse.ArgumentParser, *, of_views: bool) -> None:
             views.of(name).add_options(parser.add_argument_group(f'--view {name}'))
 
 
-def _video(options: argparse.Namespace) -> int:
+def video(options: argparse.Namespace) -> int:
+    """Finds when a face does something."""
     from rich.console import Console
 
     from data_prep import views
-    from data_prep.video import clips, detectors, events, like, recording
+    from data_prep.files import progress
+    from data_prep.video import clips, detectors, events, kept, like, recording
     from dualatme_jax.files import expanded
 
     if options.face < 1:
@@ -71,9 +74,18 @@ def _video(options: argparse.Namespace) -> int:
     found = recording.find(expanded(options.source, 'VIDEO'), rate=options.fps)
     detector = detectors.detector(options.landmarks, found)
     out = expanded(options.out, '--out')
-    result = events.find(found, detector, face=options.face - 1)
+    keep = out / '.signal'
+    total = math.ceil(found.promised / found.step) or None
+    result = events.find(
+        found,
+        detector,
+        face=options.face - 1,
+        keep=keep,
+        progress=lambda frames: progress.tracked(frames, f'{found.path.name}: frames', total),
+    )
     events.write(result, detector, out)
     faults = clips.write(result, asked, out, detector=detector.name) if asked else []
+    kept.remove(keep)
     shown = events.table(result)
     console = Console(markup=False, highlight=False, emoji=False)
     expressions = shown[shown['expression']]

@@ -195,7 +195,9 @@ def opened(path: pathlib.Path) -> Iterator[cv2.VideoCapture]:
     capture = cv2.VideoCapture(name)
     try:
         if not capture.isOpened():
-            raise InputError(f'{path}: not a video that OpenCV can decode')
+            raise InputError(
+                f'{path}: not a video that OpenCV can decode: it is none, or broke off before its end'
+            )
         width, height = (capture.get(side) for side in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
         if not 0 < width * height <= images.LARGEST:
             raise InputError(

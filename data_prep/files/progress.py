@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 LEAST = 10  # seconds before the first line where there is no terminal
 
 
-def tracked(items: Iterable, description: str, total: int) -> Iterator:
-    """Yields the items, and shows how many there have been of `total`.
+def tracked(items: Iterable, description: str, total: int | None) -> Iterator:
+    """Yields the items, and shows how many there have been of `total`, if it is known.
 
     On a terminal it is a bar with the time left; elsewhere a line after 10 s, 20 s, 40 s and so on.
     """
@@ -24,5 +24,9 @@ def tracked(items: Iterable, description: str, total: int) -> Iterator:
         passed = time.monotonic() - began
         if passed > due:
             due = 2 * passed
-            print(f'{description}: {done} of {total}, {passed:.0f} s', file=sys.stderr, flush=True)
+            print(
+                f'{description}: {done}{f" of {total}" if total else ""}, {passed:.0f} s',
+                file=sys.stderr,
+                flush=True,
+            )
         yield item

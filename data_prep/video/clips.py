@@ -87,12 +87,15 @@ class Followed:
         return self.landmarks
 
 
-def aligned(found: Found, event: Event, *, number: int, detector: str) -> AlignedClip:
+def aligned(
+    found: Found, event: Event, pictures: Mapping[int, np.ndarray], *, number: int, detector: str
+) -> AlignedClip:
     """An event as a clip with its face found and aligned.
 
     Args:
       found: the recording and what was found in it.
       event: one of its events.
+      pictures: its frames, number -> [H, W, 3] uint8, blue first.
       number: of the event, its name.
       detector: the name of what found the face.
 
@@ -100,7 +103,6 @@ def aligned(found: Found, event: Event, *, number: int, detector: str) -> Aligne
       InputError: the face lies partly outside of the frame.
     """
     rate = found.recording.rate / found.recording.step
-    pictures = {frame.number: frame.picture for frame in found.recording.frames(event.onset, event.offset)}
     clip = Clip(
         database=DATABASE,
         subject=found.recording.path.stem,
@@ -116,8 +118,24 @@ def aligned(found: Found, event: Event, *, number: int, detector: str) -> Aligne
     return AlignedClip(clip, Followed(landmarks, detector), Cache(None))
 
 
+def _pictures(found: Found) -> Iterator[tuple[int, Event, dict[int, np.ndarray]]]:
+    """Yields the number of each expression, it, and its frames, which go by once for all of them."""
+    waiting = [(number, event) for number, event in enumerate(found.events) if event.expression]
+    held: dict[int, dict[int, np.ndarray]] = {number: {} for number, _ in waiting}
+    if not waiting:
+        return
+    first, last = min(event.onset for _, event in waiting), max(event.offset for _, event in waiting)
+    for frame in found.recording.frames(first, last):
+        for number, event in waiting:
+            if event.onset <= frame.number <= event.offset:
+                held[number][frame.number] = frame.picture
+        for number, event in [each for each in waiting if each[1].offset <= frame.number]:
+            waiting.remove((number, event))
+            yield number, event, held.pop(number)
+
+
 def write(found: Found, views: Sequence[View], out: pathlib.Path, *, detector: str) -> list[str]:
-    """Writes what the views make of the expressions that were found, in their order.
+    """Writes what the views make of the expressions that were found, in the order in which they end.
 
     `inputs.npz` holds, by the schema's keys, one row per expression, and `event`, the number of each among
     all events; `inputs.json` the recipe of the views; `frames/` pictures of each, see `drawing`.
@@ -130,11 +148,9 @@ def write(found: Found, views: Sequence[View], out: pathlib.Path, *, detector: s
     """
     rows: dict[str, list[np.ndarray]] = {'event': []}
     faults = []
-    for number, event in enumerate(found.events):
-        if not event.expression:
-            continue
+    for number, event, pictures in _pictures(found):
         try:
-            clip = aligned(found, event, number=number, detector=detector)
+            clip = aligned(found, event, pictures, number=number, detector=detector)
             made = [view.make(clip, Cache(None)) for view in views]
             drawing.expression(clip, out / drawing.FRAMES / str(number))
         except InputError as error:

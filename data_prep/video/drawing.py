@@ -74,7 +74,7 @@ def video(folder: pathlib.Path) -> pathlib.Path:
         with np.load(io.BytesIO(_read(folder / events.TRACK)), allow_pickle=False) as stored:
             track = dict(zip(stored['numbers'].tolist(), stored['landmarks'], strict=True))
         rate, threshold = float(about['frame_rate']), float(about['threshold_px'])
-        source = recording.find(about['path'], rate=rate)
+        source = recording.find(about['path'], rate=None if about.get('timed') else rate)
         found[['onset', 'offset', 'onset_s', 'offset_s', 'kind', 'expression']]
     except (ValueError, KeyError, TypeError) as error:
         if isinstance(error, InputError):

@@ -6,37 +6,43 @@ track.npz     `numbers` of the frames and `landmarks`, [N, 68, 2] pixels of the 
 video.json    rate, frames, size, detector, threshold, flags of the whole recording
 """
 
+import collections
+import contextlib
 import dataclasses
+import itertools
 import json
 import pathlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import cv2
 import numpy as np
 import pandas as pd
 
+from data_prep.face import alignment
 from data_prep.face.landmarks import ibug
-from data_prep.video import limits, motion, spotter, track
+from data_prep.video import kept, limits, motion, spotter
 from data_prep.video.detectors import Detector
 from data_prep.video.motion import Moved
-from data_prep.video.recording import Frame, Recording
+from data_prep.video.recording import Recording
 from data_prep.video.spotter import Event, Signals
-from data_prep.video.track import Tracked
 from dualatme_jax.errors import InputError
 from dualatme_jax.files import replacing
 
 EVENTS, SIGNALS, VIDEO, TRACK = 'events.csv', 'signals.csv', 'video.json', 'track.npz'
-NO_FACE, SEVERAL, SMALL, DARK, BLURRED, TURNED, SLOW, BROKEN, COARSE = (
-    'no face in part of it',
-    'several faces',
-    'face too small',
-    'too dark',
-    'blurred',
-    'head turned',
-    'few frames a second',
-    'breaks off',
-    'coarse landmarks',
-)
+NO_FACE = 'no face in part of it'
+CUT = 'face partly outside'
+SMALL = 'face too small'
+DARK = 'too dark'
+BLURRED = 'blurred'
+TURNED = 'head turned'
+UNSTEADY = 'frames come unevenly'
+# Of a whole recording only.
+SEVERAL = 'several faces'
+SLOW = 'few frames a second'
+BROKEN = 'breaks off'
+COARSE = 'coarse landmarks'
+STILL = 'nothing moves'
+SHORT = 'too short'
 
 Progress = Callable[[Iterable[Moved]], Iterable[Moved]]
 
@@ -65,6 +71,7 @@ def find(
     detector: Detector,
     *,
     face: int = 0,
+    keep: pathlib.Path | None = None,
     progress: Progress = lambda frames: frames,
 ) -> Found:
     """Finds the events of a recording.
@@ -73,41 +80,48 @@ def find(
       recording: the recording.
       detector: finds faces.
       face: which face, 0 the largest.
+      keep: where what is known of the frames is kept, see `kept`; None: nowhere.
       progress: wraps what yields as each frame is done.
 
     Raises:
       InputError: no face anywhere, or too few frames.
+      OSError: what is known cannot be kept.
     """
-    moved = list(progress(motion.signal(track.follow(recording.frames(), detector, face=face))))
-    faces = [each for each in moved if np.isfinite(each.landmarks).all()]
+    moved = list(progress(kept.signal(recording, detector, keep, face=face)))
+    faces = _with_face(moved)
     if len(moved) < 3:
         raise InputError(f'{recording.path}: {len(moved)} frames could be decoded; expected more, for motion')
     if not faces:
         raise InputError(f'{recording.path}: {_without(moved, detector, face)}')
-    shape = next(recording.frames()).picture.shape[:2]
+    shape = next(recording.frames(moved[0].number)).picture.shape[:2]
     cells = motion.cells(motion.mean_face(faces[:: max(1, len(faces) // 200)], shape))
     signals = spotter.signals(moved, cells)
     middle, deviation = signals.noise
+    peaks = spotter.peaks(signals)
+    apexes = {float(signals.times[place]): flags for place, flags in peaks}
+    extents = _extents(recording, moved, [apex for apex, flags in apexes.items() if not flags], cells['face'])
     found = []
-    for place, flags in spotter.peaks(signals):
-        number, apex = int(signals.numbers[place]), float(signals.times[place])
-        ends, neutral = (apex, apex), True
-        if not flags:
-            around = _around(recording, moved, apex)
-            *ends, neutral = spotter.extent(around, apex, cells['face'])
-        numbers = [int(signals.numbers[np.abs(signals.times - end).argmin()]) for end in ends]
+    for place, flags in peaks:
+        apex = float(signals.times[place])
+        *ends, neutral = extents.get(apex, (apex, apex, True))
+        first, last = (int(np.abs(signals.times - end).argmin()) for end in ends)
+        numbers = [int(signals.numbers[which]) for which in (first, last)]
         found.append(
             Event(
                 onset=numbers[0],
-                apex=number,
+                apex=int(signals.numbers[place]),
                 offset=numbers[1],
                 seconds=(ends[0], apex, ends[1]),
                 strength=float(signals.strength[place]),
                 score=float((signals.strength[place] - middle) / deviation) if deviation else float('inf'),
-                flags=flags if neutral else (*flags, spotter.NO_NEUTRAL),
+                flags=(
+                    *flags,
+                    *(() if neutral else (spotter.NO_NEUTRAL,)),
+                    *_quality(recording, moved[max(0, first - 1) : last + 2], shape),
+                ),
             )
         )
-    flags = _flags(recording, moved, faces) + ((COARSE,) if detector.coarse else ())
+    flags = (*_quality(recording, moved, shape), *_of_all(recording, detector, moved, signals))
     return Found(recording, moved, signals, spotter.shadows(found), flags)
 
 
@@ -124,33 +138,86 @@ def _without(moved: Sequence[Moved], detector: Detector, face: int) -> str:
     )
 
 
-def _around(recording: Recording, moved: Sequence[Moved], apex: float) -> Iterator[Tracked]:
-    """The frames within `limits.LONGEST` of an apex, with their landmarks."""
-    near = {each.number: each for each in moved if abs(each.time - apex) <= limits.LONGEST}
-    for frame in recording.frames(min(near), max(near)):
-        if frame.number in near:
-            yield _tracked(frame, near[frame.number])
+def _with_face(moved: Iterable[Moved]) -> list[Moved]:
+    return [each for each in moved if np.isfinite(each.landmarks).all()]
 
 
-def _tracked(frame: Frame, moved: Moved) -> Tracked:
-    landmarks = moved.landmarks if np.isfinite(moved.landmarks).all() else None
-    frame = dataclasses.replace(frame, time=moved.time)
-    return Tracked(frame, cv2.cvtColor(frame.picture, cv2.COLOR_BGR2GRAY), landmarks, moved.faces)
+def _extents(
+    recording: Recording, moved: Sequence[Moved], apexes: Sequence[float], cells: np.ndarray
+) -> dict[float, tuple[float, float, bool]]:
+    """Onset, offset and whether there was a neutral face, see `spotter.extent`, of each apex.
+
+    The frames go by once, and only the aligned faces around an apex are in memory.
+    """
+    times = {each.number: each.time for each in moved}
+    faces = _with_face(moved)
+    seen = np.array([each.time for each in faces])
+    waiting, found = collections.deque(sorted(apexes)), {}
+    looks: list[tuple[float, alignment.Alignment, np.ndarray, list[float], list[np.ndarray]]] = []
+    if not waiting:
+        return found
+    there = {each.number for each in faces}
+    first = next(each.number for each in moved if each.time >= waiting[0] - limits.LONGEST)
+    # One frame without an end, so that the last look ends too.
+    for frame in itertools.chain(recording.frames(first, moved[-1].number), [None]):
+        time = np.inf if frame is None else times.get(frame.number)
+        if time is None:
+            continue
+        while waiting and waiting[0] - limits.LONGEST <= time:
+            apex = waiting.popleft()
+            landmarks = faces[int(np.abs(seen - apex).argmin())].landmarks
+            shape = None if frame is None else frame.picture.shape
+            with contextlib.suppress(InputError):  # of a face that lies partly outside there is no extent
+                aligned = alignment.align(landmarks, shape, motion.SIZE)
+                looks.append((apex, aligned, aligned.points(landmarks), [], []))
+        for look in [look for look in looks if look[0] + limits.LONGEST < time]:
+            looks.remove(look)
+            apex, _, points, around, pictures = look
+            found[apex] = spotter.extent(np.array(around), pictures, apex, points, cells)
+        if looks and frame.number in there:
+            grey = cv2.cvtColor(frame.picture, cv2.COLOR_BGR2GRAY)
+            for _, aligned, _, around, pictures in looks:
+                around.append(time)
+                pictures.append(motion.shrunk(aligned, grey))
+    return found
 
 
-def _flags(recording: Recording, moved: Sequence[Moved], faces: Sequence[Moved]) -> tuple[str, ...]:
-    """What makes the answer of a whole recording uncertain; every threshold is in `limits`."""
-    eyes = [ibug.eye_distance(each.landmarks) * recording.shrinking for each in faces]
-    decoded = moved[-1].number + 1
+def _quality(recording: Recording, moved: Sequence[Moved], shape: tuple[int, int]) -> tuple[str, ...]:
+    """What makes the answer of some frames uncertain; every threshold is in `limits`."""
+    faces = _with_face(moved)
+    steps = np.diff([each.time for each in moved])
+    usual = np.median(steps) if len(steps) else 0
     found = {
         NO_FACE: 1 - len(faces) / len(moved) >= limits.FACELESS,
+        UNSTEADY: len(steps) and np.mean(np.abs(steps - usual) > 0.5 * usual) > limits.UNSTEADY,
+    }
+    if faces:
+        eyes = [ibug.eye_distance(each.landmarks) * recording.shrinking for each in faces]
+        size = np.array(shape[::-1])
+        outside = [((each.landmarks < 0) | (each.landmarks > size - 1)).any(-1).mean() for each in faces]
+        found |= {
+            CUT: np.median(outside) > limits.OUTSIDE,
+            SMALL: np.median(eyes) < limits.FACE_SIZE,
+            DARK: np.median([each.grey for each in faces]) < limits.DARK,
+            BLURRED: np.median([each.sharpness for each in faces]) < limits.BLURRED,
+            TURNED: np.median([_turned(each.landmarks) for each in faces]) > limits.TURNED,
+        }
+    return tuple(name for name, is_so in found.items() if is_so)
+
+
+def _of_all(
+    recording: Recording, detector: Detector, moved: Sequence[Moved], signals: Signals
+) -> tuple[str, ...]:
+    """What makes the answer of a whole recording uncertain, beside the quality of its frames."""
+    lasts = moved[-1].time - moved[0].time
+    known = [part[np.isfinite(part)] for part in (signals.strength, signals.head)]
+    found = {
         SEVERAL: np.median([each.faces for each in moved]) > 1,
-        SMALL: np.median(eyes) < limits.FACE_SIZE,
-        DARK: np.median([each.grey for each in faces]) < limits.DARK,
-        BLURRED: np.median([each.sharpness for each in faces]) < limits.BLURRED,
-        TURNED: np.median([_turned(each.landmarks) for each in faces]) > limits.TURNED,
-        SLOW: recording.rate < limits.RATE,
-        BROKEN: not recording.path.is_dir() and decoded < 0.9 * recording.promised,
+        SLOW: (len(moved) - 1) / max(lasts, 1e-6) < limits.RATE,
+        BROKEN: not recording.path.is_dir() and moved[-1].number + 1 < 0.9 * recording.promised,
+        COARSE: detector.coarse,
+        STILL: all(len(part) and np.percentile(part, 95) < limits.STILL for part in known),
+        SHORT: lasts < 2 * limits.WINDOW,
     }
     return tuple(name for name, is_so in found.items() if is_so)
 
@@ -203,6 +270,7 @@ def write(found: Found, detector: Detector, out: pathlib.Path) -> None:
     about = {
         'path': str(found.recording.path),
         'frame_rate': found.recording.rate,
+        'timed': found.recording.timed,
         'step': found.recording.step,
         'shrinking': found.recording.shrinking,
         'frames': int(found.moved[-1].number) + 1,

@@ -18,6 +18,7 @@ from dualatme_jax.errors import InputError
 
 LARGEST = 960  # pixels of the longer side of a frame that is looked at
 FASTEST = 60.0  # frames a second that are looked at; of faster videos every second, third, ...
+MOST = 4 * 3600.0  # seconds: 2 KB of each frame are kept in memory
 RATE = 30.0  # of images, where nothing says how many there are in a second
 
 
@@ -46,6 +47,7 @@ class Recording:
       step: every how manieth frame is looked at.
       promised: how many frames the header promises; 0 where it does not say.
       shrinking: by what frames are divided in size, 1 or more.
+      timed: whether the times of a video are those in the file; else they follow from the rate.
     """
 
     path: pathlib.Path
@@ -53,6 +55,7 @@ class Recording:
     step: int
     promised: int
     shrinking: float
+    timed: bool = True
 
     def frames(self, first: int = 0, last: int | None = None) -> Iterator[Frame]:
         """Yields the frames that are looked at, from the `first` to the `last` number, in order.
@@ -73,7 +76,7 @@ class Recording:
         with frames.opened(self.path) as capture:
             number, previous = 0, -1.0
             while capture.grab():
-                time = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+                time = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000 if self.timed else -1.0
                 # Some containers have no times, or such that do not grow.
                 time = time if time > previous else previous + 1 / self.rate if number else 0.0
                 previous = time
@@ -109,9 +112,10 @@ def find(source: str | os.PathLike, *, rate: float | None = None) -> Recording:
       rate: frames a second, in the place of what the header says; of images it is `RATE` if not given.
 
     Raises:
-      InputError: no such file or folder, no video, a video without pictures, or one frame only.
+      InputError: no such file or folder, no video, one that is longer than `MOST`, a video without pictures,
+        or one frame only.
     """
-    path = pathlib.Path(source)
+    path, timed = pathlib.Path(source), rate is None
     if rate is not None and not frames.RATES[0] <= rate <= frames.RATES[1]:
         least, most = frames.RATES
         raise InputError(f'--fps {rate:g}: expected {least:g} to {most:g} frames a second')
@@ -121,21 +125,27 @@ def find(source: str | os.PathLike, *, rate: float | None = None) -> Recording:
     elif path.exists():
         with frames.opened(path) as capture:
             there, first = capture.read()
+            several = capture.grab()
             promised = max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
         if not there:
             raise InputError(f'{path}: no frame of the video can be decoded')
         shape, rate = first.shape, rate or frames.rate(path)
-        if promised == 1:
+        if not several:
             raise InputError(f'{path}: one frame has no motion; expected a video')
     else:
         raise InputError(f'no such file or folder: {path}; expected a video, or a folder of images')
     if promised == 1:
         raise InputError(f'{path}: one image has no motion; expected at least two')
     rate = rate or RATE
+    if promised / rate > MOST:
+        raise InputError(
+            f'{path}: {promised / rate / 3600:.1f} hours; expected {MOST / 3600:g} at most: cut it into parts'
+        )
     return Recording(
         path=path,
         rate=rate,
         step=max(1, math.ceil(rate / FASTEST - 1e-6)),
         promised=promised,
         shrinking=max(1.0, max(shape[:2]) / LARGEST),
+        timed=timed,
     )

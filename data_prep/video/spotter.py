@@ -6,21 +6,20 @@ from the apex back to the neutral face.
 """
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from scipy import ndimage, signal, stats
 
 from data_prep.video import limits, motion
 from data_prep.video.motion import Moved
-from data_prep.video.track import Tracked
 
 BLINK, HEAD, TALKING, NO_NEUTRAL = 'blink', 'head turns', 'talking', 'no neutral face'
 EXPLAINED = (BLINK, HEAD, TALKING)  # which are no expressions
 MICRO, MACRO = 'micro', 'macro'
 
 _DEVIATIONS = stats.norm.ppf(0.3) - stats.norm.ppf(0.1)  # between these two percentiles
-_CELLS, _LIDS = 6, 4  # cells of the grid that move most, whose mean is taken
+_PARTS = {'face': 6, 'eyes': 4, 'mouth': 6}  # cells of the grid that move most, whose mean is taken
 _SMOOTH = 3  # frames of which the signal is the mean
 _APART = 0.25  # seconds between two peaks
 _SAME = 0.3  # seconds around a peak in which lids and head are looked at
@@ -108,33 +107,42 @@ def signals(moved: Sequence[Moved], cells: Mapping[str, np.ndarray]) -> Signals:
       cells: of `motion.cells`.
     """
     times = np.array([each.time for each in moved])
-    flows = np.stack([each.flow for each in moved]) if moved else np.zeros((0, motion.GRID, motion.GRID, 2))
     later = np.searchsorted(times, times + limits.WINDOW - 1e-6)
     there = later < len(times)
-    away_and_back = np.full(flows.shape[:3], np.nan)
-    away_and_back[there] = -(flows[there] * flows[later[there]]).sum(-1)
+    raw = {name: np.full(len(moved), np.nan) for name in _PARTS}
+    for place in np.flatnonzero(there):
+        ahead, back = (moved[which].flow.astype(np.float32) for which in (place, later[place]))
+        away_and_back = -(ahead * back).sum(-1)
+        for name, largest in _PARTS.items():
+            raw[name][place] = _largest(away_and_back[cells[name]], largest)
+    strength, lids, mouth = (_smoothed(raw[name]) for name in ('face', 'eyes', 'mouth'))
     heads = np.array([np.hypot(*each.head) for each in moved])
     ahead = np.where(there, heads[np.minimum(later, len(times) - 1)] if len(times) else heads, np.nan)
     return Signals(
         numbers=np.array([each.number for each in moved], int),
         times=times,
-        strength=_largest(away_and_back[:, cells['face']], _CELLS),
-        lids=_largest(away_and_back[:, cells['eyes']], _LIDS),
-        mouth=_largest(away_and_back[:, cells['mouth']], _CELLS),
+        strength=strength,
+        lids=lids,
+        mouth=mouth,
         head=np.fmax(heads, ahead),
     )
 
 
-def _largest(products: np.ndarray, cells: int) -> np.ndarray:
-    """The root of the mean of the largest products of each frame, [N], smoothed; NaN where there is none."""
-    known = np.isfinite(products).all(1)
-    found = np.full(len(products), np.nan)
-    found[known] = np.sqrt(np.maximum(np.sort(products[known], axis=1)[:, -cells:].mean(1), 0))
-    if known.any():
-        share = ndimage.uniform_filter1d(known.astype(float), _SMOOTH)
-        mean = ndimage.uniform_filter1d(np.where(known, found, 0.0), _SMOOTH)
-        found[known] = mean[known] / share[known]
-    return found
+def _largest(products: np.ndarray, cells: int) -> float:
+    """The root of the mean of the largest products, so many cells of [N]; NaN where one is not known."""
+    if not np.isfinite(products).all():
+        return np.nan
+    return float(np.sqrt(max(np.sort(products)[-cells:].mean(), 0)))
+
+
+def _smoothed(found: np.ndarray) -> np.ndarray:
+    """A signal [N], each value the mean of `_SMOOTH` of those that are known."""
+    known = np.isfinite(found)
+    if not known.any():
+        return found
+    share = ndimage.uniform_filter1d(known.astype(float), _SMOOTH)
+    mean = ndimage.uniform_filter1d(np.where(known, found, 0.0), _SMOOTH)
+    return np.where(known, mean / np.where(known, share, 1), np.nan)
 
 
 def peaks(found: Signals) -> list[tuple[int, tuple[str, ...]]]:
@@ -192,35 +200,37 @@ def shadows(events: Sequence[Event]) -> list[Event]:
     ]
 
 
-def extent(frames: Iterable[Tracked], apex: float, face: np.ndarray) -> tuple[float, float, bool]:
+def extent(
+    times: np.ndarray, faces: Sequence[np.ndarray], apex: float, points: np.ndarray, face: np.ndarray
+) -> tuple[float, float, bool]:
     """Looks at the frames around an apex once more: when the expression begins and ends.
 
     Args:
-      frames: those within `limits.LONGEST` of the apex, in order.
+      times: in seconds, [N], of the frames within `limits.LONGEST` of the apex.
+      faces: [S, S] uint8 each, aligned by one map.
       apex: its time in seconds.
+      points: [68, 2], landmarks of the aligned face in its pixels.
       face: cells of the face, [G, G].
 
     Returns:
       Seconds of onset and offset; and whether the face was neutral on both sides.
     """
-    rows = [each for each in frames if each.landmarks is not None]
-    times = np.array([each.frame.time for each in rows])
     middle = int(np.abs(times - apex).argmin())
     flow_of = motion.solver()
     fields = [
         np.zeros((motion.GRID, motion.GRID, 2), np.float32)
         if place == middle
-        else motion.between(flow_of, rows[middle], each, rows[middle].landmarks)[0]
-        for place, each in enumerate(rows)
+        else motion.between(flow_of, faces[middle], each, points)[0].astype(np.float32)
+        for place, each in enumerate(faces)
     ]
     moved = np.stack([field[face].ravel() for field in fields])
     # The way back: the mean of both neutral faces, seen from the apex.
     sides = [int(np.abs(times - (apex + side * limits.WINDOW)).argmin()) for side in (-1, 1)]
     way = np.nanmean(moved[sides], axis=0)
     length = float(way @ way)
-    back = moved @ way / length if length > 0 else np.zeros(len(rows))
+    back = moved @ way / length if length > 0 else np.zeros(len(faces))
     ends, neutral = [], True
-    for places in (range(middle - 1, -1, -1), range(middle + 1, len(rows))):
+    for places in (range(middle - 1, -1, -1), range(middle + 1, len(faces))):
         reached = next((place for place in places if back[place] >= limits.SHARE), None)
         neutral &= reached is not None
         ends.append(times[reached] if reached is not None else times[places[-1]] if places else times[middle])

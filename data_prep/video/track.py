@@ -23,6 +23,7 @@ TRUSTED = 5.0  # seconds for which a face is followed that is not detected any m
 _POINTS, _LEAST = 80, 12  # that are followed, and of which so many must agree
 _WAY_BACK = 0.7  # pixels from where a point began, once followed there and back
 _FIT = 1.5  # pixels from the similarity, of points that agree with it
+_REACH = 0.25  # of the face's size, around it: further it does not go from one frame to the next
 _SAME = 0.5  # of the distance of the eyes: how far a face found is from the one followed, at most
 
 
@@ -35,15 +36,19 @@ class Tracked:
       grey: [H, W] uint8.
       landmarks: [68, 2] float32 in pixels; None where there is no face.
       faces: how many the last detection found.
+      found: whether the face was detected in this very frame.
     """
 
     frame: Frame
     grey: np.ndarray
     landmarks: np.ndarray | None
     faces: int
+    found: bool = False
 
 
-def follow(frames: Iterable[Frame], detector: Detector, *, face: int = 0) -> Iterator[Tracked]:
+def follow(
+    frames: Iterable[Frame], detector: Detector, *, face: int = 0, last: Tracked | None = None
+) -> Iterator[Tracked]:
     """Yields every frame with the landmarks of one face.
 
     Args:
@@ -51,13 +56,18 @@ def follow(frames: Iterable[Frame], detector: Detector, *, face: int = 0) -> Ite
       detector: finds faces.
       face: which face at the first detection that finds so many, 0 the largest; afterwards the one nearest
         to it.
+      last: the frame before them, in which the face was detected: it goes on from there, and yields it first.
     """
     waiting: collections.deque[Tracked] = collections.deque()  # since the last detection
-    due, seen, last, faces = -np.inf, -np.inf, None, 0
+    due, seen, faces = -np.inf, -np.inf, 0
+    if last is not None:
+        due, seen, faces = last.frame.time + detector.every - 1e-6, last.frame.time, last.faces
+        waiting.append(last)
     for frame in frames:
         grey = cv2.cvtColor(frame.picture, cv2.COLOR_BGR2GRAY)
         before = last and last.landmarks
         moved = _moved(last.grey, grey, before) if before is not None and detector.every else None
+        chosen = None
         if frame.time >= due or (before is not None and moved is None):
             found = detector.faces(frame)
             faces = len(found)
@@ -73,7 +83,7 @@ def follow(frames: Iterable[Frame], detector: Detector, *, face: int = 0) -> Ite
                 yield from waiting
             waiting.clear()
             moved = chosen if chosen is not None else moved
-        last = Tracked(frame, grey, moved, faces)
+        last = Tracked(frame, grey, moved, faces, chosen is not None)
         waiting.append(last)
     yield from waiting
 
@@ -97,8 +107,16 @@ def _chosen(found: np.ndarray, near: np.ndarray | None, face: int) -> np.ndarray
 
 def _moved(before: np.ndarray, after: np.ndarray, landmarks: np.ndarray) -> np.ndarray | None:
     """Where the landmarks of a frame went in the next one; None where too few points agree."""
+    # Only the face and what it can reach: most of the time goes by the number of pixels.
+    margin = _REACH * np.ptp(landmarks, axis=0).max()
+    low = np.maximum(np.floor(landmarks.min(0) - margin), 0).astype(int)
+    high = np.maximum(np.ceil(landmarks.max(0) + margin), low + 1).astype(int)
+    box = slice(low[1], high[1]), slice(low[0], high[0])
+    before, after = np.ascontiguousarray(before[box]), np.ascontiguousarray(after[box])
+    if not before.size:
+        return None
     mask = np.zeros_like(before)
-    cv2.fillConvexPoly(mask, cv2.convexHull(np.rint(landmarks).astype(np.int32)), 255)
+    cv2.fillConvexPoly(mask, cv2.convexHull(np.rint(landmarks - low).astype(np.int32)), 255)
     start = cv2.goodFeaturesToTrack(before, _POINTS, 0.01, 5, mask=mask)
     if start is None or len(start) < _LEAST:
         return None
@@ -110,4 +128,4 @@ def _moved(before: np.ndarray, after: np.ndarray, landmarks: np.ndarray) -> np.n
     matrix, inside = cv2.estimateAffinePartial2D(start[good], there[good], ransacReprojThreshold=_FIT)
     if matrix is None or inside.sum() < _LEAST:
         return None
-    return (landmarks @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)
+    return ((landmarks - low) @ matrix[:, :2].T + matrix[:, 2] + low).astype(np.float32)
