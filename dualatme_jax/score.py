@@ -82,7 +82,8 @@ def spotting(options: argparse.Namespace) -> None:
         tables = (paths[0], files.expanded(options.happenings, '--happenings'))
         others = pd.concat([intervals.read_happenings(path) for path in tables], ignore_index=True)
         result['false_alarms_during'] = during = metrics.alarms_during(given, others)
-        console.print(printable(f'False alarms during: {", ".join(f"{a} {b}" for a, b in during.items())}'))
+        words = ', '.join(f'{what} {number}' for what, number in during.items()) or 'none'
+        console.print(printable(f'False alarms during: {words}'))
     if 'strs' in result['metrics']:
         result['public_tool'] = metrics.by_public_tool(given.truth, given.predicted)
         console.print()

@@ -312,6 +312,8 @@ def test_false_alarms_are_named_by_what_happens_then(by_kind, capsys):
     # 70 to 80 is speech for nine frames and a blink for two; at 300 something happens in another video.
     assert found['false_alarms_during'] == {'talk': 1, 'macro': 1, 'nothing': 1}
     assert 'False alarms during: talk 1, nothing 1, macro 1' in capsys.readouterr().out
+    scored(by_kind, '--kind', 'macro', '--happenings', str(by_kind / 'happenings.csv'))
+    assert 'False alarms during: none' in capsys.readouterr().out
 
 
 def test_kinds_that_cannot_be_scored_are_named(by_kind, capsys):
