@@ -173,6 +173,9 @@ def get_config(dataset: str = '') -> ConfigDict:
     # A table of the paper to show beside ours: 'modules', 'regions', 'lambda', 'loss' (configs/table_*.py).
     config.report.paper = ''
     config.report.leaderboard = False  # the points of the sweep are systems, see configs/leaderboard.py
+    # What must be known of the design itself, such as that it was found by looking at the scores it gets:
+    # stands wherever its scores do.
+    config.report.caveat = ''
     config.report.shortened = ''  # the note of a shortened run about itself
     # The system of a leaderboard that the others are compared with, or 'ensemble'; '': Dual-ATME.
     config.report.reference = ''

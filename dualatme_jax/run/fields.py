@@ -121,6 +121,7 @@ FIELDS = {
     'report.tracker': TEXT,
     'report.paper': TEXT,
     'report.leaderboard': SWITCH,
+    'report.caveat': TEXT,
     'report.shortened': TEXT,
     'report.reference': TEXT,
     'report.ensemble': TEXT,

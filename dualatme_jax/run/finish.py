@@ -198,7 +198,7 @@ def report(
     left_out = evaluated.protocol(config)
     leaking = '\n'.join(filter(None, [begin.notice if begin else '', *leaks_by_system(swept, leaks or {})]))
     leaking = '\n'.join(filter(None, [leaking, several.drawn_among_real(dataset)]))
-    mark = '\n'.join(filter(None, [smoke.notice(config), leaking]))
+    mark = '\n'.join(filter(None, [smoke.notice(config), leaking, config.report.caveat]))
     # Scores by other folds than of one subject must not pass for those that the field reports.
     notice = mark if config.folds == splits.SUBJECT else '\n'.join(filter(None, [mark, f'Folds: {left_out}']))
     began = begin.heading if begin else ''
@@ -260,7 +260,7 @@ def report(
                 if not config.report.leaderboard:
                     made.shown += ['', two_classes.rich_table(selected, result, selection=how, notice=notice)]
             made.writers.append(functools.partial(draw_confusion, selected, dataset.labels, above))
-            if not notice:  # the form of a challenge log has no room for one
+            if notice in ('', config.report.caveat):  # the form of a challenge log has no room for one
                 report_challenge_logs(made, selected, dataset.labels)
         if config.report.ensemble and not config.report.leaderboard:
             make = functools.partial(ensembles.of_run, selected, table, kept, trial_table, swept)

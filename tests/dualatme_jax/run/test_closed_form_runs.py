@@ -31,8 +31,13 @@ def test_each_fold_has_its_choice_in_the_results_and_the_run_is_known_when_finis
     small_dataset_dir, tmp_path
 ):
     config = config_of(small_dataset_dir, **{'model.ridge': (0.1, 5.0), 'model.one': True, 'seeds': (0, 1)})
+    config.report.caveat = 'The design has seen these scores'
     complete, results, printed = run(config, tmp_path)
     assert complete
+    assert results['notice'] == 'The design has seen these scores'
+    assert 'The design has seen these scores' in printed
+    assert 'The design has seen these scores' in (tmp_path / 'results.tex').read_text()
+    assert list(tmp_path.glob('challenge_log_seed*.txt'))
     table = predictions.read(tmp_path / 'predictions.csv')[0]
     assert results['scores']['full']['uf1']['mean'] == pytest.approx(
         np.mean([uf1(rows) for _, rows in table.groupby('seed')])

@@ -13,7 +13,8 @@ from sklearn import metrics
 
 from configs import cd
 from dualatme_jax.errors import InputError
-from dualatme_jax.report import ensemble, given, plots, scores
+from dualatme_jax.report import ensemble, given, scores
+from dualatme_jax.report.pictures import confusion
 from dualatme_jax.run import collect, ensembles, finish, settings, smoke
 
 POINTS = ({'loss.cosine_weight': (0.0, 0.01, 0.1)},)
@@ -29,7 +30,7 @@ def config(**fields):
 
 @pytest.fixture(autouse=True)
 def no_picture(monkeypatch):
-    monkeypatch.setattr(plots, 'confusion_matrices', lambda *_, **__: None)
+    monkeypatch.setattr(confusion, 'confusion_matrices', lambda *_, **__: None)
 
 
 def reported(folder, own, *, failed=(), epochs=1, leaks=None):
