@@ -25,7 +25,7 @@ from dualatme_jax import files, schema
 from dualatme_jax.errors import InputError
 
 _MOST_BYTES = 2**27
-_NOT_COMPUTED = (schema.FLOW_IMAGES, 'synthetic_motion')  # releases whose flow is no algorithm's of ours
+_NOT_COMPUTED = ('drawn', schema.UNKNOWN_TEXT)  # what stands there for an algorithm that nobody can name
 
 # How a value of the recipe becomes that of an option.
 Reading = Callable[[Any], Any]
@@ -153,7 +153,8 @@ def _of_flow(recipe: Mapping[str, Any], inputs: Mapping[str, Any]) -> Iterator[t
 
 def _computed(recipe: Mapping[str, Any]) -> bool:
     """Whether the flow of a dataset is that of an algorithm, so that there is one to be named."""
-    return recipe.get('release') not in _NOT_COMPUTED and 'algorithm' in (recipe.get('flow') or {})
+    own = recipe.get('flow') or {}
+    return 'algorithm' in own and own['algorithm'] not in _NOT_COMPUTED
 
 
 def _inverse(table: Mapping[str, Any]) -> dict[str, str]:

@@ -178,6 +178,10 @@ def _found(
     path: pathlib.Path, folder: pathlib.Path, found: Ensemble, options: Sequence[str], console: Console
 ) -> dict[str, Any]:
     """Runs the data stage on a video; returns what it says of all of it."""
+    if own := [key for key in found.reads if schema.view_of(key) is None]:
+        raise InputError(
+            f'the networks read {", ".join(own)}, which no view makes from a video; give other --weights'
+        )
     shutil.rmtree(folder / answer_page.FRAMES, ignore_errors=True)  # of other events
     with files.replacing(folder / LIKE) as temporary:
         like = {
