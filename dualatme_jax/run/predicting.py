@@ -17,7 +17,7 @@ from flax import traverse_util
 from ml_collections import ConfigDict
 from rich.console import Console
 
-from dualatme_jax import models
+from dualatme_jax import models, schema
 from dualatme_jax.data.dataset import Dataset
 from dualatme_jax.errors import InputError
 from dualatme_jax.report import results
@@ -220,6 +220,11 @@ def _scaling(found: Ensemble) -> dict[str, jax.Array]:
 def _of_run(path: pathlib.Path, seed: int | None) -> Ensemble:
     table, fields = trained.read(path)
     config = network.config_of({key: fields[key] for key in fields.keys() - workdir.IDENTITY})
+    if config.input.scale in schema.BY_CLIPS:
+        raise InputError(
+            f'{path}: each network of this run scales inputs by the clips that its fold was trained on '
+            f"(config.input.scale={config.input.scale}), which are not kept; train with config.folds='all'"
+        )
     labels = trained.labels_of(path, int(table['wave'].iloc[0]))
     recipe = results.read(path / workdir.RESULTS).get('dataset') or {}
     _, own = trained.networks(path, config.model.name, seed=seed, point=None)

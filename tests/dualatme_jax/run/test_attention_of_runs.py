@@ -17,7 +17,7 @@ from dualatme_jax import models
 from dualatme_jax.data import dataset as dataset_lib
 from dualatme_jax.errors import InputError
 from dualatme_jax.report import attention as report
-from dualatme_jax.run import attention, trained
+from dualatme_jax.run import attention, predicting, trained, video
 from dualatme_jax.run.kept import Kept
 from dualatme_jax.training import attention as training
 
@@ -162,3 +162,33 @@ def test_a_run_without_maps_says_why(fields, expected, tmp_path):
     own.update_from_flattened_dict(fields)
     found = attention.why_none(own)
     assert expected in found if expected else not found
+
+
+@pytest.mark.slow
+def test_a_run_of_folds_is_an_ensemble_whose_members_predict_as_in_the_run(run, tmp_path):
+    folder, data, _ = run
+    console = Console(quiet=True)
+    with pytest.raises(InputError, match='several seeds'):
+        predicting.load(folder)
+    found = predicting.load(folder, seed=1)
+    assert found.rates is None
+    dataset = dataset_lib.load(data, reads=found.reads)
+    table = pd.read_csv(folder / 'predictions.csv', dtype={'subject': str, 'clip': str})
+    table = table[table['seed'] == 1]
+    assert found.size == table['trial'].nunique()
+    chances = predicting.probabilities(found, dataset, console)
+    names = [f'prob_{label}' for label in found.labels]
+    places = pd.MultiIndex.from_arrays([dataset.database, dataset.subject, dataset.clip])
+    for number, (_, own) in enumerate(table.groupby('trial')):
+        clips = places.get_indexer(pd.MultiIndex.from_frame(own[['database', 'subject', 'clip']]))
+        np.testing.assert_allclose(chances[number, clips], own[names], atol=1e-4)
+
+    # Clips of a dataset are answered as those of a video are, whatever their labels.
+    answer = video.answer(data, tmp_path / 'out', found, [], console)
+    assert answer.about['unit'] == 'clips'
+    assert answer.about['differences'] == []
+    assert answer.events['clip'].tolist() == dataset.clip.tolist()
+    mean = chances.mean(0)
+    np.testing.assert_allclose(answer.events[names], mean, atol=1e-4)
+    assert answer.events['class'].tolist() == [found.labels[best] for best in mean.argmax(-1)]
+    assert 'nobody knows' in (tmp_path / 'out' / 'report.html').read_text()
