@@ -178,7 +178,7 @@ def _extents(
             grey = cv2.cvtColor(frame.picture, cv2.COLOR_BGR2GRAY)
             for _, aligned, _, around, pictures in looks:
                 around.append(time)
-                pictures.append(motion.shrunk(aligned, grey))
+                pictures.append(aligned.warp(grey))  # the last tenths of a pixel decide where it ends
     return found
 
 
