@@ -34,6 +34,7 @@ class Rendered:
     step: int = 1
     shrinking: float = 1.0
     promised: int = 0
+    timed: bool = True
 
     def frames(self, first=0, last=None):
         pictures = _pictures(self.script)
