@@ -207,6 +207,7 @@ FOLD, WHOLE_SET = BY_CLIPS = ('fold', 'whole_set')
 
 # The release whose clips are rendered: nothing that was published belongs beside a score on it.
 SYNTHETIC = 'synthetic'
+AMONG_REAL = 'SYNTHETIC CLIPS AMONG REAL ONES'  # begins a notice of which clips are
 
 # The release of labelled faces, one picture each: they have no onset.
 IMAGE_FOLDER = 'image_folder'

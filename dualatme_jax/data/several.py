@@ -150,7 +150,7 @@ def drawn_among_real(dataset: Dataset) -> str:
             drawn.append(f'{", ".join(names.known_first(list(own)))} of {part["path"]}')
     if not drawn or not real:
         return ''
-    return printable(f'SYNTHETIC CLIPS AMONG REAL ONES: {"; ".join(drawn)}: no score of real faces alone')
+    return printable(f'{schema.AMONG_REAL}: {"; ".join(drawn)}: no score of real faces alone')
 
 
 def databases_of(dataset: Dataset) -> dict[str, list[str]]:

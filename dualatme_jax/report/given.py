@@ -11,11 +11,9 @@ import pandas as pd
 from dualatme_jax import files, schema
 from dualatme_jax.errors import InputError
 from dualatme_jax.outside import workbook
-from dualatme_jax.report import challenge_log, predictions, printed_log, results
+from dualatme_jax.report import challenge_log, predictions, printed_log, record, results
 
-SYNTHETIC = 'The clips are synthetic: these are not scores of real faces.'
-
-_RUN, _RESULTS = 'predictions.csv', 'results.json'  # of a run's folder
+_RUN = record.PREDICTIONS  # of a run's folder
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,7 +82,8 @@ def _of_run(folder: pathlib.Path) -> str:
     Raises:
       InputError: the run says why it has no scores, or its predictions are not those that it has reported.
     """
-    result = results.read(folder / _RESULTS) if (folder / _RESULTS).exists() else {}
+    run = record.Record(folder)
+    result = run.results or {}
     if result.get('reason'):
         raise InputError(f'{folder} has no scores: {result["reason"]}')
     if result.get(results.checksum_of(_RUN)) not in (None, files.sha256(folder / _RUN, 'predictions')):
@@ -92,11 +91,7 @@ def _of_run(folder: pathlib.Path) -> str:
             f'{folder / _RUN} is not what the run has reported: give the command of the run again, which '
             'writes it anew without training; if it was changed on purpose, copy it out of this folder'
         )
-    found = [str(result['notice'])] if result.get('notice') else []
-    dataset = result.get('dataset')
-    if isinstance(dataset, dict) and dataset.get('release') == schema.SYNTHETIC:
-        found.append(SYNTHETIC)
-    return '\n'.join(found)
+    return '\n'.join(run.notices_of_predictions)
 
 
 def _table(

@@ -110,8 +110,7 @@ def paragraphs(record: Record) -> list[str]:
 
 
 def _notices(record: Record) -> list[str]:
-    found = record.results or {}
-    return [line for line in (found.get('notice') or '').splitlines() if not line.startswith('Folds: ')]
+    return [line for line in record.notices if not line.startswith('Folds: ')]
 
 
 def _data(record: Record) -> Iterator[str]:
@@ -175,7 +174,7 @@ def _motion(metadata: Mapping[str, Any], own: Mapping[str, Any]) -> Iterator[str
 
 
 def _training(record: Record) -> Iterator[str]:
-    config, found = record.config or {}, record.results or {}
+    config, found = record.recipe or {}, record.results or {}
     board = record.leaderboard
     if board is not None:
         yield from _board(board)
@@ -284,7 +283,7 @@ def _loss(loss: Mapping[str, Any], features: Sequence[str]) -> str:
 
 
 def _protocol(record: Record) -> Iterator[str]:
-    config, found, trials = record.config or {}, record.results or {}, record.trials
+    config, found, trials = record.recipe or {}, record.results or {}, record.trials
     kind = config.get('folds', splits.SUBJECT)
     folds = 0 if trials is None else trials[schema.LEFT_OUT].nunique()
     trained = not config.get('evaluate_only')

@@ -14,7 +14,7 @@ import pandas as pd
 
 from dualatme_jax import files, schema
 from dualatme_jax.errors import InputError
-from dualatme_jax.report import attention, curves, nested, predictions, results, scores, selection
+from dualatme_jax.report import attention, curves, marks, nested, predictions, results, scores, selection
 from dualatme_jax.report.attention import Attention
 from dualatme_jax.report.curves import Curves
 
@@ -22,6 +22,7 @@ CONFIG, TRIALS, RESULTS = 'config.json', 'trials.csv', 'results.json'
 PREDICTIONS, EPOCH_PREDICTIONS = 'predictions.csv', 'epoch_predictions.csv'
 PROVENANCE = 'provenance.json'
 
+_FURTHER = (EPOCH_PREDICTIONS, 'inner_predictions.csv')  # which results.json has checksums of too
 _MOST_CONFIG = 64 * 2**20  # bytes: more than the config of any sweep has
 _MOST_TRIALS = 2**30  # bytes of a table of trials
 _WORDS = ('folds', schema.LEFT_OUT, 'status', 'chosen')  # columns of trials that are text, NA among it
@@ -122,12 +123,86 @@ class Record:
         """Whether its trials were trained epoch by epoch; not fitted, solved in closed form, or evaluated."""
         return self.trials is not None and bool(self.trials['loss'].notna().any())
 
+    @functools.cached_property
+    def changed(self) -> list[str]:
+        """The tables of predictions that are others than those that the run reported."""
+        tables = {results.checksum_of(name): name for name in (PREDICTIONS, *_FURTHER)}
+        known = {name: (self.results or {}).get(key) for key, name in tables.items()}
+        return [
+            name
+            for name, digest in known.items()
+            if digest
+            and (self.folder / name).exists()
+            and files.sha256(self.folder / name, 'predictions') != digest
+        ]
+
     @property
-    def changed(self) -> bool:
-        """Whether the predictions are others than those that the run reported."""
-        known = (self.results or {}).get(results.checksum_of(PREDICTIONS))
-        path = self.folder / PREDICTIONS
-        return bool(known) and path.exists() and files.sha256(path, 'predictions') != known
+    def recipe(self) -> dict[str, Any] | None:
+        """The config of what is reported: one that grows has another until its new trials are trained."""
+        config, found = self.config, self.results or {}
+        if config is None:
+            return None
+        training = (config.get('training') or {}) | ({'epochs': found['epochs']} if 'epochs' in found else {})
+        return config | {'training': training, 'seeds': found.get('seeds') or config.get('seeds')}
+
+    @property
+    def differences(self) -> dict[str, tuple[Any, Any]]:
+        """Field -> its value in the default config, and that which is reported; by the last command."""
+        changed = (self.provenance[-1].get('changed') or {}) if self.provenance else {}
+        found, own = {}, self.recipe or {}
+        here = {'training.epochs': (own.get('training') or {}).get('epochs'), 'seeds': own.get('seeds')}
+        for field, (before, value) in changed.items():
+            value = value if here.get(field) is None else here[field]
+            if value != before:
+                found[field] = (before, value)
+        return found
+
+    @property
+    def grown(self) -> str:
+        """Of which epochs, seeds and points the scores are, if the run has others now; else empty."""
+        config, found, trials = self.config or {}, self.results or {}, self.trials
+        points = None if trials is None or 'point' not in trials else int(trials['point'].nunique())
+        epochs = (config.get('training') or {}).get('epochs')
+        now = {'epochs': epochs, 'seeds': config.get('seeds'), 'points': points}
+        differ = {name for name in now if None not in (now[name], found.get(name))}
+        differ = {name for name in differ if found[name] != now[name]}
+        if not differ:
+            return ''
+        words = {
+            'epochs': f'{found.get("epochs")} epoch{"s" * (found.get("epochs") != 1)}',
+            'seeds': 'seeds ' + ', '.join(map(str, found.get('seeds') or ())),
+            'points': f'{found.get("points")} point{"s" * (found.get("points") != 1)}',
+        }
+        if not ({'epochs'} & differ or self.trained):
+            del words['epochs']
+        if 'points' not in differ:
+            del words['points']
+        return ', '.join(words.values())
+
+    @property
+    def notices(self) -> list[str]:
+        """What must stand wherever the run's result is shown, one sentence or mark each."""
+        return [*marks.of_selection(self.results or {}), *self.notices_of_predictions]
+
+    @property
+    def notices_of_predictions(self) -> list[str]:
+        """Those of all its predictions, whichever of them are its result."""
+        lines = marks.of_predictions(self.results or {})
+        if self.results is None and (self.config or {}).get('smoke'):
+            lines.append(marks.SMOKE)
+        if self.grown:
+            lines.append(f'These are the scores of the run before it grew: {self.grown}.')
+        if self.unfinished:
+            total = len(self.trials)
+            lines.append(
+                f'Not finished: {total - self.unfinished} of {total} trials are trained; '
+                'the command of the run goes on with the rest.'
+            )
+        lines += [
+            f'{name} is not what the run has reported; the command of the run writes it anew.'
+            for name in self.changed
+        ]
+        return lines
 
     @functools.cached_property
     def selected(self) -> pd.DataFrame | None:

@@ -2,8 +2,6 @@
 
 import pathlib
 
-from dualatme_jax import schema
-from dualatme_jax.report import given, selection
 from dualatme_jax.report import record as record_lib
 from dualatme_jax.report.page import page
 from dualatme_jax.report.record import Record
@@ -66,27 +64,13 @@ def title(record: Record) -> str:
 
 def notices(record: Record) -> list[str]:
     """What must stand beside every number."""
-    found = record.results or {}
-    lines = str(found.get('notice') or '').splitlines()
-    if (found.get('dataset') or {}).get('release') == schema.SYNTHETIC:
-        lines.append(given.SYNTHETIC)
-    if found.get('selection') == selection.BEST_ON_TEST:
-        lines.append('LEAKS: the epoch was selected on whom each fold leaves out.')
-    if record.unfinished:
-        total = len(record.trials)
-        lines.append(
-            f'Not finished: {total - record.unfinished} of {total} trials are trained; '
-            'the command of the run goes on with the rest.'
-        )
-    elif record.results is None:
+    found, lines = record.results or {}, record.notices
+    if record.results is None and not record.unfinished:
         lines.append('The run has not reported yet: the command of the run makes its results.')
     if found.get('reason'):
         lines.append(found['reason'])
     if failed := found.get('failed'):
         lines.append(f'{len(failed)} of {found["trials"]} trials diverged; their seeds are not scored.')
     if record.changed:
-        lines.append(
-            'predictions.csv is not what the run has reported: the scores on this page are of the file as it '
-            'is. The command of the run writes it anew.'
-        )
+        lines.append('The scores on this page are of the files as they are.')
     return lines

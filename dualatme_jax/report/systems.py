@@ -10,7 +10,7 @@ import pandas as pd
 from dualatme_jax import files, schema
 from dualatme_jax.errors import InputError
 from dualatme_jax.report import given as given_lib
-from dualatme_jax.report import predictions, record, selection
+from dualatme_jax.report import marks, predictions, record, selection
 
 # Of a sweep, what is a system.
 EACH, RESULT = POINTS = ('each', 'result')
@@ -194,7 +194,7 @@ def _result(folder: pathlib.Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
     if chosen:
         return run.selected, ('Selection: nested, by the other subjects.',)
     if how == selection.BEST_ON_TEST and run.epoch_predictions is not None:
-        return run.selected, ('LEAKS: the best epoch on the left-out subjects; not a score of a system.',)
+        return run.selected, (marks.BEST_ON_TEST,)
     return run.selected, ()
 
 

@@ -24,6 +24,7 @@ from dualatme_jax.report import (
     ensemble,
     leaderboard,
     leaderboard_view,
+    marks,
     methods,
     nested,
     paper,
@@ -213,6 +214,9 @@ def report(
         'protocol': left_out,
         'selection': 'evaluate_only' if config.evaluate_only else config.selection.name,
         'trials': len(trial_table.table),
+        'epochs': swept.config.training.epochs,
+        'seeds': list(swept.config.seeds),
+        'points': len(swept.points),
         'failed': failed[columns].to_dict('records'),
         'seconds': trial_table.seconds,
         'dataset': dataset.metadata,
@@ -259,7 +263,8 @@ def report(
                 two_classes.add(result, selected, resamples=config.report.resamples)
                 if not config.report.leaderboard:
                     made.shown += ['', two_classes.rich_table(selected, result, selection=how, notice=notice)]
-            made.writers.append(functools.partial(draw_confusion, selected, dataset.labels, above))
+            drawn = [*marks.of_selection(result), *marks.of_predictions(result), *filter(None, [title])]
+            made.writers.append(functools.partial(draw_confusion, selected, dataset.labels, '\n'.join(drawn)))
             if notice in ('', config.report.caveat):  # the form of a challenge log has no room for one
                 report_challenge_logs(made, selected, dataset.labels)
         if config.report.ensemble and not config.report.leaderboard:

@@ -83,8 +83,8 @@ def log(record: Record) -> str:
     now = int(1000 * time.time())
     params = [Param(name, value) for name, value in parameters(record).items()]
     tags = [RunTag(WORKDIR, str(folder))]
-    if notice := (record.results or {}).get('notice'):
-        tags.append(RunTag('notice', notice))
+    if record.notices:
+        tags.append(RunTag('notice', '\n'.join(record.notices)))
     client.log_batch(run, params=params[:100], tags=tags)
     for start in range(100, len(params), 100):
         client.log_batch(run, params=params[start : start + 100])
@@ -107,7 +107,7 @@ def log(record: Record) -> str:
 
 def parameters(record: Record) -> dict[str, str]:
     """What a run is, and the fields of its config that differ from its system's own."""
-    config, found = record.config or {}, record.results or {}
+    config, found = record.recipe or {}, record.results or {}
     values: dict[str, Any] = {
         'model.name': (config.get('model') or {}).get('name'),
         'seeds': config.get('seeds'),
@@ -116,9 +116,7 @@ def parameters(record: Record) -> dict[str, str]:
         'trials': found.get('trials'),
         'data': (config.get('trained_on') or {}).get('origin'),
     }
-    if record.provenance:
-        changed = record.provenance[-1].get('changed') or {}
-        values |= {field: here for field, (_, here) in changed.items()}
+    values |= {field: here for field, (_, here) in record.differences.items()}
     words = {name: value if isinstance(value, str) else json.dumps(value) for name, value in values.items()}
     return {name: text[:_LONGEST] for name, text in words.items() if text not in ('', 'null')}
 

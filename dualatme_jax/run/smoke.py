@@ -4,12 +4,10 @@ import pandas as pd
 from ml_collections import ConfigDict
 
 from dualatme_jax.report.ensemble import SEEDS
+from dualatme_jax.report.marks import SMOKE as NOTICE
 
 # Folds, of LOSO those of each database: two, so that there is a spread over subjects.
 FOLDS = 2
-
-# Stands wherever a result of it is shown.
-NOTICE = 'SMOKE TEST, NOT A RESULT: a few folds, two epochs at most'
 
 _EPOCHS = 'training.epochs'
 

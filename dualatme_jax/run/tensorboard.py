@@ -97,7 +97,7 @@ def report(record: Record) -> None:
         for name, metrics in ((record.results or {}).get('scores') or {}).items():
             for metric in METRICS:
                 writer.add_scalar(f'scores/{metric}/{name}', metrics[metric]['mean'], 0)
-        writer.add_text('run', _about(record), 0)
+        writer.add_text('run', about(record), 0)
         for name in TABLES:
             path = record.folder / name
             if path.is_file():
@@ -113,10 +113,10 @@ def _write_losses(writer, curves: Curves | None) -> None:
             writer.add_scalar(part.replace('_', '/'), value, epoch)
 
 
-def _about(record: Record) -> str:
+def about(record: Record) -> str:
     """The scores of all clips, with what must stand beside them, as Markdown."""
     found = record.results or {}
-    lines = [line for line in str(found.get('notice') or '').splitlines() if line]
+    lines = record.notices
     lines.append(
         f'{found.get("trials")} trials, {found.get("protocol")}, selection: {found.get("selection")}'
     )

@@ -9,6 +9,8 @@ import io
 import os
 import pathlib
 import re
+import textwrap
+from collections.abc import Sequence
 from xml.etree import ElementTree
 
 import matplotlib
@@ -24,7 +26,10 @@ COLOURS = ('#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9', '#f
 MUTED = '#666666'
 BLACK = '#010101'
 
+KINDS = ('png', 'svg')  # of the files of a figure
+
 _DPI = 150
+_CHARACTERS = 14  # of a title in an inch
 _MUTED_OPACITY = '0.7'
 _SVG = 'http://www.w3.org/2000/svg'
 _XLINK = '{http://www.w3.org/1999/xlink}href'
@@ -79,9 +84,19 @@ def save(figure: Figure, folder: str | os.PathLike, name: str) -> None:
 
     The same figure gives the same bytes.
     """
-    for kind in ('png', 'svg'):
+    for kind in KINDS:
         with replacing(pathlib.Path(folder) / f'{name}.{kind}') as temporary:
             temporary.write_bytes(_rendered(figure, kind, facecolor='white'))
+
+
+def marked(figure: Figure, notices: Sequence[str]) -> Figure:
+    """The figure with a line for each notice above it, and above the title that it has."""
+    width = int(_CHARACTERS * figure.get_figwidth())
+    lines = [textwrap.fill(notice, width) for notice in notices]
+    if lines:
+        title = figure.get_suptitle()
+        figure.suptitle('\n'.join([*lines, *filter(None, [title])]), fontsize='small')
+    return figure
 
 
 def png(figure: Figure) -> bytes:

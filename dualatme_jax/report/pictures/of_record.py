@@ -27,6 +27,17 @@ from dualatme_jax.report.pictures import (
 from dualatme_jax.report.record import Record
 
 FOLDER = 'pictures'
+NAMES = (  # of all figures that `figures` may yield
+    'leaderboard',
+    'sweep',
+    'confusion',
+    'subjects',
+    'seeds',
+    'reliability',
+    'risk_coverage',
+    'learning_curves',
+    'attention',
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +58,9 @@ class Shown:
 
 
 def save(record: Record) -> list[Shown]:
-    """Draws all figures of a run into its folder `pictures`; returns them.
+    """Draws all figures of a run into its folder `pictures`, each below the run's notices; returns them.
+
+    Files of figures that it no longer has are deleted.
 
     Raises:
       InputError: a file of the run is damaged.
@@ -57,8 +70,11 @@ def save(record: Record) -> list[Shown]:
     folder = record.folder / FOLDER
     if found:
         folder.mkdir(exist_ok=True)
+    for name in {*NAMES} - {shown.name for shown in found}:
+        for kind in drawn.KINDS:
+            (folder / f'{name}.{kind}').unlink(missing_ok=True)
     for shown in found:
-        drawn.save(shown.draw(), folder, shown.name)
+        drawn.save(drawn.marked(shown.draw(), record.notices), folder, shown.name)
     return found
 
 
@@ -104,7 +120,7 @@ def _of_predictions(record: Record, table: pd.DataFrame) -> Iterator[Shown]:
         'confusion',
         'Confusion matrices: counts, and their share of the true class',
         f'One matrix per set of clips; {share:.0%} of all predictions are right.',
-        lambda: confusion.confusion_figure(table, record.labels, notice=_notice(record)),
+        lambda: confusion.confusion_figure(table, record.labels),
     )
     people = subjects.shares(table)
     yield Shown(
@@ -185,7 +201,3 @@ def _attention(found: Attention) -> Shown:
         f'{len(found.clips)} clips, each with what the network read and where it looked.',
         lambda: attention.gallery(found),
     )
-
-
-def _notice(record: Record) -> str:
-    return str((record.results or {}).get('notice') or '')

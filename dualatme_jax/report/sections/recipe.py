@@ -25,7 +25,7 @@ def system(config: Mapping[str, Any]) -> str:
 
 
 def _facts(record: Record) -> Facts:
-    config, found = record.config or {}, record.results or {}
+    config, found = record.recipe or {}, record.results or {}
     last = record.provenance[-1] if record.provenance else {}
     seeds = config.get('seeds') or []
     several = record.leaderboard is not None  # systems, each with its own
@@ -62,8 +62,7 @@ def _changed(record: Record) -> list[Block]:
     """How the config differs from the default of its system."""
     if not record.provenance:
         return []
-    last = record.provenance[-1]
-    default, changed = last.get('default'), last.get('changed') or {}
+    default, changed = record.provenance[-1].get('default'), record.differences
     if not changed:
         return [Text(f'All settings are those of {default}.')]
     rows = [[f'config.{field}', _short(before), _short(here)] for field, (before, here) in changed.items()]

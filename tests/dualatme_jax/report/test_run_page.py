@@ -8,11 +8,14 @@ import pytest
 import written_run
 from PIL import Image
 
+from configs import cd
 from dualatme_jax.data import dataset
 from dualatme_jax.errors import InputError
 from dualatme_jax.report import __main__ as command
-from dualatme_jax.report import attention, predictions, record, run_page, scores
-from dualatme_jax.report.sections import drawings, looked, result, subjects
+from dualatme_jax.report import attention, given, marks, methods, predictions, record, run_page, scores
+from dualatme_jax.report.pictures import drawn, of_record
+from dualatme_jax.report.sections import drawings, looked, recipe, result, subjects
+from dualatme_jax.run import model_section, tensorboard
 
 
 @pytest.fixture(autouse=True)
@@ -112,6 +115,78 @@ def test_what_must_stand_beside_the_numbers(tmp_path, found, text):
     assert f'role="note">{text}' in page(tmp_path) or text in page(tmp_path).split('class="lead"')[0]
 
 
+def config_of(epochs=3, seeds=(0, 1)):
+    """A whole config, as a run keeps it."""
+    config = cd.get_config()
+    config.training.epochs, config.seeds = epochs, seeds
+    return json.loads(model_section.completed(config).to_json())
+
+
+def grown(folder):
+    """A finished run of 4 epochs whose growth to 99 epochs and another seed was killed."""
+    config = config_of(99, (0, 1, 2))
+    rows = written_run.table()
+    own = written_run.trials(rows)
+    own.loc[own['trial'] > 5, 'status'] = 'pending'
+    written_run.write(folder, rows, config=config, trial_table=own, epochs=4, seeds=[0, 1], points=1)
+
+
+def test_a_run_whose_growth_was_killed_shows_what_its_scores_are_of(tmp_path):
+    grown(tmp_path)
+    changed = {'training.epochs': [60, 99], 'loss.focal_gamma': [2, 3]}
+    entry = {'command': 'python', 'default': 'configs/cd.py', 'changed': changed}
+    (tmp_path / 'provenance.json').write_text(json.dumps({'commands': [entry]}))
+    found = record.read(tmp_path)
+    notice = 'These are the scores of the run before it grew: 4 epochs, seeds 0, 1.'
+    assert notice in found.notices
+    assert given.read(tmp_path).notice.splitlines()[0] == notice
+    text = page(tmp_path)
+    assert f'role="note">{notice}' in text
+    facts = dict(recipe.section(found).blocks[0].pairs)
+    assert (facts['Epochs'], facts['Seeds']) == ('4', '0, 1')
+    assert found.differences == {'training.epochs': (60, 4), 'loss.focal_gamma': (2, 3)}
+    text = methods.tex(found)
+    assert text.startswith(rf'\textbf{{{notice}}}')
+    assert 'is trained for 4 epochs on' in text
+    assert 'repeated with 2 seeds (0, 1)' in text
+
+
+def test_a_run_that_has_what_it_reported_has_not_grown(tmp_path):
+    written_run.write(tmp_path, epochs=3, seeds=[0, 1], points=1)
+    assert record.read(tmp_path).notices == []
+    written_run.write(tmp_path)  # by an older version
+    assert record.read(tmp_path).notices == []
+
+
+def test_every_output_has_every_mark(tmp_path, monkeypatch):
+    figures = {}
+    monkeypatch.setattr(drawn, 'save', lambda figure, folder, name: figures.update({name: figure}))
+    own = {'notice': marks.SMOKE, 'dataset': {'release': 'synthetic'}, 'selection': 'best_on_test'}
+    written_run.write(tmp_path, config=config_of(), **own)
+    found = record.read(tmp_path)
+    assert found.notices == [marks.BEST_ON_TEST, marks.SMOKE, marks.SYNTHETIC]
+    of_record.save(found)
+    outputs = {
+        'page': page(tmp_path).split('class="lead"')[0],
+        'methods.md': methods.markdown(found).replace('\\', ''),
+        'methods.tex': methods.tex(found),
+        'TensorBoard': tensorboard.about(found),
+    }
+    outputs |= {name: ' '.join(figure.get_suptitle().split()) for name, figure in figures.items()}
+    assert {'confusion', 'seeds', 'subjects', 'reliability'} < {*outputs}
+    for name, text in outputs.items():
+        for notice in found.notices:
+            assert notice in text, name
+    # predictions.csv has the last epoch, which does not leak
+    assert given.read(tmp_path).notice.splitlines() == [marks.SMOKE, marks.SYNTHETIC]
+
+
+def test_a_half_smoke_test_says_so(tmp_path):
+    written_run.write(tmp_path, config=written_run.CONFIG | {'smoke': True})
+    (tmp_path / 'results.json').unlink()
+    assert marks.SMOKE in record.read(tmp_path).notices
+
+
 def test_a_run_that_leaves_nobody_out_has_no_scores_and_says_so(tmp_path):
     written_run.write(tmp_path, reason='nobody was left out', scores=None)
     header = (tmp_path / 'predictions.csv').read_text().splitlines()[0]
@@ -147,6 +222,22 @@ def test_changed_predictions_are_scored_anew_and_named(tmp_path):
     predictions.write(rows, tmp_path / 'predictions.csv')
     assert result.big({'mean': 1.0}) in page(tmp_path)
     assert 'predictions.csv is not what the run has reported' in page(tmp_path)
+
+
+def test_each_table_of_predictions_is_compared_with_what_was_reported(tmp_path):
+    rows = written_run.table()
+    epochs = pd.concat([rows.assign(epoch=1), rows.assign(epoch=2)], ignore_index=True)
+    digest = predictions.write(epochs, tmp_path / 'epoch_predictions.csv')
+    written_run.write(tmp_path, rows, epoch_predictions_sha256=digest, selection='best_on_test')
+    assert record.read(tmp_path).changed == []
+    epochs.loc[epochs['epoch'] == 1, 'prediction'] = epochs['label']
+    predictions.write(epochs, tmp_path / 'epoch_predictions.csv')
+    found = record.read(tmp_path)
+    assert found.changed == ['epoch_predictions.csv']
+    assert found.scored['scores']['full']['acc']['mean'] == 1
+    notice = 'epoch_predictions.csv is not what the run has reported; the command of the run writes it anew.'
+    assert notice in page(tmp_path)
+    assert given.read(tmp_path).notice == notice
 
 
 @pytest.mark.parametrize(

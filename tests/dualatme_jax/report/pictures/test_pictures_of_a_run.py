@@ -169,6 +169,7 @@ def test_a_run_has_the_pictures_for_which_it_left_something(tmp_path, undrawn):
     rows = write(tmp_path)
     names = [shown.name for shown in of_record.save(record.read(tmp_path))]
     assert names == [*undrawn] == OF_A_RUN
+    assert {*names} < {*of_record.NAMES}
     trials = rows['trial'].unique()
     losses = np.ones((len(trials), 3), np.float32) * [[3, 2, 1]]
     curves.write(curves.Curves(trials, losses.astype(np.float32)), tmp_path / curves.FILE)
@@ -178,6 +179,16 @@ def test_a_run_has_the_pictures_for_which_it_left_something(tmp_path, undrawn):
     np.testing.assert_allclose(undrawn['learning_curves'].axes[0].lines[-1].get_ydata(), [3, 2, 1])
     assert re.search(r'The loss of 12 trials', found[-2].alt)
     assert all(shown.caption and shown.alt for shown in found)
+
+
+def test_figures_that_a_run_no_longer_has_are_deleted(tmp_path, undrawn):
+    write(tmp_path, table(seeds=1))
+    folder = tmp_path / of_record.FOLDER
+    folder.mkdir()
+    for name in ('seeds.png', 'attention.svg', 'confusion.png', 'flow.png', 'mine.png'):
+        (folder / name).touch()
+    of_record.save(record.read(tmp_path))
+    assert {path.name for path in folder.iterdir()} == {'confusion.png', 'flow.png', 'mine.png'}
 
 
 def test_predictions_without_probabilities_and_of_one_seed_have_fewer(tmp_path, undrawn):
@@ -201,6 +212,7 @@ def test_sweeps_and_leaderboards_have_their_points_and_curves_by_point(tmp_path,
     curves.write(found, tmp_path / curves.FILE)
     names = [shown.name for shown in of_record.save(record.read(tmp_path))]
     assert (names[0], names[-1]) == (first, 'learning_curves')
+    assert {*names} < {*of_record.NAMES}
     titles = [axes.get_title() for axes in undrawn['learning_curves'].axes]
     expected = ['learning_rate 0.01', 'learning_rate 0.001'] if first == 'sweep' else ['Dual-ATME', 'STSTNet']
     assert titles == [f'{name}\n12 trials' for name in expected]
