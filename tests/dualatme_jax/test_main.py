@@ -340,6 +340,7 @@ def test_what_the_system_refuses_ends_the_run_by_a_sentence(
 
     given = dict.fromkeys(('COORDINATOR', 'PROCESSES', 'PROCESS'))
     given |= {'CONFIG': cd.get_config(), 'WORKDIR': str(tmp_path), 'FIELDS': False, 'DISTRIBUTED': False}
+    given['TRACKER'] = None
     for name, value in given.items():
         monkeypatch.setattr(main, name, types.SimpleNamespace(value=value))
     monkeypatch.setattr(experiment, 'run', fail)
