@@ -374,11 +374,11 @@ def _scores(record: Record) -> Iterator[str]:
 
 
 def _software(record: Record) -> Iterator[str]:
-    last = record.provenance[-1] if record.provenance else {}
-    versions = last.get('versions') or {}
+    made = record.made_with
 
     def named(title: str, package: str, key: str) -> str:
-        return f'{title}{f" {versions[package]}" if package in versions else ""}{_cite(key)}'
+        numbers = _and(made.get(package, ()))
+        return f'{title}{f" {numbers}" if numbers else ""}{_cite(key)}'
 
     others = [named('JAX', 'jax', references.JAX)]
     if record.trained:
@@ -388,7 +388,7 @@ def _software(record: Record) -> Iterator[str]:
     if precision and record.trained:
         yield f'Products are computed in {precision}.'
     seconds = (record.results or {}).get('seconds')
-    device = f' on {last["device"]}' if last.get('device') else ''
+    device = f' on {_and(made["device"])}' if made.get('device') else ''
     if seconds:
         yield (
             f'Training took {seconds:.0f} seconds{device}.'

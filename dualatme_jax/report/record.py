@@ -180,9 +180,37 @@ class Record:
         return ', '.join(words.values())
 
     @property
+    def made_with(self) -> dict[str, list[str]]:
+        """`device`, `commit` and each package -> what the commands that trained it had, each value once."""
+        found: dict[str, dict[str, None]] = {}
+        for entry in self.provenance:
+            own = {name: entry.get(name) for name in ('device', 'commit')} | (entry.get('versions') or {})
+            for name, value in own.items():
+                if value is not None:
+                    found.setdefault(name, {})[value] = None
+        return {name: [*values] for name, values in found.items()}
+
+    @property
+    def undecided(self) -> bool:
+        """Whether there are several points, and nothing says which one is the result."""
+        found = self.results or {}
+        nested_by = found.get('selection') == selection.NESTED and found.get('chosen')
+        if self.predictions is None or self.sweep is not None or found.get('leaderboard') or nested_by:
+            return False
+        return len(predictions.points(self.predictions)) > 1
+
+    @property
     def notices(self) -> list[str]:
         """What must stand wherever the run's result is shown, one sentence or mark each."""
-        return [*marks.of_selection(self.results or {}), *self.notices_of_predictions]
+        lines = [*marks.of_selection(self.results or {}), *self.notices_of_predictions]
+        if self.undecided:
+            points = predictions.points(self.predictions)
+            first = ', '.join(f'{field} = {value}' for field, value in points[0][0].items())
+            lines.append(
+                f'Nothing in the folder says which of the {len(points)} points is the result. This is the '
+                f'first: {first}.'
+            )
+        return lines
 
     @property
     def notices_of_predictions(self) -> list[str]:

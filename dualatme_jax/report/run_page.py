@@ -67,6 +67,8 @@ def notices(record: Record) -> list[str]:
     found, lines = record.results or {}, record.notices
     if record.results is None and not record.unfinished:
         lines.append('The run has not reported yet: the command of the run makes its results.')
+    if unlike := recipe.unlike(record):
+        lines.append(unlike)
     if found.get('reason'):
         lines.append(found['reason'])
     if failed := found.get('failed'):

@@ -186,7 +186,7 @@ def _result(folder: pathlib.Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
     run = record.read(folder)
     how = (run.results or {}).get('selection')
     chosen = how == selection.NESTED and (run.results or {}).get('chosen')
-    if run.selected is None or (run.swept and run.sweep is None and not chosen):
+    if run.selected is None or run.undecided:
         raise InputError(
             f'{folder} has several points, and nothing in it says which one is its result; compare each of '
             'them: --points each'

@@ -153,9 +153,9 @@ def run(
         if finished:
             console.print(f'{folder} holds this run, finished; nothing is trained again', soft_wrap=True)
         else:
-            if folder and processes.is_first():
-                provenance.add(folder, swept.config)
             left, every = len(trial_table.unfinished), len(trial_table.table)
+            if left and folder and processes.is_first():
+                provenance.add(folder, swept.config)
             if begun and left < every:
                 console.print(f'{every - left} of {every} trials are there; training {left}', soft_wrap=True)
             failures |= train(trial_table, programs, kept, identity, console, weights)

@@ -117,6 +117,9 @@ def parameters(record: Record) -> dict[str, str]:
         'data': (config.get('trained_on') or {}).get('origin'),
     }
     values |= {field: here for field, (_, here) in record.differences.items()}
+    values |= {
+        name: '; '.join(found) for name, found in record.made_with.items() if name in ('device', 'commit')
+    }
     words = {name: value if isinstance(value, str) else json.dumps(value) for name, value in values.items()}
     return {name: text[:_LONGEST] for name, text in words.items() if text not in ('', 'null')}
 

@@ -14,6 +14,7 @@ from PIL import Image
 from dualatme_jax import schema
 from dualatme_jax.errors import InputError
 from dualatme_jax.report import attention as attention_lib
+from dualatme_jax.report import selection
 from dualatme_jax.report.attention import Attention
 from dualatme_jax.report.page.blocks import Block, Gallery, Picture, Text
 from dualatme_jax.report.pictures import attention as drawings
@@ -37,7 +38,10 @@ def blocks(record: Record, data: pathlib.Path | None) -> list[Block]:
     """
     found = record.attention
     if found is not None and len(found.clips):
-        return [Text(_how(found)), Gallery([looked(found, number) for number in range(len(found.clips))])]
+        return [
+            Text(_how(found) + _of_which(record)),
+            Gallery([looked(found, number) for number in range(len(found.clips))]),
+        ]
     why = Text((record.results or {}).get('attention') or NO_MAPS)
     if data is None:
         return [why, Text('Their input pictures: python -m dualatme_jax.report WORKDIR --data DATASET.')]
@@ -50,6 +54,17 @@ def _how(found: Attention) -> str:
         f'The clips that most seeds get wrong come first. Left is what {found.system} read, as motion the '
         f'strain or the size; then where it looked ({views}): bright is much. The map of a class is that of '
         'the predicted one.'
+    )
+
+
+def _of_which(record: Record) -> str:
+    """Which networks are shown, where the result is not theirs."""
+    how = (record.results or {}).get('selection')
+    if how not in (selection.NESTED, selection.BEST_ON_TEST):
+        return ''
+    return (
+        ' The pictures are of the last epoch of the reference point; the table below has the predictions '
+        f'that the selection {how} takes, which may differ from theirs.'
     )
 
 

@@ -26,7 +26,8 @@ def system(config: Mapping[str, Any]) -> str:
 
 def _facts(record: Record) -> Facts:
     config, found = record.recipe or {}, record.results or {}
-    last = record.provenance[-1] if record.provenance else {}
+    made = record.made_with
+    commits = [commit or 'none: not made in a git checkout' for commit in made.get('commit', ())]
     seeds = config.get('seeds') or []
     several = record.leaderboard is not None  # systems, each with its own
     pairs = [
@@ -43,11 +44,24 @@ def _facts(record: Record) -> Facts:
         ('Frozen', ', '.join(found.get('frozen') or [])),
         ('Trials', found.get('trials') or (None if record.trials is None else len(record.trials))),
         ('Training time', _seconds(found.get('seconds'))),
-        ('Device', last.get('device')),
-        ('Commit', last.get('commit') or (UNRECORDED if not last else 'none: not made in a git checkout')),
-        ('Versions', ', '.join(f'{name} {number}' for name, number in (last.get('versions') or {}).items())),
+        ('Device', '; '.join(made.get('device', ()))),
+        ('Commit', '; '.join(commits) or UNRECORDED),
+        ('Versions', ', '.join(f'{name} {" and ".join(own)}' for name, own in _packages(made).items())),
     ]
     return Facts([(name, str(value)) for name, value in pairs if value not in (None, '')])
+
+
+def _packages(made: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    return {name: own for name, own in made.items() if name not in ('device', 'commit')}
+
+
+def unlike(record: Record) -> str:
+    """In which the commands that trained a run differ, in a sentence; empty where they are alike."""
+    made = record.made_with
+    found = [f'{name}s' for name in ('device', 'commit') if len(made.get(name, ())) > 1]
+    if any(len(own) > 1 for own in _packages(made).values()):
+        found.append('versions of packages')
+    return f'It was trained by several commands, with different {" and ".join(found)}.' if found else ''
 
 
 def _commands(record: Record) -> list[Block]:

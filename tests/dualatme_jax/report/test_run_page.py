@@ -15,7 +15,7 @@ from dualatme_jax.report import __main__ as command
 from dualatme_jax.report import attention, given, marks, methods, predictions, record, run_page, scores
 from dualatme_jax.report.pictures import drawn, of_record
 from dualatme_jax.report.sections import drawings, looked, recipe, result, subjects
-from dualatme_jax.run import model_section, tensorboard
+from dualatme_jax.run import mlflow_tracker, model_section, tensorboard
 
 
 @pytest.fixture(autouse=True)
@@ -181,6 +181,40 @@ def test_every_output_has_every_mark(tmp_path, monkeypatch):
     assert given.read(tmp_path).notice.splitlines() == [marks.SMOKE, marks.SYNTHETIC]
 
 
+def test_points_of_which_none_is_the_result_are_named(tmp_path):
+    rows = written_run.sweep(tmp_path)
+    assert record.read(tmp_path).notices == []
+    for name in ('results.json', 'config.json', 'trials.csv'):
+        (tmp_path / name).unlink()
+    found = record.read(tmp_path)
+    assert found.selected['prediction'].tolist() == rows['prediction'][:48].tolist()
+    assert found.notices == [
+        'Nothing in the folder says which of the 2 points is the result. This is the first: '
+        'optimizer.learning_rate = 0.01.'
+    ]
+    assert found.notices[0] in page(tmp_path)
+    assert given.read(tmp_path).notice == '', 'which has each point'
+
+
+def test_several_machines_are_all_named(tmp_path):
+    written_run.write(tmp_path, config=config_of())
+    first = {'command': 'a', 'device': '8 x TPU v4', 'commit': 'abc', 'versions': {'jax': '0.9', 'flax': '1'}}
+    second = first | {'device': '1 x H200', 'versions': {'jax': '0.10', 'flax': '1'}}
+    path = tmp_path / 'provenance.json'
+    for entries, says in (([first, first], False), ([first, second, first], True)):
+        path.write_text(json.dumps({'commands': entries}))
+        notice = 'It was trained by several commands, with different devices and versions of packages.'
+        assert (notice in run_page.notices(record.read(tmp_path))) == says
+    found = record.read(tmp_path)
+    facts = dict(recipe.section(found).blocks[0].pairs)
+    assert facts['Device'] == '8 x TPU v4; 1 x H200'
+    assert (facts['Commit'], facts['Versions']) == ('abc', 'jax 0.9 and 0.10, flax 1')
+    text = methods.tex(found)
+    assert 'JAX 0.9 and 0.10' in text
+    assert 'on 8 x TPU v4 and 1 x H200.' in text
+    assert mlflow_tracker.parameters(found)['device'] == '8 x TPU v4; 1 x H200'
+
+
 def test_a_half_smoke_test_says_so(tmp_path):
     written_run.write(tmp_path, config=written_run.CONFIG | {'smoke': True})
     (tmp_path / 'results.json').unlink()
@@ -302,6 +336,9 @@ def test_the_hardest_clips_show_where_the_network_looked(tmp_path):
     grey = 255 * (strain - strain.min()) / np.ptp(strain)
     np.testing.assert_allclose(image[7::14, 7:112:14, 0], grey, atol=1)
     assert page(tmp_path).count('<img src="data:image/png') == 2
+    assert 'of the last epoch of the reference' not in page(tmp_path)
+    written_run.write(tmp_path, rows, selection='best_on_test')
+    assert 'of the last epoch of the reference' in looked.blocks(record.read(tmp_path), None)[0].text
 
 
 def test_pictures_come_from_the_dataset_or_the_page_says_why_not(tmp_path, small_dataset_dir):
