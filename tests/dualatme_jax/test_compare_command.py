@@ -9,7 +9,7 @@ import people
 import pytest
 
 from dualatme_jax import compare
-from dualatme_jax.report import comparison_view, results
+from dualatme_jax.report import comparison_view, marks, results
 
 COLUMNS = ['seed', 'database', 'subject', 'clip', 'label', 'prediction']
 
@@ -141,7 +141,7 @@ def test_the_best_epoch_on_the_test_leaks_as_a_result_too(capsys, sweep, tmp_pat
     )
     assert (status, errors) == (0, '')
     found = scored(tmp_path / 'out')
-    assert found.loc['best', 'notice'].startswith('LEAKS: the best epoch')
+    assert found.loc['best', 'notice'].startswith(marks.BEST_ON_TEST)
     assert float(found.loc['best', 'acc_mean']) == 1
 
 

@@ -11,6 +11,7 @@ from rich.console import Console
 from small_run import run, small
 
 from dualatme_jax.errors import InputError
+from dualatme_jax.report import record
 from dualatme_jax.run import collect, experiment, network
 from dualatme_jax.run.kept import Kept
 from dualatme_jax.run.progress import Reporter
@@ -306,3 +307,17 @@ def test_a_leaderboard_grows_by_systems(small_dataset_dir, tmp_path):
     check_same(tmp_path / 'run', tmp_path / 'at_once', 'epoch_predictions.csv')
     with pytest.raises(InputError, match=r'1 of its 3 points \(model\.name = small_systems\.tiny\)'):
         run(config(SVC, 'made_up.bands', 'small_systems.tiny_too'), tmp_path / 'run')
+
+
+def test_a_report_that_is_made_anew_says_what_it_is_of_and_has_trained_nothing(small_dataset_dir, folder):
+    def made():
+        found = record.read(folder)
+        results = {name: found.results[name] for name in ('epochs', 'seeds', 'points')}
+        return results, len(found.provenance), [line for line in found.notices if 'grew' in line]
+
+    config = config_of(small_dataset_dir)
+    expected = {'epochs': config.training.epochs, 'seeds': [*config.seeds], 'points': 1}
+    assert made() == (expected, 1, [])
+    (folder / 'results.json').unlink()
+    assert run(config, folder)[0]
+    assert made() == (expected, 1, [])
