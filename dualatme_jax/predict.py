@@ -115,7 +115,11 @@ def _parser() -> argparse.ArgumentParser:
         help='one folder per video is made there (default: answers)',
     )
     parser.add_argument(
-        '--landmarks', default='dlib', metavar='NAME', help='what finds the face (default: %(default)s)'
+        '--landmarks',
+        default='auto',
+        metavar='WHAT',
+        help='what finds the face: mediapipe, dlib, haar, fan, or a file with the landmarks of every frame '
+        '(default: auto, the best of the first three that is installed)',
     )
     parser.add_argument(
         '--face', type=int, default=1, metavar='N', help='which face, 1 the largest (default: %(default)s)'

@@ -348,9 +348,17 @@ def _read(path: pathlib.Path) -> bytes:
 
 
 def _data_stage(arguments: Sequence[str]) -> None:
-    """Runs a command of the data stage; raises InputError with what it says where it fails."""
+    """Runs a command of the data stage and passes on how far it is.
+
+    Raises:
+      InputError: with what it says where it fails.
+    """
     command = [sys.executable, '-m', 'data_prep', *arguments]
-    done = subprocess.run(command, check=False, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
-    if done.returncode:
-        lines = done.stderr.strip().splitlines()
-        raise InputError(lines[-1].removeprefix('error: ') if lines else f'the data stage ended: {command}')
+    last = f'the data stage ended: {command}'
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
+        for line in process.stderr:
+            last = line.strip() or last
+            if not line.startswith('error: '):
+                print(line, end='', file=sys.stderr, flush=True)
+    if process.returncode:
+        raise InputError(last.removeprefix('error: '))

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 import jinja2
 
 from dualatme_jax.files import replacing
+from dualatme_jax.report.notice import NOTICE
 from dualatme_jax.report.page import svg
 from dualatme_jax.report.page.blocks import Block, Cell, Section
 
@@ -42,6 +43,7 @@ def html(
         sections=list(zip(names, sections, strict=True)),
         lead=lead,
         notices=notices,
+        footer=NOTICE,
         style=style,
         script=script,
         style_hash=_hash(style),
