@@ -29,7 +29,7 @@ BLACK = '#010101'
 KINDS = ('png', 'svg')  # of the files of a figure
 
 _DPI = 150
-_CHARACTERS = 14  # of a title in an inch
+_CHARACTERS, _LINE = 14, 0.17  # of a title: how many in an inch, and inches
 _MUTED_OPACITY = '0.7'
 _SVG = 'http://www.w3.org/2000/svg'
 _XLINK = '{http://www.w3.org/1999/xlink}href'
@@ -94,8 +94,9 @@ def marked(figure: Figure, notices: Sequence[str]) -> Figure:
     width = int(_CHARACTERS * figure.get_figwidth())
     lines = [textwrap.fill(notice, width) for notice in notices]
     if lines:
-        title = figure.get_suptitle()
-        figure.suptitle('\n'.join([*lines, *filter(None, [title])]), fontsize='small')
+        above = '\n'.join([*lines, *filter(None, [figure.get_suptitle()])])
+        figure.suptitle(above, fontsize='small', color='black')
+        figure.set_figheight(figure.get_figheight() + _LINE * (1 + '\n'.join(lines).count('\n')))
     return figure
 
 
