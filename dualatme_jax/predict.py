@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> None:
     from dualatme_jax.run import predicting, video
 
     out = files.expanded(options.out, '--out')
-    paths = [files.expanded(path, 'VIDEO') for path in options.videos]
+    paths = [files.expanded(path, 'VIDEO').absolute() for path in options.videos]
     folders = _folders(paths, out)
     found = predicting.load(files.expanded(options.weights, '--weights'), seed=options.seed)
     given = ['--landmarks', options.landmarks, '--face', str(options.face)]

@@ -132,7 +132,7 @@ class File:
     every, coarse = 0.0, False
 
     def __init__(self, path: pathlib.Path, recording: Recording):
-        self.name = f'the file {path.name}'
+        self.path, self.name = path, f'the file {path.name}'
         numbers = film.find(recording.path).numbers if recording.path.is_dir() else None
         self._faces = points.of_frames(path, numbers)
         self._shrinking = recording.shrinking

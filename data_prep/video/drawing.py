@@ -65,7 +65,7 @@ def video(folder: pathlib.Path) -> pathlib.Path:
       The file, which is as long in seconds as the video, and has no sound.
 
     Raises:
-      InputError: the folder lacks a table, or the video is not where it was.
+      InputError: the folder lacks a table, the video is not where it was, or it lies where its copy would.
     """
     try:
         about = json.loads(_read(folder / events.VIDEO))
@@ -82,6 +82,8 @@ def video(folder: pathlib.Path) -> pathlib.Path:
         raise InputError(
             f'{folder} is not what `python -m data_prep video` leaves ({error!r}); run that first'
         ) from error
+    if source.path.resolve() == (folder / VIDEO).resolve():
+        raise InputError(f'{source.path} would be replaced by its copy; give another --out')
     times = signals['seconds'].to_numpy()
     mean = (len(times) - 1) / (times[-1] - times[0]) if len(times) > 1 and times[-1] > times[0] else rate
     drawn = _frames(source, found, signals, threshold, track)

@@ -113,6 +113,8 @@ def _key(recording: Recording, detector: Detector, face: int) -> str:
     paths = [recording.path]
     if recording.path.is_dir():
         paths = list(film.find(recording.path).frames.paths.values())
+    if isinstance(detector, detectors.File):
+        paths.append(detector.path)
     state = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
     asked = {'rate': recording.rate, 'step': recording.step, 'detector': detector.name, 'face': face}
     return json.dumps({**asked, 'files': state, 'code': _code(), 'cv2': cv2.__version__})

@@ -53,8 +53,11 @@ def spot(
       workers: how many processes.
 
     Raises:
-      InputError: no such detector, or a worker died.
+      InputError: no such detector, a subject whose name cannot be that of a folder, or a worker died.
     """
+    for video in videos:
+        if pathlib.PurePath(video.subject).name != video.subject or video.subject == '..':
+            raise InputError(f'the subject {video.subject!r} of {video.path} cannot be the name of a folder')
     name = detectors.detector(landmarks).name  # of `auto` too; what is missing is said before all else
     jobs = [(video, name, out / video.subject / video.name) for video in videos]
     return processes.in_order(of_video, jobs, workers)

@@ -89,13 +89,16 @@ def answer(
 
     Raises:
       InputError: the video cannot be read, holds no face, or what the networks read cannot be made of it; or
-        the folder holds the answer of another one.
+        the folder holds the answer of another one, or what is no answer.
     """
     began = time.monotonic()
     identity = _identity(path, found, options, film)
     if done := _done(path, folder, identity):
         return Answer(path, folder, _events(folder), done, before=True)
     folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.iterdir()) and not any((folder / name).exists() for name in (LIKE, EVENTS)):
+        raise InputError(f'{folder} holds files that are no answer; give another --out, or move them away')
+    (folder / FILM).unlink(missing_ok=True)  # of another question
     if is_dataset(path):
         dataset = dataset_lib.load(path, reads=found.reads)
         events = pd.DataFrame(
@@ -273,7 +276,8 @@ def _identity(path: pathlib.Path, found: Ensemble, options: Sequence[str], film:
     else:
         content = files.sha256(path, 'video') if path.exists() else ''
     package = importlib.metadata.version('dualatme-jax')
-    whole = [_FORMAT, package, str(path), content, found.checksum, list(options), film]
+    given = [files.sha256(each, 'landmarks') for each in options if pathlib.Path(each).is_file()]
+    whole = [_FORMAT, package, str(path), content, found.checksum, list(options), given, film]
     return hashlib.sha256(json.dumps(whole).encode()).hexdigest()
 
 
@@ -354,11 +358,16 @@ def _data_stage(arguments: Sequence[str]) -> None:
       InputError: with what it says where it fails.
     """
     command = [sys.executable, '-m', 'data_prep', *arguments]
-    last = f'the data stage ended: {command}'
+    fault = ''
     with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
-        for line in process.stderr:
-            last = line.strip() or last
-            if not line.startswith('error: '):
-                print(line, end='', file=sys.stderr, flush=True)
+        try:
+            for line in process.stderr:
+                if line.startswith('error: '):
+                    fault = line.strip().removeprefix('error: ')
+                else:
+                    print(line, end='', file=sys.stderr, flush=True)
+        except BaseException:  # a stop: two of them must not write into one folder
+            process.kill()
+            raise
     if process.returncode:
-        raise InputError(last.removeprefix('error: '))
+        raise InputError(fault or f'the data stage ended with status {process.returncode}: {command}')

@@ -136,6 +136,7 @@ def test_an_answer_is_whole_and_the_same_command_does_not_look_again(found, cons
     unknown = dataclasses.replace(found, rates=None)
     answer = video.answer(path, folder, unknown, ['--face', '1'], console, film=False)
     assert [call[0] for call in calls[2:]] == ['video']
+    assert not (folder / video.FILM).exists(), 'it shows another answer'
     assert answer.about['sentences'] == {}
     assert answer.events['right'].isna().all()
 
@@ -148,6 +149,26 @@ def test_an_answer_of_another_video_is_not_overwritten(found, console, tmp_path)
     (tmp_path / video.ANSWER).write_text(json.dumps({'identity': 'x', 'path': '/a/v.mp4'}))
     with pytest.raises(InputError, match=r'holds the answer of /a/v\.mp4; give another --out'):
         video.answer(tmp_path / 'v.mp4', tmp_path, found, [], console)
+
+
+def test_a_folder_of_something_else_is_left_alone(found, console, tmp_path):
+    own = tmp_path / 'v' / 'frames' / '1.png'
+    own.parent.mkdir(parents=True)
+    own.write_bytes(b'mine')
+    with pytest.raises(InputError, match='holds files that are no answer; give another --out'):
+        video.answer(tmp_path / 'v.mp4', tmp_path / 'v', found, [], console)
+    assert own.read_bytes() == b'mine'
+
+
+def test_the_data_stage_says_what_is_wrong_and_an_end_without_words_is_named(tmp_path, monkeypatch, capfd):
+    program = tmp_path / 'python'
+    monkeypatch.setattr(video.sys, 'executable', str(program))
+    for last, fault in (('error: no face', '^no face$'), ('v.mp4: frames: 9, 20 s', 'ended with status 3')):
+        program.write_text(f'#!/bin/sh\necho {last!r} >&2\nexit 3\n')
+        program.chmod(0o755)
+        with pytest.raises(InputError, match=fault):
+            video._data_stage(['video'])
+    assert capfd.readouterr().err == 'v.mp4: frames: 9, 20 s\n'
 
 
 def test_a_full_disk_costs_one_video_and_a_stop_none(monkeypatch, tmp_path, capsys):

@@ -7,9 +7,10 @@ import pytest
 from data_prep.__main__ import main
 from data_prep.face.landmarks import template
 from data_prep.files import images
-from data_prep.video import detectors, events, spot_all, spotter
+from data_prep.video import detectors, events, long_videos, spot_all, spotter
 from data_prep.video.spotter import Event
 from dualatme_jax import score
+from dualatme_jax.errors import InputError
 
 SIZE = 96
 POINTS = template.stretched((SIZE, SIZE))
@@ -124,3 +125,11 @@ def test_nothing_to_look_at_is_named(source, looked, capsys):
     (source / 'truth.csv').write_text('subject,video,onset,offset\ns9,nowhere,1,2\n')
     assert spot(source) == 2
     assert 'the video s9/nowhere is not in videos.csv' in capsys.readouterr().err
+
+
+def test_a_subject_cannot_lead_out_of_the_folder(source, tmp_path):
+    tables = [source / name for name in ('videos.csv', 'truth.csv')]
+    for table in tables:
+        table.write_text(table.read_text().replace('s1', '../s1'))
+    with pytest.raises(InputError, match='cannot be the name of a folder'):
+        spot_all.spot(long_videos.read(source), tmp_path / 'out', landmarks='dlib', workers=1)
