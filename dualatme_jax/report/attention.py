@@ -19,6 +19,7 @@ from dualatme_jax.report import hard_clips, predictions
 
 FILE = 'attention.npz'
 CBAM, GRAD_CAM = METHODS = ('CBAM', 'Grad-CAM')
+FACES = {*schema.VIEWS['apex'], *schema.VIEWS['frames']}  # inputs that are pictures of people
 NO_CLASS = -1  # of a gate, which is the same for all classes
 
 FEWEST, MOST = 12, 24  # clips that are shown

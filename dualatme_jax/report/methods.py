@@ -186,7 +186,7 @@ def _training(record: Record) -> Iterator[str]:
         yield f'The systems compared are {_and(titled)}.'
     elif system:
         yield from _of_system(system, config, found)
-    elif 'model' in config:  # a module of one's own, which is not at hand
+    elif 'model' in config:  # a module of one's own, which is not imported
         yield f'The system is {config["model"]["name"]}.'
     if swept:
         varied = [f'{name} ({_values(record.sweep[name])})' for name in swept]

@@ -7,6 +7,7 @@ folder are the same.
 import functools
 import json
 import pathlib
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,17 @@ import pandas as pd
 
 from dualatme_jax import files, schema
 from dualatme_jax.errors import InputError
-from dualatme_jax.report import attention, curves, marks, nested, predictions, results, scores, selection
+from dualatme_jax.report import (
+    attention,
+    curves,
+    marks,
+    nested,
+    predictions,
+    results,
+    scores,
+    selection,
+    shape,
+)
 from dualatme_jax.report.attention import Attention
 from dualatme_jax.report.curves import Curves
 
@@ -31,29 +42,42 @@ _WORDS = ('folds', schema.LEFT_OUT, 'status', 'chosen')  # columns of trials tha
 class Record:
     """What a workdir holds; each part is read when it is asked for, and None where the folder lacks it.
 
-    Raises (each part, as it is read):
+    Curves and attention are None too where their files are damaged, see `damaged`.
+
+    Raises (each other part, as it is read):
       InputError: a file is there and damaged.
     """
 
     def __init__(self, folder: pathlib.Path):
         self.folder = folder
+        self._damaged: dict[str, str] = {}
 
     @functools.cached_property
     def config(self) -> dict[str, Any] | None:
         """The config that the run was given, with what else decides what is trained."""
-        return self._json(CONFIG, _MOST_CONFIG, 'config of the run')
+        return self._json(CONFIG, _MOST_CONFIG, 'config of the run', shape.CONFIG)
 
     @functools.cached_property
     def results(self) -> dict[str, Any] | None:
         """What the run reported; None of one that has not reported yet."""
         path = self.folder / RESULTS
-        return results.read(path) if path.exists() else None
+        if not path.exists():
+            return None
+        found = results.read(path)
+        try:
+            shape.check(found, shape.RESULTS)
+        except ValueError as error:
+            raise InputError(
+                f'{path} is not the results of a run ({error}); delete it, and the command of the run makes '
+                'it anew'
+            ) from error
+        return found
 
     @functools.cached_property
     def provenance(self) -> list[dict[str, Any]]:
         """How it was made, one entry per command that trained some of it; see `run.provenance`."""
-        found = self._json(PROVENANCE, _MOST_CONFIG, 'provenance of the run')
-        return [entry for entry in (found or {}).get('commands', ()) if isinstance(entry, dict)]
+        found = self._json(PROVENANCE, _MOST_CONFIG, 'provenance of the run', shape.PROVENANCE)
+        return found['commands'] if found else []
 
     @functools.cached_property
     def trials(self) -> pd.DataFrame | None:
@@ -89,14 +113,19 @@ class Record:
     @functools.cached_property
     def curves(self) -> Curves | None:
         """The loss of each trial by epoch, NaN where it was not trained."""
-        path = self.folder / curves.FILE
-        return curves.read(path) if path.exists() else None
+        return self._unless_damaged(curves.FILE, curves.read)
 
     @functools.cached_property
     def attention(self) -> Attention | None:
         """Where its networks looked."""
-        path = self.folder / attention.FILE
-        return attention.read(path) if path.exists() else None
+        return self._unless_damaged(attention.FILE, attention.read)
+
+    @property
+    def damaged(self) -> dict[str, str]:
+        """Name of a file that a page can do without, and is damaged -> what is wrong with it."""
+        for name in ('curves', 'attention'):
+            getattr(self, name)
+        return self._damaged
 
     @property
     def leaderboard(self) -> pd.DataFrame | None:
@@ -283,7 +312,12 @@ class Record:
             cells = pd.read_csv(path, dtype=dict.fromkeys(predictions.CLIP_KEY, str), keep_default_na=False)
             table = cells.astype({schema.LABEL: int, 'prediction': int})
         else:
-            table, _ = predictions.read(path, labels=labels)
+            table, classes = predictions.read(path, labels=labels)
+            if labels and len(classes) > len(labels):
+                raise InputError(
+                    f'{self.folder / RESULTS} has the classes {", ".join(labels)}, and {name} has '
+                    f'{", ".join(classes)}; restore the file that was changed'
+                )
         if self.trials is not None and schema.LEFT_OUT in self.trials:
             folds = self.trials.set_index('trial')[schema.LEFT_OUT]
             table[schema.LEFT_OUT] = folds.reindex(table['trial']).to_numpy()
@@ -293,7 +327,15 @@ class Record:
         rows = (self.results or {}).get(key)
         return pd.DataFrame(rows).fillna(np.nan).infer_objects() if rows else None
 
-    def _json(self, name: str, limit: int, what: str) -> dict[str, Any] | None:
+    def _unless_damaged(self, name: str, read: Callable[[pathlib.Path], Any]) -> Any:
+        path = self.folder / name
+        try:
+            return read(path) if path.exists() else None
+        except InputError as error:
+            self._damaged[name] = str(error)
+            return None
+
+    def _json(self, name: str, limit: int, what: str, shaped: Any) -> dict[str, Any] | None:
         path = self.folder / name
         if not path.exists():
             return None
@@ -301,6 +343,7 @@ class Record:
             found = json.loads(files.read_bytes(path, limit=limit, what=what))
             if not isinstance(found, dict):
                 raise ValueError(f'it holds a {type(found).__name__}')
+            shape.check(found, shaped)
         except (ValueError, RecursionError) as error:
             raise InputError(f'{path} is not the {what} ({error})') from error
         return found

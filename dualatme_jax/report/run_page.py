@@ -2,6 +2,7 @@
 
 import pathlib
 
+from dualatme_jax.report import attention
 from dualatme_jax.report import record as record_lib
 from dualatme_jax.report.page import page
 from dualatme_jax.report.record import Record
@@ -73,6 +74,11 @@ def notices(record: Record) -> list[str]:
         lines.append(found['reason'])
     if failed := found.get('failed'):
         lines.append(f'{len(failed)} of {found["trials"]} trials diverged; their seeds are not scored.')
+    lines += record.damaged.values()
+    if record.attention is not None and attention.FACES & {*record.attention.pictures}:
+        lines.append(
+            'This page shows faces of the dataset: pass it on only as the licence of the dataset allows.'
+        )
     if record.changed:
         lines.append('The scores on this page are of the files as they are.')
     return lines

@@ -84,11 +84,10 @@ class Report:
             console.print(part, soft_wrap=isinstance(part, str))
 
     def write(self, folder: pathlib.Path) -> None:
-        """Writes scores, challenge logs and plots; results.json, by which they count; and the methods."""
+        """Writes scores, challenge logs and plots; and results.json, by which they count."""
         for write in self.writers:
             write(folder)
         results.write(self.results, folder / workdir_lib.RESULTS)
-        methods.write(folder)
 
 
 @contextlib.contextmanager
@@ -136,7 +135,7 @@ def place(folder: pathlib.Path) -> str:
 
 
 def write_views(folder: pathlib.Path, dataset: Dataset, config: ConfigDict, console: Console) -> None:
-    """Writes what shows a report in other ways: figures, the page, and what TensorBoard and MLflow read.
+    """Writes what shows a report in other ways: methods, figures, the page, what TensorBoard and MLflow read.
 
     What fails costs the run nothing, and is named.
 
@@ -147,6 +146,7 @@ def write_views(folder: pathlib.Path, dataset: Dataset, config: ConfigDict, cons
       console: where a failure is named.
     """
     again = 'the same command tries it again'
+    spared(methods.MARKDOWN, console, again, lambda: methods.write(folder))
     if config.report.pictures:
         spared('pictures', console, again, lambda: draw(folder, dataset))
         spared('tensorboard/report', console, again, lambda: tensorboard.report(record_lib.read(folder)))

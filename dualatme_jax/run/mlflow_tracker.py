@@ -8,6 +8,7 @@ import importlib.util
 import json
 import logging
 import os
+import pathlib
 import re
 import time
 from typing import Any
@@ -54,7 +55,8 @@ def check(tracker: str, workdir: object) -> None:
 def log(record: Record) -> str:
     """Logs a run: how its config differs from its system's, scores, losses, tables, pictures and the page.
 
-    A run of the same workdir that was logged before is deleted.
+    A run of the same workdir that was logged before is deleted once the new one is whole; one that cannot be
+    written is left as FAILED.
 
     Returns:
       The URI of the database.
@@ -64,7 +66,6 @@ def log(record: Record) -> str:
     """
     os.environ.setdefault('MLFLOW_DISABLE_TELEMETRY', 'true')
     import mlflow
-    from mlflow.entities import Metric, Param, RunTag
 
     for name in ('alembic', 'mlflow'):  # how they make their tables
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -76,15 +77,30 @@ def log(record: Record) -> str:
     experiment = (
         found.experiment_id if found else client.create_experiment(EXPERIMENT, artifact_location=place)
     )
-    for before in client.search_runs([experiment], max_results=_MOST_RUNS):
-        if before.data.tags.get(WORKDIR) == str(folder):
-            client.delete_run(before.info.run_id)
-    run = client.create_run(experiment, run_name=folder.name).info.run_id
+    earlier = [
+        before.info.run_id
+        for before in client.search_runs([experiment], max_results=_MOST_RUNS)
+        if before.data.tags.get(WORKDIR) == str(folder)
+    ]
+    run = client.create_run(experiment, run_name=folder.name, tags={WORKDIR: str(folder)}).info.run_id
+    try:
+        _fill(client, run, record, folder)
+    except BaseException:
+        client.set_terminated(run, 'FAILED')
+        raise
+    client.set_terminated(run)
+    for before in earlier:
+        client.delete_run(before)
+    return uri
+
+
+def _fill(client: Any, run: str, record: Record, folder: pathlib.Path) -> None:
+    """Writes parameters, tags, metrics and files of a record into a run of an `MlflowClient`."""
+    from mlflow.entities import Metric, Param, RunTag
+
     now = int(1000 * time.time())
     params = [Param(name, value) for name, value in parameters(record).items()]
-    tags = [RunTag(WORKDIR, str(folder))]
-    if record.notices:
-        tags.append(RunTag('notice', '\n'.join(record.notices)))
+    tags = [RunTag('notice', '\n'.join(record.notices))] if record.notices else []
     client.log_batch(run, params=params[:100], tags=tags)
     for start in range(100, len(params), 100):
         client.log_batch(run, params=params[start : start + 100])
@@ -101,8 +117,6 @@ def log(record: Record) -> str:
             client.log_artifact(run, str(path))
     if (folder / of_record.FOLDER).is_dir():
         client.log_artifacts(run, str(folder / of_record.FOLDER), of_record.FOLDER)
-    client.set_terminated(run)
-    return uri
 
 
 def parameters(record: Record) -> dict[str, str]:

@@ -116,7 +116,7 @@ function copyable(figure) {
       await navigator.clipboard.writeText(text.textContent);
       button.textContent = 'Copied';
     } catch {
-      button.textContent = 'Selected';
+      button.textContent = 'Press Ctrl+C';
     }
     setTimeout(() => { button.textContent = 'Copy'; }, 2000);
   });

@@ -33,6 +33,7 @@ _CHARACTERS, _LINE = 14, 0.17  # of a title: how many in an inch, and inches
 _MUTED_OPACITY = '0.7'
 _SVG = 'http://www.w3.org/2000/svg'
 _XLINK = '{http://www.w3.org/1999/xlink}href'
+_NO_XML = re.compile('[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]')
 _FONT = re.compile(r'(?:(?P<style>italic|oblique) )?(?:(?P<weight>bold|\d+) )?(?P<size>[\d.]+px) .*')
 
 
@@ -116,7 +117,10 @@ def _rendered(figure: Figure, kind: str, *, facecolor: str) -> bytes:
     content = io.BytesIO()
     with matplotlib.rc_context({'svg.fonttype': 'none', 'svg.hashsalt': 'dualatme_jax'}):
         figure.savefig(content, format=kind, metadata=metadata[kind], facecolor=facecolor)
-    return content.getvalue()
+    made = content.getvalue()
+    if kind == 'svg':  # a subject may be named by what no XML may hold
+        made = _NO_XML.sub(lambda found: repr(found[0])[1:-1], made.decode()).encode()
+    return made
 
 
 def _style(text: str) -> list[tuple[str, str]]:

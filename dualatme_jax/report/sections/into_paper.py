@@ -24,14 +24,15 @@ def section(record: Record) -> Section | None:
     found = [(name, what) for name, what in FILES.items() if (record.folder / name).is_file()]
     if not found:
         return None
-    first, *others = [_listing(record, name, what) for name, what in found]
+    (name, what), *others = found
     blocks: list[Block] = [
         Text("Made from the record of this run. Every number in it is the run's own."),
-        first,
+        _listing(record, name, f'{what}: {name}'),
     ]
-    return Section('Into the paper', [*blocks, *(Folded(own.caption, [own]) for own in others)])
+    folded = [Folded(what, [_listing(record, name, name)]) for name, what in others]
+    return Section('Into the paper', [*blocks, *folded])
 
 
-def _listing(record: Record, name: str, what: str) -> Listing:
+def _listing(record: Record, name: str, caption: str) -> Listing:
     text = files.read_bytes(record.folder / name, limit=_MOST, what='text for a paper')
-    return Listing(f'{what}: {name}', text.decode('utf-8', errors='replace'))
+    return Listing(caption, text.decode('utf-8', errors='replace'))

@@ -42,7 +42,8 @@ def blocks(record: Record, data: pathlib.Path | None) -> list[Block]:
             Text(_how(found) + _of_which(record)),
             Gallery([looked(found, number) for number in range(len(found.clips))]),
         ]
-    why = Text((record.results or {}).get('attention') or NO_MAPS)
+    damaged = record.damaged.get(attention_lib.FILE)
+    why = Text(damaged or (record.results or {}).get('attention') or NO_MAPS)
     if data is None:
         return [why, Text('Their input pictures: python -m dualatme_jax.report WORKDIR --data DATASET.')]
     return [why, *inputs(record, data)]

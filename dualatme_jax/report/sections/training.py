@@ -1,5 +1,6 @@
 """How the networks trained: the loss of every trial by epoch."""
 
+from dualatme_jax.report import curves
 from dualatme_jax.report.page.blocks import Section, Text
 from dualatme_jax.report.record import Record
 from dualatme_jax.report.sections import drawings
@@ -13,4 +14,5 @@ def section(record: Record) -> Section | None:
     if record.trials is None or (record.trials['status'] == 'pending').all():
         return None
     found = drawings.pictures(record, 'learning_curves')
-    return Section('Training', found or [Text(NO_CURVES if record.trained else NO_EPOCHS)])
+    why = record.damaged.get(curves.FILE) or (NO_CURVES if record.trained else NO_EPOCHS)
+    return Section('Training', found or [Text(why)])

@@ -1,3 +1,4 @@
+import dataclasses
 import io
 import json
 
@@ -281,14 +282,39 @@ def test_each_table_of_predictions_is_compared_with_what_was_reported(tmp_path):
         ('config.json', '{', r'config\.json is not the config of the run'),
         ('trials.csv', 'a,b\n1,2\n', r'trials\.csv is not the table of trials'),
         ('predictions.csv', 'a,b\n1,2\n', 'the header is missing|names none'),
-        ('curves.npz', 'no', r'curves\.npz does not hold the losses'),
+        ('config.json', '{"seeds": 3}', r'config\.json .*\(it\.seeds is 3; expected a list\)'),
+        ('results.json', '{"scores": {"full": {}}}', r'results\.json .*it\.scores\.full has no uf1'),
+        ('results.json', '{"labels": ["a"]}', r'results\.json has the classes a, and predictions\.csv'),
+        ('results.json', '{"chosen": [{"seed": 0}]}', r'results\.json .*it\.chosen\[0\] has no left_out'),
+        ('provenance.json', '{"commands": 5}', r'provenance\.json .*it\.commands is 5; expected a list'),
+        ('provenance.json', '{"commands": [{"versions": [1]}]}', r'it\.commands\[0\]\.versions is \[1\]'),
+        ('provenance.json', '{"commands": [{"changed": {"a": [1]}}]}', r'changed\.a has 1 parts; expected 2'),
     ],
 )
 def test_a_damaged_file_is_named(tmp_path, name, content, message):
     written_run.write(tmp_path)
     (tmp_path / name).write_text(content)
     with pytest.raises(InputError, match=message):
-        page(tmp_path), record.read(tmp_path).curves
+        page(tmp_path)
+
+
+@pytest.mark.parametrize('name', ['curves.npz', 'attention.npz'])
+def test_a_damaged_file_that_a_page_can_do_without_is_named_on_it(tmp_path, name):
+    written_run.write(tmp_path)
+    (tmp_path / name).write_text('no')
+    text = page(tmp_path)
+    assert text.count(f'{tmp_path / name} does not hold') == 2  # the notice, and the section
+    assert 'id="subjects"' in text
+
+
+@pytest.mark.parametrize(('key', 'says'), [('apex_face_grey', True), ('flow', False)])
+def test_a_page_of_faces_says_so(tmp_path, key, says):
+    rows = written_run.write(tmp_path)
+    found = maps(rows)
+    view = dataclasses.replace(found.views[0], picture=key)
+    pictures = {key: found.pictures['flow'][..., :1]}
+    attention.write(dataclasses.replace(found, pictures=pictures, views=(view,)), tmp_path / 'attention.npz')
+    assert ('This page shows faces of the dataset' in page(tmp_path)) == says
 
 
 def test_the_command(tmp_path, capsys):

@@ -8,10 +8,12 @@ import pathlib
 import pandas as pd
 import pytest
 import tiny_run
+import written_run
 from rich.console import Console
 
 from configs import cd
 from dualatme_jax.errors import InputError
+from dualatme_jax.report import methods
 from dualatme_jax.report.pictures import confusion
 from dualatme_jax.run import finish, sources, sweep
 from dualatme_jax.run.init_from import Beginning
@@ -37,6 +39,7 @@ def reported(trial_table, swept, folder, begin=None, leaks=None, **options):
     found, _ = tiny_run.collected(trial_table, swept, folder, **options)
     made = finish.report(trial_table, tiny_run.DATASET, swept, found, begin=begin, leaks=leaks)
     made.write(folder)
+    methods.write(folder)
     return made
 
 
@@ -226,3 +229,19 @@ def test_a_name_that_the_challenge_s_log_cannot_hold_costs_the_log_alone(tmp_pat
     assert 'no challenge log of seed 0' in printed
     assert 'd e' in printed
     assert not list(tmp_path.glob('challenge_log*'))
+
+
+def test_methods_that_fail_cost_a_run_nothing_else(tmp_path, monkeypatch):
+    config = cd.get_config()
+    config.report.pictures = False
+    written_run.write(tmp_path, config=json.loads(config.to_json()))
+    (tmp_path / 'provenance.json').write_text('{"commands": 5}')
+    made = []
+    monkeypatch.setattr(finish, 'write_page', lambda folder, console: made.append(folder))
+    console = Console(file=io.StringIO(), width=200, markup=False)
+    finish.write_views(tmp_path, tiny_run.DATASET, config, console)
+    assert 'methods.md was not made (InputError: ' in console.file.getvalue()
+    assert made == [tmp_path]
+    (tmp_path / 'provenance.json').unlink()
+    finish.write_views(tmp_path, tiny_run.DATASET, config, console)
+    assert (tmp_path / 'methods.md').read_text().startswith('# Methods\n')

@@ -22,8 +22,9 @@ def test_each_command_adds_what_is_known_of_it(tmp_path, monkeypatch):
     assert first['device'].startswith('4 x ')
 
 
-def test_a_damaged_file_is_begun_anew(tmp_path):
-    (tmp_path / 'provenance.json').write_text('{"commands": [')
+@pytest.mark.parametrize('content', ['{"commands": [', '{"commands": 5}'])
+def test_a_damaged_file_is_begun_anew(tmp_path, content):
+    (tmp_path / 'provenance.json').write_text(content)
     provenance.add(tmp_path, cd.get_config())
     assert len(json.loads((tmp_path / 'provenance.json').read_text())['commands']) == 1
 

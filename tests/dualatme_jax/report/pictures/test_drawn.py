@@ -53,6 +53,15 @@ def test_ids_are_the_figures_own_and_all_are_found():
     assert len(ids) > 4
 
 
+def test_what_no_xml_may_hold_is_escaped_wherever_it_stands():
+    figure = drawn.figure(3, 2)
+    axes = figure.subplots()
+    axes.set_title('s\x01 \uffff')
+    axes.set_xticks([0, 1], ['sub\x02', 'sub3'])
+    texts = [element.text for element in ElementTree.fromstring(drawn.svg(figure)).iter(f'{SVG}text')]
+    assert {r's\x01 \uffff', r'sub\x02', 'sub3'} <= {*texts}
+
+
 @pytest.mark.parametrize('draw', [drawn.svg, drawn.png])
 def test_the_same_figure_gives_the_same_bytes(draw):
     assert draw(example()) == draw(example())
