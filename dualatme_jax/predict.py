@@ -10,6 +10,7 @@ should answer at once.
 import argparse
 import pathlib
 import sys
+import traceback
 
 from dualatme_jax import files
 from dualatme_jax.errors import InputError, exit_status, of_system, one_line, printable
@@ -55,6 +56,10 @@ def run(options: argparse.Namespace) -> None:
             continue
         except OSError as error:  # such as a full disk
             faults.append(f'{path}: {of_system(error)}')
+            continue
+        except Exception as error:  # a bug of ours must not cost the others theirs
+            traceback.print_exc()
+            faults.append(f'{path}: {type(error).__name__}')
             continue
         _show(answer, console)
     if faults:

@@ -103,7 +103,8 @@ def find(
     found = []
     for place, flags in peaks:
         apex = float(signals.times[place])
-        *ends, neutral = extents.get(apex, (apex, apex, True))
+        # Of an expression whose frames could not be aligned nobody knows when it begins.
+        *ends, neutral = extents.get(apex, (apex, apex, bool(flags)))
         first, last = (int(np.abs(signals.times - end).argmin()) for end in ends)
         numbers = [int(signals.numbers[which]) for which in (first, last)]
         found.append(

@@ -35,6 +35,7 @@ FILE, EVENTS, SIGNALS, FRAMES = 'report.html', 'events.csv', 'signals.csv', 'fra
 NOBODY_KNOWS = 'How often answers of these networks are right, nobody knows: their file does not say so.'
 
 _MOST_BYTES = 2**30
+_PICTURED = 50  # expressions with pictures on the page: each has 0.4 MB
 _PICTURES = {  # of an expression, in this order
     'onset.png': 'onset',
     'apex.png': 'apex',
@@ -91,7 +92,7 @@ def answer_in_words(row: Mapping[str, Any], about: Mapping[str, Any]) -> str:
       about: as answer.json has it.
     """
     if not row['class']:
-        return str(row.get('flags') or CANNOT_TELL)
+        return CANNOT_TELL + (f' ({row["flags"]})' if row.get('flags') else '')
     chance, spread = row[schema.PROBABILITY + row['class']], row['spread']
     sure = f'{chance:.2f} ± {spread:.2f}'
     if row['answer'] == CANNOT_TELL:
@@ -181,7 +182,11 @@ def _number(value: Any) -> float | None:
 
 def _expressions(folder: pathlib.Path, expressions: pd.DataFrame, about: Mapping[str, Any]) -> Section | None:
     blocks: list[Block] = []
-    for number, row in expressions.iterrows():
+    shown = expressions
+    if len(expressions) > _PICTURED:
+        shown = expressions.loc[expressions['strength_px'].nlargest(_PICTURED).index.sort_values()]
+        blocks.append(Text(f'The strongest {_PICTURED} of {len(expressions)}; the others are in {FRAMES}/.'))
+    for number, row in shown.iterrows():
         own = folder / FRAMES / str(number)
         pictures = [
             Picture(caption, f'{caption} of expression {number}', png=content)
@@ -191,7 +196,7 @@ def _expressions(folder: pathlib.Path, expressions: pd.DataFrame, about: Mapping
         if pictures:
             when = f'{row["onset_s"]:.2f} to {row["offset_s"]:.2f} s, {row["kind"]}: '
             blocks += [Text(f'Number {number}, {when}{answer_in_words(row, about)}.'), Gallery(pictures)]
-    if not blocks:
+    if not any(isinstance(block, Gallery) for block in blocks):
         return None
     how = (
         'Motion and strain lead from onset to apex of the aligned face, by DIS flow without the motion of '
