@@ -1,10 +1,22 @@
-"""Arrays from an npz file of unknown origin."""
+"""Arrays in an npz file: written whole, and read from one of unknown origin."""
 
 import io
 import math
+import os
 import zipfile
+from collections.abc import Mapping
 
 import numpy as np
+
+from dualatme_jax import files
+
+
+def write(found: Mapping[str, np.ndarray], path: str | os.PathLike) -> None:
+    """Writes arrays by name, whole or not at all; the same bytes for the same arrays."""
+    content = io.BytesIO()
+    np.savez_compressed(content, allow_pickle=False, **found)
+    with files.replacing(path) as temporary:
+        temporary.write_bytes(content.getvalue())
 
 
 def arrays(content: bytes, *, most: int) -> dict[str, np.ndarray]:

@@ -4,7 +4,6 @@ Axes: N clips that are shown, M maps of a view, H rows, W columns, C channels.
 """
 
 import dataclasses
-import io
 import os
 from collections.abc import Mapping, Sequence
 
@@ -129,10 +128,7 @@ def write(attention: Attention, path: str | os.PathLike) -> None:
     arrays |= {f'pictures.{key}': array for key, array in attention.pictures.items()}
     for number, view in enumerate(attention.views):
         arrays |= {f'views.{number}.{name}': np.asarray(value) for name, value in vars(view).items()}
-    content = io.BytesIO()
-    np.savez_compressed(content, allow_pickle=False, **arrays)
-    with files.replacing(path) as temporary:
-        temporary.write_bytes(content.getvalue())
+    npz.write(arrays, path)
 
 
 def read(path: str | os.PathLike) -> Attention:

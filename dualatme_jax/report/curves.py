@@ -4,7 +4,6 @@ Axes: F trials, E epochs.
 """
 
 import dataclasses
-import io
 import os
 
 import numpy as np
@@ -44,10 +43,7 @@ class Curves:
 
 def write(curves: Curves, path: str | os.PathLike) -> None:
     """Writes the file, whole or not at all; the same bytes for the same losses."""
-    content = io.BytesIO()
-    np.savez_compressed(content, allow_pickle=False, trial=curves.trial, losses=curves.losses)
-    with files.replacing(path) as temporary:
-        temporary.write_bytes(content.getvalue())
+    npz.write({'trial': curves.trial, 'losses': curves.losses}, path)
 
 
 def read(path: str | os.PathLike) -> Curves:

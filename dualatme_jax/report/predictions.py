@@ -78,13 +78,18 @@ def csv_cells(text: str, path: str | os.PathLike) -> pd.DataFrame:
     Raises:
       InputError: it is no CSV text, or see `from_rows`.
     """
-    first = next(line for line in text.splitlines() if line.strip())
-    delimiter = max(DELIMITERS, key=first.count)
+    delimiter = delimiter_of(text)
     found = from_rows(csv_rows(text, delimiter, path), path)
     if delimiter != ',':
         numbers = [name for name in found if name not in CLIP_KEY]
         found[numbers] = found[numbers].replace(r'^(-?[0-9]+),([0-9]+)$', r'\1.\2', regex=True)
     return found
+
+
+def delimiter_of(text: str) -> str:
+    """What separates the values of a CSV text: that of `DELIMITERS` which its first line has most of."""
+    first = next(line for line in text.splitlines() if line.strip())
+    return max(DELIMITERS, key=first.count)
 
 
 def from_rows(rows: Iterable[tuple[int, Sequence[str]]], path: str | os.PathLike) -> pd.DataFrame:

@@ -231,9 +231,7 @@ def _has_kinds(path: pathlib.Path) -> bool:
 def _rows(path: pathlib.Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     """The header of a table in lower case; and line and cells of each row."""
     text = predictions.read_text(path)
-    first = next(line for line in text.splitlines() if line.strip())
-    delimiter = max(predictions.DELIMITERS, key=first.count)
-    (_, header), *rows = predictions.csv_rows(text, delimiter, path)
+    (_, header), *rows = predictions.csv_rows(text, predictions.delimiter_of(text), path)
     return [name.lower() for name in header], rows
 
 
