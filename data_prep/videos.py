@@ -84,7 +84,7 @@ def video(options: argparse.Namespace) -> int:
         progress=lambda frames: progress.tracked(frames, f'{found.path.name}: frames', total),
     )
     events.write(result, detector, out)
-    faults = clips.write(result, asked, out, detector=detector.name) if asked else []
+    faults = clips.write(result, asked, out, detector=detector.name) if asked else {}
     kept.remove(keep)
     shown = events.table(result)
     console = Console(markup=False, highlight=False, emoji=False)
@@ -93,8 +93,8 @@ def video(options: argparse.Namespace) -> int:
     console.print(printable(f'{found.path}: {seen}'), soft_wrap=True)
     for row in expressions.itertuples():
         console.print(f'  {row.kind} from {row.onset_s:.2f} to {row.offset_s:.2f} s, apex {row.apex_s:.2f} s')
-    for fault in faults:
-        console.print(printable(f'  left out: {fault}'), soft_wrap=True)
+    for number, fault in faults.items():
+        console.print(printable(f'  left out: event {number}: {fault}'), soft_wrap=True)
     for flag in result.flags:
         console.print(f'  uncertain: {flag}')
     if detector.coarse:

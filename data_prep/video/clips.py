@@ -16,11 +16,12 @@ from data_prep.video import drawing
 from data_prep.video.events import Found
 from data_prep.video.spotter import Event
 from data_prep.views import View
-from dualatme_jax.errors import InputError
+from dualatme_jax.errors import InputError, one_line
 from dualatme_jax.files import replacing
 
 DATABASE = 'video'  # of the clips, which are of no release
 INPUTS, RECIPE = 'inputs.npz', 'inputs.json'
+LEFT_OUT = 'left_out'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,33 +135,35 @@ def _pictures(found: Found) -> Iterator[tuple[int, Event, dict[int, np.ndarray]]
             yield number, event, held.pop(number)
 
 
-def write(found: Found, views: Sequence[View], out: pathlib.Path, *, detector: str) -> list[str]:
+def write(found: Found, views: Sequence[View], out: pathlib.Path, *, detector: str) -> dict[int, str]:
     """Writes what the views make of the expressions that were found, in the order in which they end.
 
     `inputs.npz` holds, by the schema's keys, one row per expression, and `event`, the number of each among
-    all events; `inputs.json` the recipe of the views; `frames/` pictures of each, see `drawing`.
+    all events; `inputs.json` the recipe of the views, and as `LEFT_OUT` what is returned; `frames/` pictures
+    of each, see `drawing`.
 
     Returns:
-      Which expressions could not be made ready, and why, one line each.
+      The numbers of the expressions that could not be made ready, and why.
 
     Raises:
       OSError: the files cannot be written.
     """
     rows: dict[str, list[np.ndarray]] = {'event': []}
-    faults = []
+    faults = {}
     for number, event, pictures in _pictures(found):
         try:
             clip = aligned(found, event, pictures, number=number, detector=detector)
             made = [view.make(clip, Cache(None)) for view in views]
             drawing.expression(clip, out / drawing.FRAMES / str(number))
         except InputError as error:
-            faults.append(f'event {number}: {error}')
+            faults[number] = one_line(error)
             continue
         rows['event'].append(np.array(number))
         for key, value in {key: value for each in made for key, value in each.items()}.items():
             rows.setdefault(key, []).append(_array(value))
     recipe = {'release': DATABASE, 'landmarks': {DATABASE: {'name': detector, 'followed': True}}}
     recipe |= {key: value for view in views for key, value in view.recipe().items()}
+    recipe[LEFT_OUT] = faults
     out.mkdir(parents=True, exist_ok=True)
     with replacing(out / INPUTS) as temporary, temporary.open('wb') as file:
         np.savez(file, **{key: np.stack(values) if values else np.zeros(0) for key, values in rows.items()})

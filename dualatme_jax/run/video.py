@@ -38,6 +38,7 @@ from dualatme_jax.run import predicting, provenance
 from dualatme_jax.run.predicting import Ensemble, Looked
 
 EVENTS, INPUTS, RECIPE, ABOUT = 'events.csv', 'inputs.npz', 'inputs.json', 'video.json'
+LEFT_OUT = 'left_out'  # in the recipe: number of an event -> why it could not be made ready
 ANSWER, LIKE, FILM = 'answer.json', 'training.json', 'video.mp4'
 _MOST_BYTES = 2**30  # of what the data stage leaves
 _FORMAT = 1  # raised when an answer comes to hold something else
@@ -107,8 +108,8 @@ def answer(
         numbers, own = list(range(dataset.size)), {'unit': 'clips', 'recipe': dict(dataset.metadata)}
     else:
         own = _found(path, folder, found, options, console)
-        events = _events(folder)
-        dataset, numbers = clips(folder, found)
+        dataset, numbers, left_out = clips(folder, found)
+        events = _flagged(_events(folder), left_out)
         own['recipe'] = dict(dataset.metadata)
     events, answers = _answered(events, dataset, numbers, found, console)
     _write(events, folder)
@@ -314,8 +315,18 @@ def _write(events: pd.DataFrame, folder: pathlib.Path) -> None:
         events.round(4).to_csv(temporary, index=False, lineterminator='\n')
 
 
-def clips(folder: pathlib.Path, found: Ensemble) -> tuple[Dataset, list[int]]:
+def _flagged(events: pd.DataFrame, left_out: Mapping[int, str]) -> pd.DataFrame:
+    """The events, each of which says why it could not be made ready."""
+    reasons = pd.Series(left_out, dtype=str).reindex(events.index, fill_value='')
+    return events.assign(
+        flags=['; '.join(filter(None, both)) for both in zip(events['flags'], reasons, strict=True)]
+    )
+
+
+def clips(folder: pathlib.Path, found: Ensemble) -> tuple[Dataset, list[int], dict[int, str]]:
     """The expressions that the data stage has made ready, and the number of each among all events.
+
+    The third is why the others could not be, by their number.
 
     Raises:
       InputError: it has left something else.
@@ -327,19 +338,24 @@ def clips(folder: pathlib.Path, found: Ensemble) -> tuple[Dataset, list[int]]:
         inputs = {key: _shaped(arrays[key], found, key) for key in found.reads} if numbers else {}
         measures = {key: arrays[key] for key in schema.measures_of(found.reads) if key in arrays}
         recipe = json.loads(_read(folder / RECIPE))
-    except (ValueError, KeyError, OSError) as error:
+        left_out = {int(number): str(reason) for number, reason in recipe.pop(LEFT_OUT).items()}
+    except (ValueError, KeyError, OSError, AttributeError) as error:
         raise InputError(f'{folder}: {INPUTS} is not what the data stage writes ({error})') from error
     count = len(numbers)
-    return Dataset(
-        inputs=inputs,
-        label=np.zeros(count, np.int32),  # which nobody knows, and nothing looks at
-        database=np.array([schema.UNKNOWN_TEXT] * count),
-        subject=np.array([folder.name] * count),
-        clip=np.array([str(number) for number in numbers]),
-        labels=found.labels,
-        metadata=recipe,
-        measures=measures,
-    ), numbers
+    return (
+        Dataset(
+            inputs=inputs,
+            label=np.zeros(count, np.int32),  # which nobody knows, and nothing looks at
+            database=np.array([schema.UNKNOWN_TEXT] * count),
+            subject=np.array([folder.name] * count),
+            clip=np.array([str(number) for number in numbers]),
+            labels=found.labels,
+            metadata=recipe,
+            measures=measures,
+        ),
+        numbers,
+        left_out,
+    )
 
 
 def _shaped(array: np.ndarray, found: Ensemble, key: str) -> np.ndarray:

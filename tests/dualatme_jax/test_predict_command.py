@@ -11,6 +11,7 @@ import written_answer
 from dualatme_jax import predict
 from dualatme_jax.data.dataset import Dataset
 from dualatme_jax.errors import InputError
+from dualatme_jax.report import answer_page
 from dualatme_jax.run import predicting, video
 
 
@@ -192,3 +193,15 @@ def test_damaged_inputs_are_named(found, tmp_path):
     (tmp_path / video.RECIPE).write_text('{}')
     with pytest.raises(InputError, match='is not what the data stage writes'):
         video.clips(tmp_path, found)
+
+
+def test_an_expression_that_was_left_out_says_why(found, tmp_path):
+    written_answer.found(tmp_path, left_out={2: 'the face lies partly outside of the frame'})
+    dataset, numbers, left_out = video.clips(tmp_path, found)
+    assert (dataset.size, numbers) == (1, [0])
+    assert 'left_out' not in dataset.metadata, 'it is no recipe, which is compared with that of the training'
+    events = video._flagged(video._events(tmp_path), left_out)
+    assert events['flags'].tolist() == ['', 'blink', 'the face lies partly outside of the frame']
+    row = {**events.iloc[2], 'class': '', 'answer': 'cannot tell'}
+    said = 'cannot tell (the face lies partly outside of the frame)'
+    assert answer_page.answer_in_words(row, {}) == said

@@ -1,0 +1,45 @@
+"""Expressions of a hand-made recording as clips: what cannot be made ready says why."""
+
+import json
+
+import cv2
+import numpy as np
+
+from data_prep.face.landmarks import template
+from data_prep.video import clips, recording
+from data_prep.video.events import Found
+from data_prep.video.motion import Moved
+from data_prep.video.spotter import Event, Signals
+from data_prep.views.flow import FlowView
+
+SIDE = 96
+FACE = (template.stretched((0.8 * SIDE, 0.8 * SIDE)) + 0.1 * SIDE).astype(np.float32)
+
+
+def test_what_cannot_be_made_ready_says_why(tmp_path):
+    random = np.random.default_rng(0)
+    still = cv2.GaussianBlur(random.integers(0, 256, (SIDE, SIDE), np.uint8), (0, 0), 2)
+    (tmp_path / 'frames').mkdir()
+    for number, moved in enumerate([0, 2, 0, 0, 0]):
+        cv2.imwrite(str(tmp_path / 'frames' / f'{number}.png'), np.roll(still, moved, axis=1))
+    faces = [FACE, FACE, FACE, FACE, FACE + 0.6 * SIDE]
+    rows = [
+        Moved(number, number / 10, None, None, face, 1, 120.0, 200.0, True)
+        for number, face in enumerate(faces)
+    ]
+    events = [
+        Event(0, 1, 2, (0.0, 0.1, 0.2), 1.0, 9.0),
+        Event(2, 3, 3, (0.2, 0.3, 0.3), 1.0, 9.0),
+        Event(1, 1, 1, (0.1, 0.1, 0.1), 1.0, 9.0, ('blink',)),
+        Event(4, 4, 4, (0.4, 0.4, 0.4), 1.0, 9.0),
+    ]
+    found = Found(recording.find(tmp_path / 'frames'), rows, Signals(*[np.zeros(5)] * 6), events, ())
+    view = FlowView(algorithm='dis', face_size=64)
+    left_out = clips.write(found, [view], tmp_path / 'out', detector='known')
+    assert {*left_out} == {1, 3}
+    assert 'onset and apex, show the same picture' in left_out[1]
+    assert 'lies partly outside of the frame' in left_out[3]
+    recipe = json.loads((tmp_path / 'out' / clips.RECIPE).read_text())
+    assert recipe[clips.LEFT_OUT] == {str(number): reason for number, reason in left_out.items()}
+    with np.load(tmp_path / 'out' / clips.INPUTS) as stored:
+        assert stored['event'].tolist() == [0]
