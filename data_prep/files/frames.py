@@ -21,6 +21,7 @@ from dualatme_jax.outside import guarded
 
 MOST_FRAMES = 2**20  # of a video: three hours at 100 a second
 RATES = (0.1, 1000.0)  # frames a second, the least and the most
+MOST_DAMAGED = 1000  # frames one after the other that cannot be decoded; then nothing more comes
 
 _MEMORY = 2**30  # bytes, of counting a video's frames
 _SECONDS, _BYTES_A_SECOND = 9.0, 50_000  # of computing: a few, and more for long files
@@ -111,15 +112,13 @@ class Video:
           InputError: no such frame, or a video that cannot be opened or decoded so far.
         """
         with opened(self.path) as capture:
-            position = 0
+            places = grabbed(capture)
             for number in numbers:
                 # Decoded one after another: seeking lands on a neighbouring frame in many formats.
-                while position < number and capture.grab():
-                    position += 1
-                there, frame = capture.read()
-                if position != number or not there:
+                place = next((place for place in places if place >= number), None)
+                there, frame = capture.retrieve() if place == number else (False, None)
+                if not there:
                     raise InputError(f'{self.path}: frame {number} of {self.count} cannot be decoded')
-                position += 1
                 yield frame
 
     def digest(self, number: int) -> str:
@@ -136,8 +135,9 @@ class Video:
 
 
 def count(path: pathlib.Path) -> int:
-    """Returns how many frames of a video can be decoded, whatever its header promises: that is an estimate.
+    """Returns how many frames a video has up to the last that can be decoded.
 
+    Whatever its header promises: that is an estimate.
     A process of its own decodes them, whose memory is limited, and whose time by the length of the file.
 
     Raises:
@@ -169,14 +169,30 @@ def _counted(path: pathlib.Path, size: int, changed: int) -> int:
 
 def _count(path: pathlib.Path) -> int:
     with opened(path) as capture:
-        decoded = 0
-        while capture.grab():
-            decoded += 1
-            if decoded > MOST_FRAMES:
+        found = 0
+        for number in grabbed(capture):
+            found = number + 1
+            if found > MOST_FRAMES:
                 raise InputError(f'{path}: more than {MOST_FRAMES} frames: cut the clips out of it')
-    if not decoded:
+    if not found:
         raise InputError(f'{path}: no frame of the video can be decoded')
-    return decoded
+    return found
+
+
+def grabbed(capture: cv2.VideoCapture) -> Iterator[int]:
+    """Yields the number of each frame of an open video once it is grabbed, for `retrieve` to decode.
+
+    A frame that cannot be decoded has a number too and is skipped. OpenCV says of it what it says at the end,
+    so nothing but going on shows which it is.
+    """
+    number = damaged = 0
+    while damaged < MOST_DAMAGED:
+        if not capture.grab():
+            damaged += 1
+            continue
+        number, damaged = number + damaged, 0
+        yield number
+        number += 1
 
 
 @contextlib.contextmanager

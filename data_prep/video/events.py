@@ -12,7 +12,7 @@ import dataclasses
 import itertools
 import json
 import pathlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import cv2
 import numpy as np
@@ -39,7 +39,8 @@ UNSTEADY = 'frames come unevenly'
 # Of a whole recording only.
 SEVERAL = 'several faces'
 SLOW = 'few frames a second'
-BROKEN = 'breaks off'
+BROKEN = 'breaks off'  # and how many frames are missing, as of the next
+LOST = 'frames cannot be decoded'
 COARSE = 'coarse landmarks'
 STILL = 'nothing moves'
 SHORT = 'too short'
@@ -215,12 +216,30 @@ def _of_all(
     found = {
         SEVERAL: np.median([each.faces for each in moved]) > 1,
         SLOW: (len(moved) - 1) / max(lasts, 1e-6) < limits.RATE,
-        BROKEN: not recording.path.is_dir() and moved[-1].number + 1 < 0.9 * recording.promised,
         COARSE: detector.coarse,
         STILL: all(len(part) and np.percentile(part, 95) < limits.STILL for part in known),
         SHORT: lasts < 2 * limits.WINDOW,
     }
-    return tuple(name for name, is_so in found.items() if is_so)
+    return (*(name for name, is_so in found.items() if is_so), *_missing(recording, moved))
+
+
+def _missing(recording: Recording, moved: Sequence[Moved]) -> Iterator[str]:
+    """Yields which frames a video lacks, and how many.
+
+    A header promises more or less, so of what it says only a second and more counts, if times show it too.
+    """
+    if recording.path.is_dir():
+        return
+    last, rate = moved[-1], recording.rate
+    lost = last.number // recording.step + 1 - len(moved)
+    short = recording.promised - last.number - 1
+    if short > rate:
+        if recording.promised / rate - last.time > 1 + 1 / rate:
+            yield f'{BROKEN}: {short} are missing'
+        elif np.diff([each.time for each in moved]).max() > 1:
+            lost += short
+    if lost:
+        yield f'{LOST}: {lost}'
 
 
 def _turned(landmarks: np.ndarray) -> float:

@@ -60,7 +60,7 @@ class Recording:
     def frames(self, first: int = 0, last: int | None = None) -> Iterator[Frame]:
         """Yields the frames that are looked at, from the `first` to the `last` number, in order.
 
-        A video that breaks off ends there.
+        Frames of a video that cannot be decoded are left out; a video that breaks off ends there.
 
         Raises:
           InputError: an image cannot be decoded.
@@ -74,18 +74,16 @@ class Recording:
 
     def _of_video(self, first: int) -> Iterator[tuple[int, float, np.ndarray | None]]:
         with frames.opened(self.path) as capture:
-            number, previous = 0, -1.0
-            while capture.grab():
-                time = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000 if self.timed else -1.0
+            before, previous = 0, 0.0
+            for number in frames.grabbed(capture):
+                time = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000 if self.timed else number / self.rate
                 # Some containers have no times, or such that do not grow.
-                time = time if time > previous else previous + 1 / self.rate if number else 0.0
-                previous = time
+                time = time if time > previous else previous + (number - before) / self.rate
+                before, previous = number, time
                 wanted = number >= first and number % self.step == 0
                 there, picture = capture.retrieve() if wanted else (True, None)
-                if not there:
-                    return
-                yield number, time, picture
-                number += 1
+                if there:
+                    yield number, time, picture
 
     def _of_images(self, first: int) -> Iterator[tuple[int, float, np.ndarray]]:
         found = film.find(self.path)
@@ -124,10 +122,12 @@ def find(source: str | os.PathLike, *, rate: float | None = None) -> Recording:
         shape, promised = next(iter(found)).shape, len(found.numbers)
     elif path.exists():
         with frames.opened(path) as capture:
-            there, first = capture.read()
-            several = capture.grab()
             promised = max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
-        if not there:
+            numbers = frames.grabbed(capture)
+            decoded = (picture for _ in numbers for there, picture in [capture.retrieve()] if there)
+            first = next(decoded, None)
+            several = next(numbers, None) is not None
+        if first is None:
             raise InputError(f'{path}: no frame of the video can be decoded')
         shape, rate = first.shape, rate or frames.rate(path)
         if not several:

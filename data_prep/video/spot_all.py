@@ -85,7 +85,7 @@ def of_video(video: LongVideo, landmarks: str, folder: pathlib.Path) -> Spotted:
     table = pd.read_csv(folder / events.EVENTS)
     rows = table.loc[table['expression'], ['onset', 'offset', 'kind']]
     kept, whole = _kept(folder), (video.frames - 1) / video.rate
-    remarks = [flag for flag in kept['flags'] if flag != events.BROKEN]
+    remarks = [flag for flag in kept['flags'] if not flag.startswith(events.BROKEN)]
     if kept['seconds'] < 0.9 * whole:
         remarks.append(f'it breaks off after {kept["seconds"]:.1f} of {whole:.1f} seconds')
     return Spotted(video, tuple(rows.itertuples(index=False, name=None)), tuple(remarks))

@@ -14,7 +14,7 @@ import pytest
 from data_prep import __main__ as commands
 from data_prep.face import alignment
 from data_prep.face.landmarks import template
-from data_prep.files import images
+from data_prep.files import frames, images
 from data_prep.video import detectors, events, kept, limits, motion, recording
 from dualatme_jax.errors import InputError
 
@@ -113,10 +113,28 @@ def test_large_and_grey_frames_are_made_what_is_looked_at(tmp_path):
 
 
 def test_what_breaks_off_is_answered_as_far_as_it_goes(tmp_path):
-    content = written(tmp_path / 'whole.avi', colour(moving(30))).read_bytes()
-    (tmp_path / 'broken.avi').write_bytes(content[: len(content) * 2 // 3])
-    assert events.BROKEN in flags(tmp_path / 'broken.avi')
-    assert events.BROKEN not in flags(tmp_path / 'whole.avi')
+    content = written(tmp_path / 'whole.avi', colour(moving(60))).read_bytes()
+    (tmp_path / 'broken.avi').write_bytes(content[: len(content) * 2 // 5])
+    left = len(list(recording.find(tmp_path / 'broken.avi').frames()))
+    assert 20 < left < 30
+    assert f'{events.BROKEN}: {60 - left} are missing' in flags(tmp_path / 'broken.avi')
+    assert not any(flag.startswith((events.BROKEN, events.LOST)) for flag in flags(tmp_path / 'whole.avi'))
+
+
+def test_after_frames_that_cannot_be_decoded_it_goes_on(tmp_path):
+    content = bytearray(written(tmp_path / 'whole.mp4', colour(moving(60)), codec='mp4v').read_bytes())
+    sizes = content.find(b'stsz') + 16
+    lengths = struct.unpack(f'>{60}I', content[sizes : sizes + 240])
+    start = content.find(b'mdat') + 4 + sum(lengths[:30])
+    content[start : start + sum(lengths[30:33])] = bytes(sum(lengths[30:33]))
+    (tmp_path / 'damaged.mp4').write_bytes(content)
+    found = list(recording.find(tmp_path / 'damaged.mp4').frames())
+    assert [each.number for each in found] == [*range(30), *range(33, 60)]
+    np.testing.assert_allclose([each.time * 30 for each in found], [*range(30), *range(33, 60)], atol=0.01)
+    assert f'{events.LOST}: 3' in flags(tmp_path / 'damaged.mp4')
+    assert frames.count(tmp_path / 'damaged.mp4') == 60
+    with pytest.raises(InputError, match='frame 31 of 60 cannot be decoded'):
+        list(frames.Video(tmp_path / 'damaged.mp4', 60).read([29, 31]))
 
 
 def sound(path):
