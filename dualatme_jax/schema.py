@@ -208,6 +208,11 @@ FOLD, WHOLE_SET = BY_CLIPS = ('fold', 'whole_set')
 # The release whose clips are rendered: nothing that was published belongs beside a score on it.
 SYNTHETIC = 'synthetic'
 AMONG_REAL = 'SYNTHETIC CLIPS AMONG REAL ONES'  # begins a notice of which clips are
+ALL_SYNTHETIC = 'The clips are synthetic: these are not scores of real faces.'
+
+# The column of tables of intervals that holds what must stand wherever their scores are shown; several
+# notices in one cell stand apart by this.
+NOTICE, BETWEEN_NOTICES = 'notice', ' | '
 
 # The release of labelled faces, one picture each: they have no onset.
 IMAGE_FOLDER = 'image_folder'

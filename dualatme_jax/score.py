@@ -76,8 +76,9 @@ def spotting(options: argparse.Namespace) -> None:
     for note in given.notes:
         console.print(printable(note), soft_wrap=True)
     result = metrics.score(given, videos=videos, resamples=options.resamples)
+    result |= {'notice': given.notice} if given.notice else {}
     console.print()
-    console.print(table.scores_table(result))
+    console.print(table.scores_table(result, title=printable(given.notice)))
     if options.happenings:
         tables = (paths[0], files.expanded(options.happenings, '--happenings'))
         others = pd.concat([intervals.read_happenings(path) for path in tables], ignore_index=True)

@@ -11,6 +11,9 @@ report/spotting/from_scores.py). Into OUT, by default RUN/spotting, go
     predicted.csv    subject,video,onset,offset: frames, which may lie before the first one
     thresholds.csv   subject,p,half_seconds,f1_others: by what the intervals of each were found
     scores.json      F1, false alarms an hour and more, as `python -m dualatme_jax.score --spotting` has them
+
+What must stand wherever these scores are shown, such as that they leak, stands in all three: as a column
+`notice` of the tables, by which `score --spotting` knows it.
 """
 
 import argparse
@@ -59,15 +62,19 @@ def run(options: argparse.Namespace) -> None:
     intervals.check_known(intervals.Given(truth, truth), videos, source / VIDEOS)
     scored = from_scores.of_predictions(found.table, found.labels, videos)
     spotted = from_scores.spot(scored, truth, seconds=options.half, as_published=options.as_published)
-    notices = [found.notice, from_scores.LEAKS if options.as_published else '']
+    notice = intervals.together(
+        found.notice,
+        intervals.read_notice(source / TRUTH),
+        from_scores.LEAKS if options.as_published else '',
+    )
     result = metrics.score(
         intervals.Given(truth, spotted.predicted), videos=videos, resamples=options.resamples
     )
-    result |= {'notice': notice} if (notice := '\n'.join(filter(None, notices))) else {}
+    result |= {'notice': notice} if notice else {}
     name = 'spotting_as_published' if options.as_published else 'spotting'
     folder = place if place.is_dir() else place.parent
     out = files.expanded(options.out, '--out') if options.out else folder / name
-    _write(out, spotted)
+    _write(out, spotted, notice)
     results.write(result, out / SCORES)
     console = Console(highlight=False, markup=False, emoji=False)
     console.print(
@@ -84,13 +91,14 @@ def _by_what(spotted) -> str:
     return f'p {p.min():g} to {p.max():g}; intervals of {2 * half.min():.2f} to {2 * half.max():.2f} seconds'
 
 
-def _write(out: pathlib.Path, spotted) -> None:
+def _write(out: pathlib.Path, spotted, notice: str) -> None:
+    from dualatme_jax.report.spotting import intervals
+
     columns = ['subject', 'video', 'onset', 'offset']
     try:
         out.mkdir(parents=True, exist_ok=True)
         for name, rows in ((PREDICTED, spotted.predicted[columns]), (THRESHOLDS, spotted.thresholds)):
-            with files.replacing(out / name) as temporary:
-                rows.to_csv(temporary, index=False, lineterminator='\n', float_format='%.6g')
+            intervals.write(rows, out / name, notice)
     except OSError as error:
         raise InputError(
             f'cannot write to {out}: {error.strerror}; expected a folder that can be written to: choose --out'

@@ -5,7 +5,8 @@ macro-expressions (longer and stronger), and what is none: blinks, turns of the 
 wanders all the time. A folder of videos holds
 
     VIDEO.mp4          of `video` one, `video.mp4`; of `long_videos` one or more per subject, in `videos/`
-    truth.csv          subject,video,onset,apex,offset,emotion,kind: the expressions, frames from 0
+    truth.csv          subject,video,onset,apex,offset,emotion,kind,notice: the expressions, frames from 0;
+                       the notice says that all is drawn
     happenings.csv     the same of what is none, without an emotion
     videos.csv         subject,video,frames,frame_rate
 
@@ -32,7 +33,7 @@ from dualatme_jax.files import expanded
 RATE = 30  # frames a second
 CAMERA = Camera(width=640, height=480, colour=True, unit=(9.0, 10.0), noise=1.5)
 TRUTH, HAPPENINGS, VIDEOS = 'truth.csv', 'happenings.csv', 'videos.csv'
-COLUMNS = ['subject', 'video', 'onset', 'apex', 'offset', 'emotion', 'kind']
+COLUMNS = ['subject', 'video', 'onset', 'apex', 'offset', 'emotion', 'kind', schema.NOTICE]
 
 MICRO, MACRO, BLINK, TURN, TALK = 'micro', 'macro', 'blink', 'turn', 'talk'
 EXPRESSIONS = (MICRO, MACRO)
@@ -163,7 +164,16 @@ def write(
             pass
         for name, wanted in ((TRUTH, True), (HAPPENINGS, False)):
             rows = [
-                [each.subject, each.video, own.onset, own.apex, own.offset, own.emotion, own.kind]
+                [
+                    each.subject,
+                    each.video,
+                    own.onset,
+                    own.apex,
+                    own.offset,
+                    own.emotion,
+                    own.kind,
+                    schema.ALL_SYNTHETIC,
+                ]
                 for each in scripts
                 for own in each.happenings
                 if (own.kind in EXPRESSIONS) == wanted

@@ -7,7 +7,6 @@ from dualatme_jax import schema
 from dualatme_jax.report import selection
 
 SMOKE = 'SMOKE TEST, NOT A RESULT: a few folds, two epochs at most'
-SYNTHETIC = 'The clips are synthetic: these are not scores of real faces.'
 BEST_ON_TEST = 'LEAKS: the epoch was selected on whom each fold leaves out.'
 
 
@@ -18,7 +17,7 @@ def of_predictions(found: Mapping[str, Any]) -> list[str]:
     recipe = dataset if isinstance(dataset, Mapping) else {}
     drawn = recipe.get('release') == schema.SYNTHETIC or recipe.get('synthetic')
     if drawn and not any(line.startswith(schema.AMONG_REAL) for line in lines):
-        lines.append(SYNTHETIC)
+        lines.append(schema.ALL_SYNTHETIC)
     return lines
 
 

@@ -10,7 +10,7 @@ import pathlib
 
 import pandas as pd
 
-from dualatme_jax import schema
+from dualatme_jax import files, schema
 from dualatme_jax.errors import InputError
 from dualatme_jax.report import predictions
 
@@ -34,11 +34,13 @@ class Given:
       truth: the true intervals.
       predicted: the predicted ones, in the order of the file.
       notes: what a reader must know, one sentence each.
+      notice: what must stand wherever their scores are shown, in lines, or nothing.
     """
 
     truth: pd.DataFrame
     predicted: pd.DataFrame
     notes: tuple[str, ...] = ()
+    notice: str = ''
 
 
 def read(truth: pathlib.Path, predicted: pathlib.Path, kind: str | None = None) -> Given:
@@ -74,7 +76,7 @@ def read(truth: pathlib.Path, predicted: pathlib.Path, kind: str | None = None) 
                 raise InputError(
                     f'{with_it} has the column {name}, and {without} has not; expected it in both or in none'
                 )
-    return Given(*both, notes)
+    return Given(*both, notes, together(read_notice(truth), read_notice(predicted)))
 
 
 def read_table(path: pathlib.Path, kind: str | None = None) -> pd.DataFrame:
@@ -112,6 +114,39 @@ def read_table(path: pathlib.Path, kind: str | None = None) -> pd.DataFrame:
             continue
         found.append([own.get(schema.SUBJECT, ''), own[VIDEO], *ends, own.get(schema.EMOTION, '')])
     return of_rows(found)
+
+
+def write(table: pd.DataFrame, path: pathlib.Path, notice: str = '') -> None:
+    """Writes a table, whole or not at all; its scores, whoever makes them, then have the notice.
+
+    Args:
+      table: of any columns.
+      path: the file.
+      notice: lines; nothing: without the column.
+
+    Raises:
+      OSError: it cannot be written.
+    """
+    if notice:
+        table = table.assign(**{schema.NOTICE: schema.BETWEEN_NOTICES.join(notice.splitlines())})
+    with files.replacing(path) as temporary:
+        table.to_csv(temporary, index=False, lineterminator='\n', float_format='%.6g')
+
+
+def read_notice(path: pathlib.Path) -> str:
+    """What a table says must stand wherever its scores are shown, by its column notice, in lines.
+
+    Raises:
+      InputError: it is no table.
+    """
+    header, rows = _rows(path)
+    cells = (dict(zip(header, row, strict=False)).get(schema.NOTICE, '') for _, row in rows)
+    return together(*(cell.replace(schema.BETWEEN_NOTICES, '\n') for cell in cells))
+
+
+def together(*notices: str) -> str:
+    """Notices as one, each line once."""
+    return '\n'.join(dict.fromkeys(line for each in notices for line in each.splitlines()))
 
 
 def read_happenings(path: pathlib.Path) -> pd.DataFrame:

@@ -4,6 +4,7 @@ import pytest
 from data_prep.__main__ import main
 from data_prep.face.landmarks import template
 from data_prep.files import images
+from data_prep.synthetic import long_videos as synthetic
 from data_prep.video import detectors, long_videos, windows, windows_dataset
 from data_prep.video.recording import Frame
 from data_prep.video.track import Tracked
@@ -11,6 +12,7 @@ from data_prep.video.windows import FORMS, MARGIN, SIZE, Window
 from dualatme_jax import schema
 from dualatme_jax.data import dataset, storage
 from dualatme_jax.errors import InputError
+from dualatme_jax.report.spotting import intervals
 
 POINTS = template.stretched((SIZE, SIZE))
 Y, X = np.mgrid[:SIZE, :SIZE].astype(np.float32)
@@ -200,3 +202,9 @@ def test_options_that_cannot_be_are_named(release, options, message, capsys):
     assert build(release, *options) == 2
     assert message in capsys.readouterr().err
     assert not (release / 'out').exists()
+
+
+def test_the_truth_of_drawn_videos_says_that_they_are_drawn(tmp_path, monkeypatch):
+    monkeypatch.setattr(synthetic, 'render', lambda seed, release, script, file: None)
+    synthetic.write('long_videos', tmp_path / 'drawn', subjects=2, workers=1)
+    assert intervals.read_notice(tmp_path / 'drawn' / 'truth.csv') == schema.ALL_SYNTHETIC

@@ -1,5 +1,6 @@
 import itertools
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -175,7 +176,21 @@ def test_the_command_writes_what_score_reads(run, capsys):
     assert json.loads(out.read_text())['metrics'] == own['metrics']
     assert spot.main([str(run), *source, '--as-published']) == 0
     assert 'LEAKS: the threshold p = 0.55' in capsys.readouterr().out
-    assert 'LEAKS' in json.loads((run / 'spotting_as_published' / 'scores.json').read_text())['notice']
+    folder = run / 'spotting_as_published'
+    leaks = json.loads((folder / 'scores.json').read_text())['notice']
+    assert leaks.startswith('LEAKS')
+    assert set(pd.read_csv(folder / 'thresholds.csv')['notice']) == {leaks}
+    # The mark goes with the table: by `score` too, beside that of a truth that is drawn.
+    truth = (run / 'truth.csv').read_text().splitlines()
+    drawn = [line + f',{schema.ALL_SYNTHETIC if number else "notice"}' for number, line in enumerate(truth)]
+    (run / 'truth.csv').write_text('\n'.join(drawn))
+    predicted = shutil.copy(folder / 'predicted.csv', run / 'elsewhere.csv')
+    assert score.main(['--spotting', tables[0], str(predicted), *given[3:]]) == 0
+    assert 'LEAKS: the threshold p = 0.55' in capsys.readouterr().out
+    assert json.loads(out.read_text())['notice'].splitlines() == [schema.ALL_SYNTHETIC, leaks]
+    assert spot.main([str(run), *source, '--as-published']) == 0
+    marked = pd.read_csv(folder / 'predicted.csv')['notice']
+    assert set(marked) == {f'{schema.ALL_SYNTHETIC} | {leaks}'}
 
 
 def change(file, old, new):

@@ -10,6 +10,7 @@ import written_run
 from PIL import Image
 
 from configs import cd
+from dualatme_jax import schema
 from dualatme_jax.data import dataset
 from dualatme_jax.errors import InputError
 from dualatme_jax.report import __main__ as command
@@ -165,7 +166,7 @@ def test_every_output_has_every_mark(tmp_path, monkeypatch):
     own = {'notice': marks.SMOKE, 'dataset': {'release': 'synthetic'}, 'selection': 'best_on_test'}
     written_run.write(tmp_path, config=config_of(), **own)
     found = record.read(tmp_path)
-    assert found.notices == [marks.BEST_ON_TEST, marks.SMOKE, marks.SYNTHETIC]
+    assert found.notices == [marks.BEST_ON_TEST, marks.SMOKE, schema.ALL_SYNTHETIC]
     of_record.save(found)
     outputs = {
         'page': page(tmp_path).split('class="lead"')[0],
@@ -179,7 +180,7 @@ def test_every_output_has_every_mark(tmp_path, monkeypatch):
         for notice in found.notices:
             assert notice in text, name
     # predictions.csv has the last epoch, which does not leak
-    assert given.read(tmp_path).notice.splitlines() == [marks.SMOKE, marks.SYNTHETIC]
+    assert given.read(tmp_path).notice.splitlines() == [marks.SMOKE, schema.ALL_SYNTHETIC]
 
 
 def test_points_of_which_none_is_the_result_are_named(tmp_path):
