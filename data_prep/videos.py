@@ -222,6 +222,7 @@ def add_windows(parser: argparse.ArgumentParser) -> None:
 
 
 def _windows(options: argparse.Namespace) -> int:
+    """Writes the dataset; returns 1 where a video of it has no window."""
     from rich.console import Console
 
     from data_prep.dataset import assemble, writer
@@ -233,18 +234,24 @@ def _windows(options: argparse.Namespace) -> int:
     writer.check_free(out, options.overwrite)
     step = windows.FORMS[options.form].seconds if options.step is None else options.step
     settings = windows_dataset.Settings(options.form, step, options.every, options.landmarks, options.flow)
+    skipped: list[str] = []
     found = windows_dataset.read(
         options.source,
         settings,
         database=options.database,
         workers=assemble.workers(options),
+        skipped=skipped,
         progress=lambda videos, total: progress.tracked(videos, 'videos', total),
     )
     writer.write(found, out, overwrite=options.overwrite)
-    Console(markup=False, highlight=False, emoji=False).print(
-        printable(f'wrote windows of {step:g} seconds, one every {options.every:g}, to {out}'), soft_wrap=True
-    )
-    return 0
+    console = Console(markup=False, highlight=False, emoji=False)
+    made = f'wrote windows of {step:g} seconds, one every {options.every:g}, to {out}'
+    console.print(printable(made), soft_wrap=True)
+    if skipped:
+        console.print(f'without {len(skipped)} videos:')
+        for fault in skipped:
+            console.print(printable(f'  {fault}'), soft_wrap=True)
+    return 1 if skipped else 0
 
 
 def add_annotate(parser: argparse.ArgumentParser) -> None:

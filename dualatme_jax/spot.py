@@ -81,6 +81,11 @@ def run(options: argparse.Namespace) -> None:
         printable(f'{place}: {len(truth)} true and {len(spotted.predicted)} predicted intervals, in {out}'),
         soft_wrap=True,
     )
+    there = {video.key for video in scored}
+    for key in intervals.keys(videos):
+        if key not in there:
+            missed = 'no window could be made of it: what is true of it counts as missed'
+            console.print(printable(f'{"/".join(key)}: {missed}'), soft_wrap=True)
     console.print(_by_what(spotted))
     console.print(table.scores_table(result, title=printable(notice)))
 

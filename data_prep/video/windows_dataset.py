@@ -7,7 +7,6 @@ network says of it at its place.
 import dataclasses
 import math
 import os
-import pathlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from data_prep.dataset import processes
@@ -20,7 +19,7 @@ from data_prep.video.windows import Window
 from data_prep.views import optical_flow
 from dualatme_jax import schema
 from dualatme_jax.data import names
-from dualatme_jax.errors import InputError
+from dualatme_jax.errors import InputError, one_line
 from dualatme_jax.files import expanded
 
 RELEASE = 'windows'
@@ -62,6 +61,7 @@ def read(
     *,
     database: str,
     workers: int,
+    skipped: list[str],
     progress: Progress = lambda videos, total: videos,
 ) -> Contents:
     """Returns the dataset; videos are decoded as its examples are read.
@@ -71,11 +71,11 @@ def read(
       settings: how windows are made.
       database: its name.
       workers: how many processes.
+      skipped: takes the videos that no window can be made of, each with its fault, as examples are read.
       progress: wraps an iterable that yields as each video is done, given their number.
 
     Raises:
-      InputError: a number out of range, a faulty folder, or a video that is shorter than a window or cannot
-        be decoded.
+      InputError: a number out of range, a faulty folder; or, as examples are read, no video has a window.
     """
     for option, value in (('--step', settings.seconds), ('--every', settings.every)):
         if not 0 < value < math.inf:
@@ -86,12 +86,6 @@ def read(
     for video in videos:
         if fault := names.fault_of_clip(database, video.subject, video.name):
             raise InputError(f'{folder}: {fault}')
-        if settings.seconds * video.rate > video.frames - 1:
-            raise InputError(
-                f'{video.path} lasts {video.frames / video.rate:.2f} seconds, and a window takes '
-                f'{settings.seconds:g}: expected a longer video, or a shorter --step'
-            )
-        recording.find(video.path, rate=video.rate)
     return Contents(
         name=RELEASE,
         description='Motion of brows and mouth within a fixed time, along long videos.',
@@ -103,9 +97,10 @@ def read(
             'synthetic': [database] if synthetic_mark.above(folder) else [],
             'apex': schema.UNKNOWN_TEXT,
             'exclusions': [],
+            'skipped': skipped,
         },
         views={RELEASE: ViewFormat(features=_features(), recipe=settings.recipe())},
-        examples=_examples(videos, settings, database, workers, progress),
+        examples=_examples(videos, settings, database, workers, skipped, progress),
         size=sum(math.ceil(video.frames / video.rate / settings.every) for video in videos),
     )
 
@@ -118,10 +113,18 @@ def _features() -> dict:
 
 
 def _examples(
-    videos: Sequence[LongVideo], settings: Settings, database: str, workers: int, progress: Progress
+    videos: Sequence[LongVideo],
+    settings: Settings,
+    database: str,
+    workers: int,
+    skipped: list[str],
+    progress: Progress,
 ) -> Iterator[Example]:
-    done = processes.in_order(of_video, [(video.path, video.rate, settings) for video in videos], workers)
+    done = processes.in_order(of_video, [(video, settings) for video in videos], workers)
     for video, found in zip(videos, progress(done, len(videos)), strict=True):
+        if isinstance(found, str):
+            skipped.append(f'{video.subject}/{video.name}: {found}')
+            continue
         for window in found:
             yield Example(
                 views={RELEASE: {schema.WINDOWS: window.picture}},
@@ -133,26 +136,29 @@ def _examples(
                 offset=window.last,
                 frame_rate=video.rate,
             )
+    if len(skipped) == len(videos):
+        raise InputError('\n'.join(['no video has a window', *skipped]))
 
 
-def of_video(path: pathlib.Path, rate: float, settings: Settings) -> list[Window]:
-    """The windows of one video.
-
-    Raises:
-      InputError: it cannot be decoded, or no window has a face.
-    """
+def of_video(video: LongVideo, settings: Settings) -> list[Window] | str:
+    """The windows of one video, or its fault."""
+    if settings.seconds * video.rate > video.frames - 1:
+        return (
+            f'it lasts {video.frames / video.rate:.2f} seconds, and a window takes {settings.seconds:g}: '
+            'expected a longer video, or a shorter --step'
+        )
     detector = detectors.detector(settings.detector)
-    tracked = track.follow(recording.find(path, rate=rate).frames(), detector)
     solver = optical_flow.solver(settings.algorithm, **optical_flow.SETTINGS[settings.algorithm])
     form = windows.FORMS[settings.form]
-    found = list(windows.of(tracked, form, seconds=settings.seconds, every=settings.every, flow=solver))
-    if not found:
-        raise InputError(
-            f'{path}: {detector.name} found no face through any window of {settings.seconds:g} seconds; '
-            f'expected one that looks into the camera. Take its rows out of {long_videos.VIDEOS} and '
-            f'{long_videos.TRUTH}, and the file out of the folder'
-        )
-    return found
+    try:
+        tracked = track.follow(recording.find(video.path, rate=video.rate).frames(), detector)
+        found = list(windows.of(tracked, form, seconds=settings.seconds, every=settings.every, flow=solver))
+    except InputError as error:
+        return one_line(error)
+    return found or (
+        f'{detector.name} found no face through any window of {settings.seconds:g} seconds; expected one '
+        'that looks into the camera'
+    )
 
 
 def label(window: Window, expressions: Iterable[Expression]) -> str:

@@ -51,7 +51,8 @@ def of_predictions(table: pd.DataFrame, labels: Sequence[str], videos: pd.DataFr
     """The scores of videos by the predictions for their windows.
 
     A score is the log odds of an expression, the mean over seeds: of a network with one linear output, which
-    is trained by squares, they are 2s - 1. Between two windows it is drawn as a line.
+    is trained by squares, they are 2s - 1. Between two windows it is drawn as a line. Videos without a window
+    are left out.
 
     Args:
       table: predictions of a run, see `report.predictions`.
@@ -59,7 +60,7 @@ def of_predictions(table: pd.DataFrame, labels: Sequence[str], videos: pd.DataFr
       videos: every video, see `intervals.read_videos`.
 
     Raises:
-      InputError: the run is none on windows, or has other videos than `videos`.
+      InputError: the run is none on windows, has others than of `videos`, or none of a subject.
     """
     if tuple(labels) != schema.WINDOW_LABELS:
         raise InputError(
@@ -86,16 +87,18 @@ def of_predictions(table: pd.DataFrame, labels: Sequence[str], videos: pd.DataFr
     )
     means = windows.groupby([*KEY, 'frame'], sort=True)['score'].mean().reset_index()
     by_video = dict(iter(means.groupby(KEY)))
-    rows = dict(zip(_keys(videos), videos.to_dict('records'), strict=True))
+    rows = dict(zip(intervals.keys(videos), videos.to_dict('records'), strict=True))
     if unknown := sorted(by_video.keys() - rows.keys()):
         raise InputError(
             f'the run has windows of {"/".join(unknown[0])}, which is not among the {len(rows)} videos '
             f'({len(unknown)} such videos); expected the folder of which its dataset was made'
         )
-    if lacking := sorted(rows.keys() - by_video.keys()):
+    subjects = {subject for subject, _ in by_video}
+    if lacking := sorted(key for key in rows if key[0] not in subjects):
         raise InputError(
-            f'the run has no window of {"/".join(lacking[0])} ({len(lacking)} such videos of {len(rows)}); '
-            'expected predictions for all of them: a run that leaves out every subject once, no smoke test'
+            f'the run has no window of {"/".join(lacking[0])}, nor of any video of this subject '
+            f'({len(lacking)} such videos of {len(rows)}); expected a run that leaves out every subject '
+            'once, no smoke test. Of a subject of whom no window could be made, take the rows away'
         )
     return [
         Scored(
@@ -104,6 +107,7 @@ def of_predictions(table: pd.DataFrame, labels: Sequence[str], videos: pd.DataFr
             np.interp(np.arange(row[intervals.FRAMES]), by_video[key]['frame'], by_video[key]['score']),
         )
         for key, row in rows.items()
+        if key in by_video
     ]
 
 
@@ -169,14 +173,17 @@ def spot(
 
     Args:
       videos: all of them.
-      truth: the true intervals, see `intervals`; those of a subject decide nothing for that subject.
+      truth: the true intervals, see `intervals`; those of a subject decide nothing for that subject, nor do
+        those of other videos.
       seconds: half the length of intervals; None: the best of `HALVES`.
       as_published: whether p is `AS_PUBLISHED` and the length the mean of all true ones, which `LEAKS`.
 
     Raises:
       InputError: a subject without another one that has expressions, or a video that is too short.
     """
-    subjects = sorted({video.key[0] for video in videos})
+    there = {video.key for video in videos}
+    truth = truth[[key in there for key in intervals.keys(truth)]]
+    subjects = sorted({subject for subject, _ in there})
     chosen = {}
     if as_published:
         chosen = dict.fromkeys(subjects, (mean_half(truth, videos), AS_PUBLISHED, float('nan')))
@@ -204,9 +211,8 @@ def mean_half(truth: pd.DataFrame, videos: Sequence[Scored]) -> float:
         raise InputError('there is no true expression, of which the length could be taken; expected some')
     rates = {video.key: video.rate for video in videos}
     lengths = truth[schema.OFFSET] - truth[schema.ONSET] + 1
-    return (
-        float(np.mean([length / rates[key] for length, key in zip(lengths, _keys(truth), strict=True)])) / 2
-    )
+    seconds = [length / rates[key] for length, key in zip(lengths, intervals.keys(truth), strict=True)]
+    return float(np.mean(seconds)) / 2
 
 
 def counts(
@@ -245,7 +251,3 @@ def _best(by_half: Mapping[float, np.ndarray], subject: str) -> tuple[float, flo
     best = max(found.values())
     half, p = max((key for key in found if found[key] == best), key=lambda key: (key[1], -key[0]))
     return half, p, float(best)
-
-
-def _keys(table: pd.DataFrame) -> list[tuple[str, str]]:
-    return list(table[KEY].itertuples(index=False, name=None))

@@ -249,9 +249,9 @@ def read_videos(path: pathlib.Path) -> pd.DataFrame:
 
 def check_known(given: Given, videos: pd.DataFrame, path: pathlib.Path) -> None:
     """Raises InputError where intervals are of videos that a table of them lacks."""
-    known = {*videos[KEY].itertuples(index=False, name=None)}
+    known = {*keys(videos)}
     for table in (given.truth, given.predicted):
-        unknown = sorted({*table[KEY].itertuples(index=False, name=None)} - known)
+        unknown = sorted({*keys(table)} - known)
         if unknown:
             raise InputError(
                 f'{path} has {len(known)} videos, and not {"/".join(filter(None, unknown[0]))}, of which '
@@ -268,6 +268,11 @@ def _rows(path: pathlib.Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     text = predictions.read_text(path)
     (_, header), *rows = predictions.csv_rows(text, predictions.delimiter_of(text), path)
     return [name.lower() for name in header], rows
+
+
+def keys(table: pd.DataFrame) -> list[tuple[str, str]]:
+    """Subject and video of each row."""
+    return list(table[KEY].itertuples(index=False, name=None))
 
 
 def of_rows(rows: list) -> pd.DataFrame:

@@ -147,17 +147,22 @@ def build(release, *more):
 
 
 def test_windows_of_a_folder_of_videos_become_a_dataset(release, capsys):
-    assert build(release) == 2
-    assert 'b: dlib found no face through any window' in capsys.readouterr().err
-    (release / 'videos.csv').write_text('subject,video,frames,frame_rate\ns1,a,12,10\n')
-    (release / 'videos' / 'b').rename(release / 'elsewhere')
-    assert build(release) == 0
+    assert build(release) == 1
+    assert '  s2/b: dlib found no face through any window' in capsys.readouterr().out
     found = dataset.load(release / 'out', reads=['windows'])
+    [skipped] = found.metadata['skipped']
+    assert skipped.startswith('s2/b: dlib found no face')
     assert found.labels == ('neutral', 'expression')
     assert found.clip.tolist() == [f'a#{middle:06}' for middle in range(1, 11)]
     assert found.label.tolist() == [0, 0, 0, 0, 0, 1, 1, 1, 1, 0]  # frames 6 to 8
     assert found.inputs['windows'].shape[1:] == schema.WINDOWS_SHAPE
     assert found.inputs['windows'].max() == 255
+    (release / 'videos.csv').write_text('subject,video,frames,frame_rate\ns1,a,12,10\n')
+    (release / 'videos' / 'b').rename(release / 'elsewhere')
+    assert build(release, '--overwrite') == 0
+    again = dataset.load(release / 'out', reads=['windows'])
+    np.testing.assert_array_equal(again.inputs['windows'], found.inputs['windows'])
+    assert again.metadata['skipped'] == []
     fault = storage.lacking(release, ['windows'], ['flow'])
     assert 'python -m data_prep windows --source DIR' in str(fault)
 
@@ -191,7 +196,7 @@ def test_faulty_tables_are_named(release, file, text, message):
 @pytest.mark.parametrize(
     ('options', 'message'),
     [
-        (('--step', '2'), 'a lasts 1.20 seconds, and a window takes 2'),
+        (('--step', '2'), 's1/a: it lasts 1.20 seconds, and a window takes 2'),
         (('--every', '0'), '--every 0: expected seconds, above 0'),
         (('--step', 'nan'), '--step nan: expected seconds'),
         (('--database', 'Long'), "database 'Long' is not in lower case"),

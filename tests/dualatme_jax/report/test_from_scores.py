@@ -214,7 +214,7 @@ def without(file, word):
     ('fault', 'options', 'message'),
     [
         (without('videos.csv', 'v1'), (), 'not s1/v1, of which there are intervals'),
-        (without('predictions.csv', 'v2#'), (), 'the run has no window of s2/v2 (1 such videos of 3)'),
+        (without('predictions.csv', 'v2#'), (), 'the run has no window of s2/v2, nor of any video'),
         (change('predictions.csv', 'v2#', 'w2#'), (), 'windows of s2/w2, which is not among the 3 videos'),
         (change('predictions.csv', '#', '-'), (), "the clip 'v0-000000' is no window; expected VIDEO#FRAME"),
         (change('predictions.csv', 'prob_neutral', 'prob_none'), (), 'the classes are none, expression'),
@@ -232,6 +232,21 @@ def test_what_cannot_be_spotted_is_named(run, capsys, fault, options, message):
     assert spot.main([str(run), '--source', str(run), *options]) == 2
     assert message in capsys.readouterr().err
     assert not (run / 'spotting').exists()
+
+
+def test_what_is_true_of_a_video_without_windows_is_missed(run, capsys):
+    with (run / 'videos.csv').open('a') as table:
+        table.write('s2,dark,400,10\n')
+    with (run / 'truth.csv').open('a') as table:
+        table.write('s2,dark,10,20,positive\n')
+    source = ['--source', str(run), '--resamples', '20']
+    assert spot.main([str(run), *source, '--out', str(run / 'with')]) == 0
+    assert 's2/dark: no window could be made of it' in capsys.readouterr().out
+    without('videos.csv', 'dark')(run)
+    without('truth.csv', 'dark')(run)
+    assert spot.main([str(run), *source, '--out', str(run / 'without')]) == 0
+    longer, own = (json.loads((run / name / 'scores.json').read_text()) for name in ('with', 'without'))
+    assert [longer[name] for name in ('tp', 'fp', 'fn')] == [own['tp'], own['fp'], own['fn'] + 1]
 
 
 def test_one_subject_with_expressions_cannot_choose_for_itself():
