@@ -2,7 +2,9 @@
 
 import contextlib
 import errno
+import functools
 import hashlib
+import importlib.util
 import io
 import json
 import os
@@ -154,6 +156,22 @@ def sha256(path: str | os.PathLike, what: str) -> str:
     """Returns the SHA-256 of a regular file, in hexadecimal digits; raises as `open_regular` does."""
     with open_regular(path, what) as file:
         return hashlib.file_digest(file, 'sha256').hexdigest()
+
+
+@functools.cache
+def code(*packages: str) -> str:
+    """Returns the SHA-256 of all files of packages, in hexadecimal digits: what other code made may differ.
+
+    Args:
+      packages: their names, such as `data_prep`; nothing of them is imported.
+    """
+    digest = hashlib.sha256()
+    for package in packages:
+        (folder,) = map(pathlib.Path, importlib.util.find_spec(package).submodule_search_locations)
+        for path in sorted(folder.rglob('*')):
+            if path.is_file() and '__pycache__' not in path.parts:
+                digest.update(f'{package}/{path.relative_to(folder)} {sha256(path, "code")}\n'.encode())
+    return digest.hexdigest()
 
 
 def write_checksums(folder: pathlib.Path) -> None:

@@ -7,8 +7,6 @@ Each file ends with a frame in which the face was detected: all that comes after
 those of the last `limits.WINDOW` before it. So what is found does not depend on where it was interrupted.
 """
 
-import functools
-import hashlib
 import itertools
 import json
 import pathlib
@@ -18,18 +16,19 @@ from collections.abc import Iterator, Sequence
 
 import cv2
 import numpy as np
+import scipy
 
 from data_prep.files import film
-from data_prep.video import detectors, limits, motion, recording, track
+from data_prep.video import detectors, limits, motion, track
 from data_prep.video.detectors import Detector
 from data_prep.video.motion import Moved
 from data_prep.video.recording import Recording
 from data_prep.video.track import Tracked
+from dualatme_jax import files
 from dualatme_jax.files import replacing
 
 EVERY = 10.0  # seconds in a file, at least
 _KEY = 'key.json'
-_CODE = (detectors, limits, motion, recording, track)
 _DAMAGED = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
 _FIELDS = ('number', 'time', 'flow', 'head', 'landmarks', 'faces', 'grey', 'sharpness', 'found')
 
@@ -53,7 +52,8 @@ def signal(
         yield from motion.signal(track.follow(recording.frames(), detector, face=face))
         return
     count, whole = 0, False
-    if _begun(folder, _key(recording, detector, face)):
+    own = [detector.path] if isinstance(detector, detectors.File) else []
+    if _begun(folder, json.dumps(made_of(recording, detector.name, *own, face=face))):
         for count in itertools.count():
             stored = _read(folder / f'{count:03}.npz')
             if stored is None:
@@ -108,24 +108,30 @@ def _begun(folder: pathlib.Path, key: str) -> bool:
     return False
 
 
-def _key(recording: Recording, detector: Detector, face: int) -> str:
-    """All that decides what is known of the frames, as JSON."""
+def made_of(recording: Recording, detector: str, *more: pathlib.Path, face: int = 0) -> dict:
+    """All that decides what is known of a recording, as JSON values.
+
+    Args:
+      recording: the recording.
+      detector: the name of what finds faces.
+      more: files that it reads.
+      face: which face.
+    """
     paths = [recording.path]
     if recording.path.is_dir():
         paths = list(film.find(recording.path).frames.paths.values())
-    if isinstance(detector, detectors.File):
-        paths.append(detector.path)
-    state = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
-    asked = {'rate': recording.rate, 'step': recording.step, 'detector': detector.name, 'face': face}
-    return json.dumps({**asked, 'files': state, 'code': _code(), 'cv2': cv2.__version__})
-
-
-@functools.cache
-def _code() -> str:
-    digest = hashlib.sha256()
-    for module in _CODE:
-        digest.update(pathlib.Path(module.__file__).read_bytes())
-    return digest.hexdigest()
+    states = [(path, path.stat()) for path in (*paths, *more)]
+    return {
+        'rate': recording.rate,
+        'timed': recording.timed,
+        'step': recording.step,
+        'detector': detector,
+        'face': face,
+        # The last time is that of any change, also of one whose own time was set back.
+        'files': [[str(path.resolve()), of.st_size, of.st_mtime_ns, of.st_ctime_ns] for path, of in states],
+        'code': files.code('data_prep'),
+        'versions': [library.__version__ for library in (cv2, np, scipy)],
+    }
 
 
 def _write(path: pathlib.Path, rows: Sequence[Moved], *, whole: bool) -> None:

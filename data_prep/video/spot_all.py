@@ -6,21 +6,19 @@ expression, `subject,video,onset,offset,kind`.
 """
 
 import dataclasses
-import hashlib
 import json
 import pathlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import pandas as pd
 
 from data_prep.dataset import processes
-from data_prep.video import detectors, events, limits, long_releases, motion, recording, spotter, track
+from data_prep.video import detectors, events, kept, long_releases, recording
 from data_prep.video.long_videos import LongVideo
 from dualatme_jax.errors import InputError, one_line
 from dualatme_jax.files import replacing
 
 KEPT, PREDICTED = 'kept.json', 'predicted.csv'
-_DECIDING = (detectors, events, limits, motion, recording, spotter, track)
 HEADER = ('subject', 'video', 'onset', 'offset', 'kind')
 
 
@@ -72,10 +70,11 @@ def write(found: Iterable[Spotted], out: pathlib.Path) -> None:
 def of_video(video: LongVideo, landmarks: str, folder: pathlib.Path) -> Spotted:
     """What is found in one video; a fault of its own is said and not raised."""
     try:
-        made_of = _made_of(video, landmarks)
+        shown = recording.find(video.path, rate=video.rate)
+        made_of = kept.made_of(shown, landmarks)
         if _kept(folder).get('made_of') != made_of:
             detector = detectors.detector(landmarks)
-            found = events.find(recording.find(video.path, rate=video.rate), detector)
+            found = events.find(shown, detector)
             events.write(found, detector, folder)
             about = {'made_of': made_of, 'seconds': found.moved[-1].time, 'flags': found.flags}
             with replacing(folder / KEPT) as temporary:
@@ -84,27 +83,11 @@ def of_video(video: LongVideo, landmarks: str, folder: pathlib.Path) -> Spotted:
         return Spotted(video, fault=one_line(error))
     table = pd.read_csv(folder / events.EVENTS)
     rows = table.loc[table['expression'], ['onset', 'offset', 'kind']]
-    kept, whole = _kept(folder), (video.frames - 1) / video.rate
-    remarks = [flag for flag in kept['flags'] if not flag.startswith(events.BROKEN)]
-    if kept['seconds'] < 0.9 * whole:
-        remarks.append(f'it breaks off after {kept["seconds"]:.1f} of {whole:.1f} seconds')
+    about, whole = _kept(folder), (video.frames - 1) / video.rate
+    remarks = [flag for flag in about['flags'] if not flag.startswith(events.BROKEN)]
+    if about['seconds'] < 0.9 * whole:
+        remarks.append(f'it breaks off after {about["seconds"]:.1f} of {whole:.1f} seconds')
     return Spotted(video, tuple(rows.itertuples(index=False, name=None)), tuple(remarks))
-
-
-def _made_of(video: LongVideo, landmarks: str) -> Mapping:
-    """All that decides what is found: the video, the detector, and the code with its thresholds."""
-    state = video.path.stat()
-    code = hashlib.sha256()
-    for module in _DECIDING:
-        code.update(pathlib.Path(module.__file__).read_bytes())
-    return {
-        'path': str(video.path.resolve()),
-        'changed': state.st_mtime_ns,
-        'bytes': state.st_size,
-        'rate': video.rate,
-        'landmarks': landmarks,
-        'code': code.hexdigest(),
-    }
 
 
 def _kept(folder: pathlib.Path) -> dict:

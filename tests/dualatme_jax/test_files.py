@@ -108,3 +108,18 @@ def test_of_a_sealed_folder_within_the_checksums_count(sealed, tmp_path):
     files.write_checksums(sealed / 'sub')
     with pytest.raises(InputError, match=r'sub/checksums\.json is damaged'):
         files.check_checksums(sealed, 'wave')
+
+
+def test_code_is_all_files_of_packages_whatever_they_are(tmp_path, monkeypatch):
+    for name in ('written_one', 'written_other'):
+        (tmp_path / name / '__pycache__').mkdir(parents=True)
+        (tmp_path / name / '__init__.py').write_text('raise ImportError')
+        (tmp_path / name / 'table.csv').write_text('1')
+    monkeypatch.syspath_prepend(tmp_path)
+    of = files.code.__wrapped__  # which remembers nothing
+    before = of('written_one', 'written_other')
+    assert len({before, of('written_one'), of('written_other')}) == 3
+    (tmp_path / 'written_one' / '__pycache__' / 'a.pyc').write_bytes(b'1')
+    assert of('written_one', 'written_other') == before
+    (tmp_path / 'written_one' / 'table.csv').write_text('2')
+    assert of('written_one', 'written_other') != before

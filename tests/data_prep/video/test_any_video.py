@@ -4,6 +4,7 @@ import dataclasses
 import errno
 import importlib.util
 import itertools
+import os
 import struct
 import wave
 
@@ -268,6 +269,16 @@ def test_after_a_stop_it_goes_on_and_finds_the_same(folder, monkeypatch):
     assert again.asked > 0
     next(kept.signal(given, Known(), keep, face=1), None)
     assert not list(keep.glob('*.npz'))
+
+
+def test_an_image_that_is_written_anew_is_another_one_whatever_its_size_and_time(folder):
+    given, path = recording.find(folder / 'images'), folder / 'images' / '007.png'
+    before, state = kept.made_of(given, 'known'), path.stat()
+    assert kept.made_of(recording.find(folder / 'images'), 'known') == before
+    path.write_bytes(path.read_bytes())
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+    assert kept.made_of(given, 'known') != before
+    assert kept.made_of(given, 'known', face=1) != kept.made_of(given, 'known')
 
 
 def test_a_full_disc_is_named_and_what_is_done_is_kept(folder, monkeypatch, capsys):
