@@ -7,7 +7,7 @@ python -m data_prep windows --source VIDEOS --out DIR
 """
 
 import argparse
-import math
+import functools
 
 from dualatme_jax.errors import InputError, printable
 
@@ -47,11 +47,20 @@ def add(parser: argparse.ArgumentParser, *, of_views: bool) -> None:
         help='make the views as those of a dataset: JSON with its metadata as `recipe` and the shapes of its '
         '`inputs`; what cannot be made so is refused',
     )
+    _add_progress(parser)
     if of_views:
         from data_prep import views
 
         for name in views.FILES:
             views.of(name).add_options(parser.add_argument_group(f'--view {name}'))
+
+
+def _add_progress(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        '--progress-lines',
+        action='store_true',
+        help='say how far it is for a program: on stderr, once a second, a line of `progress: ` and JSON',
+    )
 
 
 def video(options: argparse.Namespace) -> int:
@@ -75,16 +84,10 @@ def video(options: argparse.Namespace) -> int:
     detector = detectors.detector(options.landmarks, found)
     out = expanded(options.out, '--out')
     keep = out / '.signal'
-    total = math.ceil(found.promised / found.step) or None
-    result = events.find(
-        found,
-        detector,
-        face=options.face - 1,
-        keep=keep,
-        progress=lambda frames: progress.tracked(frames, f'{found.path.name}: frames', total),
-    )
+    tracked = functools.partial(progress.tracked, for_a_program=options.progress_lines)
+    result = events.find(found, detector, face=options.face - 1, keep=keep, progress=tracked)
     events.write(result, detector, out)
-    faults = clips.write(result, asked, out, detector=detector.name) if asked else {}
+    faults = clips.write(result, asked, out, detector=detector.name, progress=tracked) if asked else {}
     kept.remove(keep)
     shown = events.table(result)
     console = Console(markup=False, highlight=False, emoji=False)
@@ -258,11 +261,14 @@ def add_annotate(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `annotate`."""
     parser.set_defaults(run=_annotate)
     parser.add_argument('folder', metavar='DIR', help='what `python -m data_prep video` has left')
+    _add_progress(parser)
 
 
 def _annotate(options: argparse.Namespace) -> int:
+    from data_prep.files import progress
     from data_prep.video import drawing
     from dualatme_jax.files import expanded
 
-    print(printable(f'wrote {drawing.video(expanded(options.folder, "DIR"))}'))
+    tracked = functools.partial(progress.tracked, for_a_program=options.progress_lines)
+    print(printable(f'wrote {drawing.video(expanded(options.folder, "DIR"), tracked)}'))
     return 0

@@ -13,7 +13,7 @@ from data_prep.face.aligned_clip import AlignedClip
 from data_prep.files.cache import Cache
 from data_prep.releases.clip import Clip
 from data_prep.video import drawing
-from data_prep.video.events import Found
+from data_prep.video.events import Found, Progress
 from data_prep.video.spotter import Event
 from data_prep.views import View
 from dualatme_jax.errors import InputError, one_line
@@ -119,14 +119,15 @@ def aligned(
     return AlignedClip(clip, Followed(landmarks, detector), Cache(None))
 
 
-def _pictures(found: Found) -> Iterator[tuple[int, Event, dict[int, np.ndarray]]]:
+def _pictures(found: Found, progress: Progress) -> Iterator[tuple[int, Event, dict[int, np.ndarray]]]:
     """Yields the number of each expression, it, and its frames, which go by once for all of them."""
     waiting = [(number, event) for number, event in enumerate(found.events) if event.expression]
     held: dict[int, dict[int, np.ndarray]] = {number: {} for number, _ in waiting}
     if not waiting:
         return
     first, last = min(event.onset for _, event in waiting), max(event.offset for _, event in waiting)
-    for frame in found.recording.frames(first, last):
+    total = sum(first <= each.number <= last for each in found.moved)
+    for frame in progress(found.recording.frames(first, last), 'clips', total):
         for number, event in waiting:
             if event.onset <= frame.number <= event.offset:
                 held[number][frame.number] = frame.picture
@@ -135,7 +136,14 @@ def _pictures(found: Found) -> Iterator[tuple[int, Event, dict[int, np.ndarray]]
             yield number, event, held.pop(number)
 
 
-def write(found: Found, views: Sequence[View], out: pathlib.Path, *, detector: str) -> dict[int, str]:
+def write(
+    found: Found,
+    views: Sequence[View],
+    out: pathlib.Path,
+    *,
+    detector: str,
+    progress: Progress = lambda frames, *_: frames,
+) -> dict[int, str]:
     """Writes what the views make of the expressions that were found, in the order in which they end.
 
     `inputs.npz` holds, by the schema's keys, one row per expression, and `event`, the number of each among
@@ -150,7 +158,7 @@ def write(found: Found, views: Sequence[View], out: pathlib.Path, *, detector: s
     """
     rows: dict[str, list[np.ndarray]] = {'event': []}
     faults = {}
-    for number, event, pictures in _pictures(found):
+    for number, event, pictures in _pictures(found, progress):
         try:
             clip = aligned(found, event, pictures, number=number, detector=detector)
             made = [view.make(clip, Cache(None)) for view in views]

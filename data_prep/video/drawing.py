@@ -55,11 +55,12 @@ def expression(clip: AlignedClip, folder: pathlib.Path) -> None:
         np.savez_compressed(file, motion=found)
 
 
-def video(folder: pathlib.Path) -> pathlib.Path:
+def video(folder: pathlib.Path, progress: events.Progress = lambda frames, *_: frames) -> pathlib.Path:
     """Draws what was found in a video into a copy of it; frames go through one by one.
 
     Args:
       folder: what `data_prep video` has left; `events.csv` may have a column `answer`, which is shown.
+      progress: wraps what yields frames.
 
     Returns:
       The file, which is as long in seconds as the video, and has no sound.
@@ -87,7 +88,9 @@ def video(folder: pathlib.Path) -> pathlib.Path:
     times = signals['seconds'].to_numpy()
     mean = (len(times) - 1) / (times[-1] - times[0]) if len(times) > 1 and times[-1] > times[0] else rate
     drawn = _frames(source, found, signals, threshold, track)
-    film.write(drawn, folder / VIDEO, rate=float(np.clip(mean, *film.frames.RATES)))
+    film.write(
+        progress(drawn, 'drawing', len(times)), folder / VIDEO, rate=float(np.clip(mean, *film.frames.RATES))
+    )
     return folder / VIDEO
 
 

@@ -11,6 +11,7 @@ import contextlib
 import dataclasses
 import itertools
 import json
+import math
 import pathlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -45,7 +46,7 @@ COARSE = 'coarse landmarks'
 STILL = 'nothing moves'
 SHORT = 'too short'
 
-Progress = Callable[[Iterable[Moved]], Iterable[Moved]]
+Progress = Callable[[Iterable, str, int | None], Iterable]  # as `progress.tracked`
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,7 +74,7 @@ def find(
     *,
     face: int = 0,
     keep: pathlib.Path | None = None,
-    progress: Progress = lambda frames: frames,
+    progress: Progress = lambda frames, *_: frames,
 ) -> Found:
     """Finds the events of a recording.
 
@@ -82,13 +83,14 @@ def find(
       detector: finds faces.
       face: which face, 0 the largest.
       keep: where what is known of the frames is kept, see `kept`; None: nowhere.
-      progress: wraps what yields as each frame is done.
+      progress: wraps what yields frames.
 
     Raises:
       InputError: no face anywhere, or too few frames.
       OSError: what is known cannot be kept.
     """
-    moved = list(progress(kept.signal(recording, detector, keep, face=face)))
+    total = math.ceil(recording.promised / recording.step) or None
+    moved = list(progress(kept.signal(recording, detector, keep, face=face), 'frames', total))
     faces = _with_face(moved)
     if len(moved) < 3:
         raise InputError(f'{recording.path}: {len(moved)} frames could be decoded; expected more, for motion')
@@ -100,7 +102,8 @@ def find(
     middle, deviation = signals.noise
     peaks = spotter.peaks(signals)
     apexes = {float(signals.times[place]): flags for place, flags in peaks}
-    extents = _extents(recording, moved, [apex for apex, flags in apexes.items() if not flags], cells['face'])
+    unexplained = [apex for apex, flags in apexes.items() if not flags]
+    extents = _extents(recording, moved, unexplained, cells['face'], progress)
     found = []
     for place, flags in peaks:
         apex = float(signals.times[place])
@@ -145,7 +148,11 @@ def _with_face(moved: Iterable[Moved]) -> list[Moved]:
 
 
 def _extents(
-    recording: Recording, moved: Sequence[Moved], apexes: Sequence[float], cells: np.ndarray
+    recording: Recording,
+    moved: Sequence[Moved],
+    apexes: Sequence[float],
+    cells: np.ndarray,
+    progress: Progress,
 ) -> dict[float, tuple[float, float, bool]]:
     """Onset, offset and whether there was a neutral face, see `spotter.extent`, of each apex.
 
@@ -161,7 +168,9 @@ def _extents(
     there = {each.number for each in faces}
     first = next(each.number for each in moved if each.time >= waiting[0] - limits.LONGEST)
     # One frame without an end, so that the last look ends too.
-    for frame in itertools.chain(recording.frames(first, moved[-1].number), [None]):
+    again = recording.frames(first, moved[-1].number)
+    again = progress(again, 'onsets and offsets', sum(each.number >= first for each in moved))
+    for frame in itertools.chain(again, [None]):
         time = np.inf if frame is None else times.get(frame.number)
         if time is None:
             continue

@@ -295,9 +295,11 @@ def test_a_full_disc_is_named_and_what_is_done_is_kept(folder, monkeypatch, caps
     assert 'No space left on device' in capsys.readouterr().err
     asked = detector.asked
     monkeypatch.setattr(events, 'write', write)
-    assert commands.main(given) == 0
+    assert commands.main([*given, '--progress-lines']) == 0
     assert detector.asked == asked
-    assert 'the face by known' in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert 'the face by known' in said.out
+    assert said.err.startswith('progress: {"stage": "frames", "done": 50, "total": 50, "seconds": ')
     assert {path.name for path in (folder / 'out').iterdir()} == {
         events.EVENTS,
         events.SIGNALS,
