@@ -7,6 +7,7 @@ python -m data_prep windows --source VIDEOS --out DIR
 """
 
 import argparse
+import contextlib
 import functools
 
 from dualatme_jax.errors import InputError, printable
@@ -25,7 +26,11 @@ def add(parser: argparse.ArgumentParser, *, of_views: bool) -> None:
         'as OpenFace writes it (default: auto, the first of mediapipe, dlib, haar that is installed)',
     )
     parser.add_argument(
-        '--face', type=int, default=1, metavar='N', help='which face, 1 the largest (default: %(default)s)'
+        '--face',
+        default='1',
+        metavar='N',
+        help='which face, 1 the largest (default: %(default)s); all: each in a folder of its own, face_1, '
+        'face_2, ...',
     )
     parser.add_argument(
         '--fps', type=float, metavar='RATE', help='frames a second, of images or where the header is wrong'
@@ -69,11 +74,12 @@ def video(options: argparse.Namespace) -> int:
 
     from data_prep import views
     from data_prep.files import progress
-    from data_prep.video import clips, detectors, events, kept, like, recording
+    from data_prep.video import detectors, events, faces, kept, like, recording
     from dualatme_jax.files import expanded
 
-    if options.face < 1:
-        raise InputError(f'--face {options.face}: expected 1 or more')
+    every = options.face == 'all'
+    if not every and not (options.face.isdecimal() and int(options.face)):
+        raise InputError(f'--face {options.face}: expected 1 or more, or all')
     if options.like:
         path = expanded(options.like, '--like')
         options = like.options(path, options, options.view)
@@ -85,25 +91,46 @@ def video(options: argparse.Namespace) -> int:
     out = expanded(options.out, '--out')
     keep = out / '.signal'
     tracked = functools.partial(progress.tracked, for_a_program=options.progress_lines)
-    result = events.find(found, detector, face=options.face - 1, keep=keep, progress=tracked)
+    console = Console(markup=False, highlight=False, emoji=False)
+
+    try:
+        if every:
+            results = faces.find(found, detector, keep=keep, progress=tracked)
+        else:
+            results = [events.find(found, detector, face=int(options.face) - 1, keep=keep, progress=tracked)]
+        for number, result in enumerate(results, start=1):
+            folder = faces.folder(out, number) if every else out
+            _leave(result, detector, asked, folder, tracked, console)
+        if every:
+            faces.remove(out, after=number)
+    except InputError:  # there is nothing to go on with
+        kept.remove(keep)
+        with contextlib.suppress(OSError):  # which holds something
+            out.rmdir()
+        raise
+    kept.remove(keep)
+    if detector.coarse:
+        console.print(f'  {detector.note}', soft_wrap=True)
+    return 0
+
+
+def _leave(result, detector, asked, out, tracked, console) -> None:
+    """Writes what was found of one face, and says it."""
+    from data_prep.video import clips, events
+
     events.write(result, detector, out)
     faults = clips.write(result, asked, out, detector=detector.name, progress=tracked) if asked else {}
-    kept.remove(keep)
     shown = events.table(result)
-    console = Console(markup=False, highlight=False, emoji=False)
     expressions = shown[shown['expression']]
     seen = f'{len(expressions)} expressions in {len(result.moved)} frames, the face by {detector.name}'
-    console.print(printable(f'{found.path}: {seen}'), soft_wrap=True)
+    console.print(printable(f'{result.recording.path}: {seen}'), soft_wrap=True)
     for row in expressions.itertuples():
         console.print(f'  {row.kind} from {row.onset_s:.2f} to {row.offset_s:.2f} s, apex {row.apex_s:.2f} s')
     for number, fault in faults.items():
         console.print(printable(f'  left out: event {number}: {fault}'), soft_wrap=True)
     for flag in result.flags:
         console.print(f'  uncertain: {flag}')
-    if detector.coarse:
-        console.print(f'  {detector.note}', soft_wrap=True)
     console.print(printable(f'the tables are in {out}'), soft_wrap=True)
-    return 0
 
 
 SPOTTED = ('long_videos', 'casme_sq', 'samm_long')

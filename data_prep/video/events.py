@@ -49,6 +49,10 @@ SHORT = 'too short'
 Progress = Callable[[Iterable, str, int | None], Iterable]  # as `progress.tracked`
 
 
+class NoFaceError(InputError):
+    """Nowhere in a recording is the face that is looked for."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Found:
     """What was found in a recording.
@@ -72,7 +76,7 @@ def find(
     recording: Recording,
     detector: Detector,
     *,
-    face: int = 0,
+    face: int | None = 0,
     keep: pathlib.Path | None = None,
     progress: Progress = lambda frames, *_: frames,
 ) -> Found:
@@ -81,12 +85,13 @@ def find(
     Args:
       recording: the recording.
       detector: finds faces.
-      face: which face, 0 the largest.
+      face: which face, see `track.follow`.
       keep: where what is known of the frames is kept, see `kept`; None: nowhere.
       progress: wraps what yields frames.
 
     Raises:
-      InputError: no face anywhere, or too few frames.
+      NoFaceError: no face anywhere.
+      InputError: too few frames.
       OSError: what is known cannot be kept.
     """
     total = math.ceil(recording.promised / recording.step) or None
@@ -95,7 +100,7 @@ def find(
     if len(moved) < 3:
         raise InputError(f'{recording.path}: {len(moved)} frames could be decoded; expected more, for motion')
     if not faces:
-        raise InputError(f'{recording.path}: {_without(moved, detector, face)}')
+        raise NoFaceError(f'{recording.path}: {_without(moved, detector, face)}')
     shape = next(recording.frames(moved[0].number)).picture.shape[:2]
     cells = motion.cells(motion.mean_face(faces[:: max(1, len(faces) // 200)], shape))
     signals = spotter.signals(moved, cells)
@@ -130,10 +135,10 @@ def find(
     return Found(recording, moved, signals, spotter.shadows(found), flags)
 
 
-def _without(moved: Sequence[Moved], detector: Detector, face: int) -> str:
+def _without(moved: Sequence[Moved], detector: Detector, face: int | None) -> str:
     """Says that a face was not found."""
     most = max(each.faces for each in moved)
-    if most:
+    if most and face is not None:
         return (
             f'face {face + 1} was asked for, and {detector.name} found {most} at most in {len(moved)} frames'
         )

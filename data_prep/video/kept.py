@@ -34,7 +34,7 @@ _FIELDS = ('number', 'time', 'flow', 'head', 'landmarks', 'faces', 'grey', 'shar
 
 
 def signal(
-    recording: Recording, detector: Detector, folder: pathlib.Path | None = None, *, face: int = 0
+    recording: Recording, detector: Detector, folder: pathlib.Path | None = None, *, face: int | None = 0
 ) -> Iterator[Moved]:
     """Yields what is known of each frame, and keeps it; what a folder has already is read from there.
 
@@ -42,7 +42,7 @@ def signal(
       recording: the recording.
       detector: finds faces.
       folder: where it is kept, which is made; None: nowhere. `remove` it when it is not needed any more.
-      face: which face, 0 the largest.
+      face: which face, see `track.follow`.
 
     Raises:
       OSError: it cannot be written.
@@ -79,7 +79,9 @@ def remove(folder: pathlib.Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _after(rows: Sequence[Moved], recording: Recording, detector: Detector, face: int) -> Iterator[Moved]:
+def _after(
+    rows: Sequence[Moved], recording: Recording, detector: Detector, face: int | None
+) -> Iterator[Moved]:
     """Yields what is known of the frames after those `rows` end with."""
     if not rows:
         return motion.signal(track.follow(recording.frames(), detector, face=face))
@@ -108,14 +110,14 @@ def _begun(folder: pathlib.Path, key: str) -> bool:
     return False
 
 
-def made_of(recording: Recording, detector: str, *more: pathlib.Path, face: int = 0) -> dict:
+def made_of(recording: Recording, detector: str, *more: pathlib.Path, face: int | None = 0) -> dict:
     """All that decides what is known of a recording, as JSON values.
 
     Args:
       recording: the recording.
       detector: the name of what finds faces.
       more: files that it reads.
-      face: which face.
+      face: which face, see `track.follow`.
     """
     paths = [recording.path]
     if recording.path.is_dir():

@@ -25,5 +25,6 @@ TURNED = 0.35  # how far the nose is from the middle between the eyes, over thei
 RATE = 29.0  # frames a second: at 25 a micro-expression of a fifth of a second has five frames
 UNSTEADY = 0.05  # share of the frames that come more than half of a step too early or too late
 FACELESS = 0.5  # share of the frames without a face
+SEEN = 2.0  # seconds that another face is there, from which on it has an answer of its own
 OUTSIDE = 0.1  # share of the landmarks outside of the frame
 STILL = 0.02  # motion of face and head in nearly all frames, below which nothing moves

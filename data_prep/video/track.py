@@ -47,7 +47,7 @@ class Tracked:
 
 
 def follow(
-    frames: Iterable[Frame], detector: Detector, *, face: int = 0, last: Tracked | None = None
+    frames: Iterable[Frame], detector: Detector, *, face: int | None = 0, last: Tracked | None = None
 ) -> Iterator[Tracked]:
     """Yields every frame with the landmarks of one face.
 
@@ -55,23 +55,29 @@ def follow(
       frames: in order.
       detector: finds faces.
       face: which face at the first detection that finds so many, 0 the largest; afterwards the one nearest
-        to it.
+        to it. One that was lost is looked for anew in the same way, so that it may be another; with None,
+        of the largest, only where it was lost.
       last: the frame before them, in which the face was detected: it goes on from there, and yields it first.
     """
     waiting: collections.deque[Tracked] = collections.deque()  # since the last detection
-    due, seen, faces = -np.inf, -np.inf, 0
+    due, seen, faces, lost = -np.inf, -np.inf, 0, None
     if last is not None:
         due, seen, faces = last.frame.time + detector.every - 1e-6, last.frame.time, last.faces
         waiting.append(last)
     for frame in frames:
         grey = cv2.cvtColor(frame.picture, cv2.COLOR_BGR2GRAY)
         before = last and last.landmarks
+        lost = lost if before is None else before
         moved = _moved(last.grey, grey, before) if before is not None and detector.every else None
         chosen = None
         if frame.time >= due or (before is not None and moved is None):
             found = detector.faces(frame)
             faces = len(found)
-            chosen = _chosen(found, moved if moved is not None else before, face)
+            near = moved if moved is not None else before
+            if near is None and face is None and lost is not None:
+                chosen = _nearest(found, lost, np.ptp(lost, axis=0).max())
+            else:
+                chosen = _chosen(found, near, face or 0)
             seen = frame.time if chosen is not None else seen
             if frame.time - seen >= TRUSTED:
                 moved = None
@@ -96,13 +102,18 @@ def _dealt_out(waiting: Iterable[Tracked], error: np.ndarray) -> Iterator[Tracke
 
 def _chosen(found: np.ndarray, near: np.ndarray | None, face: int) -> np.ndarray | None:
     """The face that is followed; None where it is not among those found."""
-    if not len(found):
-        return None
     if near is None:
         return found[face] if face < len(found) else None
+    return _nearest(found, near, _SAME * 2 * ibug.eye_distance(near))
+
+
+def _nearest(found: np.ndarray, near: np.ndarray, reach: float) -> np.ndarray | None:
+    """The face nearest to another one; None if that is further away than `reach`, in pixels."""
+    if not len(found):
+        return None
     distances = np.linalg.norm(found.mean(1) - near.mean(0), axis=-1)
     nearest = int(distances.argmin())
-    return found[nearest] if distances[nearest] <= _SAME * 2 * ibug.eye_distance(near) else None
+    return found[nearest] if distances[nearest] <= reach else None
 
 
 def _moved(before: np.ndarray, after: np.ndarray, landmarks: np.ndarray) -> np.ndarray | None:

@@ -1,0 +1,101 @@
+"""Every face of a recording, one after the other: each is followed where no face before it is.
+
+Nobody is recognised. A face that leaves and comes back elsewhere, further away than it is large, is another.
+"""
+
+import dataclasses
+import pathlib
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from data_prep.video import events, limits
+from data_prep.video.detectors import Detector
+from data_prep.video.events import Found
+from data_prep.video.recording import Frame, Recording
+
+MOST = 10  # faces: the recording is looked through once for each
+
+
+class Others:
+    """The faces that a detector finds without those that are followed already.
+
+    Args:
+      detector: finds faces.
+      followed: of each face the landmarks by frame number, [68, 2], NaN where it is not seen.
+    """
+
+    def __init__(self, detector: Detector, followed: Sequence[Mapping[int, np.ndarray]]):
+        self.name, self.every, self.coarse = detector.name, detector.every, detector.coarse
+        self._detector, self._followed = detector, followed
+
+    def faces(self, frame: Frame) -> np.ndarray:
+        found = self._detector.faces(frame)
+        for face in self._followed:
+            own = face.get(frame.number)
+            if own is not None and np.isfinite(own).all() and len(found):
+                away = np.linalg.norm(found.mean(1) - own.mean(0), axis=-1)
+                found = found[away > np.ptp(own, axis=0).max() / 2]
+        return found
+
+
+def folder(out: pathlib.Path, number: int) -> pathlib.Path:
+    """Where what is found of a face lies; they are counted from 1."""
+    return out / f'face_{number}'
+
+
+def remove(out: pathlib.Path, *, after: int) -> None:
+    """Removes what was found of further faces, which are none any more."""
+    while (own := folder(out, after + 1)).is_dir():
+        shutil.rmtree(own)
+        after += 1
+
+
+def find(
+    recording: Recording, detector: Detector, *, keep: pathlib.Path, progress: events.Progress
+) -> Iterator[Found]:
+    """Yields what is found of each face that is there for `limits.SEEN`, the largest first.
+
+    Args:
+      recording: the recording.
+      detector: finds faces.
+      keep: where what is known of the frames is kept, see `kept`.
+      progress: wraps what yields frames.
+
+    Raises:
+      NoFaceError: there is none, or none for so long.
+      InputError, OSError: as `events.find` does.
+    """
+    followed: list[Mapping[int, np.ndarray]] = []
+    there = False
+    while len(followed) < MOST:
+        others = Others(detector, followed)
+        own = _of_another(progress) if followed else progress
+        try:
+            found = events.find(recording, others, face=None, keep=keep, progress=own)
+        except events.NoFaceError:
+            if not followed:
+                raise
+            break
+        keep = keep / 'others'  # which goes with what is kept of those before, on which it depends
+        followed.append({each.number: each.landmarks for each in found.moved})
+        times = np.array([each.time for each in found.moved])
+        seen = np.array([np.isfinite(each.landmarks).all() for each in found.moved])
+        more = np.array([each.faces for each in found.moved]) > seen
+        seconds, least = np.gradient(times), min(limits.SEEN, np.ptp(times) / 2)
+        if seconds @ seen >= least:
+            there = True
+            flags = tuple(flag for flag in found.flags if flag != events.SEVERAL)  # who have their answers
+            yield dataclasses.replace(found, flags=flags)
+        if seconds @ more < least:
+            break
+    if not there:
+        raise events.NoFaceError(
+            f'{recording.path}: {len(followed)} faces were found, each for less than {limits.SEEN:g} s; '
+            '`--face 1` looks at the largest'
+        )
+
+
+def _of_another(progress: events.Progress) -> events.Progress:
+    return lambda frames, what, total: progress(frames, f'another face: {what}', total)
