@@ -221,6 +221,12 @@ def add_windows(parser: argparse.ArgumentParser) -> None:
         help='which system reads it (default: softnet)',
     )
     parser.add_argument(
+        '--kind',
+        choices=('micro', 'macro'),
+        help='windows that meet an expression of this kind are of the class expression, all others neutral '
+        '(default: both kinds are one class)',
+    )
+    parser.add_argument(
         '--step',
         type=float,
         metavar='SECONDS',
@@ -263,7 +269,9 @@ def _windows(options: argparse.Namespace) -> int:
     out = expanded(options.out, '--out').resolve()
     writer.check_free(out, options.overwrite)
     step = windows.FORMS[options.form].seconds if options.step is None else options.step
-    settings = windows_dataset.Settings(options.form, step, options.every, options.landmarks, options.flow)
+    settings = windows_dataset.Settings(
+        options.form, step, options.every, options.landmarks, options.flow, options.kind
+    )
     skipped: list[str] = []
     found = windows_dataset.read(
         options.source,

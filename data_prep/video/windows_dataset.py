@@ -15,6 +15,7 @@ from data_prep.dataset.writer import Contents, ViewFormat
 from data_prep.releases import synthetic_mark
 from data_prep.video import detectors, long_videos, recording, track, windows
 from data_prep.video.long_videos import Expression, LongVideo
+from data_prep.video.spotter import MACRO, MICRO
 from data_prep.video.windows import Window
 from data_prep.views import optical_flow
 from dualatme_jax import schema
@@ -24,6 +25,7 @@ from dualatme_jax.files import expanded
 
 RELEASE = 'windows'
 EVERY = 0.1  # seconds
+KINDS = (MICRO, MACRO)
 
 Progress = Callable[[Iterable, int], Iterable]
 
@@ -38,6 +40,8 @@ class Settings:
       every: from the start of a window to that of the next, in seconds.
       detector: a key of `detectors.DETECTORS`.
       algorithm: of the flow, a key of `optical_flow.ALGORITHMS`.
+      kind: `micro` or `macro`: a window that meets one of the other kind alone is of the class neutral; None:
+        of any kind.
     """
 
     form: str
@@ -45,6 +49,7 @@ class Settings:
     every: float
     detector: str
     algorithm: str
+    kind: str | None = None
 
     def recipe(self) -> dict:
         """What the metadata says, as JSON values."""
@@ -86,6 +91,11 @@ def read(
     for video in videos:
         if fault := names.fault_of_clip(database, video.subject, video.name):
             raise InputError(f'{folder}: {fault}')
+        if settings.kind and not all(each.kind in KINDS for each in video.expressions):
+            raise InputError(
+                f'{folder / long_videos.TRUTH} does not say of which kind each expression of {video.name} '
+                f'is; expected the column kind, with {" and ".join(KINDS)}'
+            )
     return Contents(
         name=RELEASE,
         description='Motion of brows and mouth within a fixed time, along long videos.',
@@ -125,10 +135,11 @@ def _examples(
         if isinstance(found, str):
             skipped.append(f'{video.subject}/{video.name}: {found}')
             continue
+        expressions = [each for each in video.expressions if settings.kind in (None, each.kind)]
         for window in found:
             yield Example(
                 views={RELEASE: {schema.WINDOWS: window.picture}},
-                label=label(window, video.expressions),
+                label=label(window, expressions),
                 database=database,
                 subject=video.subject,
                 clip=f'{video.name}#{window.middle:06}',

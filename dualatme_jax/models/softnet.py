@@ -9,8 +9,9 @@ K - 1 outputs, and 314,817 parameters of two.
 `python -m data_prep windows --form softnet` makes the windows, and `python -m dualatme_jax.spot` turns what
 it says of them into intervals. Published F1 of spotting, each with a threshold that was chosen on the test
 results: CAS(ME)^2 macro .2410, micro .1173, both .2022; SAMM Long Videos .2169, .1520, .1881 (released
-weights: .2463, .0896; .1923, .1568). Deviations: half of the windows without expression are thrown away
-there; micro- and macro-expressions have a network each there.
+weights: .2463, .0896; .1923, .1568). There micro- and macro-expressions have a network each (`windows
+--kind`). Deviations: half of the windows without expression are thrown away there, and those of
+micro-expressions come back mirrored, blurred and with noise.
 """
 
 from collections.abc import Mapping

@@ -59,10 +59,8 @@ def read(truth: pathlib.Path, predicted: pathlib.Path, kind: str | None = None) 
     if not any(map(len, both)):
         of_kind = f' of kind {kind}' if kind else ''
         raise InputError(f'{truth} and {predicted} have no interval{of_kind}; expected true ones to be found')
-    if kind and not _has_kinds(truth):
-        raise InputError(
-            f'--kind {kind}: {truth} has no column {KIND}; expected it, with {" and ".join(KINDS)}'
-        )
+    if kind:
+        check_kinds(truth, kind)
     if kind and not _has_kinds(predicted):
         notes = (f'{predicted} has no column {KIND}: all of it is taken for {kind}.',)
     if all(map(len, both)):
@@ -77,6 +75,15 @@ def read(truth: pathlib.Path, predicted: pathlib.Path, kind: str | None = None) 
                     f'{with_it} has the column {name}, and {without} has not; expected it in both or in none'
                 )
     return Given(*both, notes, together(read_notice(truth), read_notice(predicted)))
+
+
+def check_kinds(path: pathlib.Path, kind: str) -> None:
+    """Raises InputError where a table does not say of which kind its intervals are."""
+    if not _has_kinds(path):
+        raise InputError(
+            f'{path} has no column {KIND}, by which those of {kind} could be taken; expected it, with '
+            f'{" and ".join(KINDS)}'
+        )
 
 
 def read_table(path: pathlib.Path, kind: str | None = None) -> pd.DataFrame:

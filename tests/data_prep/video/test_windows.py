@@ -141,6 +141,12 @@ def release(tmp_path, monkeypatch):
     return tmp_path
 
 
+def test_kinds_that_nobody_has_named_are_no_class(release, capsys):
+    (release / 'truth.csv').write_text('subject,video,onset,offset\ns1,a,6,8\n')
+    assert build(release, '--kind', 'micro') == 2
+    assert 'does not say of which kind each expression of a is' in capsys.readouterr().err
+
+
 def build(release, *more):
     given = ['--source', str(release), '--out', str(release / 'out'), '--flow', 'dis', '--workers', '1']
     return main(['windows', *given, '--step', '0.2', *more])
@@ -163,6 +169,11 @@ def test_windows_of_a_folder_of_videos_become_a_dataset(release, capsys):
     again = dataset.load(release / 'out', reads=['windows'])
     np.testing.assert_array_equal(again.inputs['windows'], found.inputs['windows'])
     assert again.metadata['skipped'] == []
+    (release / 'truth.csv').write_text('subject,video,onset,offset,kind\ns1,a,6,8,micro\ns1,a,2,2,macro\n')
+    assert build(release, '--overwrite', '--kind', 'macro') == 0
+    macro = dataset.load(release / 'out', reads=['windows'])
+    assert macro.label.tolist() == [0, 1, 1, 0, 0, 0, 0, 0, 0, 0]
+    assert macro.metadata['windows']['kind'] == 'macro'
     fault = storage.lacking(release, ['windows'], ['flow'])
     assert 'python -m data_prep windows --source DIR' in str(fault)
 

@@ -1,5 +1,6 @@
 import itertools
 import json
+import pathlib
 import shutil
 
 import numpy as np
@@ -12,6 +13,7 @@ from scipy.sparse.csgraph import maximum_bipartite_matching
 
 from dualatme_jax import schema, score, spot
 from dualatme_jax.errors import InputError
+from dualatme_jax.report import results
 from dualatme_jax.report.spotting import from_scores, intervals, metrics
 from dualatme_jax.report.spotting.from_scores import GRID, HALVES, Scored
 
@@ -247,6 +249,66 @@ def test_what_is_true_of_a_video_without_windows_is_missed(run, capsys):
     assert spot.main([str(run), *source, '--out', str(run / 'without')]) == 0
     longer, own = (json.loads((run / name / 'scores.json').read_text()) for name in ('with', 'without'))
     assert [longer[name] for name in ('tp', 'fp', 'fn')] == [own['tp'], own['fp'], own['fn'] + 1]
+
+
+@pytest.fixture
+def of_kinds(tmp_path):
+    """A run for each kind: what it says, and the truth, are those of another draw."""
+    tables = {}
+    for seed, kind in enumerate(intervals.KINDS):
+        videos, truth = release(seed)
+        run_of(videos, tmp_path / kind)
+        tables[kind] = truth.drop(columns='emotion').assign(kind=kind)
+    for kind in intervals.KINDS:
+        pd.concat(tables.values()).to_csv(tmp_path / kind / 'truth.csv', index=False)
+    return tmp_path
+
+
+def test_each_kind_has_thresholds_and_lengths_of_its_own(of_kinds, capsys):
+    given = ['--source', str(of_kinds / 'micro'), '--resamples', '20', '--out', str(of_kinds / 'out')]
+    assert spot.main([f'{kind}={of_kinds / kind}' for kind in intervals.KINDS] + given) == 0
+    predicted, thresholds = (
+        pd.read_csv(of_kinds / 'out' / f'{name}.csv') for name in ('predicted', 'thresholds')
+    )
+    scores = json.loads((of_kinds / 'out' / 'scores.json').read_text())
+    shown = capsys.readouterr().out
+    for kind in intervals.KINDS:
+        one = [f'{kind}={of_kinds / kind}', *given[:-1], str(of_kinds / 'one')]
+        assert spot.main(one) == 0
+        alone = {name: pd.read_csv(of_kinds / 'one' / f'{name}.csv') for name in ('predicted', 'thresholds')}
+        for together, name in ((predicted, 'predicted'), (thresholds, 'thresholds')):
+            rows = together[together['kind'] == kind].reset_index(drop=True)
+            pd.testing.assert_frame_equal(rows, alone[name])
+        own = json.loads((of_kinds / 'one' / 'scores.json').read_text())
+        assert scores['kinds'][kind] == own
+        assert own['tp'] + own['fn'] == len(release(intervals.KINDS.index(kind))[1])
+        assert f'{kind}: p ' in shown
+    assert scores['tp'] + scores['fn'] == sum(own['tp'] + own['fn'] for own in scores['kinds'].values())
+    tables = str(of_kinds / 'micro' / 'truth.csv'), str(of_kinds / 'out' / 'predicted.csv')
+    out = str(of_kinds / 'again.json')
+    assert score.main(['--spotting', *tables, '--kind', 'macro', '--json', out]) == 0
+    assert json.loads(pathlib.Path(out).read_text())['tp'] == scores['kinds']['macro']['tp']
+
+
+def test_a_run_on_windows_of_one_kind_is_of_that_kind(of_kinds, capsys):
+    results.write({'dataset': {'windows': {'kind': 'macro'}}}, of_kinds / 'macro' / 'results.json')
+    given = ['--source', str(of_kinds / 'macro'), '--resamples', '20']
+    assert spot.main([str(of_kinds / 'macro'), *given]) == 0
+    assert set(pd.read_csv(of_kinds / 'macro' / 'spotting' / 'predicted.csv')['kind']) == {'macro'}
+    micro, macro = (str(of_kinds / kind) for kind in intervals.KINDS)
+    out = ['--out', str(of_kinds / 'out')]
+    for arguments, message in (
+        ([f'micro={macro}'], 'is trained on macro-expressions; expected macro='),
+        ([micro, macro, *out], 'expected one RUN for all expressions, or one for each kind'),
+        ([f'micro={micro}', f'micro={micro}', *out], 'expected one RUN for all expressions'),
+        ([f'micro={micro}', macro, '--half', '1', *out], '--half with two runs'),
+        ([f'micro={micro}', macro], '--out is missing'),
+    ):
+        assert spot.main([*arguments, *given]) == 2
+        assert message in capsys.readouterr().err
+    (of_kinds / 'macro' / 'truth.csv').write_text('subject,video,onset,offset\ns0,v0,1,2\n')
+    assert spot.main([f'micro={micro}', *given]) == 2
+    assert 'truth.csv has no column kind' in capsys.readouterr().err
 
 
 def test_one_subject_with_expressions_cannot_choose_for_itself():
