@@ -110,8 +110,8 @@ def _parser() -> argparse.ArgumentParser:
         '--weights',
         default=str(WEIGHTS),
         metavar='PATH',
-        help='a run (its networks are one ensemble), or a file of networks (default: those of the package, '
-        'which have seen drawn motions only)',
+        help='a run (its networks are one ensemble; of one that scored converted weights these), or a file '
+        'of networks (default: those of the package, which have seen drawn motions only)',
     )
     parser.add_argument(
         '--out',

@@ -17,7 +17,7 @@ from flax import traverse_util
 from ml_collections import ConfigDict
 from rich.console import Console
 
-from dualatme_jax import models, schema
+from dualatme_jax import files, models, schema
 from dualatme_jax.data.dataset import Dataset
 from dualatme_jax.errors import InputError
 from dualatme_jax.report import results
@@ -96,7 +96,8 @@ def load(path: pathlib.Path, *, seed: int | None = None) -> Ensemble:
 
     Args:
       path: a file or a folder of networks that left nobody out (see `network`), or the workdir of a run that
-        left somebody out: all its networks, one per fold, are one ensemble.
+        left somebody out: all its networks, one per fold, are one ensemble. Those of a run that evaluated
+        converted weights are these: its config and its dataset say how their inputs are made.
       seed: which of such a run's, where there are several.
 
     Raises:
@@ -117,8 +118,7 @@ def load(path: pathlib.Path, *, seed: int | None = None) -> Ensemble:
     if folds.is_one(path):
         raise InputError(
             f'{path} holds converted weights, which do not say how their inputs are made; score clips with '
-            'them (--config.evaluate_only), or give the workdir of a run, or networks that '
-            '`python -m dualatme_jax.export` wrote'
+            f'them (--config.evaluate_only={path}), and give the workdir of that run, which says so'
         )
     return _of_run(path, seed)
 
@@ -227,16 +227,33 @@ def _of_run(path: pathlib.Path, seed: int | None) -> Ensemble:
         )
     labels = trained.labels_of(path, int(table['wave'].iloc[0]))
     recipe = results.read(path / workdir.RESULTS).get('dataset') or {}
-    _, own = trained.networks(path, config.model.name, seed=seed, point=None)
-    names, variables = zip(*own, strict=True)
+    if config.evaluate_only:
+        variables = _evaluated(path, config.evaluate_only, fields.get('weights'))
+    else:
+        _, own = trained.networks(path, config.model.name, seed=seed, point=None)
+        variables = jax.tree.map(lambda *leaves: np.stack(leaves), *(each for _, each in own))
+    count = len(jax.tree.leaves(variables)[0])
     return Ensemble(
-        f'{models.system(config.model.name).title}, {len(names)} networks, each of which left somebody out',
+        f'{models.system(config.model.name).title}, {count} networks, each of which left somebody out',
         config,
         tuple(labels),
         {},
         recipe,
-        jax.tree.map(lambda *leaves: np.stack(leaves), *variables),
+        variables,
     )
+
+
+def _evaluated(path: pathlib.Path, given: str, fingerprint: str | None) -> dict[str, Any]:
+    """The converted weights that a run has evaluated; raises InputError unless they are there unchanged."""
+    where = files.expanded(given, f'config.evaluate_only of {path}')
+    if not folds.is_one(where) and where.exists():
+        raise InputError(f'{path} has evaluated the networks of {where}; give these as --weights')
+    found = folds.load(where)
+    if folds.fingerprint(found) != fingerprint:
+        raise InputError(
+            f'{where} holds other weights than those that {path} has evaluated; evaluate them anew'
+        )
+    return {name: found.variables[name] for name in ('params', 'batch_stats')}
 
 
 def _check(found: Ensemble, dataset: Dataset) -> None:

@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import json
+import shutil
 
 import jax
 import numpy as np
@@ -13,10 +14,10 @@ from rich.console import Console
 from small_run import TINY, run, small
 
 from configs import cd
-from dualatme_jax import files, models
+from dualatme_jax import files, models, schema
 from dualatme_jax.data import dataset
 from dualatme_jax.errors import InputError
-from dualatme_jax.run import evaluated, experiment, init_from, trained
+from dualatme_jax.run import evaluated, experiment, init_from, predicting, trained
 from dualatme_jax.run import workdir as workdir_lib
 from dualatme_jax.training.checkpoint import load_weights
 from dualatme_jax.weights import folds, names
@@ -53,11 +54,20 @@ def test_weights_from_elsewhere_score_each_subject_by_its_own_network(
     assert 'evaluated in' in printed
     assert 'selection: the weights of' in printed
 
+    # How their inputs are made is known from the clips that they were scored on.
+    ensemble = predicting.load(tmp_path / 'evaluated')
+    assert (ensemble.size, ensemble.labels, dict(ensemble.dataset)) == (8, schema.LABELS, results['dataset'])
+    jax.tree.map(np.testing.assert_array_equal, ensemble.variables['params'], turned['params'])
+    with pytest.raises(InputError, match=r'do not say how .* made; .* give the workdir of that run'):
+        predicting.load(tmp_path / 'weights')
+
     # A run's folder has them as they were trained.
     config.evaluate_only = str(tmp_path / 'trained')
     run(config, tmp_path / 'again')
     found = pd.read_csv(tmp_path / 'again' / 'predictions.csv')
     pd.testing.assert_frame_equal(found, expected, rtol=1e-4)
+    with pytest.raises(InputError, match=r'has evaluated the networks of .*trained; give these as --weights'):
+        predicting.load(tmp_path / 'again')
 
     # By the mean of a clip and its mirror image, which is what the networks give of a mirrored dataset.
     clips = dataset.load(small_dataset_dir, reads=models.system(TINY).reads)
@@ -100,6 +110,12 @@ def test_weights_from_elsewhere_score_each_subject_by_its_own_network(
     config.evaluate_only = str(tmp_path / 'negated')
     with pytest.raises(InputError, match='holds another run:\n  weights is'):
         run(config, tmp_path / 'evaluated')
+    (tmp_path / 'moved').rename(tmp_path / 'away')
+    with pytest.raises(InputError, match=r'no converted weights in .*moved'):
+        predicting.load(tmp_path / 'evaluated')
+    shutil.copytree(tmp_path / 'negated', tmp_path / 'moved')
+    with pytest.raises(InputError, match=r'holds other weights than those that .*evaluated has evaluated'):
+        predicting.load(tmp_path / 'evaluated')
 
     config.model.name = 'rcn_a'
     with pytest.raises(InputError, match=r"holds weights of 'small_systems.tiny', .* the config has 'rcn_a'"):
