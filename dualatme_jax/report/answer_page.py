@@ -218,6 +218,8 @@ def _trust(about: Mapping[str, Any]) -> Section:
         rows = [[name, sentence] for name, sentence in sentences.items()]
         blocks.append(Table('How often such an answer was right', [Column('Answer'), Column('Known')], rows))
         own, others = (', '.join(map(schema.title, rates[name])) for name in ('fitted_on', 'counted_on'))
+        if own == others:  # each network left somebody out
+            own = 'the same, and to count for each person on all others; each answer is that of one network'
         blocks.append(
             Text(
                 f'Counted on {others}, clips whose onset and apex people have marked; the temperature of '

@@ -1,7 +1,8 @@
 """How often such an answer was right on people never seen, and below which probability there is none.
 
-A run has scored clips of people whom the networks have not seen. On the clips of some databases the
-temperature is fitted; on those of the others, whom it has not seen either, answers are counted.
+A run has scored clips of people whom the networks have not seen. Answers are counted on people whom the
+temperature has not seen either: it is fitted on some databases and they are counted on the others, or it is
+fitted for each person on all others.
 
 Axes: N clips, K classes.
 """
@@ -35,7 +36,8 @@ class Rates:
       labels: the classes.
       temperature: by which logits are divided; above 1 it makes probabilities less sure.
       fitted_on: databases on which the temperature was fitted.
-      counted_on: those on which answers were counted.
+      counted_on: those on which answers were counted; the same as `fitted_on` where for this the temperature was
+        fitted for each person on all others.
       least: the calibrated probability from which on there was an answer.
       confusion: [K, K], clips that had an answer: class by answer.
       silent: [K], clips of each class that had none.
@@ -151,9 +153,6 @@ def measured(table: pd.DataFrame, labels: Sequence[str], fitted_on: Collection[s
     Raises:
       InputError: no probabilities, or one of both sets of databases is empty.
     """
-    names = [schema.PROBABILITY + label for label in labels]
-    if missing := [name for name in names if name not in predictions.probabilities(table.columns)]:
-        raise InputError(f'these predictions have no column {missing[0]}; expected one per class')
     there = list(predictions.subsets(table))
     databases = [name for name in there if name != schema.FULL] or sorted(set(table[schema.DATABASE]))
     own = [name for name in databases if name in fitted_on]
@@ -164,21 +163,76 @@ def measured(table: pd.DataFrame, labels: Sequence[str], fitted_on: Collection[s
             f'databases; the predictions have {", ".join(databases)}'
         )
     is_own = table[schema.DATABASE].isin(own).to_numpy()
-    chances, label = table[names].to_numpy(float), table[schema.LABEL].to_numpy(int)
+    chances, label = _chances(table, labels), table[schema.LABEL].to_numpy(int)
     found = temperature(chances[is_own], label[is_own])
-    raw, truth = chances[~is_own], label[~is_own]
-    cool = calibrated(raw, found)
-    answer = answers(cool, LEAST)
-    people = table.loc[~is_own, [schema.DATABASE, schema.SUBJECT]].astype(str).agg('/'.join, axis=1)
+    rest = ~is_own
+    cool = calibrated(chances[rest], found)
+    return _counted(table[rest], labels, chances[rest], cool, found, fitted_on=own, counted_on=others)
+
+
+def cross_fitted(table: pd.DataFrame, labels: Sequence[str]) -> Rates:
+    """What is known of the answers of networks each of which left somebody out.
+
+    Answers for a person are counted with the temperature that the other people have; `temperature` is that of
+    all.
+
+    Args:
+      table: predictions of left-out people, one row per clip.
+      labels: the classes.
+
+    Raises:
+      InputError: no probabilities, or one person only.
+    """
+    chances, label = _chances(table, labels), table[schema.LABEL].to_numpy(int)
+    people = list(_people(table).values())
+    if len(people) < 2:
+        raise InputError(
+            'the predictions are of one person; expected several, to fit a temperature on others'
+        )
+    cool = np.empty_like(chances)
+    for rows in people:
+        others = np.setdiff1d(np.arange(len(table)), rows)
+        cool[rows] = calibrated(chances[rows], temperature(chances[others], label[others]))
+    databases = sorted(set(table[schema.DATABASE]))
+    found = temperature(chances, label)
+    return _counted(table, labels, chances, cool, found, fitted_on=databases, counted_on=databases)
+
+
+def _chances(table: pd.DataFrame, labels: Sequence[str]) -> np.ndarray:
+    """The probabilities of all classes, [N, K]; raises InputError where there are none."""
+    names = [schema.PROBABILITY + label for label in labels]
+    if missing := [name for name in names if name not in predictions.probabilities(table.columns)]:
+        raise InputError(f'these predictions have no column {missing[0]}; expected one per class')
+    return table[names].to_numpy(float)
+
+
+def _people(table: pd.DataFrame) -> Mapping[str, np.ndarray]:
+    """Database and subject -> the places of their rows."""
+    people = table[[schema.DATABASE, schema.SUBJECT]].astype(str).agg('/'.join, axis=1)
+    return people.groupby(people.to_numpy()).indices
+
+
+def _counted(
+    table: pd.DataFrame,
+    labels: Sequence[str],
+    raw: np.ndarray,
+    cool: np.ndarray,
+    found: float,
+    *,
+    fitted_on: Sequence[str],
+    counted_on: Sequence[str],
+) -> Rates:
+    """Counts the answers of probabilities [N, K], raw and calibrated, beside the temperature to come."""
+    truth, answer = table[schema.LABEL].to_numpy(int), answers(cool, LEAST)
     by_person = np.stack(
-        [_counts(truth[rows], answer[rows], len(labels)) for rows in people.groupby(people).indices.values()]
+        [_counts(truth[rows], answer[rows], len(labels)) for rows in _people(table).values()]
     )
     counts = by_person.sum(0)
     return Rates(
         labels=tuple(labels),
         temperature=found,
-        fitted_on=tuple(own),
-        counted_on=tuple(others),
+        fitted_on=tuple(fitted_on),
+        counted_on=tuple(counted_on),
         least=LEAST,
         confusion=counts[:, :-1],
         silent=counts[:, -1],

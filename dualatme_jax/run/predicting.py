@@ -7,7 +7,7 @@ import dataclasses
 import hashlib
 import json
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -21,8 +21,8 @@ from dualatme_jax import files, models, schema
 from dualatme_jax.data.dataset import Dataset
 from dualatme_jax.errors import InputError
 from dualatme_jax.report import results
-from dualatme_jax.report.rates import Rates
-from dualatme_jax.run import encodings, network, programs, stages, trained, workdir
+from dualatme_jax.report.rates import Rates, cross_fitted
+from dualatme_jax.run import collect, encodings, network, programs, stages, trained, workdir
 from dualatme_jax.run import sweep as sweep_lib
 from dualatme_jax.training import attention
 from dualatme_jax.training.state import Clips, State, examples_last
@@ -226,7 +226,7 @@ def _of_run(path: pathlib.Path, seed: int | None) -> Ensemble:
             f"(config.input.scale={config.input.scale}), which are not kept; train with config.folds='all'"
         )
     labels = trained.labels_of(path, int(table['wave'].iloc[0]))
-    recipe = results.read(path / workdir.RESULTS).get('dataset') or {}
+    about = results.read(path / workdir.RESULTS)
     if config.evaluate_only:
         variables = _evaluated(path, config.evaluate_only, fields.get('weights'))
     else:
@@ -238,9 +238,16 @@ def _of_run(path: pathlib.Path, seed: int | None) -> Ensemble:
         config,
         tuple(labels),
         {},
-        recipe,
+        about.get('dataset') or {},
         variables,
+        None if about.get('leaks') else _rates(path, labels, seed),
     )
+
+
+def _rates(path: pathlib.Path, labels: Sequence[str], seed: int | None) -> Rates:
+    """How often the networks of a run were right about the people whom each left out."""
+    table = collect.read(path / workdir.PREDICTIONS)
+    return cross_fitted(table if seed is None else table[table['seed'] == seed], labels)
 
 
 def _evaluated(path: pathlib.Path, given: str, fingerprint: str | None) -> dict[str, Any]:

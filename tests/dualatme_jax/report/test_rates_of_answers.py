@@ -53,6 +53,18 @@ def test_answers_are_counted_on_the_other_databases_alone():
     assert (found.intervals[:, 1] > own).all()
 
 
+def test_of_left_out_people_each_is_counted_with_the_temperature_of_the_others():
+    found = rates.cross_fitted(table(sure=0.7, databases=('smic',)), LABELS)
+    # b, of whom six of ten are right, is as sure as a is right, .9; a as sure as b, .6.
+    assert found.temperature == pytest.approx(special.logit(0.7) / special.logit(0.75), rel=1e-3)
+    of_a, of_b = (-(right * np.log(p) + (1 - right) * np.log(1 - p)) for right, p in ((0.9, 0.6), (0.6, 0.9)))
+    assert found.likelihood[1] == pytest.approx((of_a + of_b) / 2, rel=1e-3)
+    assert found.fitted_on == found.counted_on == ('smic',)
+    assert (found.confusion.sum(), np.trace(found.confusion)) == (20, 15)
+    with pytest.raises(InputError, match='one person; expected several'):
+        rates.cross_fitted(table(databases=('smic',))[:10], LABELS)
+
+
 def test_what_reaches_no_half_is_not_answered():
     chances = np.array([[0.4, 0.35, 0.25], [0.5, 0.3, 0.2], [0.1, 0.2, 0.7]])
     assert rates.answers(chances, rates.LEAST).tolist() == [-1, 0, 2]

@@ -58,6 +58,13 @@ def test_weights_from_elsewhere_score_each_subject_by_its_own_network(
     ensemble = predicting.load(tmp_path / 'evaluated')
     assert (ensemble.size, ensemble.labels, dict(ensemble.dataset)) == (8, schema.LABELS, results['dataset'])
     jax.tree.map(np.testing.assert_array_equal, ensemble.variables['params'], turned['params'])
+    rates = ensemble.rates
+    assert rates.confusion.sum() + rates.silent.sum() == len(expected), 'counted on those left out'
+    there = tmp_path / 'evaluated' / 'results.json'
+    honest = there.read_text()
+    there.write_text(json.dumps(json.loads(honest) | {'leaks': True}))
+    assert predicting.load(tmp_path / 'evaluated').rates is None
+    there.write_text(honest)
     with pytest.raises(InputError, match=r'do not say how .* made; .* give the workdir of that run'):
         predicting.load(tmp_path / 'weights')
 
