@@ -36,8 +36,8 @@ class Rates:
       labels: the classes.
       temperature: by which logits are divided; above 1 it makes probabilities less sure.
       fitted_on: databases on which the temperature was fitted.
-      counted_on: those on which answers were counted; the same as `fitted_on` where for this the temperature was
-        fitted for each person on all others.
+      counted_on: those on which answers were counted; the same as `fitted_on` where for this the temperature
+        was fitted for each person on all others.
       least: the calibrated probability from which on there was an answer.
       confusion: [K, K], clips that had an answer: class by answer.
       silent: [K], clips of each class that had none.
