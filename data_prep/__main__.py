@@ -28,7 +28,7 @@ Turns a release of micro-expression clips into a dataset for dualatme_jax.
 _RELEASE_HELP = """\
 : the database as it is released; megc2019_cd: the composite of the first three; flow_images: the public 28x28
 flow images of that composite; images: flow images or faces of your own, by --table; image_folder: labelled
-faces, one folder per class"""
+faces, one folder per class; long_videos: each interval of truth.csv, or of the table --sheet, is a clip"""
 SYNTHESIZED_VIDEOS = ('video', 'long_videos')
 SYNTHESIZED = ('casme2', 'smic', 'samm', 'casme3', 'dfme', 'deception', 'megc2019_cd', *SYNTHESIZED_VIDEOS)
 _SYNTHETIC_HELP = (
@@ -219,6 +219,11 @@ def _add_release(parser: argparse.ArgumentParser, *more: str) -> None:
         '--part',
         choices=('a', 'c', 'train', 'test_a', 'test_b'),
         help='a, c: of CAS(ME)3 (default: a); the others: of DFME (default: all that are there)',
+    )
+    group.add_argument(
+        '--kind',
+        choices=('micro', 'macro'),
+        help='of long_videos: only intervals of this kind (default: all)',
     )
     group.add_argument('--speakers', metavar='FILE', help='of deception: a table clip,speaker')
     group.add_argument(

@@ -166,8 +166,8 @@ def spot(options: argparse.Namespace) -> int:
     from rich.console import Console
 
     from data_prep.dataset import assemble
-    from data_prep.files import progress
-    from data_prep.video import long_releases, long_videos, spot_all
+    from data_prep.files import long_videos, progress
+    from data_prep.video import long_releases, spot_all
     from dualatme_jax.files import expanded
 
     source, out = expanded(options.source, '--source'), expanded(options.out, '--out')

@@ -56,6 +56,7 @@ def _survey(options: argparse.Namespace) -> dict[str, Survey]:
     given = {
         'frames': options.frames,
         'part': options.part,
+        'kind': options.kind,
         'speakers': expanded(options.speakers, '--speakers') if options.speakers else None,
         'split_by_clip': options.split_by_clip,
     }

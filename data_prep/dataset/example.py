@@ -14,7 +14,7 @@ class Example:
 
     Attributes:
       views: view -> feature -> value. Images are PNGs, or uint8 arrays (red first) that will be PNGs.
-      label: one of the dataset's labels.
+      label: one of the dataset's labels; unknown where nobody has said it.
       database: one of `schema.DATABASES`.
       subject: unique within its database.
       clip: unique within its subject.

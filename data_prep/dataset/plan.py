@@ -41,7 +41,7 @@ class Plan:
       labels: the classes of all of them.
       rules: database -> where its apexes come from.
       items: the clips that are used with their labels, by database and in the sheet's order, with their
-        apexes as chosen; also those with problems.
+        apexes as chosen; also those with problems. The label is unknown where a survey has none.
       excluded: database -> rows that are left out on purpose.
       problems: what keeps the build from being complete; among it every clip of an unknown emotion, which is
         neither an item nor left out on purpose.
@@ -167,6 +167,8 @@ def _labelled(
 ) -> tuple[list[tuple[Clip, str]], list[Exclusion], list[Problem]]:
     """Returns the clips with their labels, those that are left out, and those of unknown emotions."""
     items, excluded, problems = [], list(survey.excluded), []
+    if not survey.labelled:
+        return [(clip, schema.UNKNOWN_TEXT) for clip in survey.clips], excluded, problems
     for clip in survey.clips:
         try:
             label, reason = protocols.label_of(clip, protocol)

@@ -202,6 +202,8 @@ class _Writer:
             for field in dataclasses.fields(example)
             if field.name not in ('views', 'padded')
         }
+        if common[schema.LABEL] == schema.UNKNOWN_TEXT:
+            common[schema.LABEL] = schema.UNLABELLED
         own = {key: _encodable(value, self._features[key]) for key, value in inputs.items()}
         proto = self._serializer.get_tf_example(self._features.encode_example(common | own))
         # A protocol buffer's map has no order of its own; TFDS's writers leave it to chance.

@@ -26,6 +26,7 @@ FILES = {
     'dfme': 'dfme',
     'meview': 'meview',
     'deception': 'deception',
+    'long_videos': 'long_videos',
 }
 
 

@@ -137,6 +137,7 @@ class Survey:
       problems: what keeps clips from being used as they are annotated.
       notes: what is odd but keeps nothing from being used.
       errata: the known errors of the sheet that were corrected; a note names each.
+      labelled: whether somebody has said what the clips are; else all are used, without a label.
     """
 
     database: str
@@ -149,3 +150,4 @@ class Survey:
     problems: Sequence[Problem] = ()
     notes: Sequence[Problem] = ()
     errata: Sequence[Erratum] = ()
+    labelled: bool = True

@@ -21,11 +21,11 @@ import pandas as pd
 
 from data_prep.files import cells, folders, sheet
 from data_prep.files.folders import Folder, Tree
+from data_prep.files.long_videos import FOLDER, TRUTH, VIDEOS, Expression, LongVideo
 from data_prep.files.sheet import NoSheetError, Table
 from data_prep.releases import annotations, casme_sq, samm
 from data_prep.releases.annotations import Findings
 from data_prep.releases.clip import Clip, Problem
-from data_prep.video.long_videos import FOLDER, TRUTH, VIDEOS, Expression, LongVideo
 from data_prep.video.spotter import MACRO, MICRO
 from dualatme_jax import schema
 from dualatme_jax.data import names

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator, Sequence
 import pandas as pd
 
 from data_prep.dataset import processes
+from data_prep.files.long_videos import LongVideo
 from data_prep.video import detectors, events, kept, long_releases, recording
-from data_prep.video.long_videos import LongVideo
 from dualatme_jax.errors import InputError, one_line
 from dualatme_jax.files import replacing
 

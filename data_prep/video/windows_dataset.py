@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from data_prep.dataset import processes
 from data_prep.dataset.example import Example
 from data_prep.dataset.writer import Contents, ViewFormat
+from data_prep.files import long_videos
+from data_prep.files.long_videos import Expression, LongVideo
 from data_prep.releases import synthetic_mark
-from data_prep.video import detectors, long_videos, recording, track, windows
-from data_prep.video.long_videos import Expression, LongVideo
+from data_prep.video import detectors, recording, track, windows
 from data_prep.video.spotter import MACRO, MICRO
 from data_prep.video.windows import Window
 from data_prep.views import optical_flow

@@ -40,7 +40,7 @@ class Dataset:
     Attributes:
       inputs: key -> [N, *S, C] as they are stored: pictures and frames are uint8. `schema.CHANNELS` says what
         the channels are.
-      label: [N] int32, index into `labels`.
+      label: [N] int32, index into `labels`, or `schema.UNLABELLED`.
       database: [N] str, one of `schema.DATABASES` or a name of the user's own.
       subject: [N] str, unique within its database only.
       clip: [N] str, unique within its database and subject only.
@@ -136,17 +136,24 @@ def difference(one: Dataset, other: Dataset) -> str | None:
     return None
 
 
-def load(path: str | os.PathLike, *, reads: Sequence[str] = FLOWS, databases: Sequence[str] = ()) -> Dataset:
+def load(
+    path: str | os.PathLike,
+    *,
+    reads: Sequence[str] = FLOWS,
+    databases: Sequence[str] = (),
+    labelled: bool = True,
+) -> Dataset:
     """Loads the clips of some databases.
 
     Args:
       path: the dataset's folder, or one above it if that holds no other dataset but views of the same build.
       reads: keys of the inputs; those of several views are put together clip by clip.
       databases: which to keep, each of which must have clips; none named: all.
+      labelled: whether clips that nobody has labelled are refused; else their label is `schema.UNLABELLED`.
 
     Raises:
       InputError: no dataset there, one that is not whole, without an input or with other features, views of
-        other clips, or a database without clips.
+        other clips, a database without clips, or clips without a label.
     """
     path = files.expanded(path, 'the dataset')
     stored = [
@@ -156,6 +163,12 @@ def load(path: str | os.PathLike, *, reads: Sequence[str] = FLOWS, databases: Se
     for part in stored:
         storage.check_whole(part)
     first, *others = (_clips(part, databases) for part in stored)
+    if labelled and (unknown := int((first.label == schema.UNLABELLED).sum())):
+        raise InputError(
+            f'{unknown} of {first.size} clips of the dataset {path} have no label, so that nothing can be '
+            'trained or scored; expected emotions in the table that it was built of. To ask networks what '
+            f'they are: `python -m dualatme_jax.predict {path} --weights RUN`'
+        )
     for other, part in zip(others, stored[1:], strict=True):
         if found := difference(first, other):
             views = ' '.join(schema.views_of(reads))

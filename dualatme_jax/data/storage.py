@@ -224,7 +224,7 @@ def records(stored: Stored) -> Iterator[dict[str, Any]]:
                 for key, shape in stored.measures.items():
                     if np.shape(clip[key]) != shape or not np.isfinite(clip[key]).all():
                         raise ValueError(f'{key} is {clip[key]}')
-                if not 0 <= clip[schema.LABEL] < len(stored.labels):
+                if not schema.UNLABELLED <= clip[schema.LABEL] < len(stored.labels):
                     raise ValueError(f'label {clip[schema.LABEL]} of {len(stored.labels)} classes')
             except Exception as error:  # a record of another form: TFDS and its decoders raise what they like
                 raise _unreadable(stored.folder, f'{path.name}: {error}') from error

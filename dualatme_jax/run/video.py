@@ -101,7 +101,7 @@ def answer(
         raise InputError(f'{folder} holds files that are no answer; give another --out, or move them away')
     (folder / FILM).unlink(missing_ok=True)  # of another question
     if is_dataset(path):
-        dataset = dataset_lib.load(path, reads=found.reads)
+        dataset = dataset_lib.load(path, reads=found.reads, labelled=False)
         events = pd.DataFrame(
             {name: getattr(dataset, name) for name in (schema.DATABASE, schema.SUBJECT, schema.CLIP)}
         ).assign(expression=True)

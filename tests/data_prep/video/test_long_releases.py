@@ -10,8 +10,9 @@ import tiny_release
 from tiny_release import frames, xlsx
 
 from data_prep.__main__ import main
-from data_prep.video import long_releases, long_videos, spot_all
-from data_prep.video.long_videos import Expression
+from data_prep.files import long_videos
+from data_prep.files.long_videos import Expression
+from data_prep.video import long_releases, spot_all
 from data_prep.video.spot_all import Spotted
 from dualatme_jax import score
 from dualatme_jax.errors import InputError

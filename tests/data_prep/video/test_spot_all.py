@@ -6,8 +6,8 @@ import pytest
 
 from data_prep.__main__ import main
 from data_prep.face.landmarks import template
-from data_prep.files import images
-from data_prep.video import detectors, events, long_videos, spot_all, spotter
+from data_prep.files import images, long_videos
+from data_prep.video import detectors, events, spot_all, spotter
 from data_prep.video.spotter import Event
 from dualatme_jax import score
 from dualatme_jax.errors import InputError

@@ -3,9 +3,9 @@ import pytest
 
 from data_prep.__main__ import main
 from data_prep.face.landmarks import template
-from data_prep.files import images
+from data_prep.files import images, long_videos
 from data_prep.synthetic import long_videos as synthetic
-from data_prep.video import detectors, long_videos, windows, windows_dataset
+from data_prep.video import detectors, windows, windows_dataset
 from data_prep.video.recording import Frame
 from data_prep.video.track import Tracked
 from data_prep.video.windows import FORMS, MARGIN, SIZE, Window

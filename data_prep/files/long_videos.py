@@ -1,9 +1,9 @@
 """A folder of long videos with its tables, as `data_prep synthesize --release long_videos` leaves one.
 
 videos.csv has one row per video, `subject,video,frames,frame_rate`; truth.csv one row per expression,
-`subject,video,onset,offset` and if known `emotion` and `kind`, frames as OpenCV counts them, from 0, or as
-images are numbered; there may be more columns. `VIDEO.mp4`, of any suffix, or a folder of images `VIDEO` lies
-in `videos/`.
+`subject,video,onset,offset` and if known `apex`, `emotion` and `kind`, frames as OpenCV counts them, from 0,
+or as images are numbered; there may be more columns. `VIDEO.mp4`, of any suffix, or a folder of images
+`VIDEO` lies in `videos/`.
 """
 
 import csv
@@ -21,12 +21,13 @@ _MOST = 2**28  # bytes of a table
 
 
 class Expression(NamedTuple):
-    """One true expression; onset and offset are frames, both within it, kind is `micro` or `macro`."""
+    """One expression; onset and offset are frames, both within it, kind is `micro` or `macro`."""
 
     onset: int
     offset: int
     emotion: str = ''
     kind: str = ''
+    apex: int = schema.UNKNOWN_FRAME
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,8 +51,12 @@ class LongVideo:
     expressions: tuple[Expression, ...]
 
 
-def read(source: pathlib.Path) -> list[LongVideo]:
+def read(source: pathlib.Path, table: pathlib.Path | None = None) -> list[LongVideo]:
     """Reads the tables and finds the videos; none is decoded.
+
+    Args:
+      source: the folder.
+      table: of intervals that were found, which may begin before the first frame; None: truth.csv.
 
     Raises:
       InputError: a table is missing or faulty, names a video that the other or the folder lacks, or the
@@ -70,16 +75,17 @@ def read(source: pathlib.Path) -> list[LongVideo]:
         raise InputError(f'{source / VIDEOS} names no video; expected one row per video')
     expressions = {key: [] for key in videos}
     columns = ('subject', 'video', schema.ONSET, schema.OFFSET)
-    for place, row in _rows(source / TRUTH, columns, (schema.EMOTION, 'kind')):
+    for place, row in _rows(table or source / TRUTH, columns, (schema.APEX, schema.EMOTION, 'kind')):
         key = row['subject'], row['video']
         if key not in expressions:
             raise InputError(
                 f'{place}: the video {"/".join(key)} is not in {VIDEOS}; expected one row of it there'
             )
         onset, offset = (int(_number(row, name, place)) for name in (schema.ONSET, schema.OFFSET))
-        if not 0 <= onset <= offset:
+        if onset > offset or (onset < 0 and not table):
             raise InputError(f'{place}: from frame {onset} to {offset}; expected 0 or more, in this order')
-        expressions[key].append(Expression(onset, offset, row[schema.EMOTION], row['kind']))
+        apex = int(_number(row, schema.APEX, place)) if row[schema.APEX] else schema.UNKNOWN_FRAME
+        expressions[key].append(Expression(onset, offset, row[schema.EMOTION], row['kind'], apex))
     found = _found(source / FOLDER)
     if surplus := sorted(found.keys() - {name for _, name in videos}):
         raise InputError(

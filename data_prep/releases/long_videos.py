@@ -1,0 +1,94 @@
+"""A folder of long videos, see `files.long_videos`: each interval of a table is a clip.
+
+The table is truth.csv, or another one in its place, such as the intervals that a spotter has found: where it
+names no emotions the clips have no label, and are for `python -m dualatme_jax.predict` alone. The clip of an
+interval is `VIDEO#ONSET-OFFSET`, by which what is said of it comes back to the interval.
+"""
+
+import dataclasses
+import pathlib
+
+from data_prep.files import folders, frames, long_videos
+from data_prep.files.frames import Images, Video
+from data_prep.files.long_videos import Expression, LongVideo
+from data_prep.releases.clip import Clip, Problem, Survey
+from data_prep.releases.protocols import FOUR_CLASSES, THREE_CLASSES
+from data_prep.releases.record import Release
+from dualatme_jax import schema
+from dualatme_jax.errors import InputError
+
+DATABASE = 'long_videos'
+
+
+def survey(source: pathlib.Path, *, sheet: pathlib.Path | None = None, kind: str | None = None) -> Survey:
+    """Reads the intervals of a table.
+
+    Args:
+      source: the folder.
+      sheet: the table, in the place of truth.csv.
+      kind: `micro` or `macro`, which alone is taken; None: all.
+
+    Raises:
+      InputError: no such folder, or a faulty table. A video that cannot be read is a problem of its clips.
+    """
+    if not source.is_dir():
+        raise InputError(f'{source} is not a folder; expected one with videos/ and {long_videos.VIDEOS}')
+    table = sheet or source / long_videos.TRUTH
+    clips, problems = [], []
+    for video in long_videos.read(source, table):
+        own = [each for each in video.expressions if kind in (None, each.kind)]
+        made = [_clip(video, each, table) for each in own]
+        try:
+            clips += _with_frames(made, video.path) if made else []
+        except InputError as error:
+            clips += made
+            problems += [Problem.of(clip, error) for clip in made]
+    if not clips:
+        raise InputError(f'{table} has no interval{f" of kind {kind}" if kind else ""}; expected some')
+    return Survey(
+        database=DATABASE,
+        source=source,
+        sheet=table.name,
+        aligned=False,
+        clips=clips,
+        problems=problems,
+        labelled=any(clip.emotion != schema.UNKNOWN_TEXT for clip in clips),
+    )
+
+
+def _clip(video: LongVideo, interval: Expression, table: pathlib.Path) -> Clip:
+    return Clip(
+        database=DATABASE,
+        subject=video.subject,
+        clip=f'{video.name}#{interval.onset}-{interval.offset}',
+        onset=interval.onset,
+        apex=interval.apex,
+        offset=interval.offset,
+        emotion=interval.emotion or schema.UNKNOWN_TEXT,
+        row=f'{table.name}, {video.name}',
+    )
+
+
+def _with_frames(clips: list[Clip], path: pathlib.Path) -> list[Clip]:
+    """Clips with their frames; those that reach over the first or the last one begin or end there."""
+    listed = folders.listing(path).paths if path.is_dir() else {}
+    numbers = sorted(listed) if path.is_dir() else range(frames.count(path))
+    if not numbers:
+        raise InputError(f'{path} holds no image with a number in its name')
+    found = []
+    for clip in clips:
+        onset, offset = max(clip.onset, numbers[0]), min(clip.offset, numbers[-1])
+        if onset > offset:
+            raise InputError(f'{path} has the frames {numbers[0]} to {numbers[-1]}, and not {clip.clip}')
+        inside = {number: listed[number] for number in range(onset, offset + 1) if number in listed}
+        own = Images(inside) if path.is_dir() else Video(path, len(numbers))
+        found.append(dataclasses.replace(clip, onset=onset, offset=offset, frames=own))
+    return found
+
+
+RELEASE = Release(
+    database=DATABASE,
+    citation='That of the videos.',
+    survey=survey,
+    protocols=(THREE_CLASSES, FOUR_CLASSES),
+)
