@@ -53,7 +53,7 @@ def test_spotted_intervals_have_no_label_and_are_not_trained_on(source):
     assert found.clip.tolist() == ['a#-3-5', 'b#8-30']
     assert found.label.tolist() == [schema.UNLABELLED] * 2
     assert found.labels == schema.LABELS
-    with pytest.raises(InputError, match='2 of 2 clips of the dataset .* have no label'):
+    with pytest.raises(InputError, match=r'2 of 2 clips of the dataset .* have no label'):
         dataset.load(source / 'spotted')
 
 
