@@ -122,7 +122,7 @@ def _leave(result, detector, asked, out, tracked, console) -> None:
     faults = clips.write(result, asked, out, detector=detector.name, progress=tracked) if asked else {}
     shown = events.table(result)
     expressions = shown[shown['expression']]
-    seen = f'{len(expressions)} expressions in {len(result.moved)} frames, the face by {detector.name}'
+    seen = f'{len(expressions)} expressions in {len(result.frames)} frames, the face by {detector.name}'
     console.print(printable(f'{result.recording.path}: {seen}'), soft_wrap=True)
     for row in expressions.itertuples():
         console.print(f'  {row.kind} from {row.onset_s:.2f} to {row.offset_s:.2f} s, apex {row.apex_s:.2f} s')

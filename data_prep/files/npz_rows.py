@@ -1,4 +1,4 @@
-"""The rows of an array in an .npz, written and read one after the other: all of them may be more than memory has."""
+"""The rows of an array in an .npz, one after the other: all of them may be more than memory has."""
 
 import itertools
 import math

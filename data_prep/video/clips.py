@@ -89,7 +89,13 @@ class Followed:
 
 
 def aligned(
-    found: Found, event: Event, pictures: Mapping[int, np.ndarray], *, number: int, detector: str
+    found: Found,
+    event: Event,
+    pictures: Mapping[int, np.ndarray],
+    *,
+    landmarks: np.ndarray,
+    number: int,
+    detector: str,
 ) -> AlignedClip:
     """An event as a clip with its face found and aligned.
 
@@ -97,6 +103,7 @@ def aligned(
       found: the recording and what was found in it.
       event: one of its events.
       pictures: its frames, number -> [H, W, 3] uint8, blue first.
+      landmarks: [68, 2], of its onset frame.
       number: of the event, its name.
       detector: the name of what found the face.
 
@@ -115,7 +122,6 @@ def aligned(
         frames=Held(found.recording.path, pictures, rate),
         row=f'{found.recording.path}, event {number}',
     )
-    landmarks = next(each.landmarks for each in found.moved if each.number == event.onset)
     return AlignedClip(clip, Followed(landmarks, detector), Cache(None))
 
 
@@ -126,7 +132,7 @@ def _pictures(found: Found, progress: Progress) -> Iterator[tuple[int, Event, di
     if not waiting:
         return
     first, last = min(event.onset for _, event in waiting), max(event.offset for _, event in waiting)
-    total = sum(first <= each.number <= last for each in found.moved)
+    total = int(((found.frames.numbers >= first) & (found.frames.numbers <= last)).sum())
     for frame in progress(found.recording.frames(first, last), 'clips', total):
         for number, event in waiting:
             if event.onset <= frame.number <= event.offset:
@@ -158,9 +164,12 @@ def write(
     """
     rows: dict[str, list[np.ndarray]] = {'event': []}
     faults = {}
+    onsets = np.searchsorted(found.frames.numbers, [event.onset for event in found.events])
+    landmarks = found.kept.landmarks(onsets)
     for number, event, pictures in _pictures(found, progress):
         try:
-            clip = aligned(found, event, pictures, number=number, detector=detector)
+            own = {'landmarks': landmarks[number], 'number': number, 'detector': detector}
+            clip = aligned(found, event, pictures, **own)
             made = [view.make(clip, Cache(None)) for view in views]
             drawing.expression(clip, out / drawing.FRAMES / str(number))
         except InputError as error:

@@ -13,6 +13,7 @@ import itertools
 import json
 import math
 import pathlib
+import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import cv2
@@ -20,10 +21,11 @@ import numpy as np
 import pandas as pd
 
 from data_prep.face import alignment
-from data_prep.face.landmarks import ibug
-from data_prep.video import kept, limits, motion, spotter
+from data_prep.files import npz_rows
+from data_prep.video import known, limits, motion, spotter
 from data_prep.video.detectors import Detector
-from data_prep.video.motion import Moved
+from data_prep.video.kept import Kept
+from data_prep.video.known import Frames
 from data_prep.video.recording import Recording
 from data_prep.video.spotter import Event, Signals
 from dualatme_jax.errors import InputError
@@ -59,14 +61,16 @@ class Found:
 
     Attributes:
       recording: the recording.
-      moved: what is known of each frame.
+      kept: what is known of its frames, with landmarks.
+      frames: the same in a few numbers each.
       signals: the signals of the spotter.
       events: what happened, in order of time.
       flags: of the whole recording: what makes its answer uncertain.
     """
 
     recording: Recording
-    moved: Sequence[Moved]
+    kept: Kept
+    frames: Frames
     signals: Signals
     events: Sequence[Event]
     flags: tuple[str, ...]
@@ -86,7 +90,7 @@ def find(
       recording: the recording.
       detector: finds faces.
       face: which face, see `track.follow`.
-      keep: where what is known of the frames is kept, see `kept`; None: nowhere.
+      keep: the folder in which what is known of the frames is kept, see `Kept`.
       progress: wraps what yields frames.
 
     Raises:
@@ -95,26 +99,29 @@ def find(
       OSError: what is known cannot be kept.
     """
     total = math.ceil(recording.promised / recording.step) or None
-    moved = list(progress(kept.signal(recording, detector, keep, face=face), 'frames', total))
-    faces = _with_face(moved)
-    if len(moved) < 3:
-        raise InputError(f'{recording.path}: {len(moved)} frames could be decoded; expected more, for motion')
-    if not faces:
-        raise NoFaceError(f'{recording.path}: {_without(moved, detector, face)}')
-    shape = next(recording.frames(moved[0].number)).picture.shape[:2]
-    cells = motion.cells(motion.mean_face(faces[:: max(1, len(faces) // 200)], shape))
-    signals = spotter.signals(moved, cells)
+    kept = Kept(keep)
+    count = sum(1 for _ in progress(kept.signal(recording, detector, face=face), 'frames', total))
+    if count < 3:
+        raise InputError(f'{recording.path}: {count} frames could be decoded; expected more, for motion')
+    shape = next(recording.frames()).picture.shape[:2]
+    frames = known.frames(kept.parts(*known.FIELDS), shape)
+    faces = np.flatnonzero(frames.there)
+    if not len(faces):
+        raise NoFaceError(f'{recording.path}: {_without(frames, detector, face)}')
+    some = kept.landmarks(faces[:: max(1, len(faces) // 200)])
+    cells = motion.cells(motion.mean_face(some, shape))
+    signals = spotter.signals(frames.numbers, frames.times, kept.parts('flow', 'head'), cells)
     middle, deviation = signals.noise
     peaks = spotter.peaks(signals)
     apexes = {float(signals.times[place]): flags for place, flags in peaks}
     unexplained = [apex for apex, flags in apexes.items() if not flags]
-    extents = _extents(recording, moved, unexplained, cells['face'], progress)
+    extents = _extents(recording, kept, frames, unexplained, cells['face'], progress)
     found = []
     for place, flags in peaks:
         apex = float(signals.times[place])
         # Of an expression whose frames could not be aligned nobody knows when it begins.
         *ends, neutral = extents.get(apex, (apex, apex, bool(flags)))
-        first, last = (int(np.abs(signals.times - end).argmin()) for end in ends)
+        first, last = _nearest(signals.times, np.array(ends)).tolist()
         numbers = [int(signals.numbers[which]) for which in (first, last)]
         found.append(
             Event(
@@ -127,140 +134,127 @@ def find(
                 flags=(
                     *flags,
                     *(() if neutral else (spotter.NO_NEUTRAL,)),
-                    *_quality(recording, moved[max(0, first - 1) : last + 2], shape),
+                    *_quality(recording, frames[max(0, first - 1) : last + 2]),
                 ),
             )
         )
-    flags = (*_quality(recording, moved, shape), *_of_all(recording, detector, moved, signals))
-    return Found(recording, moved, signals, spotter.shadows(found), flags)
+    flags = (*_quality(recording, frames), *_of_all(recording, detector, frames, signals))
+    return Found(recording, kept, frames, signals, spotter.shadows(found), flags)
 
 
-def _without(moved: Sequence[Moved], detector: Detector, face: int | None) -> str:
+def _nearest(times: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """The places of the times [N], ascending, that are nearest to those that are wanted, [P] of [P]."""
+    after = np.searchsorted(times, wanted)
+    before, after = np.maximum(after - 1, 0), np.minimum(after, len(times) - 1)
+    return np.where(wanted - times[before] <= times[after] - wanted, before, after)
+
+
+def _without(frames: Frames, detector: Detector, face: int | None) -> str:
     """Says that a face was not found."""
-    most = max(each.faces for each in moved)
+    most = frames.faces.max()
     if most and face is not None:
         return (
-            f'face {face + 1} was asked for, and {detector.name} found {most} at most in {len(moved)} frames'
+            f'face {face + 1} was asked for, and {detector.name} found {most} at most in {len(frames)} frames'
         )
     return (
-        f'no face was found in {len(moved)} frames by {detector.name}; expected one that looks into the '
+        f'no face was found in {len(frames)} frames by {detector.name}; expected one that looks into the '
         'camera, 80 pixels wide or more'
     )
 
 
-def _with_face(moved: Iterable[Moved]) -> list[Moved]:
-    return [each for each in moved if np.isfinite(each.landmarks).all()]
-
-
 def _extents(
     recording: Recording,
-    moved: Sequence[Moved],
+    kept: Kept,
+    frames: Frames,
     apexes: Sequence[float],
     cells: np.ndarray,
     progress: Progress,
 ) -> dict[float, tuple[float, float, bool]]:
-    """Onset, offset and whether there was a neutral face, see `spotter.extent`, of each apex.
+    """Onset, offset and whether there was a neutral face, see `spotter.extent`, of each apex, ascending.
 
     The frames go by once, and only the aligned faces around an apex are in memory.
     """
-    times = {each.number: each.time for each in moved}
-    faces = _with_face(moved)
-    seen = np.array([each.time for each in faces])
-    waiting, found = collections.deque(sorted(apexes)), {}
+    if not apexes:
+        return {}
+    faces = np.flatnonzero(frames.there)
+    around = kept.landmarks(faces[_nearest(frames.times[faces], np.array(apexes))])
+    waiting, found = collections.deque(zip(apexes, around, strict=True)), {}
     looks: list[tuple[float, alignment.Alignment, np.ndarray, list[float], list[np.ndarray]]] = []
-    if not waiting:
-        return found
-    there = {each.number for each in faces}
-    first = next(each.number for each in moved if each.time >= waiting[0] - limits.LONGEST)
+    first = int(np.searchsorted(frames.times, apexes[0] - limits.LONGEST))
+    again = recording.frames(int(frames.numbers[first]), int(frames.numbers[-1]))
+    again = progress(again, 'onsets and offsets', len(frames) - first)
     # One frame without an end, so that the last look ends too.
-    again = recording.frames(first, moved[-1].number)
-    again = progress(again, 'onsets and offsets', sum(each.number >= first for each in moved))
     for frame in itertools.chain(again, [None]):
-        time = np.inf if frame is None else times.get(frame.number)
-        if time is None:
-            continue
-        while waiting and waiting[0] - limits.LONGEST <= time:
-            apex = waiting.popleft()
-            landmarks = faces[int(np.abs(seen - apex).argmin())].landmarks
+        place = -1 if frame is None else int(np.searchsorted(frames.numbers, frame.number))
+        time = np.inf if frame is None else frames.times[place]
+        while waiting and waiting[0][0] - limits.LONGEST <= time:
+            apex, landmarks = waiting.popleft()
             shape = None if frame is None else frame.picture.shape
             with contextlib.suppress(InputError):  # of a face that lies partly outside there is no extent
                 aligned = alignment.align(landmarks, shape, motion.SIZE)
                 looks.append((apex, aligned, aligned.points(landmarks), [], []))
         for look in [look for look in looks if look[0] + limits.LONGEST < time]:
             looks.remove(look)
-            apex, _, points, around, pictures = look
-            found[apex] = spotter.extent(np.array(around), pictures, apex, points, cells)
-        if looks and frame.number in there:
+            apex, _, points, seen, pictures = look
+            found[apex] = spotter.extent(np.array(seen), pictures, apex, points, cells)
+        if looks and frames.there[place]:
             grey = cv2.cvtColor(frame.picture, cv2.COLOR_BGR2GRAY)
-            for _, aligned, _, around, pictures in looks:
-                around.append(time)
+            for _, aligned, _, seen, pictures in looks:
+                seen.append(time)
                 pictures.append(aligned.warp(grey))  # the last tenths of a pixel decide where it ends
     return found
 
 
-def _quality(recording: Recording, moved: Sequence[Moved], shape: tuple[int, int]) -> tuple[str, ...]:
+def _quality(recording: Recording, frames: Frames) -> tuple[str, ...]:
     """What makes the answer of some frames uncertain; every threshold is in `limits`."""
-    faces = _with_face(moved)
-    steps = np.diff([each.time for each in moved])
+    faces, steps = frames[frames.there], np.diff(frames.times)
     usual = np.median(steps) if len(steps) else 0
     found = {
-        NO_FACE: 1 - len(faces) / len(moved) >= limits.FACELESS,
+        NO_FACE: 1 - len(faces) / len(frames) >= limits.FACELESS,
         UNSTEADY: len(steps) and np.mean(np.abs(steps - usual) > 0.5 * usual) > limits.UNSTEADY,
     }
-    if faces:
-        eyes = [ibug.eye_distance(each.landmarks) * recording.shrinking for each in faces]
-        size = np.array(shape[::-1])
-        outside = [((each.landmarks < 0) | (each.landmarks > size - 1)).any(-1).mean() for each in faces]
+    if len(faces):
         found |= {
-            CUT: np.median(outside) > limits.OUTSIDE,
-            SMALL: np.median(eyes) < limits.FACE_SIZE,
-            DARK: np.median([each.grey for each in faces]) < limits.DARK,
-            BLURRED: np.median([each.sharpness for each in faces]) < limits.BLURRED,
-            TURNED: np.median([_turned(each.landmarks) for each in faces]) > limits.TURNED,
+            CUT: np.median(faces.outside) > limits.OUTSIDE,
+            SMALL: np.median(faces.eyes) * recording.shrinking < limits.FACE_SIZE,
+            DARK: np.median(faces.grey) < limits.DARK,
+            BLURRED: np.median(faces.sharpness) < limits.BLURRED,
+            TURNED: np.median(faces.turned) > limits.TURNED,
         }
     return tuple(name for name, is_so in found.items() if is_so)
 
 
-def _of_all(
-    recording: Recording, detector: Detector, moved: Sequence[Moved], signals: Signals
-) -> tuple[str, ...]:
+def _of_all(recording: Recording, detector: Detector, frames: Frames, signals: Signals) -> tuple[str, ...]:
     """What makes the answer of a whole recording uncertain, beside the quality of its frames."""
-    lasts = moved[-1].time - moved[0].time
-    known = [part[np.isfinite(part)] for part in (signals.strength, signals.head)]
+    lasts = float(np.ptp(frames.times))
+    motions = [part[np.isfinite(part)] for part in (signals.strength, signals.head)]
     found = {
-        SEVERAL: np.median([each.faces for each in moved]) > 1,
-        SLOW: (len(moved) - 1) / max(lasts, 1e-6) < limits.RATE,
+        SEVERAL: np.median(frames.faces) > 1,
+        SLOW: (len(frames) - 1) / max(lasts, 1e-6) < limits.RATE,
         COARSE: detector.coarse,
-        STILL: all(len(part) and np.percentile(part, 95) < limits.STILL for part in known),
+        STILL: all(len(part) and np.percentile(part, 95) < limits.STILL for part in motions),
         SHORT: lasts < 2 * limits.WINDOW,
     }
-    return (*(name for name, is_so in found.items() if is_so), *_missing(recording, moved))
+    return (*(name for name, is_so in found.items() if is_so), *_missing(recording, frames))
 
 
-def _missing(recording: Recording, moved: Sequence[Moved]) -> Iterator[str]:
+def _missing(recording: Recording, frames: Frames) -> Iterator[str]:
     """Yields which frames a video lacks, and how many.
 
     A header promises more or less, so of what it says only a second and more counts, if times show it too.
     """
     if recording.path.is_dir():
         return
-    last, rate = moved[-1], recording.rate
-    lost = last.number // recording.step + 1 - len(moved)
-    short = recording.promised - last.number - 1
+    last, rate = int(frames.numbers[-1]), recording.rate
+    lost = last // recording.step + 1 - len(frames)
+    short = recording.promised - last - 1
     if short > rate:
-        if recording.promised / rate - last.time > 1 + 1 / rate:
+        if recording.promised / rate - frames.times[-1] > 1 + 1 / rate:
             yield f'{BROKEN}: {short} are missing'
-        elif np.diff([each.time for each in moved]).max() > 1:
+        elif np.diff(frames.times).max() > 1:
             lost += short
     if lost:
         yield f'{LOST}: {lost}'
-
-
-def _turned(landmarks: np.ndarray) -> float:
-    """How far the tip of the nose is from the middle between the eyes, over their distance."""
-    right, left = ibug.eye_centres(landmarks)
-    across = (left - right) / np.linalg.norm(left - right)
-    return abs(float((landmarks[ibug.NOSE[3]] - (right + left) / 2) @ across)) / ibug.eye_distance(landmarks)
 
 
 def table(found: Found) -> pd.DataFrame:
@@ -298,7 +292,7 @@ def write(found: Found, detector: Detector, out: pathlib.Path) -> None:
             'lids_px': found.signals.lids,
             'mouth_px': found.signals.mouth,
             'head_px': found.signals.head,
-            'face': [int(np.isfinite(each.landmarks).all()) for each in found.moved],
+            'face': found.frames.there.astype(int),
         }
     )
     about = {
@@ -307,7 +301,7 @@ def write(found: Found, detector: Detector, out: pathlib.Path) -> None:
         'timed': found.recording.timed,
         'step': found.recording.step,
         'shrinking': found.recording.shrinking,
-        'frames': int(found.moved[-1].number) + 1,
+        'frames': int(found.frames.numbers[-1]) + 1,
         'detector': detector.name,
         'threshold_px': found.signals.threshold,
         'noise_px': found.signals.noise,
@@ -316,8 +310,9 @@ def write(found: Found, detector: Detector, out: pathlib.Path) -> None:
     for name, own in ((SIGNALS, signals.round(4)), (EVENTS, table(found))):
         with replacing(out / name) as temporary:
             own.to_csv(temporary, index=False, lineterminator='\n')
-    with replacing(out / TRACK) as temporary, temporary.open('wb') as file:
-        landmarks = np.stack([each.landmarks for each in found.moved]).astype(np.float32)
-        np.savez_compressed(file, numbers=found.signals.numbers, landmarks=landmarks)
+    with replacing(out / TRACK) as temporary, zipfile.ZipFile(temporary, 'w', zipfile.ZIP_DEFLATED) as file:
+        landmarks = (part['landmarks'] for part in found.kept.parts('landmarks'))
+        npz_rows.write(file, 'numbers', [found.frames.numbers], len(found.frames))
+        npz_rows.write(file, 'landmarks', landmarks, len(found.frames))
     with replacing(out / VIDEO) as temporary:
         temporary.write_text(json.dumps(about, indent=2) + '\n', encoding='utf-8')

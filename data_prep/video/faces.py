@@ -23,20 +23,19 @@ class Others:
 
     Args:
       detector: finds faces.
-      followed: of each face the landmarks by frame number, [68, 2], NaN where it is not seen.
+      followed: of each face the numbers of the frames, [N] ascending, and where it is in each, [N, 3]: middle
+        and reach in pixels, NaN where it is not seen.
     """
 
-    def __init__(self, detector: Detector, followed: Sequence[Mapping[int, np.ndarray]]):
+    def __init__(self, detector: Detector, followed: Sequence[tuple[np.ndarray, np.ndarray]]):
         self.name, self.every, self.coarse = detector.name, detector.every, detector.coarse
         self._detector, self._followed = detector, followed
 
     def faces(self, frame: Frame) -> np.ndarray:
         found = self._detector.faces(frame)
-        for face in self._followed:
-            own = face.get(frame.number)
-            if own is not None and np.isfinite(own).all() and len(found):
-                away = np.linalg.norm(found.mean(1) - own.mean(0), axis=-1)
-                found = found[away > np.ptp(own, axis=0).max() / 2]
+        for numbers, places in self._followed:
+            *middle, reach = places[np.searchsorted(numbers, frame.number)]
+            found = found[~(np.linalg.norm(found.mean(1) - middle, axis=-1) <= reach)]
         return found
 
 
@@ -67,7 +66,7 @@ def find(
       NoFaceError: there is none, or none for so long.
       InputError, OSError: as `events.find` does.
     """
-    followed: list[Mapping[int, np.ndarray]] = []
+    followed: list[tuple[np.ndarray, np.ndarray]] = []
     there = False
     while len(followed) < MOST:
         others = Others(detector, followed)
@@ -79,12 +78,11 @@ def find(
                 raise
             break
         keep = keep / 'others'  # which goes with what is kept of those before, on which it depends
-        followed.append({each.number: each.landmarks for each in found.moved})
-        times = np.array([each.time for each in found.moved])
-        seen = np.array([np.isfinite(each.landmarks).all() for each in found.moved])
-        more = np.array([each.faces for each in found.moved]) > seen
-        seconds, least = np.gradient(times), min(limits.SEEN, np.ptp(times) / 2)
-        if seconds @ seen >= least:
+        frames = found.frames
+        followed.append((frames.numbers, np.concatenate([*map(_place, found.kept.parts('landmarks'))])))
+        more = frames.faces > frames.there
+        seconds, least = np.gradient(frames.times), min(limits.SEEN, np.ptp(frames.times) / 2)
+        if seconds @ frames.there >= least:
             there = True
             flags = tuple(flag for flag in found.flags if flag != events.SEVERAL)  # who have their answers
             yield dataclasses.replace(found, flags=flags)
@@ -99,3 +97,9 @@ def find(
 
 def _of_another(progress: events.Progress) -> events.Progress:
     return lambda frames, what, total: progress(frames, f'another face: {what}', total)
+
+
+def _place(part: Mapping[str, np.ndarray]) -> np.ndarray:
+    landmarks = part['landmarks']
+    reach = np.ptp(landmarks, axis=1).max(-1, keepdims=True) / 2
+    return np.concatenate([landmarks.mean(1), reach], axis=1)

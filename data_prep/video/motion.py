@@ -45,7 +45,7 @@ class Moved:
       faces: how many the last detection found.
       grey: mean grey level of the aligned face; NaN without a face.
       sharpness: variance of its Laplacian.
-      found: whether the face was detected in this very frame.
+      found: as of `Tracked`.
     """
 
     number: int
@@ -154,14 +154,13 @@ def cells(points: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
-def mean_face(moved: Iterable[Moved], shape: tuple[int, int]) -> np.ndarray:
-    """The mean landmarks of a recording's aligned faces, [68, 2] in 0..1; the template's without a face."""
+def mean_face(landmarks: Iterable[np.ndarray], shape: tuple[int, int]) -> np.ndarray:
+    """The mean of the faces with these landmarks, aligned, [68, 2] in 0..1; the template's without any."""
     found = []
-    for each in moved:
-        if np.isfinite(each.landmarks).all():
-            with contextlib.suppress(InputError):
-                aligned = alignment.align(each.landmarks, shape, SIZE)
-                found.append((aligned.points(each.landmarks) + 0.5) / SIZE)
+    for each in landmarks:
+        with contextlib.suppress(InputError):
+            aligned = alignment.align(each, shape, SIZE)
+            found.append((aligned.points(each) + 0.5) / SIZE)
     return np.mean(found, axis=0) if found else template.points() / template.GRID
 
 

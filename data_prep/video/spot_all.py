@@ -76,7 +76,7 @@ def of_video(video: LongVideo, landmarks: str, folder: pathlib.Path) -> Spotted:
             detector = detectors.detector(landmarks)
             found = events.find(shown, detector)
             events.write(found, detector, folder)
-            about = {'made_of': made_of, 'seconds': found.moved[-1].time, 'flags': found.flags}
+            about = {'made_of': made_of, 'seconds': float(found.frames.times[-1]), 'flags': found.flags}
             with replacing(folder / KEPT) as temporary:
                 temporary.write_text(json.dumps(about) + '\n', encoding='utf-8')
     except InputError as error:

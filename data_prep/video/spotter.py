@@ -6,13 +6,12 @@ from the apex back to the neutral face.
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from scipy import ndimage, signal, stats
 
 from data_prep.video import limits, motion
-from data_prep.video.motion import Moved
 
 BLINK, HEAD, TALKING, NO_NEUTRAL = 'blink', 'head turns', 'talking', 'no neutral face'
 EXPLAINED = (BLINK, HEAD, TALKING)  # which are no expressions
@@ -99,40 +98,51 @@ class Event:
         return MICRO if self.seconds[2] - self.seconds[0] <= limits.MICRO + 1e-6 else MACRO
 
 
-def signals(moved: Sequence[Moved], cells: Mapping[str, np.ndarray]) -> Signals:
+def signals(
+    numbers: np.ndarray,
+    times: np.ndarray,
+    parts: Iterable[Mapping[str, np.ndarray]],
+    cells: Mapping[str, np.ndarray],
+) -> Signals:
     """The signals of a recording.
 
     Args:
-      moved: its frames.
+      numbers: of its frames, [N].
+      times: in seconds, [N].
+      parts: `flow` and `head` of `motion.Moved`, [n, ...] of some frames after the other: two are in memory.
       cells: of `motion.cells`.
     """
-    times = np.array([each.time for each in moved])
     later = np.searchsorted(times, times + limits.WINDOW - 1e-6)
-    there = later < len(times)
-    raw = {name: np.full(len(moved), np.nan) for name in _PARTS}
-    for place in np.flatnonzero(there):
-        ahead, back = (moved[which].flow.astype(np.float32) for which in (place, later[place]))
+    raw = {name: np.full(len(times), np.nan) for name in _PARTS}
+    heads = []
+    flows, first = np.zeros((0, motion.GRID, motion.GRID, 2), np.float32), 0
+    for part in parts:
+        heads.append(np.hypot(*part['head'].T))
+        flows = np.concatenate([flows, part['flow'].astype(np.float32)])
+        after = int(np.searchsorted(later, first + len(flows)))  # all before it have their later frame
+        ahead, back = flows[: after - first], flows[later[first:after] - first]
         away_and_back = -(ahead * back).sum(-1)
         for name, largest in _PARTS.items():
-            raw[name][place] = _largest(away_and_back[cells[name]], largest)
+            raw[name][first:after] = _largest(away_and_back[:, cells[name]], largest)
+        flows, first = flows[after - first :], after
     strength, lids, mouth = (_smoothed(raw[name]) for name in ('face', 'eyes', 'mouth'))
-    heads = np.array([np.hypot(*each.head) for each in moved])
-    ahead = np.where(there, heads[np.minimum(later, len(times) - 1)] if len(times) else heads, np.nan)
+    head = np.concatenate(heads)
+    ahead = np.where(later < len(times), head[np.minimum(later, len(times) - 1)], np.nan)
     return Signals(
-        numbers=np.array([each.number for each in moved], int),
+        numbers=numbers,
         times=times,
         strength=strength,
         lids=lids,
         mouth=mouth,
-        head=np.fmax(heads, ahead),
+        head=np.fmax(head, ahead),
     )
 
 
-def _largest(products: np.ndarray, cells: int) -> float:
-    """The root of the mean of the largest products, so many cells of [N]; NaN where one is not known."""
-    if not np.isfinite(products).all():
-        return np.nan
-    return float(np.sqrt(max(np.sort(products)[-cells:].mean(), 0)))
+def _largest(products: np.ndarray, cells: int) -> np.ndarray:
+    """The root of the mean of the largest products, so many cells of [n, N]; NaN where one is not known."""
+    known = np.isfinite(products).all(-1)
+    mean = np.sort(products)[:, -cells:].mean(-1)
+    return np.sqrt(np.where(known, np.maximum(mean, 0), np.nan))
 
 
 def _smoothed(found: np.ndarray) -> np.ndarray:

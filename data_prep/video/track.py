@@ -36,7 +36,8 @@ class Tracked:
       grey: [H, W] uint8.
       landmarks: [68, 2] float32 in pixels; None where there is no face.
       faces: how many the last detection found.
-      found: whether the face was detected in this very frame.
+      found: whether the detector was asked in this very frame and its word holds: the face, or that there is
+        none.
     """
 
     frame: Frame
@@ -47,7 +48,12 @@ class Tracked:
 
 
 def follow(
-    frames: Iterable[Frame], detector: Detector, *, face: int | None = 0, last: Tracked | None = None
+    frames: Iterable[Frame],
+    detector: Detector,
+    *,
+    face: int | None = 0,
+    last: Tracked | None = None,
+    lost: np.ndarray | None = None,
 ) -> Iterator[Tracked]:
     """Yields every frame with the landmarks of one face.
 
@@ -57,20 +63,22 @@ def follow(
       face: which face at the first detection that finds so many, 0 the largest; afterwards the one nearest
         to it. One that was lost is looked for anew in the same way, so that it may be another; with None,
         of the largest, only where it was lost.
-      last: the frame before them, in which the face was detected: it goes on from there, and yields it first.
+      last: the frame before them, with `found`: it goes on from there, and yields it first.
+      lost: the landmarks of the last frame before `last` that has a face, if that has none.
     """
     waiting: collections.deque[Tracked] = collections.deque()  # since the last detection
-    due, seen, faces, lost = -np.inf, -np.inf, 0, None
+    due, seen, faces = -np.inf, -np.inf, 0
     if last is not None:
-        due, seen, faces = last.frame.time + detector.every - 1e-6, last.frame.time, last.faces
+        due = last.frame.time + _wait(detector, last.landmarks is not None)
+        seen, faces = last.frame.time, last.faces
         waiting.append(last)
     for frame in frames:
         grey = cv2.cvtColor(frame.picture, cv2.COLOR_BGR2GRAY)
         before = last and last.landmarks
         lost = lost if before is None else before
         moved = _moved(last.grey, grey, before) if before is not None and detector.every else None
-        chosen = None
-        if frame.time >= due or (before is not None and moved is None):
+        chosen, asked = None, frame.time >= due or (before is not None and moved is None)
+        if asked:
             found = detector.faces(frame)
             faces = len(found)
             near = moved if moved is not None else before
@@ -82,16 +90,21 @@ def follow(
             if frame.time - seen >= TRUSTED:
                 moved = None
             there = chosen is not None or moved is not None
-            due = frame.time + (detector.every if there else min(AGAIN, detector.every)) - 1e-6
+            due = frame.time + _wait(detector, there)
             if chosen is not None and moved is not None:
                 yield from _dealt_out(waiting, chosen - moved)
             else:
                 yield from waiting
             waiting.clear()
             moved = chosen if chosen is not None else moved
-        last = Tracked(frame, grey, moved, faces, chosen is not None)
+        last = Tracked(frame, grey, moved, faces, asked and (moved is None or chosen is not None))
         waiting.append(last)
     yield from waiting
+
+
+def _wait(detector: Detector, there: bool) -> float:
+    """Seconds until the detector is asked again, by whether there is a face."""
+    return (detector.every if there else min(AGAIN, detector.every)) - 1e-6
 
 
 def _dealt_out(waiting: Iterable[Tracked], error: np.ndarray) -> Iterator[Tracked]:

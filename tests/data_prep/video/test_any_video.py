@@ -16,7 +16,7 @@ from data_prep import __main__ as commands
 from data_prep.face import alignment
 from data_prep.face.landmarks import template
 from data_prep.files import frames, images
-from data_prep.video import detectors, events, kept, limits, motion, recording
+from data_prep.video import detectors, events, kept, known, limits, motion, recording
 from dualatme_jax.errors import InputError
 
 SIDE = 128
@@ -196,8 +196,8 @@ def test_rates_and_lengths_are_flagged(tmp_path, rate, count, expected):
 def test_a_face_that_leaves_and_comes_back_is_found_again(tmp_path):
     pictures = [each * (not 10 <= number < 26) for number, each in enumerate(moving(40))]
     found = events.find(recording.find(written(tmp_path / 'video.avi', colour(pictures))), Known())
-    there = [bool(np.isfinite(each.landmarks).all()) for each in found.moved]
-    assert there == [not 10 <= number < 28 for number in range(40)]  # looked for every fifth of a second
+    # It is looked for every fifth of a second.
+    assert found.frames.there.tolist() == [not 10 <= number < 28 for number in range(40)]
     assert not np.isfinite(found.signals.strength[12:28]).any()
     assert events.NO_FACE not in found.flags
 
@@ -213,11 +213,6 @@ def test_half_a_face_and_no_face_are_named(tmp_path):
         events.find(recording.find(path), Known(), face=1)
 
 
-def row(**values):
-    given = {'number': 0, 'time': 0.0, 'flow': None, 'head': None, 'landmarks': FACE, 'faces': 1}
-    return motion.Moved(**{**given, 'grey': 120.0, 'sharpness': 200.0, 'found': True, **values})
-
-
 @pytest.mark.parametrize(
     ('values', 'flag'),
     [
@@ -230,10 +225,12 @@ def row(**values):
     ],
 )
 def test_moments_are_flagged_by_what_they_show(values, flag):
-    rows = [row(number=number, time=number / 30, **values) for number in range(9)]
+    given = {'landmarks': FACE, 'faces': 1, 'grey': 120.0, 'sharpness': 200.0, **values}
+    part = {name: np.stack([value] * 9) for name, value in given.items()}
+    frames = known.frames([part | {'number': np.arange(9), 'time': np.arange(9) / 30}], (SIDE, SIDE))
     asked = recording.Recording(None, 30.0, 1, 0, 1.05)
     # The eyes are 39 pixels apart, 41 of the video.
-    assert events._quality(asked, rows, (SIDE, SIDE)) == ((flag,) if flag else ())
+    assert events._quality(asked, frames) == ((flag,) if flag else ())
 
 
 @pytest.fixture
@@ -253,22 +250,50 @@ def same(found, expected):
 def test_after_a_stop_it_goes_on_and_finds_the_same(folder, monkeypatch):
     monkeypatch.setattr(kept, 'EVERY', 0.5)
     given, keep = recording.find(folder / 'images'), folder / 'keep'
-    expected = list(kept.signal(given, Known()))
+    expected = list(kept.Kept().signal(given, Known()))
     for stop in (10, 40):  # before the first file is written, and behind it
-        stopped = kept.signal(given, Known(), keep)
+        stopped = kept.Kept(keep).signal(given, Known())
         list(itertools.islice(stopped, stop))
         stopped.close()
         assert len(list(keep.glob('*.npz'))) == (stop == 40)
     again = Known()
-    same(kept.signal(given, again, keep), expected)
-    same(kept.signal(given, again, keep), expected)
+    same(kept.Kept(keep).signal(given, again), expected)
+    same(kept.Kept(keep).signal(given, again), expected)
     assert again.asked == 0  # the first file ends with the second detection
     # Of a damaged file on it is done anew, and all of it with another face.
-    (keep / '000.npz').write_bytes((keep / '000.npz').read_bytes()[:99])
-    next(kept.signal(given, again, keep))
+    (keep / '00000.npz').write_bytes((keep / '00000.npz').read_bytes()[:99])
+    next(kept.Kept(keep).signal(given, again))
     assert again.asked > 0
-    next(kept.signal(given, Known(), keep, face=1), None)
+    next(kept.Kept(keep).signal(given, Known(), face=1), None)
     assert not list(keep.glob('*.npz'))
+
+
+def test_what_is_known_is_kept_where_there_is_no_face_too(folder, monkeypatch):
+    """Then another one comes, which is none if only that is looked for which was lost."""
+
+    class Another(Known):
+        def faces(self, frame):
+            return super().faces(frame) + np.float32(110) * (frame.number >= 45)
+
+    monkeypatch.setattr(kept, 'EVERY', 0.2)
+    for number in range(5, 45):
+        path = folder / 'images' / f'{number:03}.png'
+        path.write_bytes(images.encode_png(texture() * 0))
+    given = recording.find(folder / 'images')
+    expected = list(kept.Kept().signal(given, Another(), face=None))
+    assert not np.isfinite([each.landmarks for each in expected[6:]]).any()
+    keep = kept.Kept(folder / 'keep')
+    same(keep.signal(given, Another(), face=None), expected)
+    parts = list(keep.parts('number', 'landmarks'))
+    assert len(parts) >= 5
+    np.testing.assert_array_equal(np.concatenate([part['number'] for part in parts]), range(50))
+    places = np.array([49, 3, 20])
+    np.testing.assert_array_equal(keep.landmarks(places), [expected[place].landmarks for place in places])
+    for count in range(1, len(parts)):
+        (keep.folder / f'{count:05}.npz').rename(folder / 'part.npz')
+        again = Another()
+        same(kept.Kept(keep.folder).signal(given, again, face=None), expected)
+        assert again.asked < 10 - count
 
 
 def test_an_image_that_is_written_anew_is_another_one_whatever_its_size_and_time(folder):

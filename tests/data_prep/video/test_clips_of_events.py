@@ -8,7 +8,8 @@ import numpy as np
 from data_prep.face.landmarks import template
 from data_prep.video import clips, recording
 from data_prep.video.events import Found
-from data_prep.video.motion import Moved
+from data_prep.video.kept import Kept
+from data_prep.video.known import Frames
 from data_prep.video.spotter import Event, Signals
 from data_prep.views.flow import FlowView
 
@@ -23,17 +24,16 @@ def test_what_cannot_be_made_ready_says_why(tmp_path):
     for number, moved in enumerate([0, 2, 0, 0, 0]):
         cv2.imwrite(str(tmp_path / 'frames' / f'{number}.png'), np.roll(still, moved, axis=1))
     faces = [FACE, FACE, FACE, FACE, FACE + 0.6 * SIDE]
-    rows = [
-        Moved(number, number / 10, None, None, face, 1, 120.0, 200.0, True)
-        for number, face in enumerate(faces)
-    ]
+    rows = Kept()
+    np.savez(rows.folder / '00000.npz', landmarks=faces)
+    frames = Frames(np.arange(5), np.arange(5) / 10, *[np.ones(5)] * 7)
     events = [
         Event(0, 1, 2, (0.0, 0.1, 0.2), 1.0, 9.0),
         Event(2, 3, 3, (0.2, 0.3, 0.3), 1.0, 9.0),
         Event(1, 1, 1, (0.1, 0.1, 0.1), 1.0, 9.0, ('blink',)),
         Event(4, 4, 4, (0.4, 0.4, 0.4), 1.0, 9.0),
     ]
-    found = Found(recording.find(tmp_path / 'frames'), rows, Signals(*[np.zeros(5)] * 6), events, ())
+    found = Found(recording.find(tmp_path / 'frames'), rows, frames, Signals(*[np.zeros(5)] * 6), events, ())
     view = FlowView(algorithm='dis', face_size=64)
     left_out = clips.write(found, [view], tmp_path / 'out', detector='known')
     assert {*left_out} == {1, 3}

@@ -47,9 +47,10 @@ def spans(results):
     """Where each face is, and from when to when."""
     rows = []
     for each in results:
-        there = [row for row in each.moved if np.isfinite(row.landmarks).all()]
-        place = np.mean([row.landmarks.min(0) for row in there], axis=0)
-        rows.append((*np.rint(place - FACE.min(0)).astype(int).tolist(), there[0].number, there[-1].number))
+        there = np.flatnonzero(each.frames.there)
+        place = each.kept.landmarks(there).min(1).mean(0)
+        ends = each.frames.numbers[there[[0, -1]]]
+        rows.append((*np.rint(place - FACE.min(0)).astype(int).tolist(), *ends.tolist()))
     return rows
 
 

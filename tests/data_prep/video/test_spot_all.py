@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import numpy as np
@@ -41,7 +42,7 @@ class Looked:
             Event(2, 3, 4, seconds, 1.0, 9.0),
             Event(6, 7, 8, seconds, 1.0, 9.0, (spotter.BLINK,)),
         ]
-        return events.Found(recording, found.moved, found.signals, made, found.flags)
+        return dataclasses.replace(found, events=made)
 
 
 FIND = events.find
