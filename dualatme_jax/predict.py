@@ -37,31 +37,35 @@ def run(options: argparse.Namespace) -> None:
     """
     from rich.console import Console
 
+    from dualatme_jax.report import answer_page
     from dualatme_jax.run import predicting, video
 
     out = files.expanded(options.out, '--out')
     paths = [files.expanded(path, 'VIDEO').absolute() for path in options.videos]
     folders = _folders(paths, out)
     found = predicting.load(files.expanded(options.weights, '--weights'), seed=options.seed)
-    given = ['--landmarks', options.landmarks, '--face', str(options.face)]
+    given = ['--landmarks', options.landmarks, '--face', options.face]
     given += [] if options.fps is None else ['--fps', str(options.fps)]
     console = Console(markup=False, highlight=False, emoji=False)
     console.print(NOTICE, soft_wrap=True)
     faults = []
     for path, folder in zip(paths, folders, strict=True):
         try:
-            answer = video.answer(path, folder, found, given, console, film=not options.no_video)
+            answers = video.answer(path, folder, found, given, console, film=not options.no_video)
         except InputError as error:
-            faults.append(f'{path}: {one_line(error)}')
+            faults.append(_fault(path, one_line(error)))
             continue
         except OSError as error:  # such as a full disk
-            faults.append(f'{path}: {of_system(error)}')
+            faults.append(_fault(path, of_system(error)))
             continue
         except Exception as error:  # a bug of ours must not cost the others theirs
             traceback.print_exc()
-            faults.append(f'{path}: {type(error).__name__}')
+            faults.append(_fault(path, type(error).__name__))
             continue
-        _show(answer, console)
+        console.print()
+        for answer in answers:
+            _show(answer, console)
+        console.print(printable(f'  to look at: {folder / answer_page.FILE}'), soft_wrap=True)
     if faults:
         raise InputError('\n'.join(faults))
 
@@ -76,17 +80,20 @@ def _folders(paths: list[pathlib.Path], out: pathlib.Path) -> list[pathlib.Path]
     return [out / name for name in names]
 
 
+def _fault(path: pathlib.Path, text: str) -> str:
+    """What is wrong with a video, which is named once."""
+    return text if str(path) in text else f'{path}: {text}'
+
+
 def _show(answer, console) -> None:
     from dualatme_jax.report import answer_page
 
     expressions = answer.events[answer.events['expression'].astype(bool)]
     number, unit = len(expressions), answer.about.get('unit', 'expressions')
-    console.print()
     known = ' (answered before)' if answer.before else ''
-    console.print(
-        printable(f'{answer.path}: {number} {unit.removesuffix("s") if number == 1 else unit}{known}'),
-        soft_wrap=True,
-    )
+    face = f', face {answer.about["face"]}' if 'face' in answer.about else ''
+    what = f'{number} {unit.removesuffix("s") if number == 1 else unit}'
+    console.print(printable(f'{answer.path}{face}: {what}{known}'), soft_wrap=True)
     for row in expressions.to_dict('records') if unit == 'expressions' else ():
         when = f'{row["onset_s"]:.2f} to {row["offset_s"]:.2f} s, apex {row["apex_s"]:.2f} s'
         said = answer_page.answer_in_words(row, answer.about)
@@ -95,7 +102,6 @@ def _show(answer, console) -> None:
         console.print(f'  uncertain: {flag}', soft_wrap=True)
     if not answer.about['sentences']:
         console.print(f'  {answer_page.NOBODY_KNOWS}', soft_wrap=True)
-    console.print(printable(f'  to look at: {answer.folder / answer_page.FILE}'), soft_wrap=True)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -127,7 +133,10 @@ def _parser() -> argparse.ArgumentParser:
         '(default: auto, the best of the first three that is installed)',
     )
     parser.add_argument(
-        '--face', type=int, default=1, metavar='N', help='which face, 1 the largest (default: %(default)s)'
+        '--face',
+        default='1',
+        metavar='N',
+        help='which face, 1 the largest (default: %(default)s); all: an answer for each',
     )
     parser.add_argument(
         '--fps', type=float, metavar='RATE', help='frames a second, of images or where the header is wrong'

@@ -16,7 +16,7 @@ def found(folder, *, name='v.mp4', left_out=None):
     folder.mkdir(parents=True, exist_ok=True)
     times = np.arange(40) / 10
     signals = pd.DataFrame(
-        {'frame': np.arange(40), 'seconds': times, 'strength_px': np.abs(np.sin(3 * times))}
+        {'frame': np.arange(40), 'seconds': times, 'strength_px': np.abs(np.sin(3 * times)), 'face': 1}
     )
     signals.loc[:2, 'strength_px'] = np.nan
     signals.to_csv(folder / 'signals.csv', index=False)

@@ -84,6 +84,40 @@ def write(folder: pathlib.Path, about: Mapping[str, Any]) -> pathlib.Path:
     return path
 
 
+def write_faces(
+    folder: pathlib.Path, about: Mapping[str, Any], faces: Mapping[pathlib.Path, Mapping[str, Any]]
+) -> pathlib.Path:
+    """Makes the page of all faces of a video and writes it into the folder; returns where; raises as `html`.
+
+    Args:
+      folder: of the answer.
+      about: what its answer.json says of all.
+      faces: the folder of each, with its tables, and what its answer.json says.
+    """
+    labels = about['labels']
+    sections = []
+    for own, each in faces.items():
+        events = _table(own / EVENTS)
+        expressions = events[events['expression'].astype(bool)]
+        blocks = [
+            _lead(events, expressions, each, labels),
+            Text(f'All of it is in {own.name}/{FILE}.'),
+            *map(Text, _flags(each)),
+            *_over_time(own, events, each, labels).blocks,
+        ]
+        sections.append(Section(f'Face {each["face"]}', blocks))
+    said = [
+        'Nobody is recognised: a face that leaves and comes back elsewhere counts as another.',
+        *([] if about.get('sentences') else [NOBODY_KNOWS]),
+    ]
+    path = folder / FILE
+    lead = [Facts([('Faces', str(len(faces)))])]
+    page.write(
+        page.html(about['name'], [*sections, _recipe(about)], lead=lead, notices=[NOTICE, *said]), path
+    )
+    return path
+
+
 def answer_in_words(row: Mapping[str, Any], about: Mapping[str, Any]) -> str:
     """What the networks say of one expression, how sure they are, and what that is worth.
 
@@ -111,16 +145,18 @@ def _lead(
         pairs.append(('Explained otherwise', str(len(events) - len(expressions))))
     if about.get('seconds_of_video'):
         pairs.append(('Length', f'{about["seconds_of_video"]:.1f} s'))
+    if 'face' in about:
+        pairs.append(('Seen for', f'{about["seconds_of_face"]:.1f} s'))
     return Facts(pairs)
 
 
 def _uncertain(about: Mapping[str, Any]) -> list[str]:
-    lines = []
-    if flags := about.get('flags'):
-        lines.append('This makes the answer uncertain: ' + '; '.join(flags) + '.')
-    if not about.get('sentences'):
-        lines.append(NOBODY_KNOWS)
-    return lines
+    return [*_flags(about), *([] if about.get('sentences') else [NOBODY_KNOWS])]
+
+
+def _flags(about: Mapping[str, Any]) -> list[str]:
+    flags = about.get('flags')
+    return [f'This makes the answer uncertain: {"; ".join(flags)}.'] if flags else []
 
 
 def _over_time(

