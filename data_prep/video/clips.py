@@ -13,14 +13,13 @@ from data_prep.face.aligned_clip import AlignedClip
 from data_prep.files.cache import Cache
 from data_prep.releases.clip import Clip
 from data_prep.video import drawing
-from data_prep.video.events import Found, Progress
+from data_prep.video.events import INPUTS, RECIPE, Found, Progress
 from data_prep.video.spotter import Event
 from data_prep.views import View
 from dualatme_jax.errors import InputError, one_line
 from dualatme_jax.files import replacing
 
 DATABASE = 'video'  # of the clips, which are of no release
-INPUTS, RECIPE = 'inputs.npz', 'inputs.json'
 LEFT_OUT = 'left_out'
 
 

@@ -2,23 +2,26 @@
 
 OUT/frames/NUMBER/onset.png, apex.png   the aligned face, `NUMBER` as the row in events.csv
 OUT/frames/NUMBER/motion.npz            `motion` from onset to apex: u, v (pixels), strain; [S, S, 3] float32
-OUT/video.mp4                           face, landmarks, motion of expressions, and a timeline below
+OUT/video.mp4                           face, landmarks, regions, motion of expressions, and a timeline below
 
 `H` and `W` are the height and width of a frame, `S` of the aligned face.
 """
 
+import collections
 import io
+import itertools
 import json
 import pathlib
-from collections.abc import Iterator, Mapping
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping
 
 import cv2
 import numpy as np
 import pandas as pd
 
-from data_prep.face import alignment
+from data_prep.face import alignment, regions
 from data_prep.face.aligned_clip import AlignedClip
-from data_prep.files import film, images
+from data_prep.files import film, images, npz_rows
 from data_prep.files.cache import Cache
 from data_prep.video import events, motion, recording
 from data_prep.views.flow import FlowView
@@ -72,12 +75,13 @@ def video(folder: pathlib.Path, progress: events.Progress = lambda frames, *_: f
         about = json.loads(_read(folder / events.VIDEO))
         found = pd.read_csv(io.BytesIO(_read(folder / events.EVENTS)), keep_default_na=False)
         signals = pd.read_csv(io.BytesIO(_read(folder / events.SIGNALS)))
-        with np.load(io.BytesIO(_read(folder / events.TRACK)), allow_pickle=False) as stored:
-            track = dict(zip(stored['numbers'].tolist(), stored['landmarks'], strict=True))
+        with np.load(folder / events.TRACK, allow_pickle=False) as stored:
+            numbers = stored['numbers']
+        pair = _pair(folder / events.RECIPE)
         rate, threshold = float(about['frame_rate']), float(about['threshold_px'])
         source = recording.find(about['path'], rate=None if about.get('timed') else rate)
         found[['onset', 'offset', 'onset_s', 'offset_s', 'kind', 'expression']]
-    except (ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(
@@ -87,10 +91,9 @@ def video(folder: pathlib.Path, progress: events.Progress = lambda frames, *_: f
         raise InputError(f'{source.path} would be replaced by its copy; give another --out')
     times = signals['seconds'].to_numpy()
     mean = (len(times) - 1) / (times[-1] - times[0]) if len(times) > 1 and times[-1] > times[0] else rate
-    drawn = _frames(source, found, signals, threshold, track)
-    film.write(
-        progress(drawn, 'drawing', len(times)), folder / VIDEO, rate=float(np.clip(mean, *film.frames.RATES))
-    )
+    followed = _followed(source, numbers, npz_rows.read(folder / events.TRACK, 'landmarks'))
+    drawn = progress(_frames(followed, found, signals, threshold, pair), 'drawing', len(times))
+    film.write(drawn, folder / VIDEO, rate=float(np.clip(mean, *film.frames.RATES)))
     return folder / VIDEO
 
 
@@ -98,26 +101,54 @@ def _read(path: pathlib.Path) -> bytes:
     return files.read_bytes(path, limit=_MOST_BYTES, what='what was found in the video')
 
 
+def _pair(path: pathlib.Path) -> str:
+    """The regions that networks read, as the recipe of their inputs says; without one the default."""
+    if not path.exists():
+        return FlowView.pair
+    return json.loads(_read(path)).get('regions', {'pair': 'full'})['pair']
+
+
+def _followed(
+    source: recording.Recording, numbers: np.ndarray, landmarks: Iterator[np.ndarray]
+) -> Iterator[tuple[recording.Frame, np.ndarray | None]]:
+    """Yields each frame with its landmarks [68, 2], which are read along; None where there is no face.
+
+    Args:
+      source: the recording.
+      numbers: of the frames that landmarks are of, [N] ascending.
+      landmarks: [68, 2] of each of them.
+    """
+    read = 0
+    for frame in source.frames():
+        place = int(np.searchsorted(numbers, frame.number))
+        points = None
+        if place < len(numbers) and numbers[place] == frame.number:
+            points = next(itertools.islice(landmarks, place - read, None))
+            read = place + 1
+        yield frame, points if points is not None and np.isfinite(points).all() else None
+
+
 def _frames(
-    source: recording.Recording,
+    followed: Iterable[tuple[recording.Frame, np.ndarray | None]],
     found: pd.DataFrame,
     signals: pd.DataFrame,
     threshold: float,
-    track: Mapping[int, np.ndarray],
+    pair: str,
 ) -> Iterator[np.ndarray]:
     """Yields the frames with all that is drawn, [H + `_STRIP`, W, 3] uint8."""
-    rows = found.to_dict('records')
+    rows = sorted(found.to_dict('records'), key=lambda row: row['onset'])
     colours = [_colour(row, found.columns) for row in rows]
     flow_of, strip, start = motion.solver(), None, None
-    for frame in source.frames():
+    to_come = collections.deque(range(len(rows)))
+    for frame, points in followed:
         picture = frame.picture.copy()
         if strip is None:
             strip = _timeline(picture.shape[1], rows, colours, signals, threshold)
-        now = next(
-            (place for place, row in enumerate(rows) if row['onset'] <= frame.number <= row['offset']), None
-        )
-        points = track.get(frame.number)
-        if points is not None and np.isfinite(points).all():
+        while to_come and rows[to_come[0]]['offset'] < frame.number:
+            to_come.popleft()
+        now = to_come[0] if to_come and rows[to_come[0]]['onset'] <= frame.number else None
+        if points is not None:
+            _regions(picture, points, pair)
             if now is None or not rows[now]['expression']:
                 start = None
             elif start is None or start[0] != now:
@@ -145,6 +176,21 @@ def _colour(row: Mapping, columns: pd.Index) -> tuple[int, int, int]:
 
 def _words(row: Mapping) -> str:
     return f'{row["kind"]}: {row["answer"]}' if row.get('answer') else str(row['kind'])
+
+
+def _regions(picture: np.ndarray, points: np.ndarray, pair: str) -> None:
+    """Draws the outlines of the regions; of a face that lies partly outside, none."""
+    try:
+        aligned = alignment.align(points, picture.shape, motion.SIZE, pair)
+        boxes = aligned.boxes(points, pair)
+    except InputError:
+        return
+    back = cv2.invertAffineTransform(aligned.matrix)
+    for letter in regions.letters(pair):
+        top, bottom, left, right = boxes[letter]
+        corners = np.array([[left, top], [right, top], [right, bottom], [left, bottom]]) - 0.5
+        outline = corners @ back[:, :2].T + back[:, 2]
+        cv2.polylines(picture, [np.rint(outline).astype(np.int32)], True, _PALE, 1, cv2.LINE_AA)
 
 
 def _face(picture: np.ndarray, points: np.ndarray, words: str, colour: tuple[int, int, int]) -> None:
@@ -204,33 +250,31 @@ def _timeline(
     most = max(1.1 * np.nanmax(strength, initial=0.0), 1.5 * threshold)
     low, high = _STRIP - 22, 6
 
-    def height(value: float) -> int:
-        return round(low - (low - high) * float(value) / most)
+    def height(values: np.ndarray | float) -> np.ndarray:
+        return np.rint(low - (low - high) * np.asarray(values) / most).astype(int)
 
     for row, colour in zip(rows, colours, strict=True):
         ends = [_place(row[name], times, width) for name in ('onset_s', 'offset_s')]
-        cv2.rectangle(strip, (ends[0] - 1, high), (ends[1] + 1, low), colour, -1)
+        cv2.rectangle(strip, (int(ends[0]) - 1, high), (int(ends[1]) + 1, low), colour, -1)
     known = np.isfinite(strength)
-    line = [
-        (_place(time, times, width), height(value))
-        for time, value in zip(times[known], strength[known], strict=True)
-    ]
-    if line:
-        cv2.polylines(strip, [np.int32(line)], False, _DARK, 1, cv2.LINE_AA)
-    cv2.line(strip, (_MARGIN, height(threshold)), (width - _MARGIN, height(threshold)), _GREY, 1)
+    line = np.stack([_place(times[known], times, width), height(strength[known])], axis=-1)
+    if len(line):
+        cv2.polylines(strip, [line.astype(np.int32)], False, _DARK, 1, cv2.LINE_AA)
+    limit = int(height(threshold))
+    cv2.line(strip, (_MARGIN, limit), (width - _MARGIN, limit), _GREY, 1)
     cv2.line(strip, (_MARGIN, low), (width - _MARGIN, low), _DARK, 1)
     return strip
 
 
-def _place(time: float, times: np.ndarray, width: int) -> int:
-    whole = max(float(times[-1] - times[0]), 1e-6)
-    return round(_MARGIN + (width - 2 * _MARGIN) * (float(time) - float(times[0])) / whole)
+def _place(time: np.ndarray | float, times: np.ndarray, width: int) -> np.ndarray:
+    whole = max(times[-1] - times[0], 1e-6)
+    return np.rint(_MARGIN + (width - 2 * _MARGIN) * (time - times[0]) / whole).astype(int)
 
 
 def _at(strip: np.ndarray, time: float, signals: pd.DataFrame) -> np.ndarray:
     """The strip with the time that is shown."""
     found, times = strip.copy(), signals['seconds'].to_numpy()
-    x = _place(time, times, strip.shape[1])
+    x = int(_place(time, times, strip.shape[1]))
     cv2.line(found, (x, 0), (x, _STRIP - 18), (0, 0, 220), 1)
     cv2.putText(
         found,

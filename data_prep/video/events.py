@@ -32,6 +32,7 @@ from dualatme_jax.errors import InputError
 from dualatme_jax.files import replacing
 
 EVENTS, SIGNALS, VIDEO, TRACK = 'events.csv', 'signals.csv', 'video.json', 'track.npz'
+INPUTS, RECIPE = 'inputs.npz', 'inputs.json'  # see `clips`
 NO_FACE = 'no face in part of it'
 CUT = 'face partly outside'
 SMALL = 'face too small'

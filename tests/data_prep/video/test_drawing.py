@@ -70,6 +70,26 @@ def test_the_video_has_every_frame_at_its_speed_with_what_happens_in_the_colour_
     assert counts[6] > counts[4], 'arrows, which the onset has none of'
 
 
+def test_regions_are_drawn_where_networks_read_such(folder):
+    points = (template.points() / template.GRID * 0.8 + 0.1).astype(np.float32) * SIDE
+
+    def drawn(pair, points):
+        picture = np.zeros((SIDE, SIDE, 3), np.uint8)
+        drawing._regions(picture, points, pair)
+        return np.argwhere(picture.any(-1))[:, ::-1]
+
+    eyes = points[36:48]
+    low, high = drawn('EM', points).min(0), drawn('EM', points).max(0)
+    assert (low < eyes.min(0)).all()
+    assert high[1] > points[48:].max(0)[1] > drawn('EF', points).max(0)[1]
+    assert not len(drawn('full', points))
+    assert not len(drawn('EM', points + SIDE / 2))
+    assert drawing._pair(folder / events.RECIPE) == 'EM'
+    for recipe, pair in ('{"regions": {"pair": "NM"}}', 'NM'), ('{"frames": {}}', 'full'):
+        (folder / events.RECIPE).write_text(recipe)
+        assert drawing._pair(folder / events.RECIPE) == pair
+
+
 def test_a_folder_of_something_else_is_named(tmp_path):
     with pytest.raises(InputError, match=r'video\.json'):
         drawing.video(tmp_path)
