@@ -13,11 +13,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 from flax import traverse_util
 from ml_collections import ConfigDict
 from rich.console import Console
 
 from dualatme_jax import files, models, schema
+from dualatme_jax.data import splits
 from dualatme_jax.data.dataset import Dataset
 from dualatme_jax.errors import InputError
 from dualatme_jax.report import results
@@ -45,6 +47,8 @@ class Ensemble:
       dataset: the recipe of the clips that they were trained on.
       variables: `params` and `batch_stats`, each leaf [S, ...].
       rates: how often their answers were right; None where nobody knows.
+      unseen: of each network the people, (database, subject), whom it was not trained on and others were;
+        empty of networks that were trained on the same people.
     """
 
     name: str
@@ -54,6 +58,7 @@ class Ensemble:
     dataset: Mapping[str, Any]
     variables: Mapping[str, Any]
     rates: Rates | None = None
+    unseen: tuple[frozenset[tuple[str, str]], ...] = ()
 
     @property
     def size(self) -> int:
@@ -158,6 +163,14 @@ def probabilities(found: Ensemble, dataset: Dataset, console: Console) -> np.nda
     return np.asarray(predict(found.variables, trial, clips))
 
 
+def answering(found: Ensemble, dataset: Dataset) -> np.ndarray:
+    """Which networks answer which clip, [S, N] bool: all; of a person whom some have seen, the others."""
+    people = list(zip(dataset.database.tolist(), dataset.subject.tolist(), strict=True))
+    known = frozenset().union(*found.unseen)
+    may = [[person in own or person not in known for person in people] for own in found.unseen]
+    return np.array(may or [[True] * dataset.size] * found.size)
+
+
 def looked(found: Ensemble, dataset: Dataset, answers: np.ndarray, console: Console) -> list[Looked]:
     """Where the networks looked in every clip, by Grad-CAM; empty of a system that says of no place.
 
@@ -228,30 +241,53 @@ def _of_run(path: pathlib.Path, seed: int | None) -> Ensemble:
     labels = trained.labels_of(path, int(table['wave'].iloc[0]))
     about = results.read(path / workdir.RESULTS)
     if config.evaluate_only:
-        variables = _evaluated(path, config.evaluate_only, fields.get('weights'))
+        names, variables = _evaluated(path, config.evaluate_only, fields.get('weights'))
     else:
         _, own = trained.networks(path, config.model.name, seed=seed, point=None)
-        variables = jax.tree.map(lambda *leaves: np.stack(leaves), *(each for _, each in own))
-    count = len(jax.tree.leaves(variables)[0])
+        names, each = zip(*own, strict=True)
+        variables = jax.tree.map(lambda *leaves: np.stack(leaves), *each)
+    predictions = collect.read(path / workdir.PREDICTIONS)
+    if seed is not None:
+        predictions = predictions[predictions['seed'] == seed]
     return Ensemble(
-        f'{models.system(config.model.name).title}, {count} networks, each of which left somebody out',
+        f'{models.system(config.model.name).title}, {len(names)} networks, each of which left somebody out',
         config,
         tuple(labels),
         {},
         about.get('dataset') or {},
         variables,
-        None if about.get('leaks') else _rates(path, labels, seed),
+        None if about.get('leaks') else cross_fitted(predictions, labels),
+        _unseen(names, table, predictions),
     )
 
 
-def _rates(path: pathlib.Path, labels: Sequence[str], seed: int | None) -> Rates:
-    """How often the networks of a run were right about the people whom each left out."""
-    table = collect.read(path / workdir.PREDICTIONS)
-    return cross_fitted(table if seed is None else table[table['seed'] == seed], labels)
+def _unseen(
+    names: Sequence[str], table: pd.DataFrame, predictions: pd.DataFrame
+) -> tuple[frozenset[tuple[str, str]], ...]:
+    """Whom each network was not trained on: those whom its trials have predicted.
+
+    Args:
+      names: whom each leaves out, as its file is called.
+      table: the trials of the run.
+      predictions: what they predicted.
+    """
+    left_out = table.set_index('trial')['left_out'].loc[predictions['trial'].unique()]
+    of_folds = left_out.unique().tolist()
+    places = dict(zip(of_folds, folds.match(names, [*map(splits.person, of_folds)]), strict=True))
+    found = [set() for _ in names]
+    for trial, own in predictions.groupby('trial'):
+        found[places[left_out[trial]]] |= {*zip(own[schema.DATABASE], own[schema.SUBJECT], strict=True)}
+    return tuple(map(frozenset, found))
 
 
-def _evaluated(path: pathlib.Path, given: str, fingerprint: str | None) -> dict[str, Any]:
-    """The converted weights that a run has evaluated; raises InputError unless they are there unchanged."""
+def _evaluated(
+    path: pathlib.Path, given: str, fingerprint: str | None
+) -> tuple[Sequence[str], dict[str, Any]]:
+    """The converted weights that a run has evaluated, and whom each leaves out.
+
+    Raises:
+      InputError: they are not there, or not unchanged.
+    """
     where = files.expanded(given, f'config.evaluate_only of {path}')
     if not folds.is_one(where) and where.exists():
         raise InputError(f'{path} has evaluated the networks of {where}; give these as --weights')
@@ -260,7 +296,7 @@ def _evaluated(path: pathlib.Path, given: str, fingerprint: str | None) -> dict[
         raise InputError(
             f'{where} holds other weights than those that {path} has evaluated; evaluate them anew'
         )
-    return {name: found.variables[name] for name in ('params', 'batch_stats')}
+    return found.subjects, {name: found.variables[name] for name in ('params', 'batch_stats')}
 
 
 def _check(found: Ensemble, dataset: Dataset) -> None:

