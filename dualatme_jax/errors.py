@@ -1,11 +1,12 @@
 """The error that a user can mend, and text from outside as a terminal may show it."""
 
+import difflib
 import errno
 import os
 import re
 import sys
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 
@@ -18,6 +19,27 @@ class InputError(ValueError):
 
     def __str__(self) -> str:
         return printable(super().__str__())
+
+
+def check_choice(what: str, name: str, field: str, choices: Iterable[str], *, others: str = '') -> None:
+    """Raises InputError unless a name is one of the choices; it says which of them is like it.
+
+    Args:
+      what: is chosen, such as `loss`.
+      name: that was given.
+      field: that takes it, such as `config.loss.name`.
+      choices: the names there are.
+      others: what else the field takes, in words.
+    """
+    known = list(choices)
+    if name in known:
+        return
+    written = re.sub(r'[- ]', '_', str(name).lower())
+    close = ' or '.join(map(repr, difflib.get_close_matches(written, known, n=2, cutoff=0.75)))
+    raise InputError(
+        f'unknown {what} {name!r}: {field} takes {", ".join(map(repr, known))}{others}'
+        + (f'; did you mean {close}?' if close else '')
+    )
 
 
 def exit_status(run: Callable[[], Any]) -> int:

@@ -18,7 +18,7 @@ import zlib
 
 import numpy as np
 
-from dualatme_jax.errors import InputError
+from dualatme_jax.errors import InputError, check_choice
 
 # Kinds of folds.
 #   SUBJECT: one subject is left out, LOSO.
@@ -282,8 +282,7 @@ def person(name: str) -> tuple[str, str]:
 
 def check_kind(kind: str) -> None:
     """Raises InputError unless there are folds of that kind."""
-    if kind not in KINDS:
-        raise InputError(f'unknown folds {kind!r}: config.folds takes {", ".join(map(repr, KINDS))}')
+    check_choice('folds', kind, 'config.folds', KINDS)
 
 
 def people_of(database: np.ndarray, subject: np.ndarray) -> np.ndarray:

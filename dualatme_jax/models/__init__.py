@@ -12,7 +12,7 @@ import jax
 import numpy as np
 from flax import linen as nn
 
-from dualatme_jax.errors import InputError
+from dualatme_jax.errors import InputError, check_choice
 from dualatme_jax.kinds import shown
 from dualatme_jax.models import (
     aman,
@@ -123,14 +123,11 @@ def system(name: str) -> System:
     Raises:
       InputError: there is none; of a module that fails on import it has the traceback.
     """
-    if name in SYSTEMS:
-        return SYSTEMS[name]
-    if '.' in name and all(part.isidentifier() for part in name.split('.')):
+    if name not in SYSTEMS and '.' in name and all(part.isidentifier() for part in name.split('.')):
         return _imported(name)
-    raise InputError(
-        f'unknown model {name!r}: config.model.name takes {", ".join(map(repr, sorted(SYSTEMS)))}, or a '
-        'module of your own that holds a SYSTEM, such as my_package.my_system'
-    )
+    others = ', or a module of your own that holds a SYSTEM, such as my_package.my_system'
+    check_choice('model', name, 'config.model.name', sorted(SYSTEMS), others=others)
+    return SYSTEMS[name]
 
 
 def is_known(name: Any) -> bool:

@@ -7,7 +7,7 @@ import typing
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from dualatme_jax.errors import InputError
+from dualatme_jax.errors import InputError, check_choice
 from dualatme_jax.kinds import FRACTION, INT32, NUMBER, SWITCH, TEXT, Kind, several, shown, whole
 
 CLASSES = 'classes'  # the keyword that is no option: the dataset says how many there are
@@ -104,11 +104,7 @@ def meanings(docstring: str) -> dict[str, str]:
 
 def check_variant(system: str, variant: str, variants: Iterable[str]) -> None:
     """Raises InputError for a variant that the system does not have."""
-    if variant not in variants:
-        raise InputError(
-            f'unknown {system} variant {variant!r}: config.model.variant takes '
-            f'{", ".join(map(repr, variants))}'
-        )
+    check_choice(f'{system} variant', variant, 'config.model.variant', variants)
 
 
 def check_dropout(dropout: float, option: str = 'dropout') -> None:

@@ -6,7 +6,7 @@ from rich.console import Console
 
 from dualatme_jax import models, schema
 from dualatme_jax.data.dataset import Dataset
-from dualatme_jax.errors import InputError, one_line
+from dualatme_jax.errors import InputError, check_choice, one_line
 from dualatme_jax.run.sweep import Sweep
 from dualatme_jax.training import encoding
 
@@ -16,11 +16,7 @@ def check(swept: Sweep) -> None:
     motion = False
     for point in swept.points:
         read = point.config.input
-        if read.encoding not in encoding.ENCODINGS:
-            raise InputError(
-                f'unknown encoding {read.encoding!r}: config.input.encoding takes '
-                f'{", ".join(map(repr, encoding.ENCODINGS))}'
-            )
+        check_choice('encoding', read.encoding, 'config.input.encoding', encoding.ENCODINGS)
         if read.percentile <= 0 or read.clip <= 0:
             raise InputError(
                 f'config.input.percentile is {read.percentile:g} and config.input.clip {read.clip:g}; '

@@ -8,7 +8,7 @@ from ml_collections import ConfigDict
 
 from dualatme_jax import files, models, schema
 from dualatme_jax.data import splits
-from dualatme_jax.errors import InputError
+from dualatme_jax.errors import InputError, check_choice
 from dualatme_jax.models.layers import lowering
 from dualatme_jax.report import paper, scores
 from dualatme_jax.report.selection import BEST_ON_TEST, LAST, NESTED
@@ -226,11 +226,7 @@ def check_evaluation(config: ConfigDict, swept: Sweep) -> None:
 def check_selection(config: ConfigDict, swept: Sweep) -> None:
     """Raises InputError for a selection that does not exist, or has nothing to choose from."""
     for field, choices in (('name', (LAST, NESTED, BEST_ON_TEST)), ('metric', scores.METRICS)):
-        if config.selection[field] not in choices:
-            raise InputError(
-                f'unknown selection {config.selection[field]!r}: '
-                f'config.selection.{field} takes {", ".join(map(repr, choices))}'
-            )
+        check_choice('selection', config.selection[field], f'config.selection.{field}', choices)
     every = config.selection.every
     epochs = max(programs.epochs_of(point.config) for point in swept.points)
     several = bool(every) and (epochs - 1) // every > 0  # the last one is kept always

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import jax
 
-from dualatme_jax.errors import InputError
+from dualatme_jax.errors import InputError, check_choice
 
 # Names of `config.engine.precision` -> what JAX calls them. `tf32` rounds factors to 10 bits where a GPU has
 # such units, `bfloat16` to 7 bits, and keeps maps so between layers but on CPUs; where XLA's own convolutions
@@ -81,9 +81,6 @@ def check(*, mapping: str, dispatch: str, precision: str, rematerialise: str) ->
         ('precision', precision, PRECISIONS),
         ('rematerialise', rematerialise, REMATERIALISE),
     ):
-        if value not in known:
-            raise InputError(
-                f'unknown {field} {value!r}: config.engine.{field} takes {", ".join(map(repr, known))}'
-            )
+        check_choice(field, value, f'config.engine.{field}', known)
     if mapping == 'pmap' and jax.process_count() > 1:
         raise InputError("config.engine.mapping is 'pmap'; several processes need 'shard_map'")

@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from dualatme_jax.errors import InputError
+from dualatme_jax.errors import InputError, check_choice
 
 # Numbers of a config's loss that are 0 in most published systems; no code is compiled for those that are 0.
 OPTIONS = ('label_smoothing', 'mixup', 'class_balance', 'floor', 'mean_over_clips')
@@ -194,10 +194,7 @@ def hyperparameters(loss: Mapping[str, Any], labels: Sequence[str]) -> dict[str,
       InputError: no loss of this name, weights that do not fit the classes, or numbers of which nothing
         would be learnt.
     """
-    if loss['name'] not in NAMES:
-        raise InputError(
-            f'unknown loss {loss["name"]!r}: config.loss.name takes {", ".join(map(repr, NAMES))}'
-        )
+    check_choice('loss', loss['name'], 'config.loss.name', NAMES)
     weighted = loss['name'] == 'weighted_cross_entropy'
     gamma, alpha = (loss['focal_gamma'], loss['focal_alpha']) if loss['name'] == 'focal' else (0.0, 1.0)
     weights = tuple(loss['class_weights']) if weighted else (1.0,) * len(labels)

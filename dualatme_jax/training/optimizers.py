@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from dualatme_jax.errors import InputError
+from dualatme_jax.errors import InputError, check_choice
 
 Hyperparameters = Mapping[str, jax.Array]
 
@@ -46,10 +46,7 @@ def optimizer(
     Raises:
       InputError: none is called `name`.
     """
-    if name not in DIRECTIONS:
-        raise InputError(
-            f'unknown optimizer {name!r}: config.optimizer.name takes {", ".join(map(repr, DIRECTIONS))}'
-        )
+    check_choice('optimizer', name, 'config.optimizer.name', DIRECTIONS)
 
     def in_epoch(given: Hyperparameters, epoch: jax.Array | int) -> optax.GradientTransformation:
         steps = [DIRECTIONS[name](given)]
@@ -74,8 +71,7 @@ def hyperparameters(section: Mapping[str, Any]) -> dict[str, float]:
     over, if that is not 0. Constant is a factor of 1.
     """
     schedule, every, factor = section['schedule'], section['step_epochs'], section['step_factor']
-    if schedule not in ('constant', 'step'):
-        raise InputError(f"unknown schedule {schedule!r}: config.optimizer.schedule takes 'constant', 'step'")
+    check_choice('schedule', schedule, 'config.optimizer.schedule', ('constant', 'step'))
     if schedule == 'step' and every < 1:
         raise InputError(f'config.optimizer.step_epochs is {every}; expected 1 or more')
     names = ('learning_rate', 'momentum', 'beta1', 'beta2', 'rms_decay', 'epsilon', 'weight_decay')

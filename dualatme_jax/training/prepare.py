@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from dualatme_jax import schema
-from dualatme_jax.errors import InputError
+from dualatme_jax.errors import InputError, check_choice
 from dualatme_jax.schema import BY_CLIPS
 from dualatme_jax.training import encoding as encodings
 
@@ -98,8 +98,7 @@ def check(
             'config.input.random_crop is True and config.input.size is 0; expected the edge of the window, '
             'such as --config.input.size=224'
         )
-    if scale not in SCALES:
-        raise InputError(f'unknown scale {scale!r}: config.input.scale takes {", ".join(map(repr, SCALES))}')
+    check_choice('scale', scale, 'config.input.scale', SCALES)
     unknown = set(channels) - {name for own in schema.CHANNELS.values() for name in own}
     for key in reads:
         own = schema.CHANNELS.get(key, ())

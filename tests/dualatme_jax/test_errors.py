@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dualatme_jax.errors import InputError, of_system, printable
+from dualatme_jax.errors import InputError, check_choice, of_system, printable
 from dualatme_jax.training.checkpoint import Progress, WaveCheckpoints
 from dualatme_jax.training.state import State
 
@@ -68,3 +68,22 @@ def test_errors_of_the_system_are_told_from_others(tmp_path):
 )
 def test_what_a_terminal_would_obey_is_escaped(text, shown):
     assert printable(text) == str(InputError(text)) == shown
+
+
+@pytest.mark.parametrize(
+    ('name', 'meant'),
+    [
+        ('stsnet', "; did you mean 'ststnet'?"),
+        ('STSTNet', "; did you mean 'ststnet'?"),
+        ('off-apexnet', "; did you mean 'off_apexnet'?"),
+        ('rcn', "; did you mean 'rcn_w' or 'rcn_a'?"),
+        ('vgg', ''),
+    ],
+)
+def test_a_name_that_is_like_a_choice_is_answered_by_that_choice(name, meant):
+    choices = ('ststnet', 'off_apexnet', 'rcn_w', 'rcn_a')
+    with pytest.raises(InputError) as met:
+        check_choice('model', name, 'config.model.name', choices, others=', or your own')
+    known = "'ststnet', 'off_apexnet', 'rcn_w', 'rcn_a', or your own"
+    assert str(met.value) == f'unknown model {name!r}: config.model.name takes {known}{meant}'
+    assert all(check_choice('model', choice, 'config.model.name', choices) is None for choice in choices)

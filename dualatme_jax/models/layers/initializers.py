@@ -7,7 +7,7 @@ from collections.abc import Callable
 import jax
 from flax.linen import initializers
 
-from dualatme_jax.errors import InputError
+from dualatme_jax.errors import check_choice
 
 Initializer = Callable[..., jax.Array]
 
@@ -90,9 +90,7 @@ INITIALIZERS = {
 
 def check(name: str) -> str:
     """Returns `name`; raises InputError if there is no initializer of that name."""
-    if name not in INITIALIZERS:
-        known = ', '.join(map(repr, INITIALIZERS))
-        raise InputError(f'unknown initialisation {name!r}: config.model.init takes {known}')
+    check_choice('initialisation', name, 'config.model.init', INITIALIZERS)
     return name
 
 

@@ -27,7 +27,7 @@ import numpy as np
 from jax import lax
 from jax.custom_batching import custom_vmap
 
-from dualatme_jax.errors import InputError
+from dualatme_jax.errors import check_choice
 from dualatme_jax.models.layers.product import on_cpu, product
 from dualatme_jax.models.layers.spatial import ends
 
@@ -310,10 +310,7 @@ _chosen = contextvars.ContextVar('lowering', default=DEFAULT)
 
 def check(name: str) -> str:
     """Returns `name`; raises InputError if it is none of `LOWERINGS`."""
-    if name not in LOWERINGS:
-        raise InputError(
-            f'unknown lowering {name!r}: config.engine.lowering takes {", ".join(map(repr, LOWERINGS))}'
-        )
+    check_choice('lowering', name, 'config.engine.lowering', LOWERINGS)
     return name
 
 
