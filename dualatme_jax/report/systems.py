@@ -71,7 +71,7 @@ def read(runs: Sequence[str], *, points: str = EACH) -> Systems:
             name = f'{run} ({words})' if words else run
             if name in tables:
                 raise InputError(f'two systems are called {name!r}; name them apart: NAME={path}')
-            tables[name], labels[name], notices[name] = _released(rows), given.labels, texts
+            tables[name], labels[name], notices[name] = rows, given.labels, texts
             unnamed |= set() if given.named else {name}
     if unnamed and len(unnamed) < len(tables):
         named = next(name for name in tables if name not in unnamed)
@@ -79,6 +79,7 @@ def read(runs: Sequence[str], *, points: str = EACH) -> Systems:
             f'{sorted(unnamed)[0]} is a log that names no clips, and {named} names them, so nothing says '
             'which is which; expected predictions of named clips, or such logs alone'
         )
+    tables = _spelt_alike(tables)
     check_same(tables, labels)
     if unnamed:
         notes.append('These logs name no clips: a clip is known by its place among those of its subject.')
@@ -198,10 +199,18 @@ def _result(folder: pathlib.Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
     return run.selected, ()
 
 
-def _released(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows with subjects as the released files spell them."""
-    people = zip(rows[schema.DATABASE], rows[schema.SUBJECT], strict=True)
-    return rows.assign(**{schema.SUBJECT: [schema.released(*person) for person in people]})
+def _spelt_alike(tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """The tables with each subject as the first one spells it.
+
+    Draws of subjects follow the order of their names, so the intervals are those of the first one's own run.
+    """
+    spelt: dict[tuple[str, str], str] = {}
+    found = {}
+    for name, rows in tables.items():
+        people = [*zip(rows[schema.DATABASE], rows[schema.SUBJECT], strict=True)]
+        own = [spelt.setdefault((base, schema.released(base, subject)), subject) for base, subject in people]
+        found[name] = rows.assign(**{schema.SUBJECT: own})
+    return found
 
 
 def _truth(name: str, rows: pd.DataFrame) -> pd.Series:

@@ -9,7 +9,7 @@ import people
 import pytest
 
 from dualatme_jax import compare
-from dualatme_jax.report import comparison_view, marks, results
+from dualatme_jax.report import comparison_view, marks, results, scores, systems
 
 COLUMNS = ['seed', 'database', 'subject', 'clip', 'label', 'prediction']
 
@@ -68,6 +68,20 @@ def test_runs_tables_and_logs_are_compared_by_names_that_differ(capsys, run_fold
     assert (tmp_path / 'out' / 'compare.md').read_text() in shown
     assert '**x/v1.0: LEAKS: one reason.**' in shown
     assert {path.name for path in (tmp_path / 'out').iterdir()} == set(comparison_view.FILES)
+
+
+def test_intervals_are_those_of_the_run_however_others_spell_its_subjects(run_folder, tmp_path):
+    rows = table({6, 7, 8, 9, 21})
+    rows = rows[rows['database'] == 'samm'].replace({'subject': {'000': '4', '001': '12', '002': '6'}})
+    ours, theirs = run_folder('ours', rows), tmp_path / 'theirs.csv'
+    padded = rows.assign(subject=rows['subject'].str.zfill(3))
+    padded.to_csv(theirs, index=False)
+    found = systems.read([str(ours), str(theirs)]).tables
+    expected, other, *both = (
+        scores.score_run(each, resamples=3)['scores'] for each in (rows, padded, *found.values())
+    )
+    assert other != expected  # the order of the names is another one
+    assert both == [expected] * 2
 
 
 def test_the_command_of_the_guide_gives_the_files_that_it_names(capsys, run_folder, tmp_path, monkeypatch):
