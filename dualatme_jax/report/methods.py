@@ -390,11 +390,8 @@ def _software(record: Record) -> Iterator[str]:
     seconds = (record.results or {}).get('seconds')
     device = f' on {_and(made["device"])}' if made.get('device') else ''
     if seconds:
-        yield (
-            f'Training took {seconds:.0f} seconds{device}.'
-            if seconds >= 1
-            else f'Training took under a second{device}.'
-        )
+        took = 'under a second' if seconds < 1 else f'{seconds:.0f} second{"s" * (round(seconds) != 1)}'
+        yield f'Training took {took}{device}.'
 
 
 def _system(config: Mapping[str, Any]) -> System | None:

@@ -197,7 +197,7 @@ def _system(name: str) -> str:
 def _attention(found: Attention) -> Shown:
     return Shown(
         'attention',
-        f'Where {found.system} looked: the clips that most seeds get wrong come first',
+        f'Where {found.system} looked: the hardest clips come first',
         f'{len(found.clips)} clips, each with what the network read and where it looked.',
         lambda: attention.gallery(found),
     )

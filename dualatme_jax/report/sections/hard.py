@@ -1,4 +1,4 @@
-"""The clips that most seeds get wrong."""
+"""The clips that are hardest: those that most seeds get wrong."""
 
 import pathlib
 
@@ -34,6 +34,7 @@ def summary(selected: pd.DataFrame) -> Block:
 
 def table(selected: pd.DataFrame, labels: tuple[str, ...]) -> Table:
     """Each clip with its class, what most seeds predict, and how sure they are of its class."""
+    several = selected['seed'].nunique() > 1
     clips = hard_clips.table({'run': selected})
     chances = predictions.probabilities(selected.columns)
     sure = None
@@ -44,13 +45,15 @@ def table(selected: pd.DataFrame, labels: tuple[str, ...]) -> Table:
     for row in clips.itertuples(index=False):
         key = (row.database, row.subject, row.clip)
         cells = [schema.title(row.database), row.subject, row.clip, labels[row.label], labels[row.predicted]]
-        rows.append([*cells, float(row.wrong), *([] if sure is None else [float(sure[key])])])
+        wrong = float(row.wrong) if several else ('yes' if row.wrong else 'no')
+        rows.append([*cells, wrong, *([] if sure is None else [float(sure[key])])])
     columns = [
         *map(Column, ('Database', 'Subject', 'Clip', 'Class')),
-        Column('Predicted', hint='by most seeds'),
-        Column('Wrong', number=True, hint='the share of seeds that get it wrong'),
+        Column('Predicted', hint='by most seeds' if several else ''),
+        Column('Wrong', number=several, hint='the share of seeds that get it wrong' if several else ''),
     ]
     if sure is not None:
-        columns.append(Column('Probability', number=True, hint='of its own class, the mean over seeds'))
+        hint = 'of its own class' + (', the mean over seeds' if several else '')
+        columns.append(Column('Probability', number=True, hint=hint))
     note = '' if sure is not None else 'The predictions have no probabilities.'
-    return Table('All clips, those first that most seeds get wrong', columns, rows, note)
+    return Table('All clips, the hardest first', columns, rows, note)

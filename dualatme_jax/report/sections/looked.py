@@ -5,10 +5,11 @@ Axes: H, W pixels, C channels.
 
 import io
 import pathlib
+from collections.abc import Mapping
+from typing import Any
 
 import matplotlib
 import numpy as np
-import pandas as pd
 from PIL import Image
 
 from dualatme_jax import schema
@@ -40,7 +41,7 @@ def blocks(record: Record, data: pathlib.Path | None) -> list[Block]:
     if found is not None and len(found.clips):
         return [
             Text(_how(found) + _of_which(record)),
-            Gallery([looked(found, number) for number in range(len(found.clips))]),
+            Gallery([looked(found, number, _seeds(record)) for number in range(len(found.clips))]),
         ]
     damaged = record.damaged.get(attention_lib.FILE)
     why = Text(damaged or (record.results or {}).get('attention') or NO_MAPS)
@@ -52,7 +53,7 @@ def blocks(record: Record, data: pathlib.Path | None) -> list[Block]:
 def _how(found: Attention) -> str:
     views = ', '.join(' '.join(filter(None, [view.method, view.branch])) for view in found.views)
     return (
-        f'The clips that most seeds get wrong come first. Left is what {found.system} read, as motion the '
+        f'The hardest clips come first. Left is what {found.system} read, as motion the '
         f'strain or the size; then where it looked ({views}): bright is much. The map of a class is that of '
         'the predicted one.'
     )
@@ -69,8 +70,8 @@ def _of_which(record: Record) -> str:
     )
 
 
-def looked(found: Attention, number: int) -> Picture:
-    """One clip: what the network read, and each map over it."""
+def looked(found: Attention, number: int, seeds: int) -> Picture:
+    """One clip of a run of so many seeds: what the network read, and each map over it."""
     clip = found.clips.iloc[number]
     first = drawings.under(found, found.views[0], number) if found.views else None
     tiles = [] if first is None else [_tile(first)]
@@ -82,7 +83,7 @@ def looked(found: Attention, number: int) -> Picture:
         fine = own if behind is None else attention_lib.upscaled(own, *behind.shape[:2])
         colours = matplotlib.colormaps['inferno'](fine)[..., :3]
         tiles.append(_tile(colours if behind is None else _MAP * colours + (1 - _MAP) * _rgb(behind)))
-    caption = _caption(clip, found.labels, float(clip['wrong']))
+    caption = _caption(clip, found.labels, seeds)
     return Picture(caption, f'The input and {len(tiles) - 1} maps over it: {caption}', png=_png(tiles))
 
 
@@ -102,7 +103,7 @@ def inputs(record: Record, data: pathlib.Path) -> list[Block]:
     clips = attention_lib.chosen(record.selected)
     pictures, absent = [], []
     for clip in clips.to_dict('records'):
-        caption = _caption(pd.Series(clip), record.labels, float(clip['wrong']))
+        caption = _caption(clip, record.labels, _seeds(record))
         row = place.get((clip[schema.DATABASE], clip[schema.SUBJECT], clip[schema.CLIP]))
         if row is None:
             absent.append(caption)
@@ -116,10 +117,15 @@ def inputs(record: Record, data: pathlib.Path) -> list[Block]:
     return found
 
 
-def _caption(clip: pd.Series, labels: tuple[str, ...], wrong: float) -> str:
+def _seeds(record: Record) -> int:
+    return record.selected['seed'].nunique()
+
+
+def _caption(clip: Mapping[str, Any], labels: tuple[str, ...], seeds: int) -> str:
     name = f'{schema.title(clip[schema.DATABASE])} {clip[schema.SUBJECT]}/{clip[schema.CLIP]}'
     truth, said = (labels[int(clip[key])] for key in (schema.LABEL, 'prediction'))
-    return f'{name}: {truth}, predicted {said}; wrong with {wrong:.0%} of the seeds'
+    wrong = f'; wrong with {clip["wrong"] * seeds:.0f} of {seeds} seeds' if seeds > 1 else ''
+    return f'{name}: {truth}, predicted {said}{wrong}'
 
 
 def _rgb(picture: np.ndarray) -> np.ndarray:

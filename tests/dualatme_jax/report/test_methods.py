@@ -72,6 +72,15 @@ def test_a_network(tmp_path):
     ]
 
 
+@pytest.mark.parametrize(
+    ('seconds', 'words'),
+    [(0.4, 'under a second'), (1.2, '1 second'), (1.6, '2 seconds'), (64.2, '64 seconds')],
+)
+def test_seconds_are_counted(tmp_path, seconds, words):
+    found = run(tmp_path, cd.get_config(), seconds=seconds)
+    assert methods.paragraphs(found)[-1].endswith(f' Training took {words}.')
+
+
 def test_an_estimator_by_nested_selection(tmp_path):
     config = bi_woof.get_config()
     config.sweep = ({'model.C': (1.0, 100.0)},)

@@ -1,6 +1,7 @@
 import dataclasses
 import io
 import json
+import re
 
 import matplotlib
 import numpy as np
@@ -16,7 +17,7 @@ from dualatme_jax.errors import InputError
 from dualatme_jax.report import __main__ as command
 from dualatme_jax.report import attention, given, marks, methods, predictions, record, run_page, scores
 from dualatme_jax.report.pictures import drawn, of_record
-from dualatme_jax.report.sections import drawings, looked, recipe, result, subjects
+from dualatme_jax.report.sections import drawings, hard, looked, recipe, result, subjects
 from dualatme_jax.run import mlflow_tracker, model_section, tensorboard
 
 
@@ -353,7 +354,8 @@ def test_the_hardest_clips_show_where_the_network_looked(tmp_path):
     rows = written_run.write(tmp_path)
     found = maps(rows)
     attention.write(found, tmp_path / 'attention.npz')
-    picture = looked.looked(found, 1)
+    picture = looked.looked(found, 1, 2)
+    assert re.search(r'predicted \w+; wrong with [012] of 2 seeds$', picture.caption)
     image = np.asarray(Image.open(io.BytesIO(picture.png)))
     assert image.shape == (112, 3 * 112 + 2 * 4, 4)
     own = found.views[1].maps[1]
@@ -366,6 +368,17 @@ def test_the_hardest_clips_show_where_the_network_looked(tmp_path):
     assert 'of the last epoch of the reference' not in page(tmp_path)
     written_run.write(tmp_path, rows, selection='best_on_test')
     assert 'of the last epoch of the reference' in looked.blocks(record.read(tmp_path), None)[0].text
+
+
+def test_of_one_seed_no_share_of_seeds_is_said(tmp_path):
+    rows = written_run.write(tmp_path, written_run.table(seeds=1))
+    attention.write(maps(rows), tmp_path / 'attention.npz')
+    _, _, gallery, clips = hard.section(record.read(tmp_path)).blocks
+    right = rows['label'] == rows['prediction']
+    assert [row[5] for row in clips.rows] == ['yes'] * (~right).sum() + ['no'] * right.sum()
+    shown = ' '.join([*(picture.caption for picture in gallery.pictures), *map(str, clips.columns)])
+    assert 'predicted' in shown
+    assert 'seed' not in shown
 
 
 def test_pictures_come_from_the_dataset_or_the_page_says_why_not(tmp_path, small_dataset_dir):
