@@ -250,6 +250,11 @@ LEFT_OUT = 'left_out'
 EPOCH = 'epoch'
 
 
+def clip_of(video: str, onset: int, offset: int) -> str:
+    """The clip of an interval of a long video."""
+    return f'{video}#{onset}-{offset}'
+
+
 def released(database: str, subject: str) -> str:
     """A subject as the released files spell it: SAMM's have three digits, which lists shorten."""
     return subject.zfill(3) if database == 'samm' and subject.isdecimal() else subject

@@ -52,9 +52,12 @@ def spotting(options: argparse.Namespace) -> None:
             raise InputError(f'--{name} is of predictions of clips; expected --spotting without it')
     paths = [files.expanded(path, '--spotting') for path in options.spotting]
     if len(paths) == 2:
-        given = intervals.read(*paths, options.kind)
-    elif options.kind or options.happenings:
-        raise InputError('--kind and --happenings are of two tables; expected --spotting TRUTH PREDICTED')
+        emotions = files.expanded(options.emotions, '--emotions') if options.emotions else None
+        given = intervals.read(*paths, options.kind, emotions)
+    elif options.kind or options.happenings or options.emotions:
+        raise InputError(
+            '--kind, --happenings and --emotions are of two tables; expected --spotting TRUTH PREDICTED'
+        )
     elif intervals.is_log(paths[0]):
         given = intervals.read_log(paths[0])
     else:
@@ -223,6 +226,12 @@ def _parser() -> argparse.ArgumentParser:
         '--kind',
         choices=('micro', 'macro'),
         help='with --spotting: score the rows of this kind alone, by the column kind of the tables',
+    )
+    parser.add_argument(
+        '--emotions',
+        metavar='FILE',
+        help='with --spotting: what networks said of the predicted intervals, the events.csv of '
+        '`python -m dualatme_jax.predict` on the dataset of them',
     )
     parser.add_argument(
         '--happenings',

@@ -1,8 +1,8 @@
 """A folder of long videos, see `files.long_videos`: each interval of a table is a clip.
 
 The table is truth.csv, or another one in its place, such as the intervals that a spotter has found: where it
-names no emotions the clips have no label, and are for `python -m dualatme_jax.predict` alone. The clip of an
-interval is `VIDEO#ONSET-OFFSET`, by which what is said of it comes back to the interval.
+names no emotions the clips have no label, and are for `python -m dualatme_jax.predict` alone. By the name of
+a clip, see `schema.clip_of`, `python -m dualatme_jax.score --emotions` knows the interval.
 """
 
 import dataclasses
@@ -60,7 +60,7 @@ def _clip(video: LongVideo, interval: Expression, table: pathlib.Path) -> Clip:
     return Clip(
         database=DATABASE,
         subject=video.subject,
-        clip=f'{video.name}#{interval.onset}-{interval.offset}',
+        clip=schema.clip_of(video.name, interval.onset, interval.offset),
         onset=interval.onset,
         apex=interval.apex,
         offset=interval.offset,

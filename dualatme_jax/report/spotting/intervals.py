@@ -21,6 +21,7 @@ ENDS = [schema.ONSET, schema.OFFSET]
 COLUMNS = [*KEY, *ENDS, schema.EMOTION]
 
 _REQUIRED = [VIDEO, *ENDS]
+_CLASS = 'class'  # a column of answers
 _DATABASES = {'1': 'SAMM Long Videos', '2': 'CAS(ME)^2'}  # by the first line of a log
 _WORDS = ('TP', 'FP', 'FN')
 _MOST = 10**9  # frames: more than any video has
@@ -43,26 +44,35 @@ class Given:
     notice: str = ''
 
 
-def read(truth: pathlib.Path, predicted: pathlib.Path, kind: str | None = None) -> Given:
+def read(
+    truth: pathlib.Path,
+    predicted: pathlib.Path,
+    kind: str | None = None,
+    emotions: pathlib.Path | None = None,
+) -> Given:
     """Reads two tables, of the true intervals and of the predicted ones; see `read_table`.
 
     Args:
       truth: a table.
       predicted: a table.
       kind: one of `KINDS`, which alone is kept; a table of predicted intervals without kinds is of it.
+      emotions: what networks said of the predicted ones, see `with_emotions`; None: what their table says.
 
     Raises:
       InputError: one cannot be read, both are empty, one has subjects and the other has none, only the
         predicted ones have emotions, or a kind is asked for and the truth has none.
     """
     both, notes = [read_table(path, kind) for path in (truth, predicted)], ()
+    if emotions:
+        both[1], notes = with_emotions(both[1], emotions)
+        notes += _other_words(*both, truth)
     if not any(map(len, both)):
         of_kind = f' of kind {kind}' if kind else ''
         raise InputError(f'{truth} and {predicted} have no interval{of_kind}; expected true ones to be found')
     if kind:
         check_kinds(truth, kind)
     if kind and not _has_kinds(predicted):
-        notes = (f'{predicted} has no column {KIND}: all of it is taken for {kind}.',)
+        notes = (*notes, f'{predicted} has no column {KIND}: all of it is taken for {kind}.')
     if all(map(len, both)):
         for name in (schema.SUBJECT, schema.EMOTION):
             has = [(table[name] != '').any() for table in both]
@@ -154,6 +164,42 @@ def read_notice(path: pathlib.Path) -> str:
 def together(*notices: str) -> str:
     """Notices as one, each line once."""
     return '\n'.join(dict.fromkeys(line for each in notices for line in each.splitlines()))
+
+
+def with_emotions(table: pd.DataFrame, path: pathlib.Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Intervals with the most probable classes of their clips as emotions, and what a reader must know.
+
+    Args:
+      table: the intervals.
+      path: the `events.csv` that `python -m dualatme_jax.predict` wrote of the dataset of these intervals.
+
+    Raises:
+      InputError: it is no such table, or has none of the intervals.
+    """
+    header, rows = _rows(path)
+    needed = [schema.SUBJECT, schema.CLIP, _CLASS]
+    if lacking := [name for name in needed if name not in header]:
+        raise InputError(
+            f'{path}: the columns {", ".join(lacking)} are missing; expected the events.csv of '
+            '`python -m dualatme_jax.predict` on a dataset of the intervals'
+        )
+    said = {}
+    for _, cells in rows:
+        own = dict(zip(header, cells, strict=False))
+        said[own[schema.SUBJECT], own[schema.CLIP]] = own.get(_CLASS, '')
+    names = [
+        (row[schema.SUBJECT], schema.clip_of(row[VIDEO], row[schema.ONSET], row[schema.OFFSET]))
+        for row in table.to_dict('records')
+    ]
+    if names and not {*names} & said.keys():
+        raise InputError(
+            f'{path} has {len(said)} clips, and not {"/".join(names[0])}; expected the answers for the '
+            'dataset that was built of the predicted intervals'
+        )
+    found = [said.get(name) or schema.UNKNOWN_TEXT for name in names]
+    lacking = found.count(schema.UNKNOWN_TEXT)
+    note = f'{path} has no class of {lacking} of {len(found)} intervals, whose emotion counts as wrong.'
+    return table.assign(**{schema.EMOTION: found}), (note,) if lacking else ()
 
 
 def read_happenings(path: pathlib.Path) -> pd.DataFrame:
@@ -264,6 +310,20 @@ def check_known(given: Given, videos: pd.DataFrame, path: pathlib.Path) -> None:
                 f'{path} has {len(known)} videos, and not {"/".join(filter(None, unknown[0]))}, of which '
                 f'there are intervals ({len(unknown)} such videos); expected one line for each video'
             )
+
+
+def _other_words(truth: pd.DataFrame, predicted: pd.DataFrame, path: pathlib.Path) -> tuple[str, ...]:
+    """What to say where a truth may call its emotions otherwise than the networks do."""
+    words, classes = (
+        {*table[schema.EMOTION].str.lower()} - {'', schema.UNKNOWN_TEXT} for table in (truth, predicted)
+    )
+    if not (words - classes and classes - words):
+        return ()
+    lists = (', '.join(sorted(each)) for each in (words - classes, classes - words))
+    return (
+        '{} has emotions that no answer is, {}, and answers are what it has not, {}. If these are one thing '
+        'in two words, write the classes into its column {}.'.format(path, *lists, schema.EMOTION),
+    )
 
 
 def _has_kinds(path: pathlib.Path) -> bool:

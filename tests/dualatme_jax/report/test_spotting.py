@@ -307,6 +307,36 @@ def test_micro_and_macro_are_scored_apart(by_kind, capsys):
     assert 'all of it is taken for micro' in capsys.readouterr().out
 
 
+def test_emotions_are_what_networks_said_of_the_intervals(by_kind, capsys):
+    answers = by_kind / 'events.csv'
+    answers.write_text(
+        'database,subject,clip,expression,class,answer\n'
+        'long_videos,s1,a#10-19,True,joy,cannot tell\nlong_videos,s1,a#70-80,True,fear,fear\n'
+        'long_videos,s1,a#100-159,True,joy,joy\n'
+    )
+    found = scored(by_kind, '--emotions', str(answers))
+    # Found are joy, which is joy; fear, which is said to be joy; and joy, of which nothing is said.
+    joy, fear, unknown = (1 / 2, 1 / 2), (0, 0), (0, None)
+    p = np.mean([joy[0], fear[0], unknown[0]])
+    r = np.mean([joy[1], fear[1], 0])
+    assert found['metrics']['f1_analysis']['value'] == pytest.approx(2 * p * r / (p + r))
+    assert found['metrics']['uar']['value'] == pytest.approx(1 / 4)
+    assert found['metrics']['strs']['value'] == pytest.approx(
+        found['metrics']['f1']['value'] * 2 * p * r / (p + r)
+    )
+    assert 'has no class of 2 of 5 intervals, whose emotion counts as wrong' in capsys.readouterr().out
+    answers.write_text('subject,clip,class\ns1,a#10-19,positive\n')
+    assert scored(by_kind, '--emotions', str(answers))['metrics']['strs']['value'] == 0
+    shown = capsys.readouterr().out
+    assert 'has emotions that no answer is, fear, joy, and answers are what it has not, positive. If' in shown
+    answers.write_text('subject,clip,class\ns9,a#10-19,joy\n')
+    names = [str(by_kind / name) for name in ('truth.csv', 'predicted.csv')]
+    assert score.main(['--spotting', *names, '--emotions', str(answers)]) == 2
+    assert 'has 1 clips, and not s1/a#10-19' in capsys.readouterr().err
+    assert score.main(['--spotting', *names, '--emotions', names[0]]) == 2
+    assert 'the columns clip, class are missing' in capsys.readouterr().err
+
+
 def test_false_alarms_are_named_by_what_happens_then(by_kind, capsys):
     found = scored(by_kind, '--kind', 'micro', '--happenings', str(by_kind / 'happenings.csv'))
     # 70 to 80 is speech for nine frames and a blink for two; at 300 something happens in another video.
@@ -323,4 +353,4 @@ def test_kinds_that_cannot_be_scored_are_named(by_kind, capsys):
     assert 'truth.csv has no column kind' in capsys.readouterr().err
     (by_kind / 'log.txt').write_text('2\na 1 2 1 2 TP\n')
     assert score.main(['--spotting', str(by_kind / 'log.txt'), '--kind', 'micro']) == 2
-    assert '--kind and --happenings are of two tables' in capsys.readouterr().err
+    assert '--kind, --happenings and --emotions are of two tables' in capsys.readouterr().err
