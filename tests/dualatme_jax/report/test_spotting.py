@@ -13,6 +13,7 @@ from dualatme_jax import score
 from dualatme_jax.errors import InputError
 from dualatme_jax.report.spotting import intervals, metrics
 
+EXAMPLE = pathlib.Path(__file__).parents[4] / 'shared/data/strs_metric'
 EMOTIONS = ('anger', 'joy', 'surprise')
 
 
@@ -150,6 +151,20 @@ def test_the_public_tool_by_its_rules_in_words(truth, predicted):
         assert found['UAR analysis'] == pytest.approx(p)
         together = 2 * p * r / (p + r) if p + r else 0
         assert found['STRS'] == pytest.approx(2 * len(tp) / (2 * len(tp) + fp + len(left)) * together)
+
+
+@pytest.mark.skipif(not EXAMPLE.exists(), reason='without the example of the public STRS-Metric')
+def test_the_example_of_the_public_tool_has_its_published_scores():
+    """Of data/gt.csv and data/pred.csv in its repository: the row of MEAN on CASME II, Liong et al., 2023."""
+    given = intervals.read(EXAMPLE / 'gt.csv', EXAMPLE / 'pred.csv')
+    found = metrics.by_public_tool(given.truth, given.predicted)
+    assert [found[f'{name} spotting'] for name in ('TP', 'FP', 'FN')] == [159, 85, 85]
+    assert found['F1-score spotting'] == pytest.approx(0.6516, abs=5e-5)
+    assert found['F1-score analysis'] == pytest.approx(0.5927, abs=5e-5)
+    assert found['STRS'] == pytest.approx(0.3862, abs=5e-5)
+    own = metrics.score(given, resamples=5)['metrics']
+    assert own['strs']['value'] == pytest.approx(found['STRS']), 'there all subjects have predictions'
+    assert own['uar']['value'] == pytest.approx(0.5872, abs=5e-5)
 
 
 def test_half_of_the_union_is_enough_both_ends_counted():
