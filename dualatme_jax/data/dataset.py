@@ -68,6 +68,21 @@ class Dataset:
         return dataclasses.replace(self, inputs={key: self.inputs[key] for key in reads})
 
     @property
+    def forms(self) -> dict[str, dict[str, Any]]:
+        """Key -> `shape` and `dtype` of what is stored of one clip, as JSON values."""
+        return {
+            key: {'shape': list(array.shape[1:]), 'dtype': array.dtype.name}
+            for key, array in self.inputs.items()
+        }
+
+    @property
+    def frame_rates(self) -> list[float] | None:
+        """The least and the largest frame rate of the clips; None where it is not known of any."""
+        rates = self.measures.get(schema.FRAME_RATE, np.zeros(0))
+        known = rates[rates > 0]
+        return [float(known.min()), float(known.max())] if known.size else None
+
+    @property
     def origin(self) -> str:
         """What the input is, in words, to stand wherever a result is shown."""
         parts = [self.metadata.get('release', schema.UNKNOWN_TEXT)]

@@ -171,6 +171,8 @@ def run(
         with finish.made_anew(folder, console):
             collected = collect.collect(trial_table, swept, dataset, kept, console, finished=finished)
             report = finish.report(trial_table, dataset, swept, collected, failures, begin, leaks)
+            own = stored.get(swept.reference.program, home)
+            report.results |= {'inputs': own.forms, 'frame_rates': own.frame_rates}
             if folder:
                 sources_of = (programs, stored, trial_table.table, collected.tables, kept)
                 report.results['attention'] = attention.at_end(

@@ -8,6 +8,7 @@ config.json     What a prediction needs to know, see `Network`:
                             that depends on clips, `scaling` has mean and maximum of those that were trained
                             on
                 dataset     by which recipe data_prep made the clips, to make new ones alike
+                frame_rates the least and the largest of the clips, if they are known
                 trained_on  the subjects that were trained on, by database
                 stages      name and version of the frozen stage that makes inputs, if the system has one
                 start       the weights that the training started from, and whom these had seen, if any
@@ -62,6 +63,7 @@ class Network:
       labels: the classes, in the order of the logits.
       inputs: key -> `shape` and `dtype` of what they read of one clip, as it is stored; perhaps `scaling`.
       dataset: the recipe by which the clips were made.
+      frame_rates: the least and the largest of the clips; None where they are not known.
       trained_on: what `sources.trained_on` says of whom they have seen.
       stages: name and version of the frozen stage that makes inputs, see `stages.applied`.
       start: what `init_from.Beginning.about` says of the weights that they started from; None without any.
@@ -79,6 +81,7 @@ class Network:
     start: Mapping[str, Any] | None
     seeds: tuple[int, ...]
     variables: Mapping[str, Any]
+    frame_rates: Sequence[float] | None = None
     rates: Rates | None = None
 
 
@@ -121,11 +124,11 @@ def save(
         'config': json.loads(config.to_json()),
         'labels': list(dataset.labels),
         'inputs': {
-            key: {'shape': list(array.shape[1:]), 'dtype': array.dtype.name}
-            | ({'scaling': numbers[key].tolist()} if key in numbers else {})
-            for key, array in dataset.inputs.items()
+            key: form | ({'scaling': numbers[key].tolist()} if key in numbers else {})
+            for key, form in dataset.forms.items()
         },
         'dataset': dataset.metadata,
+        'frame_rates': dataset.frame_rates,
         TRAINED_ON: identity[TRAINED_ON],
         'stages': identity.get('stages', []),
         START: identity.get(START),
@@ -202,6 +205,7 @@ def load(path: str | os.PathLike) -> Network:
             labels=tuple(found['labels']),
             inputs=dict(found['inputs']),
             dataset=dict(found['dataset']),
+            frame_rates=found.get('frame_rates'),
             trained_on=dict(found[TRAINED_ON]),
             stages=tuple(found['stages']),
             start=found[START],

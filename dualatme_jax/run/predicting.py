@@ -10,6 +10,7 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import flax.errors
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -45,6 +46,7 @@ class Ensemble:
       inputs: key -> `shape` and `dtype` of what they read of one clip as it is stored, perhaps `scaling`;
         empty where nobody says so.
       dataset: the recipe of the clips that they were trained on.
+      frame_rates: the least and the largest of these clips; None where nobody knows.
       variables: `params` and `batch_stats`, each leaf [S, ...].
       rates: how often their answers were right; None where nobody knows.
       unseen: of each network the people, (database, subject), whom it was not trained on and others were;
@@ -57,6 +59,7 @@ class Ensemble:
     inputs: Mapping[str, Mapping[str, Any]]
     dataset: Mapping[str, Any]
     variables: Mapping[str, Any]
+    frame_rates: Sequence[float] | None = None
     rates: Rates | None = None
     unseen: tuple[frozenset[tuple[str, str]], ...] = ()
 
@@ -74,7 +77,8 @@ class Ensemble:
     def checksum(self) -> str:
         """What distinguishes these networks, and what is known of them, from any other."""
         digest = hashlib.sha256(self.config.to_json().encode())
-        about = [self.labels, dict(self.inputs), self.rates.to_json() if self.rates else None]
+        rates = self.rates.to_json() if self.rates else None
+        about = [self.labels, dict(self.inputs), self.frame_rates, rates]
         digest.update(json.dumps(about).encode())
         for name, leaf in sorted(traverse_util.flatten_dict(dict(self.variables), sep='/').items()):
             digest.update(name.encode() + np.ascontiguousarray(leaf).tobytes())
@@ -118,6 +122,7 @@ def load(path: pathlib.Path, *, seed: int | None = None) -> Ensemble:
             found.inputs,
             found.dataset,
             found.variables,
+            found.frame_rates,
             found.rates,
         )
     if folds.is_one(path):
@@ -160,7 +165,14 @@ def probabilities(found: Ensemble, dataset: Dataset, console: Console) -> np.nda
 
         return jax.lax.map(one, variables)
 
-    return np.asarray(predict(found.variables, trial, clips))
+    try:
+        return np.asarray(predict(found.variables, trial, clips))
+    except flax.errors.ScopeParamShapeError as error:
+        sizes = ', '.join(f'{key} of shape {list(array.shape[1:])}' for key, array in own.inputs.items())
+        raise InputError(
+            f'the networks were trained on clips of another shape than these have ({sizes}), which one their '
+            'run does not say; train them anew, or give other --weights'
+        ) from error
 
 
 def answering(found: Ensemble, dataset: Dataset) -> np.ndarray:
@@ -253,9 +265,10 @@ def _of_run(path: pathlib.Path, seed: int | None) -> Ensemble:
         f'{models.system(config.model.name).title}, {len(names)} networks, each of which left somebody out',
         config,
         tuple(labels),
-        {},
+        about.get('inputs') or {},  # which an older run does not say
         about.get('dataset') or {},
         variables,
+        about.get('frame_rates'),
         None if about.get('leaks') else cross_fitted(predictions, labels),
         _unseen(names, table, predictions),
     )

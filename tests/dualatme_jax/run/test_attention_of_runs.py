@@ -1,5 +1,6 @@
 """Where the networks of a run looked: the right network, in the right clip, never at the cost of a run."""
 
+import dataclasses
 import io
 import pathlib
 import shutil
@@ -171,11 +172,13 @@ def test_a_run_of_folds_is_an_ensemble_whose_members_predict_as_in_the_run(run, 
     with pytest.raises(InputError, match='several seeds'):
         predicting.load(folder)
     found = predicting.load(folder, seed=1)
-    assert found.rates is None
+    counted = found.rates.confusion.sum() + found.rates.silent.sum()
+    found = dataclasses.replace(found, rates=None)
     dataset = dataset_lib.load(data, reads=found.reads)
     table = pd.read_csv(folder / 'predictions.csv', dtype={'subject': str, 'clip': str})
     table = table[table['seed'] == 1]
     assert found.size == table['trial'].nunique()
+    assert counted == len(table)
     chances = predicting.probabilities(found, dataset, console)
     names = [f'prob_{label}' for label in found.labels]
     places = pd.MultiIndex.from_arrays([dataset.database, dataset.subject, dataset.clip])
@@ -184,7 +187,7 @@ def test_a_run_of_folds_is_an_ensemble_whose_members_predict_as_in_the_run(run, 
         np.testing.assert_allclose(chances[number, clips], own[names], atol=1e-4)
 
     # Clips of a dataset are answered as those of a video are, whatever their labels.
-    answer = video.answer(data, tmp_path / 'out', found, [], console)
+    (answer,) = video.answer(data, tmp_path / 'out', found, [], console)
     assert answer.about['unit'] == 'clips'
     assert answer.about['differences'] == []
     assert answer.events['clip'].tolist() == dataset.clip.tolist()
@@ -192,3 +195,12 @@ def test_a_run_of_folds_is_an_ensemble_whose_members_predict_as_in_the_run(run, 
     np.testing.assert_allclose(answer.events[names], mean, atol=1e-4)
     assert answer.events['class'].tolist() == [found.labels[best] for best in mean.argmax(-1)]
     assert 'nobody knows' in (tmp_path / 'out' / 'report.html').read_text()
+
+    # The run says of which size its clips were; of an older one, which does not, the networks themselves do.
+    assert found.inputs == dataset.forms
+    larger = {key: np.pad(array, [(0, 0), (0, 4), (0, 4), (0, 0)]) for key, array in dataset.inputs.items()}
+    larger = dataclasses.replace(dataset, inputs=larger)
+    with pytest.raises(InputError, match='and the clips have'):
+        predicting.probabilities(found, larger, console)
+    with pytest.raises(InputError, match='trained on clips of another shape than these have'):
+        predicting.probabilities(dataclasses.replace(found, inputs={}), larger, console)
