@@ -31,6 +31,9 @@ def get_config(dataset: str = '') -> ConfigDict:
     # Subjects that a fold trains on, drawn by seed and fold from those that are not left out; 0: all. For a
     # learning curve, see docs/folds.md.
     config.data.train_subjects = 0
+    # Clips of the most frequent class that a fold trains on, drawn by seed and fold. Below 1: this share of
+    # them; from 1 on: at most so many for each clip of all other classes; 0: all.
+    config.data.undersample = 0.0
 
     config.input = ConfigDict()
     # How motion (flow, strain) is read. 'minmax': as it lies in the dataset, as published; 'robust': for each

@@ -3,8 +3,7 @@
 Paper    Liong, See, Chan: Spot-then-recognize: a micro-expression analysis network for seamless evaluation of
          long videos, Signal Processing: Image Communication 110, 2023. Published F1 of spotting
          micro-expressions: CAS(ME)^2 .1214, SAMM Long Videos .0949, with a threshold that was chosen on the
-         test results. There five windows without an expression are taken for each with one; the engine has no
-         such option, so all of them are trained on.
+         test results.
 Command  python -m data_prep windows --source VIDEOS --form mean --out data/windows_mean
          python -m dualatme_jax.main --config=configs/mean.py
          python -m dualatme_jax.spot runs/mean --source VIDEOS
@@ -20,6 +19,7 @@ def get_config(dataset: str = '') -> ConfigDict:
     """All fields of an experiment. It takes no argument: no long videos are embedded."""
     config = softnet.get_config(dataset)
     config.data.path = 'data/windows_mean'
+    config.data.undersample = 5.0  # windows without an expression for each with one; the paper
     config.model.name = 'mean'
     config.optimizer.name = 'adam'
     config.training.batch_size = 32

@@ -2,8 +2,7 @@
 
 Paper    Liong, See, Wong: Shallow optical flow three-stream CNN for macro- and micro-expression spotting from
          long videos, IEEE ICIP 2021. Published F1 of spotting: CAS(ME)^2 .2022, SAMM Long Videos .1881, with
-         a threshold that was chosen on the test results. There half of the windows without an expression are
-         thrown away; the engine has no such option, so all of them are trained on.
+         a threshold that was chosen on the test results.
 Command  python -m data_prep windows --source VIDEOS --form softnet --out data/windows
          python -m dualatme_jax.main --config=configs/softnet.py
          python -m dualatme_jax.spot runs/softnet --source VIDEOS
@@ -22,6 +21,7 @@ def get_config(dataset: str = '') -> ConfigDict:
     config = cd.get_config()
     config.data.path = 'data/windows'
     config.data.databases = ()
+    config.data.undersample = 0.5  # of the windows without an expression; the paper
     config.model.name = 'softnet'
     config.input.scale = 'unit'
     config.loss.name = 'squared_error'

@@ -219,6 +219,29 @@ def few(
     return dataclasses.replace(whole, train=whole.train & np.isin(people, drawn))
 
 
+def undersampled(whole: Fold, label: np.ndarray, *, most: float, seed: int) -> Fold:
+    """A fold that trains on some of the clips of its most frequent class only; what it predicts stays.
+
+    They are drawn by the seed and the fold's name: those of a smaller number are among those of a larger one.
+
+    Args:
+      whole: the fold.
+      label: [N] classes.
+      most: below 1 the share of the clips of that class that is trained on; from 1 on, so many of them at the
+        most for each clip of all other classes; 0: all, the fold as it is.
+      seed: of the draw.
+    """
+    counts = np.bincount(np.asarray(label)[whole.train])
+    if not most or np.count_nonzero(counts) < 2:
+        return whole
+    frequent = np.flatnonzero(whole.train & (np.asarray(label) == counts.argmax()))
+    number = most * (counts.max() if most < 1 else counts.sum() - counts.max())
+    order = np.random.default_rng([seed, zlib.crc32(whole.name.encode())]).permutation(frequent)
+    train = whole.train.copy()
+    train[order[max(1, round(number)) :]] = False
+    return dataclasses.replace(whole, train=train)
+
+
 def part_of(
     database: np.ndarray,
     subject: np.ndarray,

@@ -7,8 +7,7 @@ mean`); output [B, classes], logits of one linear output as SOFTNet's, see `soft
 Published, each with a threshold that was chosen on the test results: F1 of spotting micro-expressions .1214
 on CAS(ME)^2 (TP 17, FP 206, FN 40), .0949 on SAMM Long Videos (26, 363, 133), .6516 on clips of CASME II
 and .3822 of SMIC-HS; STRS .0809, .0499, .3862, .1968. Deviations: its recogniser on the frozen streams is
-not here; windows without expression are 5 for each with one there, and all of them here; the running
-variance of normalisations takes the unbiased value of a batch.
+not here; the running variance of normalisations takes the unbiased value of a batch.
 """
 
 from collections.abc import Mapping

@@ -10,8 +10,8 @@ K - 1 outputs, and 314,817 parameters of two.
 it says of them into intervals. Published F1 of spotting, each with a threshold that was chosen on the test
 results: CAS(ME)^2 macro .2410, micro .1173, both .2022; SAMM Long Videos .2169, .1520, .1881 (released
 weights: .2463, .0896; .1923, .1568). There micro- and macro-expressions have a network each (`windows
---kind`). Deviations: half of the windows without expression are thrown away there, and those of
-micro-expressions come back mirrored, blurred and with noise.
+--kind`), and half of the windows without expression are thrown away (`config.data.undersample`). Deviation:
+those of micro-expressions come back mirrored, blurred and with noise there.
 """
 
 from collections.abc import Mapping

@@ -303,6 +303,10 @@ def _protocol(record: Record) -> Iterator[str]:
     few = (config.get('data') or {}).get('train_subjects')
     if few:
         yield f'Training uses {few} of the other subjects, drawn for each seed and fold.'
+    if most := (config.get('data') or {}).get('undersample'):
+        share = f'{most:.0%} of the clips' if most < 1 else f'{most:g} clips'
+        per = '' if most < 1 else ' for each clip of the others'
+        yield f'Of the most frequent class {share}{per} are trained on, drawn for each seed and fold.'
     seeds = config.get('seeds') or []
     if len(seeds) > 1:
         yield f'Everything is repeated with {len(seeds)} seeds ({", ".join(map(str, seeds))}).'

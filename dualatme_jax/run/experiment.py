@@ -207,7 +207,11 @@ def table_of(swept: Sweep, dataset: Dataset) -> pd.DataFrame:
         dataset,
         seeds=config.seeds,
         points=[
-            {'program': point.program, 'subjects': point.config.data.train_subjects}
+            {
+                'program': point.program,
+                'subjects': point.config.data.train_subjects,
+                'undersample': float(point.config.data.undersample),
+            }
             | point.cells
             | hyperparameters(point.config, dataset.labels)
             for point in swept.points

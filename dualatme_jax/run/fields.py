@@ -51,6 +51,7 @@ FIELDS = {
     'data.databases': several(TEXT),
     'data.allow_missing_class': SWITCH,
     'data.train_subjects': whole(0),
+    'data.undersample': number(0),
     'input.encoding': TEXT,
     'input.percentile': number(0, 100),
     'input.clip': number(0),

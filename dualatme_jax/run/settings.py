@@ -202,6 +202,7 @@ def check_evaluation(config: ConfigDict, swept: Sweep) -> None:
         'config.init_from': bool(config.init_from),
         'config.freeze': bool(config.freeze),
         'config.data.train_subjects': config.data.train_subjects > 0,
+        'config.data.undersample': config.data.undersample > 0,
         'config.sweep': len(swept.points) > 1,
         'config.selection.name': config.selection.name != LAST,
         'config.selection.every': config.selection.every > 0,

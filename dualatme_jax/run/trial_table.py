@@ -25,7 +25,12 @@ KEY = ('point', 'seed', 'fold', 'inner')
 
 _WHOLE = {'micro_batch': 0, 'recomputed': 0}
 _FRESH = {'status': PENDING, 'failed_epoch': 0, 'loss': np.nan, 'seconds': np.nan}
-_ABSENT = {'subjects': 0, 'chosen': '', **_WHOLE}  # what tables of older versions do not have
+_ABSENT = {
+    'subjects': 0,
+    'undersample': 0.0,
+    'chosen': '',
+    **_WHOLE,
+}  # what tables of older versions do not have
 
 MOST_BYTES = 2**30  # of trials.csv: more than any table that can be planned
 

@@ -50,6 +50,7 @@ DECISIVE = (
     'augment',
     'code',
     'data.train_subjects',
+    'data.undersample',
     'dataset',
     'draws',
     'engine.micro_batch',
@@ -99,7 +100,8 @@ def decisive(config: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(found['input'], Mapping):
         found['input'] = encoding.as_read(found['input'])
     found['engine.micro_batch'] = found['engine.micro_batch'] or 0  # runs of older versions do not say
-    found['data.train_subjects'] = found['data.train_subjects'] or 0
+    for name in ('data.train_subjects', 'data.undersample'):
+        found[name] = found[name] or 0
     return found | {'smoke': bool(config.get('smoke'))}  # which runs of older versions do not say
 
 

@@ -31,6 +31,7 @@ from dualatme_jax.training.streams import Stream
 #   point: of the sweep. program: of the points that share one compiled program.
 #   inner: the part that an inner trial leaves out as well, of `parts`; 0: its fold's clips alone.
 #   subjects: how many the fold trains on, see `splits.few`; 0: all.
+#   undersample: how many clips of the most frequent class, see `splits.undersampled`; 0: all.
 IDENTITY = (
     'trial',
     'folds',
@@ -43,6 +44,7 @@ IDENTITY = (
     'inner',
     'parts',
     'subjects',
+    'undersample',
 )
 
 
@@ -82,7 +84,7 @@ def table(
       dataset: the clips.
       seeds: different whole numbers.
       points: of each its swept fields and hyperparameters, its `program` unless all are of program 0, and
-        `subjects` unless all are trained on.
+        `subjects` and `undersample` unless all are trained on.
       folds: the kind of folds, one of `splits.KINDS`.
       fold_parts: of the kind `parts`, which each seed cuts anew.
       parts: of the other subjects for inner trials; 0: none.
@@ -120,7 +122,8 @@ def table(
     rows = outer + [row for row in inner if held_out_clips(row, dataset).size]
     if not allow_missing_class:
         _check_classes(dataset, rows)
-    columns = pd.DataFrame([{'program': 0, 'subjects': 0} | point | _as_text(point) for point in points])
+    usual = {'program': 0, 'subjects': 0, 'undersample': 0.0}
+    columns = pd.DataFrame([usual | point | _as_text(point) for point in points])
     rows = columns.rename_axis('point').reset_index().merge(pd.DataFrame(rows), how='left', on='subjects')
     rows = rows.rename_axis('trial').reset_index()
     return rows[[*IDENTITY, *(name for name in rows if name not in IDENTITY)]]
@@ -172,9 +175,9 @@ def fold_of(row: Mapping, dataset: Dataset) -> splits.Fold:
     names = _names(dataset)
     fold = splits.fold(row['folds'], row['left_out'], *names, parts=row['fold_parts'], seed=row['seed'])
     fold = splits.few(fold, *names, subjects=row['subjects'], seed=row['seed'])
-    if not row['inner']:
-        return fold
-    return splits.inner(fold, row['inner'], *names, parts=row['parts'], seed=row['seed'])
+    if row['inner']:
+        fold = splits.inner(fold, row['inner'], *names, parts=row['parts'], seed=row['seed'])
+    return splits.undersampled(fold, dataset.label, most=row.get('undersample', 0), seed=row['seed'])
 
 
 def held_out_clips(row: Mapping, dataset: Dataset) -> np.ndarray:

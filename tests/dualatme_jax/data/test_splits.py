@@ -147,6 +147,41 @@ def test_few_subjects_are_drawn_so_that_larger_draws_hold_the_smaller(clips, see
             splits.few(fold, *names, subjects=len(there) + 1, seed=seed)
 
 
+@settings(deadline=None)
+@given(CLIPS, st.integers(0, 3))
+def test_the_most_frequent_class_alone_is_undersampled_and_what_is_predicted_stays(clips, seed):
+    database, subject, label = (np.array(column) for column in zip(*clips, strict=True))
+    for fold in splits.folds('database', database, subject):
+        counts = np.bincount(label[fold.train], minlength=3)
+        frequent, before = counts.argmax(), None
+        for most in (0.25, 0.5, 1.0, 3.0, 0):
+            found = splits.undersampled(fold, label, most=most, seed=seed)
+            np.testing.assert_array_equal(found.held_out, fold.held_out)
+            others = fold.train & (label != frequent)
+            np.testing.assert_array_equal(found.train & (label != frequent), others)
+            kept = found.train & (label == frequent)
+            assert not (kept & ~fold.train).any()
+            asked = most * counts.max() if most < 1 else most * others.sum()
+            whole = not most or not others.any()
+            assert kept.sum() == (counts.max() if whole else min(counts.max(), max(1, round(asked))))
+            if most in (0.5, 3.0) and not whole:  # in 0.25 of them are, and in 1 for each
+                assert not (before & ~kept).any()
+            before = kept
+
+
+def test_other_clips_are_left_out_by_seed_and_by_fold():
+    names = np.repeat(['casme2', 'smic'], 40), np.array([f's{k % 4}' for k in range(80)])
+    label = np.array([0] * 36 + [1] * 4 + [0] * 36 + [1] * 4)
+    drawn = {
+        (seed, fold.name): frozenset(
+            np.flatnonzero(splits.undersampled(fold, label, most=0.5, seed=seed).train)
+        )
+        for seed in (0, 1)
+        for fold in splits.folds('subject', *names)
+    }
+    assert len(set(drawn.values())) == len(drawn)
+
+
 def test_few_subjects_are_others_by_seed_and_by_fold():
     names = spread()
     folds = splits.folds('subject', *names)

@@ -167,6 +167,7 @@ def test_no_kind_of_run_leaves_a_gap(tmp_path, kind, selection):
         config.evaluate_only, config.input.encoding = evaluate, encoding
         config.optimizer.name, config.optimizer.schedule, config.augment.shift = 'sgd', 'step', 0.1
         config.loss.name, config.loss.mixup, config.data.train_subjects = 'weighted_cross_entropy', 0.2, 3
+        config.data.undersample = 0.5 if evaluate else 5.0
         started = {'path': '/x/weights', 'origin': None, 'all_subjects_known': False}
         failed = [{'trial': 0}]
         ensemble = {'how': 'vote', 'members': [1, 2]}

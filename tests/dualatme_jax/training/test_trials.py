@@ -68,7 +68,7 @@ def rows(dataset, **options):
 def test_no_person_is_on_both_sides_of_a_fold(clips):
     dataset = make_dataset(clips)
     for row in rows(dataset):
-        trial = trials.device_trial(row, dataset)
+        trial = trials.device_trial(row, dataset, dataset.size)
         trained = {dataset.subjects[k] for k in np.flatnonzero(trial.train)}
         tested = {dataset.subjects[k] for k in np.asarray(trial.held_out)}
         assert tested == {row['left_out']}
@@ -131,15 +131,15 @@ def test_the_classes_are_the_dataset_s(labels):
 def test_the_table_s_columns_and_order():
     found = table(SMALL, seeds=(3, 0))
     identity = ['trial', 'folds', 'fold_parts', 'fold', 'left_out', 'seed']
-    sweep = ['point', 'program', 'inner', 'parts', 'subjects']
+    sweep = ['point', 'program', 'inner', 'parts', 'subjects', 'undersample']
     assert list(found.columns) == [*identity, *sweep, 'learning_rate', 'focal_gamma']
     assert found.to_numpy().tolist() == [
-        [0, 'subject', 0, 0, 'casme2/1', 3, 0, 0, 0, 0, 0, 1e-3, 2],
-        [1, 'subject', 0, 1, 'smic/1', 3, 0, 0, 0, 0, 0, 1e-3, 2],
-        [2, 'subject', 0, 2, 'smic/2', 3, 0, 0, 0, 0, 0, 1e-3, 2],
-        [3, 'subject', 0, 0, 'casme2/1', 0, 0, 0, 0, 0, 0, 1e-3, 2],
-        [4, 'subject', 0, 1, 'smic/1', 0, 0, 0, 0, 0, 0, 1e-3, 2],
-        [5, 'subject', 0, 2, 'smic/2', 0, 0, 0, 0, 0, 0, 1e-3, 2],
+        [0, 'subject', 0, 0, 'casme2/1', 3, 0, 0, 0, 0, 0, 0, 1e-3, 2],
+        [1, 'subject', 0, 1, 'smic/1', 3, 0, 0, 0, 0, 0, 0, 1e-3, 2],
+        [2, 'subject', 0, 2, 'smic/2', 3, 0, 0, 0, 0, 0, 0, 1e-3, 2],
+        [3, 'subject', 0, 0, 'casme2/1', 0, 0, 0, 0, 0, 0, 0, 1e-3, 2],
+        [4, 'subject', 0, 1, 'smic/1', 0, 0, 0, 0, 0, 0, 0, 1e-3, 2],
+        [5, 'subject', 0, 2, 'smic/2', 0, 0, 0, 0, 0, 0, 0, 1e-3, 2],
     ]
 
 
@@ -281,6 +281,18 @@ def test_points_that_train_on_few_subjects_keep_their_folds_and_keys():
     for name, seed, inner, number in trained:
         if not inner and number == 5:
             assert trained[name, seed, 0, 3] < trained[name, seed, 0, 5]
+
+
+def test_trials_train_on_some_of_the_most_frequent_class_and_predict_all():
+    clips = [('smic', f's{person}', int(k == 0)) for person in range(4) for k in range(9)]
+    dataset = make_dataset(clips, labels=('neutral', 'expression'))
+    for row in table(dataset, points=[{'undersample': 2.0}], parts=2).to_dict('records'):
+        trial = trials.device_trial(row, dataset, dataset.size)
+        trained = dataset.label[np.asarray(trial.train)]
+        assert (trained == 0).sum() == 2 * (trained == 1).sum() > 0
+        whole = trials.device_trial(row | {'undersample': 0.0}, dataset, dataset.size)
+        np.testing.assert_array_equal(trial.held_out, whole.held_out)
+        assert not (np.asarray(trial.train) & ~np.asarray(whole.train)).any()
 
 
 def test_too_few_subjects_for_a_class_are_named_with_their_number():
