@@ -86,14 +86,14 @@ def test_intervals_are_those_of_the_run_however_others_spell_its_subjects(run_fo
 
 def test_the_command_of_the_guide_gives_the_files_that_it_names(capsys, run_folder, tmp_path, monkeypatch):
     guide = (pathlib.Path(__file__).parents[2] / 'docs/compare.md').read_text()
-    first = guide.split('```bash\n')[1].split('```')[0]
-    for place, name in enumerate(('kernel_ridge', 'best', 'rcn_w')):
-        run_folder(f'runs/{name}', table({place}))
+    *runs, last = guide.split('```bash\n')[1].split('```')[0].splitlines()
+    for place, line in enumerate(runs):
+        run_folder(line.partition('--workdir=')[2], table({place}))
     monkeypatch.chdir(tmp_path)
-    program, arguments = first.split('dualatme_jax.compare ')
+    program, arguments = last.split('dualatme_jax.compare ')
     assert program == 'python -m '
     assert command(capsys, *shlex.split(arguments))[::2] == (0, '')
-    assert scored(tmp_path / 'compare').index.tolist() == ['kernel_ridge', 'best', 'rcn']
+    assert scored(tmp_path / 'compare').index.tolist() == ['kernel_ridge', 'fixed']
     assert all(f'`{name}`' in guide for name in comparison_view.FILES)
 
 

@@ -151,3 +151,28 @@ def test_mlflow_has_the_run_once_and_finds_its_files(tmp_path):
     content = (workdir / picture.path).read_bytes()
     assert pathlib.Path(client.download_artifacts(run.info.run_id, picture.path)).read_bytes() == content
     assert {path.name for path in tmp_path.iterdir()} == {"it's a run", 'mlflow.db', 'mlartifacts'}
+
+
+@pytest.mark.slow
+def test_mlflow_keeps_the_earlier_run_until_the_new_one_is_whole(tmp_path, monkeypatch):
+    mlflow = pytest.importorskip('mlflow', reason="needs the extra: pip install -e '.[mlflow]'")
+    run_of(tmp_path / 'run')
+    found = record.read(tmp_path / 'run')
+    client = mlflow.MlflowClient(tracking_uri=mlflow_tracker.log(found))
+    experiment = client.get_experiment_by_name('dualatme_jax').experiment_id
+    [first] = client.search_runs([experiment])
+
+    def full(self, run, path, *folder):
+        raise OSError(28, 'No space left on device', path)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(mlflow.MlflowClient, 'log_artifact', full)
+        with pytest.raises(OSError, match='No space left'):
+            mlflow_tracker.log(found)
+    states = {run.info.run_id: run.info.status for run in client.search_runs([experiment])}
+    assert states.pop(first.info.run_id) == 'FINISHED'
+    assert [*states.values()] == ['FAILED']
+    mlflow_tracker.log(found)
+    [last] = client.search_runs([experiment])
+    assert last.info.status == 'FINISHED'
+    assert last.info.run_id not in {first.info.run_id, *states}
