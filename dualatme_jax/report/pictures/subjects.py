@@ -66,6 +66,7 @@ def subjects(table: pd.DataFrame) -> Figure:
     axes.set_xticks(place if named else [], found[schema.SUBJECT] if named else [], rotation=90, fontsize=6)
     seeds = table['seed'].nunique()
     below = 'subjects; larger: more clips; dotted: share of the database'
-    axes.set_xlabel(below + (f'; line: worst to best of {seeds} seeds' if seeds > 1 else ''))
+    below += f'; line: worst to best of {seeds} seeds' if seeds > 1 else ''
+    axes.set_xlabel(below, fontsize='small')  # with room: a page has another font
     axes.spines[['top', 'right']].set_visible(False)
     return figure

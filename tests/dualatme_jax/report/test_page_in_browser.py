@@ -32,6 +32,12 @@ CUT = """() => [...document.querySelectorAll('.box')]
   .filter((one) => one.scrollHeight > one.clientHeight + 1).length"""
 
 
+# Boxes of which a part cannot be reached: none may be wider than it shows and not scroll.
+HIDDEN = """() => [...document.querySelectorAll('.box, .drawing')]
+  .filter((one) => one.scrollWidth > one.clientWidth && getComputedStyle(one).overflowX !== 'auto')
+  .map((one) => one.outerHTML.slice(0, 99))"""
+
+
 @pytest.fixture(scope='module')
 def browser():
     path = shutil.which('chromium') or shutil.which('chromium-browser') or shutil.which('google-chrome')
@@ -88,6 +94,7 @@ def test_it_asks_for_nothing_and_fits_every_screen(browser, pages, name):
     for width, scheme in ((1280, 'light'), (390, 'light'), (390, 'dark')):
         page, faults = opened(browser, pages / f'{name}.html', width=width, scheme=scheme)
         assert page.evaluate(BEYOND) == []
+        assert page.evaluate(HIDDEN) == []
         assert page.evaluate('document.documentElement.scrollWidth') == width
         assert faults == []
         colours.add(page.evaluate('getComputedStyle(document.body).backgroundColor'))
