@@ -136,6 +136,11 @@ def is_known(name: Any) -> bool:
     return name in list(SYSTEMS) or isinstance(getattr(own, 'SYSTEM', None), System)
 
 
+def title(name: str) -> str:
+    """What reports call a system; a module of one's own that nobody has imported by its name."""
+    return system(name).title if is_known(name) else name
+
+
 def code_of(name: str) -> str | None:
     """The SHA-256 of the file of a module of one's own; None of a system of `SYSTEMS`, or without a file."""
     known = system(name) is SYSTEMS.get(name)

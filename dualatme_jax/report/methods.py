@@ -182,7 +182,7 @@ def _training(record: Record) -> Iterator[str]:
     system, swept = _system(config), _swept(record)
     if 'model.name' in swept:
         names = dict.fromkeys(record.sweep['model.name'])
-        titled = [f'{_title(name)}{_cite(*_papers(name))}' for name in names]
+        titled = [f'{models.title(name)}{_cite(*_papers(name))}' for name in names]
         yield f'The systems compared are {_and(titled)}.'
     elif system:
         yield from _of_system(system, config, found)
@@ -408,10 +408,6 @@ def _swept(record: Record) -> list[str]:
     """The fields that differ between the points of a sweep; they stand before its scores."""
     frame = record.sweep
     return [] if frame is None else list(frame.columns[: frame.columns.get_loc('seeds')])
-
-
-def _title(name: str) -> str:
-    return models.system(name).title if models.is_known(name) else name
 
 
 def _papers(name: str) -> tuple[str, ...]:

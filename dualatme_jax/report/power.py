@@ -18,7 +18,6 @@ import numpy as np
 import pandas as pd
 from scipy import optimize
 
-from dualatme_jax import schema
 from dualatme_jax.report import bounds, predictions, scores
 
 DIFFERENCES = (0.0, 0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.08, 0.1, 0.15)
@@ -53,7 +52,7 @@ def curve(
     """
     label, predicted = bounds.arrays({'a': a, 'b': b})
     order = a.drop_duplicates(predictions.CLIP_KEY).sort_values(predictions.CLIP_KEY)
-    person = order.groupby([schema.DATABASE, schema.SUBJECT]).ngroup().to_numpy()
+    person = order.groupby(predictions.SUBJECT_KEY).ngroup().to_numpy()
     family = _Family(label, person, predicted['a'], predicted['b'])
     mended = {d: q for d in differences if (q := family.mended(d, metric)) is not None}
     size = subjects or int(person.max()) + 1

@@ -21,7 +21,8 @@ from dualatme_jax.data import names
 from dualatme_jax.errors import InputError
 from dualatme_jax.files import hashing, read_bytes
 
-CLIP_KEY = [schema.DATABASE, schema.SUBJECT, schema.CLIP]
+SUBJECT_KEY = [schema.DATABASE, schema.SUBJECT]
+CLIP_KEY = [*SUBJECT_KEY, schema.CLIP]
 COLUMNS = list(schema.PREDICTION_COLUMNS)
 
 _LABELS = [schema.LABEL, 'prediction']

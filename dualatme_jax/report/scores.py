@@ -26,8 +26,6 @@ SWAPS = 10_000  # draws of the randomisation test, unless all there are are fewe
 _FEW = 100  # swaps that are scored before it is asked whether more are needed
 _BLOCK = 1000  # draws that are scored at once, so that any number of them takes the same memory
 
-_SUBJECT_KEY = [schema.DATABASE, schema.SUBJECT]
-
 
 def check_resamples(resamples: int, option: str) -> None:
     """Raises InputError for more draws of the bootstrap than anybody waits for, or none."""
@@ -164,7 +162,7 @@ def subject_confusions(table: pd.DataFrame, classes: int | None = None) -> np.nd
     K is `classes`; by default it goes as far as classes occur: further ones would change no metric.
     """
     seeds = table['seed'].rank(method='dense').astype(int) - 1
-    subjects = table.groupby(_SUBJECT_KEY).ngroup()
+    subjects = table.groupby(predictions.SUBJECT_KEY).ngroup()
     truth, prediction = table[schema.LABEL], table['prediction']
     classes = classes or max(truth.max(), prediction.max()) + 1
     confusions = np.zeros((seeds.max() + 1, subjects.max() + 1, classes, classes), int)

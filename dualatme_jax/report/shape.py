@@ -3,9 +3,11 @@
 import types
 from typing import Any
 
+from dualatme_jax.report.scores import METRICS
+
 NUMBER = int | float
 _SPREAD = {'mean': NUMBER, 'sd?': NUMBER, 'interval?': (NUMBER, NUMBER)}
-_METRICS = {'uf1': _SPREAD, 'uar': _SPREAD, 'acc': _SPREAD}
+_METRICS = dict.fromkeys(METRICS, _SPREAD)
 CONFIG = {
     'model?': {'name?': str},
     'training?': dict,
@@ -28,7 +30,7 @@ RESULTS = {
     'failed?': [dict],
     'seconds?': NUMBER,
     'scores?': {'full': _METRICS, '*': _METRICS},
-    'per_seed?': [{'seed': int, 'full': {'uf1': NUMBER, 'uar': NUMBER, 'acc': NUMBER}}],
+    'per_seed?': [{'seed': int, 'full': dict.fromkeys(METRICS, NUMBER)}],
     'chosen?': [{'seed': int, 'left_out': str}],
     'leaderboard?': [dict],
     'sweep?': [dict],

@@ -20,8 +20,6 @@ from dualatme_jax.report import predictions, scores, tables
 HEADINGS = {'auc': 'AUC', 'acc_by_subject': 'Acc by subject'}
 TITLE = 'Two classes: area under the ROC curve, accuracy by subject'
 
-_SUBJECT_KEY = [schema.DATABASE, schema.SUBJECT]
-
 
 def auc(table: pd.DataFrame) -> float | None:
     """The area under the ROC curve of one seed's predictions; None without probabilities or of one class."""
@@ -35,10 +33,12 @@ def auc(table: pd.DataFrame) -> float | None:
 
 def by_subject(table: pd.DataFrame) -> list[dict[str, Any]]:
     """One dict per subject: `database`, `subject`, `clips`, and `acc`, the mean over seeds."""
-    right = (table[schema.LABEL] == table['prediction']).groupby([table[key] for key in _SUBJECT_KEY])
-    clips = table.groupby(_SUBJECT_KEY)[schema.CLIP].nunique()
+    right = (table[schema.LABEL] == table['prediction']).groupby(
+        [table[key] for key in predictions.SUBJECT_KEY]
+    )
+    clips = table.groupby(predictions.SUBJECT_KEY)[schema.CLIP].nunique()
     return [
-        dict(zip(_SUBJECT_KEY, key, strict=True)) | {'clips': int(clips[key]), 'acc': float(acc)}
+        dict(zip(predictions.SUBJECT_KEY, key, strict=True)) | {'clips': int(clips[key]), 'acc': float(acc)}
         for key, acc in right.mean().items()
     ]
 
@@ -92,7 +92,7 @@ def _chance(table: pd.DataFrame) -> pd.Series | None:
 
 def _intervals(table: pd.DataFrame, resamples: int, seed: int) -> Mapping[str, list[float] | None]:
     """Percentile bootstrap over subjects of each metric's mean over seeds."""
-    subjects = table.groupby(_SUBJECT_KEY).ngroup().to_numpy()
+    subjects = table.groupby(predictions.SUBJECT_KEY).ngroup().to_numpy()
     number = subjects.max() + 1
     if number < 2:
         return dict.fromkeys(HEADINGS)

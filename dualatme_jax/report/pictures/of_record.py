@@ -177,7 +177,7 @@ def kinds(record: Record, curves: Curves) -> dict[str, np.ndarray]:
     for number, rows in table.groupby('point'):
         values = rows[fields].iloc[0]
         if record.leaderboard is not None and 'model.name' in fields:
-            name = _system(str(values['model.name']))
+            name = models.title(str(values['model.name']))
         else:
             name = _named(values, fields)
         found[name if name not in found else f'{name} ({number})'] = curves.of(
@@ -188,10 +188,6 @@ def kinds(record: Record, curves: Curves) -> dict[str, np.ndarray]:
 
 def _named(values: Mapping[str, Any], fields: Sequence[str]) -> str:
     return ', '.join(f'{field.partition(".")[2]} {values[field]}' for field in fields)
-
-
-def _system(name: str) -> str:
-    return models.SYSTEMS[name].title if name in models.SYSTEMS else name
 
 
 def _attention(found: Attention) -> Shown:

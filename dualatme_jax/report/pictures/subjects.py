@@ -9,7 +9,6 @@ from dualatme_jax.report import predictions
 from dualatme_jax.report.pictures import drawn
 
 _MOST_NAMED = 120  # subjects below the axis; the names of more would overlap
-_KEY = [schema.DATABASE, schema.SUBJECT]
 
 
 def shares(table: pd.DataFrame) -> pd.DataFrame:
@@ -23,8 +22,10 @@ def shares(table: pd.DataFrame) -> pd.DataFrame:
       `clips`, and `mean`, `low`, `high` over seeds of the share of clips that are right.
     """
     right = (table[schema.LABEL] == table['prediction']).astype(float)
-    by_seed = right.groupby([table[name] for name in (*_KEY, 'seed')], sort=False).agg(['mean', 'size'])
-    found = by_seed.groupby(_KEY, sort=False).agg(
+    by_seed = right.groupby([table[name] for name in (*predictions.SUBJECT_KEY, 'seed')], sort=False).agg(
+        ['mean', 'size']
+    )
+    found = by_seed.groupby(predictions.SUBJECT_KEY, sort=False).agg(
         clips=('size', 'first'), mean=('mean', 'mean'), low=('mean', 'min'), high=('mean', 'max')
     )
     found = found.reset_index()

@@ -19,9 +19,8 @@ def section(record: Record) -> Section | None:
 
 
 def system(config: Mapping[str, Any]) -> str:
-    """The title of a config's system; of one that is not of this package, its name."""
-    name = _within(config, 'model', 'name') or ''
-    return models.SYSTEMS[name].title if name in models.SYSTEMS else name
+    """The title of a config's system."""
+    return models.title(_within(config, 'model', 'name') or '')
 
 
 def _facts(record: Record) -> Facts:

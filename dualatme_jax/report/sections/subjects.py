@@ -5,6 +5,7 @@ import pandas as pd
 from dualatme_jax import schema
 from dualatme_jax.report import predictions
 from dualatme_jax.report.page.blocks import Column, Section, Table
+from dualatme_jax.report.pictures import subjects as drawn
 from dualatme_jax.report.record import Record
 from dualatme_jax.report.sections import drawings
 
@@ -25,21 +26,15 @@ def classes(record: Record) -> Section | None:
 
 def table(selected: pd.DataFrame, labels: tuple[str, ...]) -> Table:
     """Clips, hits and the share that is right, in all and of each class that a subject has."""
-    person = [schema.DATABASE, schema.SUBJECT]
     seeds = selected['seed'].nunique()
     right = selected.assign(right=selected[schema.LABEL] == selected['prediction'])
-    counts = right.groupby([*person, schema.LABEL])['right'].agg(['size', 'sum']).unstack() / seeds
-    found = right.groupby(person)['right'].agg(['size', 'sum']) / seeds
+    counts = right.groupby([*predictions.SUBJECT_KEY, schema.LABEL])['right'].agg(['size', 'sum']) / seeds
+    of_class = {key: f'{_hits(own["sum"])} of {own["size"]:.0f}' for key, own in counts.iterrows()}
     rows = []
-    for key, own in found.iterrows():
-        of_classes = []
-        for label in range(len(labels)):
-            has = counts.loc[key].get(('size', label))
-            known = has is not None and has == has
-            of_classes.append(f'{counts.loc[key][("sum", label)]:.3g} of {has:.0f}' if known else None)
-        hits = float(own['sum'])
-        shown = f'{hits:.3g}' if hits != int(hits) else int(hits)
-        rows.append([schema.title(key[0]), key[1], int(own['size']), shown, hits / own['size'], *of_classes])
+    for row in drawn.shares(selected).itertuples():
+        own = (of_class.get((row.database, row.subject, label)) for label in range(len(labels)))
+        hits = _hits(row.mean * row.clips)
+        rows.append([schema.title(row.database), row.subject, row.clips, hits, row.mean, *own])
     several = 'the mean over seeds' if seeds > 1 else ''
     columns = [
         Column('Database'),
@@ -54,3 +49,8 @@ def table(selected: pd.DataFrame, labels: tuple[str, ...]) -> Table:
     ]
     clips, subjects = predictions.count(selected)
     return Table(f'{subjects} subjects, {clips} clips', columns, rows)
+
+
+def _hits(number: float) -> str:
+    """How many clips, the mean over seeds."""
+    return f'{round(number, 2):g}'

@@ -285,7 +285,7 @@ def test_each_table_of_predictions_is_compared_with_what_was_reported(tmp_path):
         ('trials.csv', 'a,b\n1,2\n', r'trials\.csv is not the table of trials'),
         ('predictions.csv', 'a,b\n1,2\n', 'the header is missing|names none'),
         ('config.json', '{"seeds": 3}', r'config\.json .*\(it\.seeds is 3; expected a list\)'),
-        ('results.json', '{"scores": {"full": {}}}', r'results\.json .*it\.scores\.full has no uf1'),
+        ('results.json', '{"scores": {"full": {}}}', r'results\.json .*it\.scores\.full has no acc'),
         ('results.json', '{"labels": ["a"]}', r'results\.json has the classes a, and predictions\.csv'),
         ('results.json', '{"chosen": [{"seed": 0}]}', r'results\.json .*it\.chosen\[0\] has no left_out'),
         ('provenance.json', '{"commands": 5}', r'provenance\.json .*it\.commands is 5; expected a list'),
