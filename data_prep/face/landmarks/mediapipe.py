@@ -1,8 +1,9 @@
 """The source `mediapipe`: MediaPipe's face mesh (Kartynnik et al., 2019), whose models come with its package.
 
-Its last version with numpy 2 and models in the package is 0.10.14. It needs a protobuf older than 5, and
-requires an opencv-contrib-python that replaces the headless one. So it is installed without what it requires,
-which the extra `mediapipe` brings in versions that live together.
+Its last version with numpy 2 and models in the package is 0.10.14; 1.x loads models that one downloads. It
+needs Python 3.12 or older, a protobuf older than 5, and requires an opencv-contrib-python that replaces the
+headless one. So it is installed without what it requires, which the extra `mediapipe` brings in versions that
+live together.
 """
 
 import functools
@@ -35,7 +36,7 @@ VERTICES = (
 
 _ADVICE = (
     "`pip install -e '.[mediapipe]'` (without constraints.txt), "
-    f'then `pip install --no-deps mediapipe=={VERSION}`'
+    f'then `pip install --no-deps mediapipe=={VERSION}`, with Python 3.11 or 3.12'
 )
 
 
