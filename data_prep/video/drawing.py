@@ -74,7 +74,7 @@ def video(folder: pathlib.Path, progress: events.Progress = lambda frames, *_: f
     try:
         about = json.loads(_read(folder / events.VIDEO))
         found = pd.read_csv(io.BytesIO(_read(folder / events.EVENTS)), keep_default_na=False)
-        signals = pd.read_csv(io.BytesIO(_read(folder / events.SIGNALS)))
+        signals = pd.read_csv(io.BytesIO(_read(folder / events.SIGNALS)), usecols=['seconds', 'strength_px'])
         with np.load(folder / events.TRACK, allow_pickle=False) as stored:
             numbers = stored['numbers']
         pair = _pair(folder / events.RECIPE)

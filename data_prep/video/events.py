@@ -49,6 +49,8 @@ COARSE = 'coarse landmarks'
 STILL = 'nothing moves'
 SHORT = 'too short'
 
+_AT_ONCE = 2**16  # rows of a table that are made text
+
 Progress = Callable[[Iterable, str, int | None], Iterable]  # as `progress.tracked`
 
 
@@ -285,17 +287,15 @@ def write(found: Found, detector: Detector, out: pathlib.Path) -> None:
       OSError: they cannot be written.
     """
     out.mkdir(parents=True, exist_ok=True)
-    signals = pd.DataFrame(
-        {
-            'frame': found.signals.numbers,
-            'seconds': np.round(found.signals.times, 4),
-            'strength_px': found.signals.strength,
-            'lids_px': found.signals.lids,
-            'mouth_px': found.signals.mouth,
-            'head_px': found.signals.head,
-            'face': found.frames.there.astype(int),
-        }
-    )
+    columns = {
+        'frame': found.signals.numbers,
+        'seconds': found.signals.times,
+        'strength_px': found.signals.strength,
+        'lids_px': found.signals.lids,
+        'mouth_px': found.signals.mouth,
+        'head_px': found.signals.head,
+        'face': found.frames.there,
+    }
     about = {
         'path': str(found.recording.path),
         'frame_rate': found.recording.rate,
@@ -308,9 +308,13 @@ def write(found: Found, detector: Detector, out: pathlib.Path) -> None:
         'noise_px': found.signals.noise,
         'flags': found.flags,
     }
-    for name, own in ((SIGNALS, signals.round(4)), (EVENTS, table(found))):
-        with replacing(out / name) as temporary:
-            own.to_csv(temporary, index=False, lineterminator='\n')
+    with replacing(out / SIGNALS) as temporary, temporary.open('w', encoding='utf-8', newline='') as file:
+        for first in range(0, len(found.frames), _AT_ONCE):
+            some = {name: column[first : first + _AT_ONCE] for name, column in columns.items()}
+            rows = pd.DataFrame(some).astype({'face': int}).round(4)
+            rows.to_csv(file, header=not first, index=False, lineterminator='\n')
+    with replacing(out / EVENTS) as temporary:
+        table(found).to_csv(temporary, index=False, lineterminator='\n')
     with replacing(out / TRACK) as temporary, zipfile.ZipFile(temporary, 'w', zipfile.ZIP_DEFLATED) as file:
         landmarks = (part['landmarks'] for part in found.kept.parts('landmarks'))
         npz_rows.write(file, 'numbers', [found.frames.numbers], len(found.frames))
