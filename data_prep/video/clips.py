@@ -1,5 +1,6 @@
 """The expressions of a recording as clips, so that every view can be made of them as of a release's."""
 
+import collections
 import dataclasses
 import io
 import json
@@ -125,20 +126,25 @@ def aligned(
 
 
 def _pictures(found: Found, progress: Progress) -> Iterator[tuple[int, Event, dict[int, np.ndarray]]]:
-    """Yields the number of each expression, it, and its frames, which go by once for all of them."""
+    """Yields the number of each expression, it, and its frames, which go by once for all of them.
+
+    Those in memory are of events that have begun and not ended: no more than the longest event has.
+    """
     waiting = [(number, event) for number, event in enumerate(found.events) if event.expression]
-    held: dict[int, dict[int, np.ndarray]] = {number: {} for number, _ in waiting}
     if not waiting:
         return
     first, last = min(event.onset for _, event in waiting), max(event.offset for _, event in waiting)
+    waiting = collections.deque(sorted(waiting, key=lambda each: each[1].onset))
+    begun: dict[int, tuple[Event, dict[int, np.ndarray]]] = {}
     total = int(((found.frames.numbers >= first) & (found.frames.numbers <= last)).sum())
     for frame in progress(found.recording.frames(first, last), 'clips', total):
-        for number, event in waiting:
-            if event.onset <= frame.number <= event.offset:
-                held[number][frame.number] = frame.picture
-        for number, event in [each for each in waiting if each[1].offset <= frame.number]:
-            waiting.remove((number, event))
-            yield number, event, held.pop(number)
+        while waiting and waiting[0][1].onset <= frame.number:
+            number, event = waiting.popleft()
+            begun[number] = event, {}
+        for number, (event, pictures) in list(begun.items()):
+            pictures[frame.number] = frame.picture
+            if event.offset <= frame.number:
+                yield number, event, begun.pop(number)[1]
 
 
 def write(

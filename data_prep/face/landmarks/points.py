@@ -7,20 +7,22 @@ pairs or 136 numbers, x before y.
 
 import csv
 import io
+import os
 import pathlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
 from data_prep.face.landmarks import ibug
 from dualatme_jax.errors import InputError
-from dualatme_jax.files import read_bytes
+from dualatme_jax.files import open_regular, read_bytes
 from dualatme_jax.outside import csv_file
 
 OPENFACE = tuple(f'{axis}_{number}' for axis in 'xy' for number in range(ibug.NUMBER))
 
-_MOST_BYTES = 256 * 2**20  # of a file: OpenFace's rows of all frames of a long video
+_MOST_BYTES = 256 * 2**20  # of a file, which is in memory
+_MOST_BYTES_OF_FRAMES = 2**30  # of one that is read row by row: at most 0.7 GB of landmarks
 _SPACES = re.compile(r'[\s,;]+')
 
 
@@ -81,8 +83,18 @@ def of_frames(path: pathlib.Path, numbers: Sequence[int] | None) -> dict[int, li
     Raises:
       InputError: the file cannot be read or is of another form; its line is named.
     """
-    text = csv_file.text(read_bytes(path, limit=_MOST_BYTES, what='landmark file'), str(path))
-    filled = ((line, row) for line, row in csv_file.rows(text, str(path)) if any(map(str.strip, row)))
+    with open_regular(path, 'landmark file') as file:
+        if (size := os.fstat(file.fileno()).st_size) > _MOST_BYTES_OF_FRAMES:
+            most = _MOST_BYTES_OF_FRAMES / 2**30
+            raise InputError(f'{path} has {size / 2**30:.1f} GiB; expected {most:g} at most: cut the video')
+        lines = io.TextIOWrapper(file, encoding='utf-8-sig', newline='')
+        return _of_frames(csv_file.rows(lines, str(path)), path, numbers)
+
+
+def _of_frames(
+    rows: Iterable[tuple[int, list[str]]], path: pathlib.Path, numbers: Sequence[int] | None
+) -> dict[int, list[np.ndarray]]:
+    filled = ((line, row) for line, row in rows if any(map(str.strip, row)))
     header = [name.strip() for name in next(filled, (1, []))[1]]
     places = by_name(header)
     if places is None or 'frame' not in header:

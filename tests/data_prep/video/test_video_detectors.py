@@ -128,6 +128,16 @@ def test_faulty_files_are_named_with_their_line(tmp_path, text, message):
         detectors.detector(str(table), folder(tmp_path / 'images'))
 
 
+def test_a_file_that_is_too_large_or_no_text_is_named(tmp_path, monkeypatch):
+    table = tmp_path / 'video.csv'
+    table.write_bytes(openface([(1, 1, FACE)]).encode() + b'\xff' * 20_000)
+    with pytest.raises(InputError, match=r'video\.csv is not text in UTF-8'):
+        detectors.detector(str(table), folder(tmp_path / 'images'))
+    monkeypatch.setattr('data_prep.face.landmarks.points._MOST_BYTES_OF_FRAMES', 1000)
+    with pytest.raises(InputError, match=r'expected .* at most: cut the video'):
+        detectors.detector(str(table), recording.find(tmp_path / 'images'))
+
+
 def test_an_unknown_detector_is_named():
     with pytest.raises(
         InputError, match='--landmarks nobody: expected auto, mediapipe, dlib, haar, fan, or a file'
