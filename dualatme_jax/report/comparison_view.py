@@ -36,7 +36,7 @@ _AGREEMENT = {
 }
 _AGREEMENT_NOTE = (
     'same, both wrong: shares of all clips; wrong together: of the clips that one of the two gets wrong, the '
-    'share that both do. Means over pairs of seeds.'
+    'share that both do.'
 )
 _WARNING = (
     'All rows are scored on the test subjects: to pick the best of them by this table is to pick on the test.'
@@ -73,7 +73,7 @@ def markdown(found: Comparison) -> str:
     if single := _by_database(found):
         parts += ['## By database', _markdown(single)]
     parts += ['## Pairs', _matrix_words(found), _markdown(_matrix(found))]
-    parts += ['## Agreement', _markdown(_agreement(found)), _AGREEMENT_NOTE]
+    parts += ['## Agreement', _markdown(_agreement(found)), _agreement_note(found)]
     parts += ['## Clips on which they differ', tables.literal(_clips_words(found))]
     if clips[1]:
         parts += [_markdown(clips)]
@@ -132,7 +132,7 @@ def html(found: Comparison, *, tex: str, svg: str) -> str:
     pairs = [
         Text(_matrix_words(found)),
         _table('UF1 of the row minus that of the column', _matrix(found), hints=names),
-        _table('Agreement', _agreement(found), _AGREEMENT_NOTE),
+        _table('Agreement', _agreement(found), _agreement_note(found)),
     ]
     return page.html(
         _TITLE,
@@ -250,6 +250,15 @@ def _agreement(found: Comparison) -> _Rows:
     return ['System', 'and', 'seeds', 'UF1 - UF1', 'p', 'Holm', *_AGREEMENT.values()], rows
 
 
+def _agreement_note(found: Comparison) -> str:
+    return _AGREEMENT_NOTE + (' Means over pairs of seeds.' if _several(found) else '')
+
+
+def _several(found: Comparison) -> bool:
+    """Whether some system has more than one seed."""
+    return found.scores['seeds'].max() > 1
+
+
 def _clips(found: Comparison, most: int | None = None) -> _Rows:
     names = list(found.systems.tables)
     labels = found.systems.labels
@@ -280,12 +289,14 @@ def _clips(found: Comparison, most: int | None = None) -> _Rows:
 def _clips_words(found: Comparison) -> str:
     clips, total = len(found.clips), found.scores['clips'].iloc[0]
     if not clips:
-        return f'All systems predict the same of each of the {total} clips, by most of their seeds.'
-    several = found.scores['seeds'].max() > 1
-    what = 'most seeds of each system predict, and how many of its seeds are right'
+        most = ', by most of their seeds' if _several(found) else ''
+        return f'All systems predict the same of each of the {total} clips{most}.'
+    what = 'that system predicts'
+    if _several(found):
+        what = 'most seeds of each system predict, and how many of its seeds are right'
     return (
         f'{clips} of {total} clips are predicted differently, those first that divide the systems most. '
-        f'Below a number stands what {what if several else "that system predicts"}. Right: who is right. '
+        f'Below a number stands what {what}. Right: who is right. '
         f'{", ".join(_numbered(found).values())}. {NAME}_clips.csv has all of them.'
     )
 
@@ -294,7 +305,7 @@ def _notes(found: Comparison) -> list[str]:
     """What the columns are, in words."""
     first = found.scores.iloc[0]
     seeds = found.scores['seeds']
-    spread = f'Mean ± sd over {_range(seeds)} seeds' if seeds.max() > 1 else 'One seed'
+    spread = f'Mean ± sd over {_range(seeds)} seeds' if _several(found) else 'One seed'
     notes = [
         f'{first["clips"]} clips of {first["subjects"]} subjects; {len(found.systems.labels)} classes: '
         f'{", ".join(found.systems.labels)}.',
@@ -302,7 +313,7 @@ def _notes(found: Comparison) -> list[str]:
         f'UF1 - ref.: UF1 minus that of {found.reference}, on the same subjects; p: randomisation test that '
         'swaps the two by subject; Holm: p corrected for the number of systems.',
     ]
-    if seeds.max() > 1:
+    if _several(found):
         notes.append(
             'Two systems are compared by their means over the seeds that both have; without a seed in '
             'common, over as many seeds as the one with fewer has: '

@@ -118,6 +118,13 @@ def test_seeds_are_paired_where_both_have_them_and_else_in_their_order():
     assert row['difference_mean'] == pytest.approx(1 - uf1(system({0})))
 
 
+def test_of_one_seed_each_nothing_is_said_of_several():
+    for wrong in ({0, 1}, ()):  # clips on which they differ, and none
+        lines = comparison_view.markdown(compared({'a': system(wrong), 'b': system()})).splitlines()
+        told = [line for line in lines if 'seed' in line and not line.startswith('|')]
+        assert told == ['- One seed; [low, high] is the 95% bootstrap over subjects.']
+
+
 def test_the_clips_are_those_on_which_systems_differ_with_who_is_right():
     tables = {'a': system({0, 1}, seeds=(0, 1, 2)), 'b': system({0, 2}), 'c': system({0, 2, 3})}
     later = tables['a']['seed'] == 2
