@@ -169,7 +169,15 @@ def _write_video(film: Iterator[np.ndarray], path: pathlib.Path, rate: float) ->
     try:
         if not writer.isOpened():
             raise InputError(f'OpenCV cannot write the video {path}: write a folder or {_GIF}')
+        count = 0
         for frame in itertools.chain([first], film):
+            count += 1
             writer.write(cv2.copyMakeBorder(frame, 0, odd[0], 0, odd[1], cv2.BORDER_REPLICATE))
     finally:
         writer.release()
+    # OpenCV says nothing of what it cannot write, and a file that broke off cannot be opened.
+    written = cv2.VideoCapture(os.fspath(path))
+    whole = written.isOpened() and written.get(cv2.CAP_PROP_FRAME_COUNT) == count
+    written.release()
+    if not whole:
+        raise OSError('not all frames could be written; make room on its disk')

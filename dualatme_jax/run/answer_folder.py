@@ -1,7 +1,8 @@
 """The folder of an answer: made in a folder inside it, and moved to its place when all of it is there.
 
 FOLDER/answer.json  what it is the answer to; where it is missing, the answer is not whole
-FOLDER/.making/     what is being made; `.signal` in it is what the same command goes on with after a stop
+FOLDER/.making/     what is being made, with which the same command goes on after a stop: the data stage with
+                    `.signal` in it, and what comes after with `.looked`, which says what the data stage did
 
 What cannot be answered leaves a folder as it was.
 """
@@ -21,10 +22,14 @@ ANSWER, LIKE, FILM, FACE = 'answer.json', 'training.json', 'video.mp4', 'face_'
 INPUTS, RECIPE, ABOUT, TRACK = 'inputs.npz', 'inputs.json', 'video.json', 'track.npz'
 FACES = 'faces'  # in answer.json, where every face has an answer: how many there are
 
-_MAKING, _SIGNAL = '.making', '.signal'
+_MAKING, _SIGNAL, _LOOKED = '.making', '.signal', '.looked'
 _TABLES = (answer_page.EVENTS, answer_page.FILE)
 _ALL = {*_TABLES, ANSWER, LIKE, FILM, INPUTS, RECIPE, ABOUT, TRACK, answer_page.SIGNALS, answer_page.FRAMES}
 _MOST_BYTES = 2**30  # of a file in it
+
+
+class UnfinishedError(InputError):
+    """An answer could not be finished, and what there is of it is worth going on with."""
 
 
 def read(path: pathlib.Path) -> bytes:
@@ -74,12 +79,13 @@ def whole(folder: pathlib.Path, path: pathlib.Path, identity: str) -> dict[str, 
 def making(folder: pathlib.Path, path: pathlib.Path) -> Iterator[pathlib.Path]:
     """Yields where a video's answer is made; it takes the place of the one before when it is whole."""
     made = folder / _MAKING
-    _clear(made)
     made.mkdir(parents=True, exist_ok=True)
     try:
         yield made
-    except BaseException:
-        _clear(made)
+    except BaseException as error:
+        cannot_be = isinstance(error, InputError) and not isinstance(error, UnfinishedError)
+        if cannot_be or not (made / _LOOKED).exists():
+            clear(made)
         for empty in (made, folder):
             with contextlib.suppress(OSError):  # it is not
                 empty.rmdir()
@@ -87,6 +93,7 @@ def making(folder: pathlib.Path, path: pathlib.Path) -> Iterator[pathlib.Path]:
     write_about(folder, {'path': str(path), 'identity': ''})  # of neither, should this process die here
     for old in [*(folder / name for name in _ALL - {ANSWER}), *faces(folder)]:
         _remove(old)
+    (made / _LOOKED).unlink(missing_ok=True)
     for new in sorted(made.iterdir(), key=lambda new: new.name == ANSWER):
         new.replace(folder / new.name)
     made.rmdir()
@@ -98,8 +105,19 @@ def write_about(folder: pathlib.Path, about: Mapping[str, Any]) -> None:
         temporary.write_text(json.dumps(about, indent=1) + '\n', encoding='utf-8')
 
 
-def _clear(made: pathlib.Path) -> None:
-    """Removes what was being made, but not what it can be gone on with."""
+def looked(made: pathlib.Path, of: str) -> bool:
+    """Whether what the data stage leaves of something is there."""
+    return (made / _LOOKED).exists() and read(made / _LOOKED).decode() == of
+
+
+def write_looked(made: pathlib.Path, of: str) -> None:
+    """Says that what the data stage leaves of something is there."""
+    with files.replacing(made / _LOOKED) as temporary:
+        temporary.write_text(of, encoding='utf-8')
+
+
+def clear(made: pathlib.Path) -> None:
+    """Removes what was being made, but not what the data stage can go on with."""
     for each in made.iterdir() if made.is_dir() else ():
         if each.name != _SIGNAL:
             _remove(each)

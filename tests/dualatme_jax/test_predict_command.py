@@ -89,11 +89,13 @@ def test_two_videos_of_one_name_are_refused(tmp_path):
         predict._folders(paths, tmp_path)
 
 
-def stage(calls):
-    """A data stage that leaves a hand-made folder."""
+def stage(calls, *, draws=True):
+    """A data stage that leaves a hand-made folder; the disk may be full when it draws."""
 
     def run(arguments, name, console):
         calls.append(arguments)
+        if arguments[0] == 'annotate' and not draws:
+            raise InputError('No space left on device')
         if arguments[0] == 'video':
             folder = pathlib.Path(arguments[arguments.index('--out') + 1])
             faces = [folder / 'face_1', folder / 'face_2'] if 'all' in arguments else [folder]
@@ -141,10 +143,18 @@ def test_an_answer_is_whole_and_the_same_command_does_not_look_again(found, cons
             video.answer(path, folder, found, change, console)
         assert {file.name for file in folder.iterdir()} == before, 'what fails leaves the answer of before'
         monkeypatch.setattr(video.files, 'code', lambda *packages: 'another')
+    del calls[:]
+    monkeypatch.setattr(video, '_data_stage', stage(calls, draws=False))
+    for _ in range(2):
+        with pytest.raises(InputError, match='No space'):
+            video.answer(path, folder, found, ['--face', '1'], console)
+    assert [call[0] for call in calls] == ['video', 'annotate', 'annotate'], 'it goes on where it was'
+    assert {file.name for file in folder.iterdir()} == {*before, '.making'}
     monkeypatch.setattr(video, '_data_stage', stage(calls))
     unknown = dataclasses.replace(found, rates=None)
     (answer,) = video.answer(path, folder, unknown, ['--face', '1'], console, film=False)
-    assert [call[0] for call in calls[2:]] == ['video']
+    assert [call[0] for call in calls[3:]] == [], 'the same was looked at for other networks'
+    assert {file.name for file in folder.iterdir()} == before - {'video.mp4'}
     assert not (folder / 'video.mp4').exists(), 'it shows another answer'
     assert answer.about['sentences'] == {}
     assert answer.events['right'].isna().all()

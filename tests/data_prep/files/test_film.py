@@ -124,3 +124,18 @@ def test_a_video_of_a_codec_that_opencv_lacks_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(cv2, 'VideoWriter_fourcc', lambda *letters: 0x20202020)
     with pytest.raises(InputError, match='OpenCV cannot write'):
         film.write(pictures(), tmp_path / 'clip.mp4')
+
+
+def test_a_video_that_the_disk_has_no_room_for_is_named_and_leaves_nothing(tmp_path, monkeypatch):
+    class Full(cv2.VideoWriter):
+        """Loses frames without a word, as OpenCV's does."""
+
+        def write(self, frame):
+            if frame[0, 0, 0] < 3:
+                super().write(frame)
+
+    monkeypatch.setattr(cv2, 'VideoWriter', Full)
+    frames = [np.full((32, 32, 3), number, np.uint8) for number in range(6)]
+    with pytest.raises(InputError, match='not all frames could be written; make room on its disk'):
+        film.write(frames, tmp_path / 'v.mp4')
+    assert not list(tmp_path.iterdir())
