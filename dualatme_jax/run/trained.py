@@ -170,7 +170,7 @@ def _variables(
     for wave, rows in chosen.groupby('wave'):
         folder = workdir / workdir_lib.WAVES / workdir_lib.wave_name(wave)
         trials = table.loc[table['wave'] == wave, 'trial'].tolist()
-        variables = _weights(folder, model, variant)
+        variables = _weights(folder, model, variant, classes=len(labels_of(workdir, wave)))
         if len(jax.tree.leaves(variables)[0]) < len(trials):
             raise InputError(f'{folder} holds fewer networks than {len(trials)}, its trials')
         for trial in rows['trial']:
@@ -178,7 +178,7 @@ def _variables(
             yield subjects[trial], jax.tree.map(lambda leaf, place=place: leaf[place], variables)
 
 
-def _weights(folder: pathlib.Path, model: str, variant: str) -> dict[str, Any]:
+def _weights(folder: pathlib.Path, model: str, variant: str, *, classes: int) -> dict[str, Any]:
     """The networks of a wave; raises InputError unless they are whole."""
     weights = folder / workdir_lib.WEIGHTS
     try:
@@ -186,8 +186,7 @@ def _weights(folder: pathlib.Path, model: str, variant: str) -> dict[str, Any]:
             files.check_if_sealed(folder, 'files of the wave')
         variables = load_weights(weights)
         found = traverse_util.flatten_dict(variables)
-        kernel = found['params', 'classifier', 'kernel']
-        stacked, classes = len(kernel), kernel.shape[-1]
+        stacked = len(next(iter(found.values())))
         problems = names.misfits(model, variant, classes, found, stacked=stacked, any_size=True)
         problems += [f'{leaf} holds numbers that are not finite' for leaf in names.not_finite(variables)]
         if problems:

@@ -1,6 +1,7 @@
 """The networks of a run, from a workdir as it should be, and from others. Nothing is trained."""
 
 import dataclasses
+import functools
 import json
 import os
 
@@ -13,6 +14,7 @@ from published_tensors import bits, filled, ststnet_shapes
 from dualatme_jax import files, models
 from dualatme_jax.convert import main
 from dualatme_jax.errors import InputError
+from dualatme_jax.models import mean, softnet
 from dualatme_jax.run import model_section, trained, trial_table
 from dualatme_jax.training.checkpoint import save_weights
 from dualatme_jax.weights import names
@@ -131,7 +133,7 @@ def test_a_table_of_trials_that_was_changed_gives_nobody_the_network_of_another(
 @pytest.mark.parametrize(
     ('change', 'says'),
     [
-        (lambda own: own['params'].pop('classifier'), "('params', 'classifier', 'kernel')"),
+        (lambda own: own['params'].pop('classifier'), 'params/classifier/kernel is missing'),
         (lambda own: own['params']['classifier'].pop('bias'), 'params/classifier/bias is missing'),
         (lambda own: own.pop('batch_stats'), 'batch_stats/stream1/norm/mean is missing'),
         (
@@ -175,6 +177,24 @@ def test_networks_that_read_larger_flows_have_larger_layers(workdir):
     files.write_checksums(folder)
     _, found = trained.networks(workdir, 'ststnet', seed=None, point=None)
     assert next(found)[1]['params']['classifier']['kernel'].shape == (1600, 3)
+
+
+@pytest.mark.parametrize('system', [softnet, mean])
+def test_a_last_layer_may_have_any_name(workdir, system):
+    model = system.build(classes=2)
+    windows = {'windows': np.zeros((3, 42, 42, 1), np.float32)}
+    init = functools.partial(model.init, mask=np.ones(1), train=False)
+    one = jax.eval_shape(init, jax.random.key(0), windows)
+    own = jax.tree.map(lambda leaf: np.zeros((2, *leaf.shape), np.float32), {'batch_stats': {}} | dict(one))
+    folder = workdir / 'waves' / 'wave_000'
+    save_weights(folder / 'weights', own)
+    (folder / 'predictions.csv').write_text('trial,subject,prob_neutral,prob_expression\n')
+    files.write_checksums(folder)
+    (workdir / 'config.json').write_text(json.dumps({'model': {'name': system.SYSTEM.name}, 'input': INPUTS}))
+    _, found = trained.networks(workdir, system.SYSTEM.name, seed=None, point=None)
+    subject, network = next(found)
+    assert subject == '006'
+    assert network['params']['outputs']['bias'].shape == (1,)
 
 
 def test_a_wave_with_fewer_networks_than_trials_is_refused(capsys, workdir, tmp_path):
