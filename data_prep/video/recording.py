@@ -5,6 +5,7 @@ say (OpenCV does so). Large ones are made smaller while they are read, so that m
 """
 
 import dataclasses
+import itertools
 import math
 import os
 import pathlib
@@ -20,6 +21,7 @@ LARGEST = 960  # pixels of the longer side of a frame that is looked at
 FASTEST = 60.0  # frames a second that are looked at; of faster videos every second, third, ...
 MOST = 24 * 3600.0  # seconds: 180 bytes of each frame are in memory, 0.9 GB of a day at 60 a second
 RATE = 30.0  # of images, where nothing says how many there are in a second
+_MEASURED = 30  # frames from whose times a rate is measured
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,7 +105,7 @@ class Recording:
 
 
 def find(source: str | os.PathLike, *, rate: float | None = None) -> Recording:
-    """Finds a recording; nothing but its first frame is decoded.
+    """Finds a recording; nothing but its first frames is decoded.
 
     Args:
       source: a video, or a folder of images with numbers in their names.
@@ -127,9 +129,10 @@ def find(source: str | os.PathLike, *, rate: float | None = None) -> Recording:
             decoded = (picture for _ in numbers for there, picture in [capture.retrieve()] if there)
             first = next(decoded, None)
             several = next(numbers, None) is not None
+            rate = rate or _rate(frames.rate(path), numbers, capture)
         if first is None:
             raise InputError(f'{path}: no frame of the video can be decoded')
-        shape, rate = first.shape, rate or frames.rate(path)
+        shape = first.shape
         if not several:
             raise InputError(f'{path}: one frame has no motion; expected a video')
     else:
@@ -149,3 +152,16 @@ def find(source: str | os.PathLike, *, rate: float | None = None) -> Recording:
         shrinking=max(1.0, max(shape[:2]) / LARGEST),
         timed=timed,
     )
+
+
+def _rate(header: float | None, numbers: Iterator[int], capture: cv2.VideoCapture) -> float:
+    """Frames a second: what the header says, unless the times of the next frames say something else.
+
+    Of what a browser records OpenCV guesses a rate such as 1000, the unit of its times.
+    """
+    times = [capture.get(cv2.CAP_PROP_POS_MSEC) for _ in itertools.islice(numbers, _MEASURED)]
+    steps = np.diff(times)[np.diff(times) > 0]
+    if not len(steps):
+        return header or RATE
+    measured = float(np.clip(1000 / np.median(steps), *frames.RATES))
+    return header if header and 0.8 <= header / measured <= 1.25 else measured

@@ -106,6 +106,25 @@ def test_times_are_those_of_a_video_whose_rate_varies(tmp_path):
     np.testing.assert_allclose(times, np.arange(24) / 25, atol=1e-9)
 
 
+def test_what_a_browser_records_has_the_rate_of_its_times(tmp_path):
+    """Its header says neither how long it is nor how fast, and its frames come a little early or late."""
+    content = bytearray(written(tmp_path / 'a.webm', colour(moving(40)), codec='VP80').read_bytes())
+    for name, size in (b'\x23\xe3\x83', 8), (b'\x44\x89', 11):  # the length of a frame; that of all
+        at = content.find(name)
+        content[at : at + size] = b'\xec' + bytes([0x80 | size - 2]) + bytes(size - 2)  # nothing
+    late = np.random.default_rng(0).integers(0, 12, 40)
+    milliseconds = [round(number * 1000 / 30) for number in range(40)]
+    at = 0
+    for number, time in enumerate(milliseconds):
+        of_group = time - milliseconds[number // 12 * 12]  # it counts from a key frame, every twelfth
+        at = content.index(b'\x81' + struct.pack('>h', of_group), at) + 3
+        content[at - 2 : at] = struct.pack('>h', of_group + late[number])
+    (tmp_path / 'browser.webm').write_bytes(content)
+    found = recording.find(tmp_path / 'browser.webm')
+    assert found.rate == pytest.approx(30, rel=0.1)
+    assert len(list(found.frames())) == 40
+
+
 def test_large_and_grey_frames_are_made_what_is_looked_at(tmp_path):
     found = recording.find(written(tmp_path / 'large.avi', [np.zeros((2160, 3840, 3), np.uint8)] * 2))
     assert (found.shrinking, next(found.frames()).picture.shape) == (4, (540, 960, 3))
