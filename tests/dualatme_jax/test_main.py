@@ -14,6 +14,8 @@ import types
 import pandas as pd
 import pytest
 import small_run
+from absl import flags
+from absl.testing import flagsaver
 from sklearn import metrics
 from small_run import TINY
 
@@ -40,6 +42,7 @@ FIELDS = {
     'training.epochs': EPOCHS,
     'training.batch_size': 11,
     'checkpoint.every': 2,
+    'engine.devices': 1,  # so that a process and the tests' own train bit for bit the same
     'engine.max_trials': 8,
     'report.resamples': 50,
     'report.pictures': False,
@@ -60,6 +63,19 @@ def config(small_dataset_dir):
     config.data.path = str(small_dataset_dir)
     config.update_from_flattened_dict(FIELDS)
     return config
+
+
+@pytest.fixture
+def parse(monkeypatch):
+    """Reads a command line as the command does, without its process."""
+
+    def call(*given):
+        monkeypatch.setattr(sys, 'argv', ['main', *map(str, given)])
+        main.parse_flags(sys.argv)
+
+    with flagsaver.flagsaver():
+        yield call
+    flags.FLAGS.unparse_flags()
 
 
 @pytest.fixture(scope='module')
@@ -155,16 +171,16 @@ def test_the_score_command_finds_the_same(finished):
 
 
 @pytest.mark.slow
-def test_a_finished_run_is_reported_and_not_trained_again(finished, arguments):
+def test_a_finished_run_is_reported_and_not_trained_again(finished, config):
     workdir, printed = finished
     before = (workdir / 'predictions.csv').read_bytes(), (workdir / 'results.json').read_bytes()
-    again = run(*arguments, f'--workdir={workdir}')
-    assert again.returncode == 0, again.stderr
-    assert 'nothing is trained again' in again.stdout
-    assert 'planning' not in again.stdout
-    assert 'epoch 1/' not in again.stdout
+    complete, _, again = small_run.run(config, workdir)
+    assert complete
+    assert 'nothing is trained again' in again
+    assert 'planning' not in again
+    assert 'epoch 1/' not in again
     assert ((workdir / 'predictions.csv').read_bytes(), (workdir / 'results.json').read_bytes()) == before
-    assert printed.splitlines()[-8:] == again.stdout.splitlines()[-8:]
+    assert printed.splitlines()[-8:] == again.splitlines()[-8:]
 
 
 @pytest.mark.slow
@@ -186,7 +202,7 @@ def test_another_config_in_the_same_workdir_is_refused(finished, config):
 
 
 @pytest.mark.slow
-def test_a_killed_run_continues_to_the_same_predictions(finished, arguments, tmp_path):
+def test_a_killed_run_continues_to_the_same_predictions(finished, arguments, config, tmp_path):
     workdir = tmp_path / 'killed'
     process = subprocess.Popen(
         command(*arguments, f'--workdir={workdir}'), cwd=ROOT, stdout=subprocess.PIPE, text=True
@@ -202,12 +218,12 @@ def test_a_killed_run_continues_to_the_same_predictions(finished, arguments, tmp
     process.communicate()
     assert not (workdir / 'results.json').exists()
 
-    continued = run(*arguments, f'--workdir={workdir}')
-    assert continued.returncode == 0, continued.stderr
-    assert 'wave 1/2' not in continued.stdout, 'the first wave had ended'
-    assert 'epoch 1/' not in continued.stdout, 'the second had a checkpoint'
-    assert 'continued after epoch' in continued.stdout
-    assert 'planning' not in continued.stdout, 'the plan is read back'
+    complete, _, continued = small_run.run(config, workdir)
+    assert complete
+    assert 'wave 1/2' not in continued, 'the first wave had ended'
+    assert 'epoch 1/' not in continued, 'the second had a checkpoint'
+    assert 'continued after epoch' in continued
+    assert 'planning' not in continued, 'the plan is read back'
     for name in ('predictions.csv', 'curves.npz'):
         assert (workdir / name).read_bytes() == (finished[0] / name).read_bytes()
 
@@ -242,21 +258,32 @@ def test_sigterm_ends_a_run_as_ctrl_c_does():
         (f'--config.seeds={"(" * 300}', 'expected one or more different whole numbers'),
         ('surplus', 'unexpected arguments: surplus'),
         ('--workdirr=x', "Unknown command line flag 'workdirr'. Did you mean: workdir ?"),
-        ('--epochs=3', "Unknown command line flag 'epochs'; did you mean --config.training.epochs?"),
         ('--config.training.optimizer=sgd', 'did you mean --config.optimizer.name?'),
         ('--process=x', "invalid literal for int() with base 10: 'x'"),
+        ('--workdir=~no-such-user/x', "--workdir ~no-such-user/x: the home folder of '~no-such-user'"),
+    ],
+)
+def test_bad_input_is_named(arguments, parse, capsys, flag, says):
+    with pytest.raises(SystemExit) as left:
+        parse(*(given for given in arguments if TINY not in given), flag)
+    assert left.value.code == 2
+    assert says in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ('flag', 'says'),
+    [
+        ('--epochs=3', "Unknown command line flag 'epochs'; did you mean --config.training.epochs?"),
+        (b'--config.data.path=\xff', r"config.data.path is '\udcff'; expected a path"),
         pytest.param(
             '--config.model.variant=best',
             "config.model.variant takes 'paper', 'code'",
             marks=pytest.mark.slow,  # JAX is imported before
         ),
-        ('--workdir=~no-such-user/x', "--workdir ~no-such-user/x: the home folder of '~no-such-user'"),
-        (b'--config.data.path=\xff', r"config.data.path is '\udcff'; expected a path"),
     ],
 )
-def test_bad_input_is_named_without_a_traceback(arguments, tmp_path, flag, says):
-    of_cd = [given for given in arguments if TINY not in given]
-    command_line = [*command(*of_cd, f'--workdir={tmp_path / "run"}'), flag]
+def test_bad_input_ends_the_command_without_a_traceback(tmp_path, flag, says):
+    command_line = [*command('--config=configs/cd.py', f'--workdir={tmp_path / "run"}'), flag]
     process = subprocess.run(command_line, cwd=ROOT, capture_output=True, text=True, check=False)
     assert process.returncode == 2
     assert says in process.stderr
@@ -271,10 +298,12 @@ def test_ctrl_c_before_a_run_begins_ends_it_without_a_traceback(tmp_path):
 
 
 @pytest.mark.parametrize('flag', ['--workdir=x', '--config.lr=1'])
-def test_without_a_config_they_are_listed(flag):
-    process = run(flag)
-    assert process.returncode == 2
-    assert 'error: --config is missing; expected a file of your own, or one of\n  configs/' in process.stderr
+def test_without_a_config_they_are_listed(parse, capsys, flag):
+    with pytest.raises(SystemExit) as left:
+        parse(flag)
+    assert left.value.code == 2
+    printed = capsys.readouterr().err
+    assert 'error: --config is missing; expected a file of your own, or one of\n  configs/' in printed
 
 
 def test_flags_are_read_and_configs_loaded_without_jax():
@@ -288,12 +317,14 @@ def test_flags_are_read_and_configs_loaded_without_jax():
     assert printed.stdout == '[]\n'
 
 
-@pytest.mark.slow
-def test_the_fields_are_listed_with_the_values_that_are_set():
-    process = run('--config=configs/ststnet.py', '--config.training.epochs=7', '--fields')
-    assert process.returncode == 0
-    assert "config.model.name = 'ststnet'\n    'dual_atme', 'ststnet'," in process.stdout
-    assert 'config.training.epochs = 7\n' in process.stdout
+def test_the_fields_are_listed_with_the_values_that_are_set(parse, capsys):
+    parse('--config=configs/ststnet.py', '--config.training.epochs=7', '--fields')
+    with pytest.raises(SystemExit) as left:
+        main.main([])
+    assert left.value.code == 0
+    printed = capsys.readouterr().out
+    assert "config.model.name = 'ststnet'\n    'dual_atme', 'ststnet'," in printed
+    assert 'config.training.epochs = 7\n' in printed
 
 
 @pytest.mark.slow
@@ -305,14 +336,14 @@ def test_a_reader_of_the_fields_may_stop_early():
     assert process.returncode == 0
 
 
-def test_synthetic_clips_are_not_written_where_a_dataset_of_one_s_own_is_named(tmp_path):
+def test_synthetic_clips_are_not_written_where_a_dataset_of_one_s_own_is_named(parse, capsys, tmp_path):
     own = tmp_path / 'mine'
-    process = run(
-        '--config=configs/cd.py:synthetic', f'--config.data.path={own}', f'--workdir={tmp_path}/run'
-    )
-    assert process.returncode == 2
-    assert f'--config.data.path={own} names a dataset of your own' in process.stderr
-    assert 'give --config=configs/cd.py to train on it' in process.stderr
+    with pytest.raises(SystemExit) as left:
+        parse('--config=configs/cd.py:synthetic', f'--config.data.path={own}', f'--workdir={tmp_path}/run')
+    assert left.value.code == 2
+    printed = capsys.readouterr().err
+    assert f'--config.data.path={own} names a dataset of your own' in printed
+    assert 'give --config=configs/cd.py to train on it' in printed
     assert not list(tmp_path.iterdir())
 
 
@@ -338,13 +369,7 @@ def test_what_the_system_refuses_ends_the_run_by_a_sentence(
     def fail(*_):
         raise error
 
-    given = dict.fromkeys(('COORDINATOR', 'PROCESSES', 'PROCESS'))
-    given |= {'CONFIG': cd.get_config(), 'WORKDIR': str(tmp_path), 'FIELDS': False, 'DISTRIBUTED': False}
-    given['TRACKER'] = None
-    for name, value in given.items():
-        monkeypatch.setattr(main, name, types.SimpleNamespace(value=value))
-    monkeypatch.setattr(experiment, 'run', fail)
-    monkeypatch.setattr(devices, 'one_a_core', lambda: None)
+    called_without_flags(monkeypatch, tmp_path, fail)
     with pytest.raises(SystemExit) as left:
         main.main([])
     assert left.value.code == status
@@ -352,6 +377,26 @@ def test_what_the_system_refuses_ends_the_run_by_a_sentence(
     assert says in printed
     assert (main.KEPT in printed) == (status == 2)
     assert ('Traceback' in printed) == (status == 1)
+
+
+@pytest.mark.parametrize(('complete', 'status'), [(True, 0), (False, 1)])
+def test_a_run_with_trials_that_failed_ends_by_1(monkeypatch, tmp_path, complete, status):
+    called_without_flags(monkeypatch, tmp_path, lambda *_: types.SimpleNamespace(complete=complete))
+    with pytest.raises(SystemExit) as left:
+        main.main([])
+    assert left.value.code == status
+
+
+def called_without_flags(monkeypatch, workdir, run):
+    """Has `main.main` call `run`, with the config of cd.py."""
+    given = dict.fromkeys(('COORDINATOR', 'PROCESSES', 'PROCESS'))
+    given |= {'CONFIG': cd.get_config(), 'WORKDIR': str(workdir), 'FIELDS': False, 'DISTRIBUTED': False}
+    given['TRACKER'] = None
+    for name, value in given.items():
+        monkeypatch.setattr(main, name, types.SimpleNamespace(value=value))
+    monkeypatch.setattr(experiment, 'run', run)
+    monkeypatch.setattr(devices, 'one_a_core', lambda: None)
+    monkeypatch.setattr(signal, 'signal', lambda *_: None)
 
 
 @pytest.mark.parametrize('module', ['dualatme_jax.convert', 'dualatme_jax.score', 'data_prep.__main__'])
@@ -364,13 +409,11 @@ def test_the_other_commands_end_by_2_when_called_wrongly(module, arguments, caps
 
 
 @pytest.mark.slow
-def test_a_diverged_trial_is_reported_and_its_seed_not_scored(arguments, tmp_path):
-    flags = ['--config.optimizer.learning_rate=1e30', '--config.training.epochs=2']
-    one_seed = [flag for flag in arguments if 'seeds' not in flag]
-    process = run(*one_seed, *flags, f'--workdir={tmp_path}/run')
-    assert process.returncode == 1, process.stderr
-    assert 'failed: trial 0' in process.stdout
-    results = json.loads((tmp_path / 'run' / 'results.json').read_text())
+def test_a_diverged_trial_is_reported_and_its_seed_not_scored(config, tmp_path):
+    config.update_from_flattened_dict({'optimizer.learning_rate': 1e30, 'training.epochs': 2, 'seeds': (0,)})
+    complete, results, printed = small_run.run(config, tmp_path / 'run')
+    assert not complete
+    assert 'failed: trial 0' in printed
     assert results['scores'] is None
     assert len(results['failed']) == 8
     assert pd.read_csv(tmp_path / 'run' / 'trials.csv')['status'].eq('failed').all()
