@@ -93,7 +93,8 @@ def run(options: argparse.Namespace) -> None:
         console.print(printable(f'{"/".join(key)}: {missed}'), soft_wrap=True)
     for kind, each in spotted.items():
         console.print(f'{kind}: {_by_what(each)}' if kind else _by_what(each))
-    for kind, own in {**result.get('kinds', {}), '': result}.items():
+    kinds = result.get('kinds', {})
+    for kind, own in {**kinds, 'both kinds' if kinds else '': result}.items():
         console.print()
         console.print(table.scores_table(own, title=printable('\n'.join(filter(None, [kind, notice])))))
 

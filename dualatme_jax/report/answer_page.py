@@ -217,6 +217,8 @@ def _number(value: Any) -> float | None:
 
 
 def _expressions(folder: pathlib.Path, expressions: pd.DataFrame, about: Mapping[str, Any]) -> Section | None:
+    if not (folder / FRAMES).is_dir():  # clips of a dataset have no pictures
+        return None
     blocks: list[Block] = []
     shown = expressions
     if len(expressions) > _PICTURED:

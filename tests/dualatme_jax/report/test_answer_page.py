@@ -1,6 +1,7 @@
 """The page of an answer, of a hand-made folder."""
 
 import io
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -36,6 +37,21 @@ def test_it_says_what_happened_how_sure_that_is_and_what_it_is_not(tmp_path):
 def test_of_networks_that_say_nothing_nobody_knows(tmp_path):
     text = answer_page.html(tmp_path, written_answer.answered(tmp_path, known=False))
     assert text.count(answer_page.NOBODY_KNOWS) == 2, 'above all, and where it is said how far to trust it'
+
+
+def test_clips_of_a_dataset_have_no_pictures_however_many_they_are(tmp_path):
+    about = written_answer.answered(tmp_path) | {'unit': 'clips'}
+    shutil.rmtree(tmp_path / 'frames')
+    (tmp_path / 'signals.csv').unlink()
+    said = pd.read_csv(tmp_path / 'events.csv', keep_default_na=False).iloc[:1]
+    said = said[['expression', 'prob_negative', 'prob_positive', 'class', 'answer', 'spread']]
+    names = pd.DataFrame(
+        {'database': 'long_videos', 'subject': 's1', 'clip': [f'a#{n}-9' for n in range(60)]}
+    )
+    names.merge(said, how='cross').to_csv(tmp_path / 'events.csv', index=False)
+    text = answer_page.html(tmp_path, about)
+    assert 'a#59-9' in text
+    assert '<img' not in text
 
 
 def test_a_folder_without_its_table_is_named(tmp_path):
