@@ -91,7 +91,7 @@ def _show(answer, console) -> None:
     expressions = answer.events[answer.events['expression'].astype(bool)]
     number, unit = len(expressions), answer.about.get('unit', 'expressions')
     known = ' (answered before)' if answer.before else ''
-    face = f', face {answer.about["face"]}' if 'face' in answer.about else ''
+    face = f', face {answer.about["face"]} at {answer.about["middle"]}' if 'face' in answer.about else ''
     what = f'{number} {unit.removesuffix("s") if number == 1 else unit}'
     console.print(printable(f'{answer.path}{face}: {what}{known}'), soft_wrap=True)
     for row in expressions.to_dict('records') if unit == 'expressions' else ():

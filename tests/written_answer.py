@@ -36,6 +36,7 @@ def found(folder, *, name='v.mp4', left_out=None):
         }
     ).to_csv(folder / 'events.csv', index=False)
     about = {'path': name, 'frame_rate': 10.0, 'threshold_px': 0.5, 'detector': 'dlib', 'flags': [FLAG]}
+    about['middle'] = [20, 30]
     (folder / 'video.json').write_text(json.dumps(about))
     random = np.random.default_rng(0)
     ready = [number for number in (0, 2) if number not in left_out]

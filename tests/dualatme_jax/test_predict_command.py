@@ -181,6 +181,7 @@ def test_every_face_has_an_answer_and_all_have_one_page(found, console, tmp_path
         'Face 2',
         'face_2/report.html',
         'Nobody is recognised',
+        '20, 30',
         'few frames a second',
         'no lie det',
     ):

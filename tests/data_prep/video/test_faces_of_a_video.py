@@ -69,6 +69,7 @@ def test_two_people_of_whom_the_larger_comes_later_and_one_glance_are_two_faces(
     assert 30 <= last <= 33
     assert all(events.SEVERAL not in each.flags for each in results)
     assert events.NO_FACE not in results[0].flags
+    assert events._middle(results[1]) == pytest.approx(np.array([110, 100]) + 1.2 * FACE.mean(0), abs=1)
     assert events.NO_FACE in results[1].flags, 'it is there for less than half of the time'
 
 
