@@ -88,19 +88,20 @@ def _fault(path: pathlib.Path, text: str) -> str:
 def _show(answer, console) -> None:
     from dualatme_jax.report import answer_page
 
+    about = answer.about
     expressions = answer.events[answer.events['expression'].astype(bool)]
-    number, unit = len(expressions), answer.about.get('unit', 'expressions')
+    number, unit = len(expressions), about.get('unit', 'expressions')
     known = ' (answered before)' if answer.before else ''
-    face = f', face {answer.about["face"]} at {answer.about["middle"]}' if 'face' in answer.about else ''
+    face = ', face {face} at ({middle[0]}, {middle[1]})'.format(**about) if 'face' in about else ''
     what = f'{number} {unit.removesuffix("s") if number == 1 else unit}'
     console.print(printable(f'{answer.path}{face}: {what}{known}'), soft_wrap=True)
     for row in expressions.to_dict('records') if unit == 'expressions' else ():
         when = f'{row["onset_s"]:.2f} to {row["offset_s"]:.2f} s, apex {row["apex_s"]:.2f} s'
-        said = answer_page.answer_in_words(row, answer.about)
+        said = answer_page.answer_in_words(row, about)
         console.print(f'  {when}: {row["kind"]}: {said}', soft_wrap=True)
-    for flag in answer.about.get('flags') or ():
+    for flag in about.get('flags') or ():
         console.print(f'  uncertain: {flag}', soft_wrap=True)
-    if not answer.about['sentences']:
+    if not about['sentences']:
         console.print(f'  {answer_page.NOBODY_KNOWS}', soft_wrap=True)
 
 

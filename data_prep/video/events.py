@@ -283,7 +283,8 @@ def table(found: Found) -> pd.DataFrame:
 def _middle(found: Found) -> list[int]:
     """Where the face is on average, (x, y) in pixels of the recording."""
     sums = [np.nansum(part['landmarks'].mean(1), axis=0) for part in found.kept.parts('landmarks')]
-    return np.rint(np.sum(sums, axis=0) / found.frames.there.sum() * found.recording.shrinking).tolist()
+    middle = np.sum(sums, axis=0) / found.frames.there.sum() * found.recording.shrinking
+    return np.rint(middle).astype(int).tolist()
 
 
 def write(found: Found, detector: Detector, out: pathlib.Path) -> None:

@@ -148,7 +148,7 @@ def _lead(
     if 'face' in about:
         x, y = about['middle']
         pairs.append(('Seen for', f'{about["seconds_of_face"]:.1f} s'))
-        pairs.append(('Where', f'{x:.0f}, {y:.0f}\npixels from left and top'))
+        pairs.append(('Where', f'{x}, {y}\npixels from left and top'))
     return Facts(pairs)
 
 
