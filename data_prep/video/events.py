@@ -253,7 +253,7 @@ def _missing(recording: Recording, frames: Frames) -> Iterator[str]:
     short = recording.promised - last - 1
     if short > rate:
         if recording.promised / rate - frames.times[-1] > 1 + 1 / rate:
-            yield f'{BROKEN}: {short} are missing'
+            yield f'{BROKEN}: {short} frames are missing'
         elif np.diff(frames.times).max() > 1:
             lost += short
     if lost:

@@ -1,5 +1,6 @@
 """Whatever is given as a video ends in an answer or in a named reason."""
 
+import contextlib
 import dataclasses
 import errno
 import importlib.util
@@ -137,7 +138,7 @@ def test_what_breaks_off_is_answered_as_far_as_it_goes(tmp_path):
     (tmp_path / 'broken.avi').write_bytes(content[: len(content) * 2 // 5])
     left = len(list(recording.find(tmp_path / 'broken.avi').frames()))
     assert 20 < left < 30
-    assert f'{events.BROKEN}: {60 - left} are missing' in flags(tmp_path / 'broken.avi')
+    assert f'{events.BROKEN}: {60 - left} frames are missing' in flags(tmp_path / 'broken.avi')
     assert not any(flag.startswith((events.BROKEN, events.LOST)) for flag in flags(tmp_path / 'whole.avi'))
 
 
@@ -155,6 +156,26 @@ def test_after_frames_that_cannot_be_decoded_it_goes_on(tmp_path):
     assert frames.count(tmp_path / 'damaged.mp4') == 60
     with pytest.raises(InputError, match='frame 31 of 60 cannot be decoded'):
         list(frames.Video(tmp_path / 'damaged.mp4', 60).read([29, 31]))
+
+
+def test_a_frame_that_is_there_without_a_picture_is_left_out(tmp_path, monkeypatch):
+    path = written(tmp_path / 'video.avi', colour(moving(9)))
+    given = recording.find(path)
+
+    class Capture:
+        def __init__(self):
+            self.own, self.number = cv2.VideoCapture(str(path)), -1
+            self.get = self.own.get
+
+        def grab(self):
+            self.number += 1
+            return self.own.grab()
+
+        def retrieve(self):
+            return (False, None) if self.number == 4 else self.own.retrieve()
+
+    monkeypatch.setattr(frames, 'opened', lambda path: contextlib.nullcontext(Capture()))
+    assert [each.number for each in given.frames()] == [0, 1, 2, 3, 5, 6, 7, 8]
 
 
 def sound(path):
