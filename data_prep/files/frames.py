@@ -23,6 +23,9 @@ MOST_FRAMES = 2**20  # of a video: three hours at 100 a second
 RATES = (0.1, 1000.0)  # frames a second, the least and the most
 MOST_DAMAGED = 1000  # frames one after the other that cannot be decoded; then nothing more comes
 
+# FFmpeg writes thousands of lines about one damaged frame; what cannot be decoded is said by its number.
+os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')
+
 _MEMORY = 2**30  # bytes, of counting a video's frames
 _SECONDS, _BYTES_A_SECOND = 9.0, 50_000  # of computing: a few, and more for long files
 

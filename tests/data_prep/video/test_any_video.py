@@ -142,14 +142,16 @@ def test_what_breaks_off_is_answered_as_far_as_it_goes(tmp_path):
     assert not any(flag.startswith((events.BROKEN, events.LOST)) for flag in flags(tmp_path / 'whole.avi'))
 
 
-def test_after_frames_that_cannot_be_decoded_it_goes_on(tmp_path):
+def test_after_frames_that_cannot_be_decoded_it_goes_on(tmp_path, capfd):
     content = bytearray(written(tmp_path / 'whole.mp4', colour(moving(60)), codec='mp4v').read_bytes())
     sizes = content.find(b'stsz') + 16
     lengths = struct.unpack(f'>{60}I', content[sizes : sizes + 240])
     start = content.find(b'mdat') + 4 + sum(lengths[:30])
     content[start : start + sum(lengths[30:33])] = bytes(sum(lengths[30:33]))
     (tmp_path / 'damaged.mp4').write_bytes(content)
+    capfd.readouterr()
     found = list(recording.find(tmp_path / 'damaged.mp4').frames())
+    assert not capfd.readouterr().err, 'of FFmpeg'
     assert [each.number for each in found] == [*range(30), *range(33, 60)]
     np.testing.assert_allclose([each.time * 30 for each in found], [*range(30), *range(33, 60)], atol=0.01)
     assert f'{events.LOST}: 3' in flags(tmp_path / 'damaged.mp4')
