@@ -47,16 +47,17 @@ def spotting(options: argparse.Namespace) -> None:
     from dualatme_jax.report.spotting import intervals, metrics, table
 
     scores.check_resamples(options.resamples, '--resamples')
-    for name in ('point', 'dataset', 'list', 'plot'):
+    for name in ('point', 'list', 'plot'):
         if getattr(options, name):
             raise InputError(f'--{name} is of predictions of clips; expected --spotting without it')
     paths = [files.expanded(path, '--spotting') for path in options.spotting]
     if len(paths) == 2:
         emotions = files.expanded(options.emotions, '--emotions') if options.emotions else None
-        given = intervals.read(*paths, options.kind, emotions)
-    elif options.kind or options.happenings or options.emotions:
+        given = intervals.read(*paths, options.kind, emotions, _classes(options.dataset))
+    elif options.kind or options.happenings or options.emotions or options.dataset:
         raise InputError(
-            '--kind, --happenings and --emotions are of two tables; expected --spotting TRUTH PREDICTED'
+            '--kind, --happenings, --emotions and --dataset are of two tables; expected --spotting TRUTH '
+            'PREDICTED'
         )
     elif intervals.is_log(paths[0]):
         given = intervals.read_log(paths[0])
@@ -94,6 +95,16 @@ def spotting(options: argparse.Namespace) -> None:
         console.print(table.tool_table(result['public_tool']))
     if options.json:
         _save(functools.partial(results.write, result), files.expanded(options.json, '--json'))
+
+
+def _classes(dataset: str | None) -> dict[tuple[str, str], str] | None:
+    """(subject, clip) -> class of the true intervals, by the dataset that was built of them."""
+    from dualatme_jax.report import truth
+
+    if not dataset:
+        return None
+    known = truth.of_dataset(files.expanded(dataset, '--dataset'))
+    return {(subject, clip): label for (_, subject, clip), label in known.clips.items()}
 
 
 def run(options: argparse.Namespace) -> None:
@@ -206,7 +217,12 @@ def _parser() -> argparse.ArgumentParser:
         "Columns called as a config's fields, such as loss.cosine_weight, are; others are not read",
     )
     truth = parser.add_mutually_exclusive_group()
-    truth.add_argument('--dataset', metavar='DIR', help='compare labels, clip by clip, with a dataset')
+    truth.add_argument(
+        '--dataset',
+        metavar='DIR',
+        help='compare labels, clip by clip, with a dataset; with --spotting: the emotions of the true '
+        'intervals are their classes in the dataset that was built of them',
+    )
     truth.add_argument(
         '--list', metavar='FILE', help="compare labels with the challenge's list (combined_3class_gt.csv)"
     )

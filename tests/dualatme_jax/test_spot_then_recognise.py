@@ -42,3 +42,10 @@ def test_what_was_spotted_is_recognised_and_scored(source):
         truth.write_text(f'subject,video,onset,offset,emotion\ns1,a,0,5,{emotion}\n')
         assert score.main([*tables, '--resamples', '5']) == 0
         assert json.loads(out.read_text())['metrics']['strs']['value'] == pytest.approx(strs)
+    # A truth in finer words, of which the dataset that is built of it says the class.
+    word = {'negative': 'anger', 'positive': 'happiness', 'surprise': 'surprised'}[said['a#-2-5']]
+    truth.write_text(f'subject,video,onset,offset,emotion\ns1,a,0,5,{word}\n')
+    given = ['--release', 'long_videos', '--source', str(source), '--landmarks', 'template', '--flow', 'dis']
+    assert data_prep(['build', *given, '--workers', '1', '--out', str(source / 'true')]) == 0
+    assert score.main([*tables, '--resamples', '5', '--dataset', str(source / 'true')]) == 0
+    assert json.loads(out.read_text())['metrics']['strs']['value'] == pytest.approx(2 / 3)

@@ -7,6 +7,7 @@ may begin before the first frame of its video, as those of a peak at the border 
 
 import dataclasses
 import pathlib
+from collections.abc import Mapping
 
 import pandas as pd
 
@@ -49,6 +50,7 @@ def read(
     predicted: pathlib.Path,
     kind: str | None = None,
     emotions: pathlib.Path | None = None,
+    classes: Mapping[tuple[str, str], str] | None = None,
 ) -> Given:
     """Reads two tables, of the true intervals and of the predicted ones; see `read_table`.
 
@@ -57,12 +59,16 @@ def read(
       predicted: a table.
       kind: one of `KINDS`, which alone is kept; a table of predicted intervals without kinds is of it.
       emotions: what networks said of the predicted ones, see `with_emotions`; None: what their table says.
+      classes: (subject, clip) -> the class of a true one, in the place of its own word; of others this stays.
 
     Raises:
       InputError: one cannot be read, both are empty, one has subjects and the other has none, only the
         predicted ones have emotions, or a kind is asked for and the truth has none.
     """
     both, notes = [read_table(path, kind) for path in (truth, predicted)], ()
+    if classes:
+        own = zip(_clips(both[0]), both[0][schema.EMOTION], strict=True)
+        both[0] = both[0].assign(**{schema.EMOTION: [classes.get(*each) for each in own]})
     if emotions:
         both[1], notes = with_emotions(both[1], emotions)
         notes += _other_words(*both, truth)
@@ -187,10 +193,7 @@ def with_emotions(table: pd.DataFrame, path: pathlib.Path) -> tuple[pd.DataFrame
     for _, cells in rows:
         own = dict(zip(header, cells, strict=False))
         said[own[schema.SUBJECT], own[schema.CLIP]] = own.get(_CLASS, '')
-    names = [
-        (row[schema.SUBJECT], schema.clip_of(row[VIDEO], row[schema.ONSET], row[schema.OFFSET]))
-        for row in table.to_dict('records')
-    ]
+    names = _clips(table)
     if names and not {*names} & said.keys():
         raise InputError(
             f'{path} has {len(said)} clips, and not {"/".join(names[0])}; expected the answers for the '
@@ -312,6 +315,14 @@ def check_known(given: Given, videos: pd.DataFrame, path: pathlib.Path) -> None:
             )
 
 
+def _clips(table: pd.DataFrame) -> list[tuple[str, str]]:
+    """Subject and clip of each interval."""
+    return [
+        (row[schema.SUBJECT], schema.clip_of(row[VIDEO], row[schema.ONSET], row[schema.OFFSET]))
+        for row in table.to_dict('records')
+    ]
+
+
 def _other_words(truth: pd.DataFrame, predicted: pd.DataFrame, path: pathlib.Path) -> tuple[str, ...]:
     """What to say where a truth may call its emotions otherwise than the networks do."""
     words, classes = (
@@ -322,7 +333,7 @@ def _other_words(truth: pd.DataFrame, predicted: pd.DataFrame, path: pathlib.Pat
     lists = (', '.join(sorted(each)) for each in (words - classes, classes - words))
     return (
         '{} has emotions that no answer is, {}, and answers are what it has not, {}. If these are one thing '
-        'in two words, write the classes into its column {}.'.format(path, *lists, schema.EMOTION),
+        'in two words, give the dataset of the true ones by --dataset.'.format(path, *lists),
     )
 
 

@@ -368,4 +368,4 @@ def test_kinds_that_cannot_be_scored_are_named(by_kind, capsys):
     assert 'truth.csv has no column kind' in capsys.readouterr().err
     (by_kind / 'log.txt').write_text('2\na 1 2 1 2 TP\n')
     assert score.main(['--spotting', str(by_kind / 'log.txt'), '--kind', 'micro']) == 2
-    assert '--kind, --happenings and --emotions are of two tables' in capsys.readouterr().err
+    assert '--kind, --happenings, --emotions and --dataset are of two tables' in capsys.readouterr().err
