@@ -25,7 +25,7 @@ from dualatme_jax.data.dataset import Dataset
 from dualatme_jax.errors import InputError
 from dualatme_jax.report import results
 from dualatme_jax.report.rates import Rates, cross_fitted
-from dualatme_jax.run import collect, encodings, network, programs, stages, trained, workdir
+from dualatme_jax.run import collect, encodings, network, programs, progress, stages, trained, workdir
 from dualatme_jax.run import sweep as sweep_lib
 from dualatme_jax.training import attention
 from dualatme_jax.training.state import Clips, State, examples_last
@@ -202,20 +202,22 @@ def looked(found: Ensemble, dataset: Dataset, answers: np.ndarray, console: Cons
     prepare = programs.make_training(config, found.labels).prepare
     look, scaling = attention.compiled(built, places, prepare), _scaling(found)
     maps: list[list[np.ndarray]] = [[] for _ in places]
-    for clip in range(own.size):
-        inputs = {key: examples_last(array[[clip]]) for key, array in own.inputs.items()}
-        label = jnp.int32(answers[clip])[None]
-        of_networks = [
-            look(
-                jax.tree.map(lambda leaf, number=number: leaf[number], found.variables),
-                inputs,
-                scaling,
-                label,
-            )
-            for number in range(found.size)
-        ]
-        for place in range(len(places)):
-            maps[place].append(np.mean([each[0][place][0] for each in of_networks], axis=0))
+    with progress.counting(console, 'where the networks looked', own.size) as more:
+        for clip in range(own.size):
+            inputs = {key: examples_last(array[[clip]]) for key, array in own.inputs.items()}
+            label = jnp.int32(answers[clip])[None]
+            of_networks = [
+                look(
+                    jax.tree.map(lambda leaf, number=number: leaf[number], found.variables),
+                    inputs,
+                    scaling,
+                    label,
+                )
+                for number in range(found.size)
+            ]
+            for place in range(len(places)):
+                maps[place].append(np.mean([each[0][place][0] for each in of_networks], axis=0))
+            more(1)
     stacked = [np.stack(each).astype(np.float32) for each in maps]
     return [
         Looked(

@@ -12,6 +12,7 @@ events of all, with their face, and a page about all.
 """
 
 import dataclasses
+import functools
 import hashlib
 import importlib.metadata
 import io
@@ -107,11 +108,12 @@ def answer(
         the folder holds the answer of another one, or what is no answer.
     """
     began = time.monotonic()
-    identity = _digest(str(path), _files(path, options), list(options), found.checksum, film)
+    content = _content(path, folder, options)
+    identity = _digest(str(path), content, list(options), found.checksum, film)
     before = bool(answer_folder.whole(folder, path, identity))
     if not before:
         with answer_folder.making(folder, path) as made:
-            command = _look(path, made, found, options, console)
+            command = _look(path, content, made, found, options, console)
             places = answer_folder.faces(made) or [made]
             for own in places:
                 if is_dataset(path):
@@ -251,9 +253,17 @@ def _shown(value: Any) -> str:
 
 
 def _look(
-    path: pathlib.Path, made: pathlib.Path, found: Ensemble, options: Sequence[str], console: Console
+    path: pathlib.Path,
+    content: Sequence[Any],
+    made: pathlib.Path,
+    found: Ensemble,
+    options: Sequence[str],
+    console: Console,
 ) -> list[str]:
-    """Runs the data stage on a video, unless that is done; returns its command; of a dataset none."""
+    """Runs the data stage on a video of some content, unless that is done; returns its command.
+
+    Of a dataset there is none.
+    """
     if is_dataset(path):
         answer_folder.clear(made)
         return []
@@ -264,7 +274,7 @@ def _look(
     like = {'recipe': dict(found.dataset), 'inputs': {key: dict(form) for key, form in found.inputs.items()}}
     command = ['video', str(path), '--out', str(made), *options]
     command += ['--view', *schema.views_of(found.reads), '--like', str(made / answer_folder.LIKE)]
-    if not answer_folder.looked(made, of := _digest(command, like, _files(path, options))):
+    if not answer_folder.looked(made, of := _digest(command, like, content)):
         answer_folder.clear(made)
         with files.replacing(made / answer_folder.LIKE) as temporary:
             temporary.write_text(json.dumps(like) + '\n', encoding='utf-8')
@@ -336,12 +346,13 @@ def _as_picture(stored: np.ndarray, size: tuple[int, int]) -> Image.Image:
     return Image.fromarray(np.uint8(grey)).resize(size).convert('RGB')
 
 
-def _files(path: pathlib.Path, options: Sequence[str]) -> list[Any]:
-    """What distinguishes the content of a video, and of files that options name, from any other."""
+def _content(path: pathlib.Path, folder: pathlib.Path, options: Sequence[str]) -> list[Any]:
+    """What distinguishes a video, without its answer, and files that options name from any others."""
     if path.is_dir():
         content = [
             (str(each.relative_to(path)), each.stat().st_size, each.stat().st_mtime_ns)
             for each in sorted(path.rglob('*'))
+            if folder not in each.parents and each.is_file()
         ]
     else:
         content = files.sha256(path, 'video') if path.exists() else ''
@@ -350,12 +361,15 @@ def _files(path: pathlib.Path, options: Sequence[str]) -> list[Any]:
 
 def _digest(*decides: Any) -> str:
     """Of JSON values that decide an answer, with the code and the packages that do."""
-    code = files.code('dualatme_jax', 'data_prep')
+    return hashlib.sha256(json.dumps([_software(), *decides]).encode()).hexdigest()
+
+
+@functools.cache
+def _software() -> list[Any]:
     installed = {
         each.name.lower().replace('_', '-'): each.version for each in importlib.metadata.distributions()
     }
-    whole = [code, {name: installed.get(name) for name in _PACKAGES}, *decides]
-    return hashlib.sha256(json.dumps(whole).encode()).hexdigest()
+    return [files.code('dualatme_jax', 'data_prep'), [installed.get(name) for name in _PACKAGES]]
 
 
 def _about(folder: pathlib.Path) -> dict[str, Any]:

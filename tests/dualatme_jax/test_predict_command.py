@@ -142,7 +142,7 @@ def test_an_answer_is_whole_and_the_same_command_does_not_look_again(found, cons
         with pytest.raises(OSError, match='No space'):
             video.answer(path, folder, found, change, console)
         assert {file.name for file in folder.iterdir()} == before, 'what fails leaves the answer of before'
-        monkeypatch.setattr(video.files, 'code', lambda *packages: 'another')
+        monkeypatch.setattr(video, '_software', lambda: ['another'])
     del calls[:]
     monkeypatch.setattr(video, '_data_stage', stage(calls, draws=False))
     for _ in range(2):
@@ -326,3 +326,21 @@ def test_an_expression_that_was_left_out_says_why(found, tmp_path):
     row = {**events.iloc[2], 'class': '', 'answer': 'cannot tell'}
     said = 'cannot tell (the face lies partly outside of the frame)'
     assert answer_page.answer_in_words(row, {}) == said
+
+
+def test_an_answer_within_the_folder_of_its_images_does_not_change_them(tmp_path):
+    (tmp_path / '1.png').write_bytes(b'a picture')
+    own = tmp_path / 'answers' / tmp_path.name
+    before = video._content(tmp_path, own, [])
+    own.mkdir(parents=True)
+    (own / 'report.html').touch()
+    assert video._content(tmp_path, own, []) == before
+    (tmp_path / '2.png').write_bytes(b'another')
+    assert video._content(tmp_path, own, []) != before
+
+
+def test_what_is_computed_with_is_all_code_and_what_finds_faces():
+    code, versions = video._software()
+    assert len(code) == 64
+    assert 'dlib-bin' in video._PACKAGES
+    assert versions[video._PACKAGES.index('numpy')] == np.__version__
