@@ -69,7 +69,7 @@ def find(
     followed: list[tuple[np.ndarray, np.ndarray]] = []
     there = False
     while len(followed) < MOST:
-        others = Others(detector, followed)
+        others = Others(detector, followed) if followed else detector
         own = _of_another(progress) if followed else progress
         try:
             found = events.find(recording, others, face=None, keep=keep, progress=own)

@@ -4,6 +4,7 @@ import errno
 import io
 import json
 import pathlib
+import types
 
 import numpy as np
 import pandas as pd
@@ -262,7 +263,7 @@ def test_how_far_the_data_stage_is_stands_in_a_bar_or_in_lines(tmp_path, monkeyp
     program.chmod(0o755)
     monkeypatch.setattr(video.sys, 'executable', str(program))
     ticks = iter(range(0, 10**6, 11))
-    monkeypatch.setattr(progress.time, 'monotonic', lambda: next(ticks))
+    monkeypatch.setattr(progress, 'time', types.SimpleNamespace(monotonic=lambda: next(ticks)))
     shown = Console(file=io.StringIO(), force_terminal=terminal, width=120, color_system=None)
     video._data_stage(['video'], 'v.mp4', shown)
     text = shown.file.getvalue()
