@@ -45,6 +45,8 @@ def survey(source: pathlib.Path, *, sheet: pathlib.Path | None = None, kind: str
             problems += [Problem.of(clip, error) for clip in made]
     if not clips:
         raise InputError(f'{table} has no interval{f" of kind {kind}" if kind else ""}; expected some')
+    labelled = any(clip.emotion != schema.UNKNOWN_TEXT for clip in clips)
+    unlabelled = f'names no emotion: its {len(clips)} clips have no label, and are for `predict` alone'
     return Survey(
         database=DATABASE,
         source=source,
@@ -52,7 +54,8 @@ def survey(source: pathlib.Path, *, sheet: pathlib.Path | None = None, kind: str
         aligned=False,
         clips=clips,
         problems=problems,
-        labelled=any(clip.emotion != schema.UNKNOWN_TEXT for clip in clips),
+        notes=[] if labelled else [Problem(row=table.name, text=unlabelled)],
+        labelled=labelled,
     )
 
 

@@ -44,11 +44,12 @@ def test_true_expressions_are_clips_of_the_classes_of_their_emotions(source):
     assert dataset.load(source / 'micro').clip.tolist() == ['a#2-6', 'b#4-8']
 
 
-def test_spotted_intervals_have_no_label_and_are_not_trained_on(source):
+def test_spotted_intervals_have_no_label_and_are_not_trained_on(source, capsys):
     """A spotter's intervals may reach over the ends of a video, and keep their names."""
     table = source / 'predicted.csv'
     table.write_text('subject,video,onset,offset\ns1,a,-3,5\ns2,b,8,30\n')
     assert build(source, 'spotted', '--sheet', str(table)) == 0
+    assert 'predicted.csv: names no emotion: its 2 clips have no label' in capsys.readouterr().out
     found = dataset.load(source / 'spotted', labelled=False)
     assert found.clip.tolist() == ['a#-3-5', 'b#8-30']
     assert found.label.tolist() == [schema.UNLABELLED] * 2
