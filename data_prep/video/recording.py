@@ -19,7 +19,7 @@ from dualatme_jax.errors import InputError
 
 LARGEST = 960  # pixels of the longer side of a frame that is looked at
 FASTEST = 60.0  # frames a second that are looked at; of faster videos every second, third, ...
-MOST = 24 * 3600.0  # seconds: 180 bytes of each frame are in memory, 0.9 GB of a day at 60 a second
+MOST = 24 * 3600.0  # seconds: 150 bytes of each frame are in memory, 0.8 GB of a day at 60 a second
 RATE = 30.0  # of images, where nothing says how many there are in a second
 _MEASURED = 30  # frames from whose times a rate is measured
 
