@@ -90,7 +90,7 @@ def find(
             break
     if not there:
         raise events.NoFaceError(
-            f'{recording.path}: {len(followed)} faces were found, each for less than {limits.SEEN:g} s; '
+            f'{recording.path}: faces found: {len(followed)}, each for less than {limits.SEEN:g} s; '
             '`--face 1` looks at the largest'
         )
 

@@ -174,7 +174,8 @@ def _of_face(
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """What the networks say of what the data stage has left of a face, and what that says of all of it."""
     about = json.loads(answer_folder.read(folder / answer_folder.ABOUT))
-    signals = pd.read_csv(io.BytesIO(answer_folder.read(folder / answer_page.SIGNALS)))
+    content = answer_folder.read(folder / answer_page.SIGNALS)
+    signals = pd.read_csv(io.BytesIO(content), usecols=['seconds', 'face'])
     dataset, numbers, left_out = clips(folder, found)
     events, answers = _answered(_flagged(_events(folder), left_out), dataset, numbers, found, console)
     _write(events, folder)  # which are drawn

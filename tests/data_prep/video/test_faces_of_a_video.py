@@ -83,7 +83,7 @@ def test_who_comes_when_another_has_left_is_another_face_and_who_comes_back_is_t
 
 
 def test_a_video_without_a_face_that_stays_is_named(tmp_path):
-    with pytest.raises(events.NoFaceError, match='1 faces were found, each for less than 2 s'):
+    with pytest.raises(events.NoFaceError, match='faces found: 1, each for less than 2 s'):
         found(Scene(((10, 10), 1.0, 15, 16)), tmp_path)
     with pytest.raises(events.NoFaceError, match='no face was found in 40 frames by scene'):
         found(Scene(), tmp_path)
