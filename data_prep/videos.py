@@ -89,7 +89,7 @@ def video(options: argparse.Namespace) -> int:
     found = recording.find(expanded(options.source, 'VIDEO'), rate=options.fps)
     detector = detectors.detector(options.landmarks, found)
     out = expanded(options.out, '--out')
-    keep = out / '.signal'
+    keep = out / kept.FOLDER
     tracked = functools.partial(progress.tracked, for_a_program=options.progress_lines)
     console = Console(markup=False, highlight=False, emoji=False)
 

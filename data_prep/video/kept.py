@@ -32,6 +32,7 @@ from data_prep.video.track import Tracked
 from dualatme_jax import files
 from dualatme_jax.files import replacing
 
+FOLDER = '.signal'  # in that of what is found
 EVERY = 10.0  # seconds in a part, at least
 _KEY = 'key.json'
 _DAMAGED = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)

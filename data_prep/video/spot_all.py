@@ -1,8 +1,8 @@
 """The training-free spotter over many videos: one table of what it finds, each video kept once it is done.
 
 Into the folder goes, for each video, SUBJECT/VIDEO/ with the tables of `events` and `kept.json`, which says
-of what they were made: as long as that is the same, they are not made again. `predicted.csv` has one row per
-expression, `subject,video,onset,offset,kind`.
+of what they were made: as long as that is the same, they are not made again. A video that was stopped goes
+on. `predicted.csv` has one row per expression, `subject,video,onset,offset,kind`.
 """
 
 import dataclasses
@@ -69,23 +69,26 @@ def write(found: Iterable[Spotted], out: pathlib.Path) -> None:
 
 def of_video(video: LongVideo, landmarks: str, folder: pathlib.Path) -> Spotted:
     """What is found in one video; a fault of its own is said and not raised."""
+    keep = folder / kept.FOLDER
     try:
         shown = recording.find(video.path, rate=video.rate)
         made_of = kept.made_of(shown, landmarks)
         if _kept(folder).get('made_of') != made_of:
             detector = detectors.detector(landmarks)
-            found = events.find(shown, detector)
+            found = events.find(shown, detector, keep=keep)
             events.write(found, detector, folder)
             about = {'made_of': made_of, 'seconds': float(found.frames.times[-1]), 'flags': found.flags}
             with replacing(folder / KEPT) as temporary:
                 temporary.write_text(json.dumps(about) + '\n', encoding='utf-8')
+            kept.remove(keep)
     except InputError as error:
+        kept.remove(keep)
         return Spotted(video, fault=one_line(error))
     table = pd.read_csv(folder / events.EVENTS)
     rows = table.loc[table['expression'], ['onset', 'offset', 'kind']]
     about, whole = _kept(folder), (video.frames - 1) / video.rate
     remarks = [flag for flag in about['flags'] if not flag.startswith(events.BROKEN)]
-    if about['seconds'] < 0.9 * whole:
+    if whole - about['seconds'] > min(1, 0.1 * whole):
         remarks.append(f'it breaks off after {about["seconds"]:.1f} of {whole:.1f} seconds')
     return Spotted(video, tuple(rows.itertuples(index=False, name=None)), tuple(remarks))
 

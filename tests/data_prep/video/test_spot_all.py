@@ -8,7 +8,7 @@ import pytest
 from data_prep.__main__ import main
 from data_prep.face.landmarks import template
 from data_prep.files import images, long_videos
-from data_prep.video import detectors, events, spot_all, spotter
+from data_prep.video import detectors, events, kept, spot_all, spotter
 from data_prep.video.spotter import Event
 from dualatme_jax import score
 from dualatme_jax.errors import InputError
@@ -32,11 +32,11 @@ class Looked:
     def __init__(self):
         self.paths, self.stop_at = [], None
 
-    def __call__(self, recording, detector):
+    def __call__(self, recording, detector, *, keep):
         if self.stop_at == recording.path.name:
             raise KeyboardInterrupt
         self.paths.append(recording.path.name)
-        found = FIND(recording, detector)
+        found = FIND(recording, detector, keep=keep)
         seconds = (0.2, 0.3, 0.4)
         made = [
             Event(2, 3, 4, seconds, 1.0, 9.0),
@@ -87,6 +87,7 @@ def test_what_is_found_in_many_videos_is_a_table_that_can_be_scored(source, look
     predicted = pd.read_csv(source / 'out' / 'predicted.csv')
     assert predicted.to_numpy().tolist() == [['s1', 'a', 2, 4, 'micro'], ['s2', 'c', 2, 4, 'micro']]
     assert (source / 'out' / 's1' / 'a' / 'signals.csv').exists()
+    assert not list((source / 'out').rglob(kept.FOLDER)), 'what is done needs nothing to go on with'
     command = said.strip().splitlines()[-1].removeprefix('python -m dualatme_jax.score ').split()
     json_file = str(source / 'scores.json')
     assert score.main([*command, '--kind', 'micro', '--resamples', '5', '--json', json_file]) == 0
