@@ -214,6 +214,14 @@ def test_a_process_that_dies_before_the_table_takes_its_place_leaves_the_one_bef
     assert len(TrialTable.open(path, TRIALS).pending(0)) == 2
 
 
+def test_a_table_of_an_older_version_trained_on_all_clips(path):
+    planned(path)
+    now = TRIALS.assign(subjects=0, undersample=0.0)
+    assert len(TrialTable.open(path, now).pending(0)) == 3
+    with pytest.raises(InputError, match='lists other trials than this run has'):
+        TrialTable.open(path, now.assign(undersample=0.5))
+
+
 @pytest.mark.parametrize(
     ('before', 'after', 'says'),
     [
