@@ -43,10 +43,8 @@ def run(options: argparse.Namespace) -> None:
     Raises:
       InputError: a run, the tables or an option cannot be used, or an output cannot be written.
     """
-    from rich.console import Console
-
     from dualatme_jax.report import results, scores
-    from dualatme_jax.report.spotting import from_scores, intervals, metrics, table
+    from dualatme_jax.report.spotting import from_scores, intervals, metrics
 
     scores.check_resamples(options.resamples, '--resamples')
     _check_options(options)
@@ -84,19 +82,26 @@ def run(options: argparse.Namespace) -> None:
     out = _out(options, [place for place, _ in runs.values()])
     _write(out, predicted.drop(columns=schema.EMOTION), thresholds, notice)
     results.write(result, out / SCORES)
+    lines = [f'{len(truth)} true and {len(predicted)} predicted intervals, in {out}']
+    missed = 'no window could be made of it: what is true of it counts as missed'
+    lines += [f'{"/".join(key)}: {missed}' for key in sorted(unseen)]
+    lines += [f'{kind}: {_by_what(each)}' if kind else _by_what(each) for kind, each in spotted.items()]
+    _show(lines, result)
+
+
+def _show(lines: list[str], result: dict) -> None:
+    from rich.console import Console
+
+    from dualatme_jax.report.spotting import table
+
     console = Console(highlight=False, markup=False, emoji=False)
-    console.print(
-        printable(f'{len(truth)} true and {len(predicted)} predicted intervals, in {out}'), soft_wrap=True
-    )
-    for key in sorted(unseen):
-        missed = 'no window could be made of it: what is true of it counts as missed'
-        console.print(printable(f'{"/".join(key)}: {missed}'), soft_wrap=True)
-    for kind, each in spotted.items():
-        console.print(f'{kind}: {_by_what(each)}' if kind else _by_what(each))
+    for line in lines:
+        console.print(printable(line), soft_wrap=True)
     kinds = result.get('kinds', {})
     for kind, own in {**kinds, 'both kinds' if kinds else '': result}.items():
+        title = '\n'.join(filter(None, [kind, result.get('notice')]))
         console.print()
-        console.print(table.scores_table(own, title=printable('\n'.join(filter(None, [kind, notice])))))
+        console.print(table.scores_table(own, title=printable(title)))
 
 
 def _runs(texts: list[str]) -> dict:
