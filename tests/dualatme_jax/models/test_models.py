@@ -1,6 +1,7 @@
 """All systems: their sizes counted by hand, their records in `SYSTEMS`, what they refuse."""
 
 import dataclasses
+import functools
 
 import jax
 import numpy as np
@@ -103,6 +104,7 @@ def build(name, **options):
     return models.build(name, **{'classes': 3} | options)
 
 
+@functools.cache
 def shapes(name, **options):
     """Of output and variables."""
     model, read = build(name, **options), inputs(name)
