@@ -5,12 +5,15 @@ import dataclasses
 import io
 import json
 import pathlib
+import tempfile
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from PIL import Image
 
 from data_prep.face.aligned_clip import AlignedClip
+from data_prep.files import npz_rows
 from data_prep.files.cache import Cache
 from data_prep.releases.clip import Clip
 from data_prep.video import drawing
@@ -167,8 +170,35 @@ def write(
     Raises:
       OSError: the files cannot be written.
     """
-    rows: dict[str, list[np.ndarray]] = {'event': []}
-    faults = {}
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out, prefix='.clips-') as folder:
+        rows, faults = _rows(found, views, out, pathlib.Path(folder), detector, progress)
+        with replacing(out / INPUTS) as temporary, zipfile.ZipFile(temporary, 'w') as file:
+            npz_rows.write(file, 'event', [np.array([*rows], int)], len(rows))
+            for key in np.load(next(iter(rows.values()))).files if rows else ():
+                npz_rows.write(file, key, (np.load(row)[key][None] for row in rows.values()), len(rows))
+    recipe = {'release': DATABASE, 'landmarks': {DATABASE: {'name': detector, 'followed': True}}}
+    recipe |= {key: value for view in views for key, value in view.recipe().items()}
+    recipe[LEFT_OUT] = faults
+    with replacing(out / RECIPE) as temporary:
+        temporary.write_text(json.dumps(recipe, indent=2) + '\n', encoding='utf-8')
+    return faults
+
+
+def _rows(
+    found: Found,
+    views: Sequence[View],
+    out: pathlib.Path,
+    folder: pathlib.Path,
+    detector: str,
+    progress: Progress,
+) -> tuple[dict[int, pathlib.Path], dict[int, str]]:
+    """Makes the row of each expression, a file in a folder: frames of many are more than memory has.
+
+    Returns:
+      The file of each, and why others have none, by the number of the event.
+    """
+    rows, faults = {}, {}
     onsets = np.searchsorted(found.frames.numbers, [event.onset for event in found.events])
     landmarks = found.kept.landmarks(onsets)
     for number, event, pictures in _pictures(found, progress):
@@ -180,20 +210,13 @@ def write(
         except InputError as error:
             faults[number] = one_line(error)
             continue
-        rows['event'].append(np.array(number))
-        for key, value in {key: value for each in made for key, value in each.items()}.items():
-            rows.setdefault(key, []).append(_array(value))
-    recipe = {'release': DATABASE, 'landmarks': {DATABASE: {'name': detector, 'followed': True}}}
-    recipe |= {key: value for view in views for key, value in view.recipe().items()}
-    recipe[LEFT_OUT] = faults
-    out.mkdir(parents=True, exist_ok=True)
-    with replacing(out / INPUTS) as temporary, temporary.open('wb') as file:
-        np.savez(file, **{key: np.stack(values) if values else np.zeros(0) for key, values in rows.items()})
-    with replacing(out / RECIPE) as temporary:
-        temporary.write_text(json.dumps(recipe, indent=2) + '\n', encoding='utf-8')
-    return faults
+        rows[number] = folder / f'{number}.npz'
+        np.savez(rows[number], **{key: _array(value) for each in made for key, value in each.items()})
+    return rows, faults
 
 
-def _array(value: bytes | np.ndarray) -> np.ndarray:
+def _array(value: bytes | list[bytes] | np.ndarray) -> np.ndarray:
     """What a view has made, as an array; pictures are decoded."""
+    if isinstance(value, list):
+        return np.stack([_array(each) for each in value])
     return np.asarray(Image.open(io.BytesIO(value))) if isinstance(value, bytes) else np.asarray(value)

@@ -12,6 +12,7 @@ from data_prep.video.kept import Kept
 from data_prep.video.known import Frames
 from data_prep.video.spotter import Event, Signals
 from data_prep.views.flow import FlowView
+from data_prep.views.frames import FramesView
 
 SIDE = 96
 FACE = (template.stretched((0.8 * SIDE, 0.8 * SIDE)) + 0.1 * SIDE).astype(np.float32)
@@ -35,7 +36,8 @@ def test_what_cannot_be_made_ready_says_why(tmp_path):
     ]
     found = Found(recording.find(tmp_path / 'frames'), rows, frames, Signals(*[np.zeros(5)] * 6), events, ())
     view = FlowView(algorithm='dis', face_size=64)
-    left_out = clips.write(found, [view], tmp_path / 'out', detector='known')
+    several = FramesView(frames=3, size=32, crop='whole')
+    left_out = clips.write(found, [view, several], tmp_path / 'out', detector='known')
     assert {*left_out} == {1, 3}
     assert 'onset and apex, show the same picture' in left_out[1]
     assert 'lies partly outside of the frame' in left_out[3]
@@ -43,3 +45,6 @@ def test_what_cannot_be_made_ready_says_why(tmp_path):
     assert recipe[clips.LEFT_OUT] == {str(number): reason for number, reason in left_out.items()}
     with np.load(tmp_path / 'out' / clips.INPUTS) as stored:
         assert stored['event'].tolist() == [0]
+        assert stored['flow'].shape == (1, 28, 28, 3)
+        assert (stored['face_frames'].shape, stored['face_frames'].dtype) == ((1, 3, 32, 32, 3), np.uint8)
+    assert not list((tmp_path / 'out').glob('.clips-*'))
