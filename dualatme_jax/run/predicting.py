@@ -170,8 +170,8 @@ def probabilities(found: Ensemble, dataset: Dataset, console: Console) -> np.nda
     except flax.errors.ScopeParamShapeError as error:
         sizes = ', '.join(f'{key} of shape {list(array.shape[1:])}' for key, array in own.inputs.items())
         raise InputError(
-            f'the networks were trained on clips of another shape than these have ({sizes}), which one their '
-            'run does not say; train them anew, or give other --weights'
+            f'the networks were trained on clips of another shape than these have ({sizes}); which one, an '
+            "older run does not say: give the training's command again, which adds it and trains nothing"
         ) from error
 
 
