@@ -373,7 +373,7 @@ def test_the_composite_takes_its_rows_from_a_list(tmp_path):
 @pytest.fixture(scope='module')
 def dirty(tmp_path_factory):
     folder = tmp_path_factory.mktemp('synthetic') / 'dirty'
-    synthesize('casme2', folder, subjects=2, frames_per_clip=4, dirty=True, workers=2)
+    synthesize('casme2', folder, subjects=2, frames_per_clip=4, dirty=True, workers=1)
     header, *record = read_csv(folder / 'truth' / 'dirty.csv')
     return folder, [dict(zip(header, row, strict=True)) for row in record]
 
@@ -442,7 +442,7 @@ def test_every_bad_habit_is_there_and_recorded(dirty):
 @pytest.mark.slow
 def test_a_fault_hits_one_clip_alone(tmp_path):
     """Clips of CAS(ME)3 share folders."""
-    synthesize('casme3', tmp_path / 'casme3', subjects=2, frames_per_clip=3, dirty=True, workers=2)
+    synthesize('casme3', tmp_path / 'casme3', subjects=2, frames_per_clip=3, dirty=True, workers=1)
     _, *record = read_csv(tmp_path / 'casme3' / 'truth' / 'dirty.csv')
     spoilt = {tuple(row[2:4]) for row in record if row[0] == 'fault'}
     assert len(spoilt) >= 2

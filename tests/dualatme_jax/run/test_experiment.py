@@ -17,6 +17,7 @@ from dualatme_jax import schema, score
 from dualatme_jax.errors import InputError
 from dualatme_jax.run import disk, experiment
 from dualatme_jax.training.engine import Engine
+from dualatme_jax.training.estimators import Estimators
 
 
 @pytest.mark.parametrize(
@@ -252,12 +253,12 @@ def test_more_predictions_than_memory_takes_are_refused_before_training(
 
 
 def test_a_run_that_is_no_leaderboard_ends_with_its_error(small_dataset_dir, tmp_path, monkeypatch):
-    def broken(self, rows, **options):
+    def broken(self, rows):
         raise ValueError('shapes do not fit')
 
-    monkeypatch.setattr(Engine, 'fit_predict', broken)
+    monkeypatch.setattr(Estimators, 'fit_predict', broken)
     with pytest.raises(ValueError, match='shapes do not fit'):
-        run(small(small_dataset_dir), tmp_path)
+        run(small(small_dataset_dir, **{'model.name': 'made_up.flow_svc'}), tmp_path)
 
 
 @pytest.mark.parametrize(
