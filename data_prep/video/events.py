@@ -311,6 +311,7 @@ def write(found: Found, detector: Detector, out: pathlib.Path) -> None:
         'shrinking': found.recording.shrinking,
         'frames': int(found.frames.numbers[-1]) + 1,
         'detector': detector.name,
+        'note': detector.note if detector.coarse else '',
         'middle': _middle(found),
         'threshold_px': found.signals.threshold,
         'noise_px': found.signals.noise,

@@ -145,6 +145,7 @@ def _provenance(path: pathlib.Path, identity: str, found: Ensemble, own: Mapping
         'differences': [*differences(found, own['recipe']), *slower],
         'flags': [
             *own.get('flags', ()),
+            *filter(None, [own.get('note')]),  # how to have better landmarks
             *(f'{here} frames a second, and {there} in training' for _, there, here in slower),
         ],
         'command': shlex.join(['python', *sys.orig_argv[1:]]),

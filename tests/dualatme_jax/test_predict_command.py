@@ -304,11 +304,11 @@ def test_a_full_disk_costs_one_video_and_a_stop_none(monkeypatch, tmp_path, caps
 )
 def test_fewer_frames_a_second_than_in_training_are_said_with_their_numbers(found, training, here, said):
     found = dataclasses.replace(found, frame_rates=training)
-    own = {'recipe': dict(found.dataset), 'frame_rates': here, 'flags': ['blurred']}
+    own = {'recipe': dict(found.dataset), 'frame_rates': here, 'flags': ['blurred'], 'note': 'pip'}
     about = video._provenance(pathlib.Path('v.mp4'), '', found, own)
     assert about['differences'] == said
     flags = [f'{rate} frames a second, and {there} in training' for _, there, rate in said]
-    assert about['flags'] == ['blurred', *flags]
+    assert about['flags'] == ['blurred', 'pip', *flags]
 
 
 def test_damaged_inputs_are_named(found, tmp_path):

@@ -5,6 +5,7 @@ import dataclasses
 import errno
 import importlib.util
 import itertools
+import json
 import os
 import struct
 import wave
@@ -409,7 +410,7 @@ def face_with_a_twitch():
 
 @needs_skimage
 @pytest.mark.slow
-def test_a_twitch_of_a_real_face_is_one_event_at_its_time():
+def test_a_twitch_of_a_real_face_is_one_event_at_its_time(tmp_path):
     frames = [recording.Frame(number, number / 30, each) for number, each in enumerate(face_with_a_twitch())]
 
     @dataclasses.dataclass(frozen=True)
@@ -423,3 +424,5 @@ def test_a_twitch_of_a_real_face_is_one_event_at_its_time():
     np.testing.assert_allclose(expressions[0].seconds, (1.0, 1.1, 1.3), atol=0.1)
     assert expressions[0].kind == 'micro'
     assert events.COARSE in found.flags
+    events.write(found, detectors.Haar(), tmp_path)
+    assert "pip install -e '.[dlib]'" in json.loads((tmp_path / events.VIDEO).read_text())['note']
