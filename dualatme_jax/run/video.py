@@ -194,9 +194,9 @@ def _of_face(folder: pathlib.Path, found: Ensemble, console: Console, *, film: b
 def _of_all_faces(places: Sequence[pathlib.Path], made: pathlib.Path) -> None:
     """Writes what is said of all faces together, from what is said of each."""
     abouts = [_about(own) for own in places]
-    tables = [_events(own).assign(face=about['face']) for own, about in zip(places, abouts, strict=True)]
-    events = pd.concat(tables).sort_values(['onset', 'face'], kind='stable')
-    _write(events[['face', *events.columns.drop('face')]], made)
+    tables = {about['face']: _events(own) for own, about in zip(places, abouts, strict=True)}
+    events = pd.concat(tables, names=['face', 'number']).sort_values(['onset', 'face'], kind='stable')
+    _write(events.reset_index(), made)
     about = {name: value for name, value in abouts[-1].items() if name not in _OF_ONE_FACE}
     about |= {answer_folder.FACES: len(places)}
     answer_page.write_faces(made, about, dict(zip(places, abouts, strict=True)))

@@ -177,6 +177,7 @@ def test_every_face_has_an_answer_and_all_have_one_page(found, console, tmp_path
     }, 'the answer of before is gone'
     events = pd.read_csv(folder / 'events.csv')
     assert events['face'].tolist() == [1, 2] * 3
+    assert events['number'].tolist() == [0, 0, 1, 1, 2, 2]
     assert events['onset'].tolist() == [4, 4, 15, 15, 30, 30]
     page = (folder / 'report.html').read_text()
     for words in (

@@ -376,6 +376,25 @@ def test_a_full_disc_is_named_and_what_is_done_is_kept(folder, monkeypatch, caps
     }
 
 
+def test_every_face_is_left_in_a_folder_of_its_own(folder, monkeypatch, capsys):
+    class Two(Known):
+        def faces(self, frame):
+            return np.stack([FACE * 0.5, FACE * 0.45 + 66]).astype(np.float32)
+
+    monkeypatch.setitem(detectors.DETECTORS, 'dlib', Two)
+    out = folder / 'out'
+    (out / 'face_3').mkdir(parents=True)  # of a video with another face
+    given = ['video', str(folder / 'images'), '--out', str(out), '--landmarks', 'dlib', '--face']
+    assert commands.main([*given, 'all']) == 0
+    assert {path.name for path in out.iterdir()} == {'face_1', 'face_2'}
+    first, second = (json.loads((out / f'face_{number}' / events.VIDEO).read_text()) for number in (1, 2))
+    assert first['middle'] == np.rint(FACE.mean(0) * 0.5).tolist()
+    assert second['middle'] == np.rint(FACE.mean(0) * 0.45 + 66).tolist()
+    assert capsys.readouterr().out.count('the tables are in') == 2
+    assert commands.main([*given, 'none']) == 2
+    assert '--face none: expected 1 or more, or all' in capsys.readouterr().err
+
+
 def test_a_shrunk_face_is_the_warped_one():
     large = cv2.resize(texture(), None, fx=5, fy=5, interpolation=cv2.INTER_CUBIC)
     aligned = alignment.align(FACE * 5 + 2, large.shape, motion.SIZE)
