@@ -24,6 +24,7 @@ from data_prep.face.aligned_clip import AlignedClip
 from data_prep.files import film, images, npz_rows
 from data_prep.files.cache import Cache
 from data_prep.video import events, motion, recording
+from data_prep.views import head_motion
 from data_prep.views.flow import FlowView
 from dualatme_jax import files, schema
 from dualatme_jax.errors import InputError
@@ -224,7 +225,7 @@ def _arrows(
         aligned = alignment.align(landmarks, onset.shape, motion.SIZE)
         grey = cv2.cvtColor(now, cv2.COLOR_BGR2GRAY)
         flow = flow_of.calc(aligned.warp(onset), aligned.warp(grey), None)
-        flow = flow - motion.head_motion.of(flow, aligned.points(landmarks), 'affine')
+        flow = flow - head_motion.of(flow, aligned.points(landmarks), 'affine')
     except InputError:
         return
     back = cv2.invertAffineTransform(aligned.matrix)

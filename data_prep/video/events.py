@@ -1,13 +1,13 @@
 """From a recording to its events: the whole way, and the tables that are left of it.
 
 events.csv    one row per event: frames, seconds, kind, strength, flags; expressions and what is none
-signals.csv   one row per frame: time, motion of face, lids, mouth and head, and whether there is a face
+signals.csv   one row per frame: time, motion of face, lids, mouth and head, whether there is a face, and how
+              the head turns there and back
 track.npz     `numbers` of the frames and `landmarks`, [N, 68, 2] pixels of the frame, NaN without a face
 video.json    rate, frames, size, detector, threshold, flags of the whole recording
 """
 
 import collections
-import contextlib
 import dataclasses
 import itertools
 import json
@@ -20,7 +20,6 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from data_prep.face import alignment
 from data_prep.files import npz_rows
 from data_prep.video import known, limits, motion, spotter
 from data_prep.video.detectors import Detector
@@ -113,19 +112,18 @@ def find(
         raise NoFaceError(f'{recording.path}: {_without(frames, detector, face)}')
     some = kept.landmarks(faces[:: max(1, len(faces) // 200)])
     cells = motion.cells(motion.mean_face(some, shape))
-    signals = spotter.signals(frames.numbers, frames.times, kept.parts('flow', 'head'), cells)
-    middle, deviation = signals.noise
+    signals = spotter.signals(frames.numbers, frames.times, kept.parts('flow', 'head', 'turn'), cells)
     peaks = spotter.peaks(signals)
-    apexes = {float(signals.times[place]): flags for place, flags in peaks}
-    unexplained = [apex for apex, flags in apexes.items() if not flags]
+    unexplained = [float(signals.times[place]) for place, flags in peaks if not flags]
     extents = _extents(recording, kept, frames, unexplained, cells['face'], progress)
     found = []
     for place, flags in peaks:
         apex = float(signals.times[place])
-        # Of an expression whose frames could not be aligned nobody knows when it begins.
-        *ends, neutral = extents.get(apex, (apex, apex, bool(flags)))
+        # Of what is no expression, how long the signal is above half of its peak.
+        *ends, neutral = extents.get(apex, (*spotter.width(signals, place), True))
         first, last = _nearest(signals.times, np.array(ends)).tolist()
         numbers = [int(signals.numbers[which]) for which in (first, last)]
+        lost = () if flags or apex in extents else (spotter.UNSEEN,)
         found.append(
             Event(
                 onset=numbers[0],
@@ -133,9 +131,10 @@ def find(
                 offset=numbers[1],
                 seconds=(ends[0], apex, ends[1]),
                 strength=float(signals.strength[place]),
-                score=float((signals.strength[place] - middle) / deviation) if deviation else float('inf'),
+                score=float(signals.strength[place] / signals.noise) if signals.noise else math.inf,
                 flags=(
                     *flags,
+                    *lost,
                     *(() if neutral else (spotter.NO_NEUTRAL,)),
                     *_quality(recording, frames[max(0, first - 1) : last + 2]),
                 ),
@@ -179,32 +178,31 @@ def _extents(
     """
     if not apexes:
         return {}
-    faces = np.flatnonzero(frames.there)
-    around = kept.landmarks(faces[_nearest(frames.times[faces], np.array(apexes))])
-    waiting, found = collections.deque(zip(apexes, around, strict=True)), {}
-    looks: list[tuple[float, alignment.Alignment, np.ndarray, list[float], list[np.ndarray]]] = []
+    waiting, found = collections.deque(apexes), {}
+    recent: collections.deque[tuple[float, motion.Face]] = collections.deque()
     first = int(np.searchsorted(frames.times, apexes[0] - limits.LONGEST))
     again = recording.frames(int(frames.numbers[first]), int(frames.numbers[-1]))
     again = progress(again, 'onsets and offsets', len(frames) - first)
+    known_of = (row for part in kept.parts('number', 'landmarks') for row in zip(*part.values(), strict=True))
     # One frame without an end, so that the last look ends too.
     for frame in itertools.chain(again, [None]):
         place = -1 if frame is None else int(np.searchsorted(frames.numbers, frame.number))
-        time = np.inf if frame is None else frames.times[place]
-        while waiting and waiting[0][0] - limits.LONGEST <= time:
-            apex, landmarks = waiting.popleft()
-            shape = None if frame is None else frame.picture.shape
-            with contextlib.suppress(InputError):  # of a face that lies partly outside there is no extent
-                aligned = alignment.align(landmarks, shape, motion.SIZE)
-                looks.append((apex, aligned, aligned.points(landmarks), [], []))
-        for look in [look for look in looks if look[0] + limits.LONGEST < time]:
-            looks.remove(look)
-            apex, _, points, seen, pictures = look
-            found[apex] = spotter.extent(np.array(seen), pictures, apex, points, cells)
-        if looks and frames.there[place]:
+        time = math.inf if frame is None else frames.times[place]
+        while waiting and waiting[0] + limits.LONGEST < time:
+            apex = waiting.popleft()
+            around = [each for each in recent if each[0] >= apex - limits.LONGEST]
+            if any(when == apex for when, _ in around):
+                found[apex] = spotter.extent(*zip(*around, strict=True), apex, cells)
+        if not waiting:
+            break
+        while recent and recent[0][0] < waiting[0] - limits.LONGEST:
+            recent.popleft()
+        if frames.there[place] and time >= waiting[0] - limits.LONGEST:
+            landmarks = next(points for number, points in known_of if number == frame.number)
             grey = cv2.cvtColor(frame.picture, cv2.COLOR_BGR2GRAY)
-            for _, aligned, _, seen, pictures in looks:
-                seen.append(time)
-                pictures.append(aligned.warp(grey))  # the last tenths of a pixel decide where it ends
+            # The last tenths of a pixel decide where it ends: the face is not `shrunk`.
+            if (face := motion.aligned(grey, landmarks)) is not None:
+                recent.append((time, face))
     return found
 
 
@@ -302,6 +300,7 @@ def write(found: Found, detector: Detector, out: pathlib.Path) -> None:
         'mouth_px': found.signals.mouth,
         'head_px': found.signals.head,
         'face': found.frames.there,
+        'turn_px': found.signals.turn,
     }
     about = {
         'path': str(found.recording.path),

@@ -36,7 +36,7 @@ FOLDER = '.signal'  # in that of what is found
 EVERY = 10.0  # seconds in a part, at least
 _KEY = 'key.json'
 _DAMAGED = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
-_FIELDS = ('number', 'time', 'flow', 'head', 'landmarks', 'faces', 'grey', 'sharpness', 'found')
+_FIELDS = ('number', 'time', 'flow', 'head', 'turn', 'landmarks', 'faces', 'grey', 'sharpness', 'found')
 
 
 class Kept:

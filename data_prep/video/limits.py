@@ -5,15 +5,19 @@ Lengths are in pixels of an aligned face of 224 unless another unit is said; tim
 
 # Spotting, see `spotter`.
 WINDOW = 1 / 3  # from a frame back and ahead to those that it is compared with
-STRENGTH = 12.0  # peak of an event above the noise of the video, in its standard deviations
+# Peak of an event over the noise of the video. The spread of the largest cells grows with their mean, so that
+# one factor does for a camera's noise and for a head that is never still.
+STRENGTH = 3.6
 LEAST_MOTION = 0.15  # of a peak, whatever the video's noise
-SHARE = 0.85  # of the way back to the neutral face, at which an expression begins and ends
+SHARE = 0.8  # of the way back to rest, at which an expression begins and ends
 LONGEST = 2.0  # seconds from the apex to either end that are looked at
 MICRO = 0.5  # an expression that lasts no longer is a micro-expression (Yan et al., 2013)
 
 # What is no expression.
 BLINK = 1.8  # motion of the lids over that of the face, from which on an event is a blink
-HEAD = 1.5  # motion of the head within `WINDOW`, from which on its turning explains an event
+# Turning of the head there and back over the motion of the face, from which on it explains an event. Turning
+# moves the middle of the face against its rim; what moves less may be what the model of a head leaves over.
+HEAD = 1.0
 TALKING = 3  # peaks of the mouth within `TALKING_TIME` that are speech
 TALKING_TIME = 1.5
 

@@ -1,23 +1,24 @@
 """Events of a recording, without any training: when the face moves away and back again, and what explains it.
 
 Peaks of `strength` are events. Those that lids, a turn of the head or speech explain are flagged, and are
-none. Their lengths follow from a second look at the frames around the apex: how far each frame is on the way
-from the apex back to the neutral face.
+none. The length of an expression follows from a second look at the frames around its apex: how far each is on
+the way from the apex back to the neutral face.
 """
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
-from scipy import ndimage, signal, stats
+from scipy import ndimage, signal
 
 from data_prep.video import limits, motion
+from data_prep.video.motion import Face
 
 BLINK, HEAD, TALKING, NO_NEUTRAL = 'blink', 'head turns', 'talking', 'no neutral face'
-EXPLAINED = (BLINK, HEAD, TALKING)  # which are no expressions
+UNSEEN = 'face lost around it'  # so that nobody knows when it begins
+EXPLAINED = (BLINK, HEAD, TALKING, UNSEEN)  # which are no expressions
 MICRO, MACRO = 'micro', 'macro'
 
-_DEVIATIONS = stats.norm.ppf(0.3) - stats.norm.ppf(0.1)  # between these two percentiles
 _PARTS = {'face': 6, 'eyes': 4, 'mouth': 6}  # cells of the grid that move most, whose mean is taken
 _SMOOTH = 3  # frames of which the signal is the mean
 _APART = 0.25  # seconds between two peaks
@@ -36,6 +37,7 @@ class Signals:
       lids: the same of the lids.
       mouth: the same of the mouth.
       head: motion of the head within `limits.WINDOW`.
+      turn: turning of the head there and back, see `motion.Moved`.
     """
 
     numbers: np.ndarray
@@ -44,25 +46,21 @@ class Signals:
     lids: np.ndarray
     mouth: np.ndarray
     head: np.ndarray
+    turn: np.ndarray
 
     @property
-    def noise(self) -> tuple[float, float]:
-        """Middle and standard deviation of the strength while nothing happens.
+    def noise(self) -> float:
+        """The strength while nothing happens: its twentieth percentile.
 
-        They follow from its lowest values alone, the tenth to the thirtieth percentile of a normal
-        distribution, so that a face which does something half of the time has the noise of a still one.
+        So a face which does something most of the time has the noise of a still one.
         """
         known = self.strength[np.isfinite(self.strength)]
-        if not len(known):
-            return 0.0, 0.0
-        low, middle, high = np.percentile(known, [10, 20, 30])
-        return float(middle), float(high - low) / _DEVIATIONS
+        return float(np.percentile(known, 20)) if len(known) else 0.0
 
     @property
     def threshold(self) -> float:
         """The strength from which on a peak is an event."""
-        middle, deviation = self.noise
-        return max(middle + limits.STRENGTH * deviation, limits.LEAST_MOTION)
+        return max(limits.STRENGTH * self.noise, limits.LEAST_MOTION)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,7 +73,7 @@ class Event:
       offset: number of the frame.
       seconds: times of the three.
       strength: of the peak, see `Signals`.
-      score: the same above the noise, in its standard deviations.
+      score: the same over the noise.
       flags: what explains it, or makes it uncertain; empty if nothing does.
     """
 
@@ -109,23 +107,26 @@ def signals(
     Args:
       numbers: of its frames, [N].
       times: in seconds, [N].
-      parts: `flow` and `head` of `motion.Moved`, [n, ...] of some frames after the other: two are in memory.
+      parts: `flow`, `head` and `turn` of `motion.Moved`, [n, ...] of some frames after the other: two are in
+        memory.
       cells: of `motion.cells`.
     """
     later = np.searchsorted(times, times + limits.WINDOW - 1e-6)
-    raw = {name: np.full(len(times), np.nan) for name in _PARTS}
+    raw = {name: np.full(len(times), np.nan) for name in (*_PARTS, 'turn')}
     heads = []
-    flows, first = np.zeros((0, motion.GRID, motion.GRID, 2), np.float32), 0
+    flows, turns, first = np.zeros((0, motion.GRID, motion.GRID, 2), np.float32), np.zeros((0, 2)), 0
     for part in parts:
         heads.append(np.hypot(*part['head'].T))
         flows = np.concatenate([flows, part['flow'].astype(np.float32)])
+        turns = np.concatenate([turns, part['turn']])
         after = int(np.searchsorted(later, first + len(flows)))  # all before it have their later frame
-        ahead, back = flows[: after - first], flows[later[first:after] - first]
-        away_and_back = -(ahead * back).sum(-1)
+        here, then = slice(0, after - first), later[first:after] - first
+        away_and_back = -(flows[here] * flows[then]).sum(-1)
         for name, largest in _PARTS.items():
             raw[name][first:after] = _largest(away_and_back[:, cells[name]], largest)
-        flows, first = flows[after - first :], after
-    strength, lids, mouth = (_smoothed(raw[name]) for name in ('face', 'eyes', 'mouth'))
+        raw['turn'][first:after] = np.sqrt(np.maximum(-(turns[here] * turns[then]).sum(-1), 0))
+        flows, turns, first = flows[after - first :], turns[after - first :], after
+    strength, lids, mouth, turn = (_smoothed(raw.pop(name)) for name in ('face', 'eyes', 'mouth', 'turn'))
     head = np.concatenate(heads)
     ahead = np.where(later < len(times), head[np.minimum(later, len(times) - 1)], np.nan)
     return Signals(
@@ -135,6 +136,7 @@ def signals(
         lids=lids,
         mouth=mouth,
         head=np.fmax(head, ahead),
+        turn=turn,
     )
 
 
@@ -160,11 +162,10 @@ def peaks(found: Signals) -> list[tuple[int, tuple[str, ...]]]:
     if len(found.times) < 3:
         return []
     step = float(np.median(np.diff(found.times)))
-    _, deviation = found.noise
     places, _ = signal.find_peaks(
         np.nan_to_num(found.strength, nan=0.0),
         height=found.threshold,
-        prominence=max(limits.STRENGTH / 3 * deviation, limits.LEAST_MOTION / 2),
+        prominence=found.threshold / 3,
         distance=max(1, round(_APART / step)),
     )
     times = found.times[places]
@@ -175,7 +176,7 @@ def peaks(found: Signals) -> list[tuple[int, tuple[str, ...]]]:
         near = np.abs(found.times - time) <= _SAME / 2
         if np.nanmax(found.lids[near]) >= limits.BLINK * found.strength[place]:
             flags.append(BLINK)
-        if np.nanmax(found.head[near]) >= limits.HEAD:
+        if np.nanmax(found.turn[near]) >= limits.HEAD * found.strength[place]:
             flags.append(HEAD)
         if spoken:
             flags.append(TALKING)
@@ -193,55 +194,91 @@ def _speech(times: np.ndarray, of_mouth: np.ndarray) -> np.ndarray:
     return spoken
 
 
-def shadows(events: Sequence[Event]) -> list[Event]:
-    """Events without those that are the shadow of a stronger motion: near it, weaker, never neutral.
+def width(found: Signals, place: int) -> tuple[float, float]:
+    """Seconds between which the strength is above half of its peak at a place."""
+    low = np.flatnonzero(~(found.strength >= found.strength[place] / 2))
+    first = low[low < place].max(initial=-1) + 1
+    last = low[low > place].min(initial=len(found.times)) - 1
+    return float(found.times[first]), float(found.times[last])
 
-    The frames a window before and after a strong motion see it too, on one side.
+
+def shadows(events: Sequence[Event]) -> list[Event]:
+    """Events without the expressions that a stronger motion casts.
+
+    Inside of its interval they are part of it. The frames a window before and after see a strong motion too,
+    on one side, so that what has less than half of its strength there is nothing of its own.
     """
-    return [
-        each
-        for each in events
-        if NO_NEUTRAL not in each.flags
-        or not any(
-            other.strength >= 2 * each.strength
-            and abs(other.seconds[1] - each.seconds[1]) <= 1.5 * limits.WINDOW
-            for other in events
-        )
-    ]
+    return [each for each in events if not (each.expression and any(_casts(other, each) for other in events))]
+
+
+def _casts(strong: Event, weak: Event) -> bool:
+    apex, (onset, _, offset) = weak.seconds[1], strong.seconds
+    if onset <= apex <= offset:
+        return strong.strength > weak.strength
+    return onset - limits.WINDOW <= apex <= offset + limits.WINDOW and strong.strength >= 2 * weak.strength
 
 
 def extent(
-    times: np.ndarray, faces: Sequence[np.ndarray], apex: float, points: np.ndarray, face: np.ndarray
+    times: Sequence[float], faces: Sequence[Face], apex: float, cells: np.ndarray
 ) -> tuple[float, float, bool]:
     """Looks at the frames around an apex once more: when the expression begins and ends.
 
     Args:
-      times: in seconds, [N], of the frames within `limits.LONGEST` of the apex.
-      faces: [S, S] uint8 each, aligned by one map.
+      times: in seconds, ascending, of the frames within `limits.LONGEST` of the apex.
+      faces: their faces.
       apex: its time in seconds.
-      points: [68, 2], landmarks of the aligned face in its pixels.
-      face: cells of the face, [G, G].
+      cells: of the face, [G, G].
 
     Returns:
       Seconds of onset and offset; and whether the face was neutral on both sides.
     """
+    times = np.array(times)
     middle = int(np.abs(times - apex).argmin())
     flow_of = motion.solver()
     fields = [
         np.zeros((motion.GRID, motion.GRID, 2), np.float32)
         if place == middle
-        else motion.between(flow_of, faces[middle], each, points)[0].astype(np.float32)
+        else motion.between(flow_of, faces[middle], each)[0].astype(np.float32)
         for place, each in enumerate(faces)
     ]
-    moved = np.stack([field[face].ravel() for field in fields])
-    # The way back: the mean of both neutral faces, seen from the apex.
-    sides = [int(np.abs(times - (apex + side * limits.WINDOW)).argmin()) for side in (-1, 1)]
+    return ends(times, np.stack([field[cells].ravel() for field in fields]), middle)
+
+
+def ends(times: np.ndarray, moved: np.ndarray, apex: int) -> tuple[float, float, bool]:
+    """When the face leaves its rest before an apex, and comes to rest behind it.
+
+    Args:
+      times: in seconds, [N].
+      moved: [N, D], the motion from the apex to each frame.
+      apex: its place among them.
+
+    Returns:
+      Seconds of onset and offset, and whether the face was at rest on both sides.
+    """
+    # The way back leads to the mean of the faces a window before and behind.
+    sides = [int(np.abs(times - (times[apex] + side * limits.WINDOW)).argmin()) for side in (-1, 1)]
     way = np.nanmean(moved[sides], axis=0)
     length = float(way @ way)
-    back = moved @ way / length if length > 0 else np.zeros(len(faces))
-    ends, neutral = [], True
-    for places in (range(middle - 1, -1, -1), range(middle + 1, len(faces))):
-        reached = next((place for place in places if back[place] >= limits.SHARE), None)
-        neutral &= reached is not None
-        ends.append(times[reached] if reached is not None else times[places[-1]] if places else times[middle])
-    return float(ends[0]), float(ends[1]), neutral
+    back = np.nan_to_num(moved @ way / length) if length > 0 else np.zeros(len(times))
+    before, behind = (
+        _arrival(np.abs(times[side] - times[apex]), back[side])
+        for side in (np.arange(apex, -1, -1), np.arange(apex, len(times)))
+    )
+    return float(times[apex] - before[0]), float(times[apex] + behind[0]), before[1] and behind[1]
+
+
+def _arrival(times: np.ndarray, back: np.ndarray) -> tuple[float, bool]:
+    """After how many seconds from the apex a face arrives at its rest, and whether it does.
+
+    It does if it goes hardly further within a `limits.WINDOW`, from `limits.SHARE` of the way on.
+
+    Args:
+      times: seconds from the apex, [N], from 0 on.
+      back: how far each frame is on the way back, [N]; 1 is the length of the first window.
+    """
+    whole = times[-1] - limits.WINDOW + 1e-6  # up to there a whole window is known
+    for place in np.flatnonzero((back >= 0.5) & (times <= whole)):
+        furthest = back[times <= times[place] + limits.WINDOW + 1e-6].max()
+        if back[place] >= limits.SHARE * furthest:
+            return float(times[np.argmax(back >= limits.SHARE * furthest)]), True
+    return float(times[np.argmax(back >= limits.SHARE * back.max())]), False

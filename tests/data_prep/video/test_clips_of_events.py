@@ -34,7 +34,7 @@ def test_what_cannot_be_made_ready_says_why(tmp_path):
         Event(1, 1, 1, (0.1, 0.1, 0.1), 1.0, 9.0, ('blink',)),
         Event(4, 4, 4, (0.4, 0.4, 0.4), 1.0, 9.0),
     ]
-    found = Found(recording.find(tmp_path / 'frames'), rows, frames, Signals(*[np.zeros(5)] * 6), events, ())
+    found = Found(recording.find(tmp_path / 'frames'), rows, frames, Signals(*[np.zeros(5)] * 7), events, ())
     view = FlowView(algorithm='dis', face_size=64)
     several = FramesView(frames=3, size=32, crop='whole')
     left_out = clips.write(found, [view, several], tmp_path / 'out', detector='known')

@@ -35,7 +35,8 @@ def peak(folder, count):
     keep.mkdir()
     (keep / 'key.json').write_text(json.dumps(kept.made_of(given, Nobody.name)))
     flow = np.random.default_rng(0).normal(0, 0.02, (AT_ONCE, 16, 16, 2)).astype(np.float16)
-    same = {'flow': flow, 'head': np.zeros((AT_ONCE, 2)), 'landmarks': np.stack([FACE] * AT_ONCE)}
+    same = {'flow': flow, 'landmarks': np.stack([FACE] * AT_ONCE)}
+    same |= {name: np.zeros((AT_ONCE, 2)) for name in ('head', 'turn')}
     same |= {name: np.ones(AT_ONCE) for name in ('faces', 'grey', 'sharpness', 'found')}
     for part in range(count // AT_ONCE):
         numbers = np.arange(AT_ONCE) + part * AT_ONCE

@@ -135,12 +135,3 @@ def test_a_script_keeps_things_apart_and_uses_every_class():
         }
         lengths = [each.offset - each.onset for each in made.happenings if each.kind == MICRO]
         assert max(lengths) <= 0.5 * RATE
-
-
-def test_a_shadow_of_a_stronger_motion_is_no_event():
-    weak = spotter.Event(1, 5, 9, (0.0, 0.2, 0.4), 0.2, 8.0, (spotter.NO_NEUTRAL,))
-    strong = dataclasses.replace(weak, seconds=(0.3, 0.5, 0.6), strength=0.8, flags=(spotter.BLINK,))
-    sure = dataclasses.replace(weak, flags=())
-    assert spotter.shadows([weak, strong]) == [strong]
-    assert spotter.shadows([sure, strong]) == [sure, strong]
-    assert spotter.shadows([weak]) == [weak]
