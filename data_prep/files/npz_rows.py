@@ -11,7 +11,8 @@ import numpy as np
 
 from dualatme_jax.errors import InputError
 
-_DAMAGED = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
+# RuntimeError: of a damaged head of the file, which then seems encrypted or of another version of the format.
+_DAMAGED = (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 
 def write(file: zipfile.ZipFile, name: str, pieces: Iterable[np.ndarray], count: int) -> None:

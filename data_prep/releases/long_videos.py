@@ -37,7 +37,7 @@ def survey(source: pathlib.Path, *, sheet: pathlib.Path | None = None, kind: str
     clips, problems = [], []
     for video in long_videos.read(source, table):
         own = [each for each in video.expressions if kind in (None, each.kind)]
-        made = [_clip(video, each, table) for each in own]
+        made = _clips(video, own, table)
         try:
             clips += _with_frames(made, video.path) if made else []
         except InputError as error:
@@ -57,6 +57,19 @@ def survey(source: pathlib.Path, *, sheet: pathlib.Path | None = None, kind: str
         notes=[] if labelled else [Problem(row=table.name, text=unlabelled)],
         labelled=labelled,
     )
+
+
+def _clips(video: LongVideo, intervals: list[Expression], table: pathlib.Path) -> list[Clip]:
+    """A clip for each interval: of two kinds a spotter may find the same one, which is one clip."""
+    found = {}
+    for interval in intervals:
+        clip = _clip(video, interval, table)
+        if found.setdefault(clip.key, clip) != clip:
+            raise InputError(
+                f'{table} has {video.subject}/{clip.clip} twice, with another emotion or '
+                'apex; expected it once'
+            )
+    return list(found.values())
 
 
 def _clip(video: LongVideo, interval: Expression, table: pathlib.Path) -> Clip:

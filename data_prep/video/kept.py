@@ -35,7 +35,7 @@ from dualatme_jax.files import replacing
 FOLDER = '.signal'  # in that of what is found
 EVERY = 10.0  # seconds in a part, at least
 _KEY = 'key.json'
-_DAMAGED = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
+_DAMAGED = (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile)
 _FIELDS = ('number', 'time', 'flow', 'head', 'turn', 'landmarks', 'faces', 'grey', 'sharpness', 'found')
 
 
@@ -108,7 +108,7 @@ class Kept:
         return self.folder / f'{count:05}.npz'
 
     def _paths(self) -> list[pathlib.Path]:
-        return sorted(self.folder.glob('*.npz'))
+        return sorted(self.folder.glob('[0-9]*.npz'))  # no temporary file of a process that was killed
 
 
 def remove(folder: pathlib.Path) -> None:

@@ -93,7 +93,8 @@ def making(folder: pathlib.Path, path: pathlib.Path) -> Iterator[pathlib.Path]:
     write_about(folder, {'path': str(path), 'identity': ''})  # of neither, should this process die here
     for old in [*(folder / name for name in _ALL - {ANSWER}), *faces(folder)]:
         _remove(old)
-    (made / _LOOKED).unlink(missing_ok=True)
+    for hidden in [*made.rglob('.*')]:  # `.looked`, and temporary files of processes that were killed
+        _remove(hidden)
     for new in sorted(made.iterdir(), key=lambda new: new.name == ANSWER):
         new.replace(folder / new.name)
     made.rmdir()

@@ -232,8 +232,11 @@ def test_what_fails_leaves_nothing_but_what_it_can_go_on_with(tmp_path):
     with answer_folder.making(folder, tmp_path) as made:
         assert (made / '.signal').exists(), 'it goes on'
         (made / '.signal').rmdir()
+        (made / '.video.x1.mp4').touch()  # of a drawing that was killed
+        (made / 'frames').mkdir()
+        (made / 'frames' / '.flow.x2.png').touch()
         (made / 'events.csv').touch()
-    assert {each.name for each in folder.iterdir()} == {'answer.json', 'events.csv'}
+    assert {each.name for each in folder.rglob('*')} == {'answer.json', 'events.csv', 'frames'}
 
 
 def test_a_video_is_named_once():

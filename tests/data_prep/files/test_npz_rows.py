@@ -29,7 +29,14 @@ def test_rows_are_those_of_numpy(path, tmp_path):
 def test_what_is_damaged_is_named(path, tmp_path):
     with pytest.raises(InputError, match=r'a\.npz: other cannot be read'):
         next(npz_rows.read(path, 'other'))
-    path.write_bytes(path.read_bytes()[:200])
+    content = path.read_bytes()
+    for place in (6, 8):  # from an entry of the list of files to the version it needs, and what it is
+        damaged = bytearray(content)
+        damaged[damaged.rfind(b'PK\x01\x02') + place] = 0xFF
+        path.write_bytes(damaged)
+        with pytest.raises(InputError, match='points cannot be read'):
+            list(npz_rows.read(path, 'points'))
+    path.write_bytes(content[:200])
     with pytest.raises(InputError, match='points cannot be read'):
         list(npz_rows.read(path, 'points'))
     np.savez(tmp_path / 'c.npz', points=np.array([{}, 'an object'], object))

@@ -5,6 +5,7 @@ import pytest
 
 from data_prep.__main__ import main
 from data_prep.files import images
+from data_prep.releases import long_videos
 from dualatme_jax import schema
 from dualatme_jax.data import dataset
 from dualatme_jax.errors import InputError
@@ -58,6 +59,14 @@ def test_spotted_intervals_have_no_label_and_are_not_trained_on(source, capsys):
         dataset.load(source / 'spotted')
 
 
+def test_what_is_spotted_as_both_kinds_is_one_clip(source):
+    table = source / 'predicted.csv'
+    rows = ['s1,a,2,5,micro', 's1,a,2,6,macro', 's1,a,2,5,macro']
+    table.write_text('\n'.join(['subject,video,onset,offset,kind', *rows]))
+    clips = long_videos.survey(source, sheet=table).clips
+    assert [clip.clip for clip in clips] == ['a#2-5', 'a#2-6']
+
+
 @pytest.mark.parametrize(
     ('rows', 'options', 'message'),
     [
@@ -65,6 +74,7 @@ def test_spotted_intervals_have_no_label_and_are_not_trained_on(source, capsys):
         ('s1,a,2,,6,joyous,micro', (), "'joyous' is no known emotion"),
         ('s1,a,2,,6,anger,micro', ('--kind', 'macro'), 'truth.csv has no interval of kind macro'),
         ('s3,c,2,,6,anger,micro', (), 'the video s3/c is not in videos.csv'),
+        ('s1,a,2,,6,anger,micro\ns1,a,2,,6,joy,micro', (), 's1/a#2-6 twice, with another emotion or apex'),
     ],
 )
 def test_what_is_no_clip_is_named(source, capsys, rows, options, message):

@@ -300,8 +300,10 @@ def test_after_a_stop_it_goes_on_and_finds_the_same(folder, monkeypatch):
         stopped.close()
         assert len(list(keep.glob('*.npz'))) == (stop == 40)
     again = Known()
+    (keep / '.00001.x.npz').write_bytes(b'half of')  # by a process that was killed
     same(kept.Kept(keep).signal(given, again), expected)
     same(kept.Kept(keep).signal(given, again), expected)
+    assert sum(len(part['number']) for part in kept.Kept(keep).parts('number')) == 50
     assert again.asked == 0  # the first file ends with the second detection
     # Of a damaged file on it is done anew, and all of it with another face.
     (keep / '00000.npz').write_bytes((keep / '00000.npz').read_bytes()[:99])
