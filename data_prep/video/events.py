@@ -44,6 +44,7 @@ SEVERAL = 'several faces'
 SLOW = 'few frames a second'
 BROKEN = 'breaks off'  # and how many frames are missing, as of the next
 LOST = 'frames cannot be decoded'
+GAPS = 'images are missing'
 COARSE = 'coarse landmarks'
 STILL = 'nothing moves'
 SHORT = 'too short'
@@ -245,6 +246,9 @@ def _missing(recording: Recording, frames: Frames) -> Iterator[str]:
     A header promises more or less, so of what it says only a second and more counts, if times show it too.
     """
     if recording.path.is_dir():
+        missing = round(frames.times[-1] * recording.rate) - (len(frames) - 1) * recording.step
+        if missing > 0:
+            yield f'{GAPS}: {missing}'
         return
     last, rate = int(frames.numbers[-1]), recording.rate
     lost = last // recording.step + 1 - len(frames)

@@ -92,8 +92,10 @@ class Recording:
         wanted = range(0, len(found.numbers), self.step)
         places = [place for place in wanted if found.numbers[place] >= first]
         numbers = [found.numbers[place] for place in places]
-        for place, number, picture in zip(places, numbers, found.frames.read(numbers), strict=True):
-            yield number, place / self.rate, picture
+        # Where every fifth image was kept, say, five are the time of one; where some are missing, time goes by.
+        usual = max(1, int(np.median(np.diff(found.numbers))))
+        for number, picture in zip(numbers, found.frames.read(numbers), strict=True):
+            yield number, (number - found.numbers[0]) / usual / self.rate, picture
 
     def _smaller(self, picture: np.ndarray) -> np.ndarray:
         if picture.ndim == 2:
@@ -109,7 +111,8 @@ def find(source: str | os.PathLike, *, rate: float | None = None) -> Recording:
 
     Args:
       source: a video, or a folder of images with numbers in their names.
-      rate: frames a second, in the place of what the header says; of images it is `RATE` if not given.
+      rate: frames a second, in the place of what the header says; of images it is `RATE` if not given, from
+        one number to the one that usually follows.
 
     Raises:
       InputError: no such file or folder, no video, one that is longer than `MOST`, a video without pictures,

@@ -276,6 +276,23 @@ def test_moments_are_flagged_by_what_they_show(values, flag):
     assert events._quality(asked, frames) == ((flag,) if flag else ())
 
 
+@pytest.mark.parametrize('every', [1, 5])
+def test_images_that_are_missing_take_their_time_and_are_counted(tmp_path, every):
+    there = [number for number in range(7, 40) if not 20 <= number < 25]
+    for number in there:
+        path = tmp_path / f'{every * number:03}.png'
+        path.write_bytes(images.encode_png(texture(0.3 * np.sin(number / 3))))
+    given = recording.find(tmp_path, rate=20)
+    times = [frame.time for frame in given.frames()]
+    np.testing.assert_allclose(times, (np.array(there) - 7) / 20)
+    assert [frame.time for frame in given.frames(first=every * 30)] == times[-10:]
+    assert f'{events.GAPS}: 5' in flags(tmp_path, rate=20)
+    thinned = recording.find(tmp_path, rate=120)
+    assert [frame.number for frame in thinned.frames()] == [every * number for number in there[::2]]
+    (found,) = (flag for flag in flags(tmp_path, rate=120) if flag.startswith(events.GAPS))
+    assert found == f'{events.GAPS}: 5'
+
+
 @pytest.fixture
 def folder(tmp_path):
     (tmp_path / 'images').mkdir()
