@@ -118,6 +118,7 @@ def _leave(result, detector, asked, out, tracked, console) -> None:
     """Writes what was found of one face, and says it."""
     from data_prep.video import clips, events
 
+    clips.remove(out)
     events.write(result, detector, out)
     faults = clips.write(result, asked, out, detector=detector.name, progress=tracked) if asked else {}
     shown = events.table(result)

@@ -5,6 +5,7 @@ import dataclasses
 import io
 import json
 import pathlib
+import shutil
 import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -183,6 +184,14 @@ def write(
     with replacing(out / RECIPE) as temporary:
         temporary.write_text(json.dumps(recipe, indent=2) + '\n', encoding='utf-8')
     return faults
+
+
+def remove(out: pathlib.Path) -> None:
+    """Removes what `write` has left of another recording, or of the same one with other options."""
+    for name in (INPUTS, RECIPE):
+        (out / name).unlink(missing_ok=True)
+    for onset in (out / drawing.FRAMES).glob('[0-9]*/onset.png'):
+        shutil.rmtree(onset.parent)
 
 
 def _rows(

@@ -48,3 +48,7 @@ def test_what_cannot_be_made_ready_says_why(tmp_path):
         assert stored['flow'].shape == (1, 28, 28, 3)
         assert (stored['face_frames'].shape, stored['face_frames'].dtype) == ((1, 3, 32, 32, 3), np.uint8)
     assert not list((tmp_path / 'out').glob('.clips-*'))
+    mine = tmp_path / 'out' / clips.drawing.FRAMES / '7.png'
+    mine.touch()
+    clips.remove(tmp_path / 'out')
+    assert [path for path in (tmp_path / 'out').rglob('*') if path.is_file()] == [mine]
