@@ -92,7 +92,7 @@ class Recording:
         wanted = range(0, len(found.numbers), self.step)
         places = [place for place in wanted if found.numbers[place] >= first]
         numbers = [found.numbers[place] for place in places]
-        # Where every fifth image was kept, say, five are the time of one; where some are missing, time goes by.
+        # If every fifth image was kept, five numbers are one image; where some are missing, time goes by.
         usual = max(1, int(np.median(np.diff(found.numbers))))
         for number, picture in zip(numbers, found.frames.read(numbers), strict=True):
             yield number, (number - found.numbers[0]) / usual / self.rate, picture

@@ -411,7 +411,7 @@ def clips(folder: pathlib.Path, found: Ensemble) -> tuple[Dataset, list[int], di
         ) as stored:
             arrays = {key: stored[key] for key in stored.files}
         numbers = arrays['event'].tolist()
-        inputs = {key: _shaped(arrays[key], found, key) for key in found.reads} if numbers else {}
+        inputs = {key: _shaped(arrays[key], key) for key in found.reads} if numbers else {}
         measures = {key: arrays[key] for key in schema.measures_of(found.reads) if key in arrays}
         recipe = json.loads(answer_folder.read(folder / answer_folder.RECIPE))
         left_out = {int(number): str(reason) for number, reason in recipe.pop(LEFT_OUT).items()}
@@ -436,7 +436,7 @@ def clips(folder: pathlib.Path, found: Ensemble) -> tuple[Dataset, list[int], di
     )
 
 
-def _shaped(array: np.ndarray, found: Ensemble, key: str) -> np.ndarray:
+def _shaped(array: np.ndarray, key: str) -> np.ndarray:
     """Clips with an axis for channels, which grey pictures lack."""
     return array[..., None] if len(schema.CHANNELS.get(key, ())) == 1 and array.ndim == 3 else array
 
