@@ -94,6 +94,9 @@ def _show(answer, console) -> None:
     known = ' (answered before)' if answer.before else ''
     face = ', face {face} at ({middle[0]}, {middle[1]})'.format(**about) if 'face' in about else ''
     what = f'{number} {unit.removesuffix("s") if number == 1 else unit}'
+    if len(answer.events) > number:
+        kinds = answer.events['kind'][~answer.events['expression'].astype(bool)].value_counts()
+        what += f'; explained otherwise: {", ".join(f"{kind} {count}" for kind, count in kinds.items())}'
     console.print(printable(f'{answer.path}{face}: {what}{known}'), soft_wrap=True)
     for row in expressions.to_dict('records') if unit == 'expressions' else ():
         when = f'{row["onset_s"]:.2f} to {row["offset_s"]:.2f} s, apex {row["apex_s"]:.2f} s'
@@ -103,6 +106,8 @@ def _show(answer, console) -> None:
         console.print(f'  uncertain: {flag}', soft_wrap=True)
     if not about['sentences']:
         console.print(f'  {answer_page.NOBODY_KNOWS}', soft_wrap=True)
+    elif number and unit == 'expressions':
+        console.print(f'  {answer_page.LESS_IN_VIDEOS}', soft_wrap=True)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -86,7 +86,9 @@ def answered(folder, *, known=True):
         'seconds_of_video': 3.9,
         'seconds': 12.0,
         'flags': [FLAG],
-        'rates': rates | {'silent_right': 2, 'silent': [3, 4]} if known else None,
+        'rates': rates | {'silent_right': 2, 'silent': [3, 4], 'confusion': [[5, 0], [1, 7]]}
+        if known
+        else None,
         'sentences': {'positive': 'of 52 such answers 67% were right'} if known else {},
         'differences': [['flow.algorithm', 'drawn', 'DualTVL1OpticalFlow']],
         'command': 'python -m dualatme_jax.predict v.mp4',

@@ -83,7 +83,11 @@ def _images(path: pathlib.Path) -> frames.Images:
     listing = folders.listing(path)
     if not listing.paths:
         suffixes = ', '.join(sorted(folders.IMAGES))
-        raise InputError(f'{path} holds no frames: expected images ({suffixes}) with numbers in their names')
+        videos = sorted(each.name for each in path.iterdir() if each.suffix[1:].lower() in folders.VIDEOS)
+        raise InputError(
+            f'{path} holds no frames: expected images ({suffixes}) with numbers in their names'
+            + (f'; a video is given by its own name: {path / videos[0]}' if videos else '')
+        )
     for number, names in listing.doubles.items():
         raise InputError(f'{path}: {" and ".join(names)} are both frame {number}: keep one of them')
     return frames.Images(listing.paths)

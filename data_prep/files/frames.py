@@ -215,7 +215,8 @@ def opened(path: pathlib.Path) -> Iterator[cv2.VideoCapture]:
     try:
         if not capture.isOpened():
             raise InputError(
-                f'{path}: not a video that OpenCV can decode: it is none, or broke off before its end'
+                f'{path}: not a video that OpenCV can decode: it is none, or broke off before its end; '
+                'expected one that a player shows, such as an MP4 of H.264'
             )
         width, height = (capture.get(side) for side in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
         if not 0 < width * height <= images.LARGEST:

@@ -101,7 +101,7 @@ def _flow_format(pair: str, solver: cv2.DenseOpticalFlow) -> ViewFormat:
             'flow_puzzled': flow_view.PUZZLED['computed'],
             'flow': optical_flow.recipe(solver)
             | {
-                'strain': 'symmetric',
+                'strain': {'variant': 'symmetric', 'smoothing_pixels': 0.0},
                 'encoding': 'minmax_uint8',
                 schema.COMPUTED_AT: [FRAME_SIZE, FRAME_SIZE],
                 schema.UNIT: schema.PIXELS,

@@ -25,7 +25,7 @@ from data_prep.video import known, limits, motion, spotter
 from data_prep.video.detectors import Detector
 from data_prep.video.kept import Kept
 from data_prep.video.known import Frames
-from data_prep.video.recording import Recording
+from data_prep.video.recording import RATE, Recording
 from data_prep.video.spotter import Event, Signals
 from dualatme_jax.errors import InputError
 from dualatme_jax.files import replacing
@@ -42,6 +42,7 @@ UNSTEADY = 'frames come unevenly'
 # Of a whole recording only.
 SEVERAL = 'several faces'
 SLOW = 'few frames a second'
+ASSUMED = f'{RATE:g} frames a second are assumed; --fps says how many'
 BROKEN = 'breaks off'  # and how many frames are missing, as of the next
 LOST = 'frames cannot be decoded'
 GAPS = 'images are missing'
@@ -232,6 +233,7 @@ def _of_all(recording: Recording, detector: Detector, frames: Frames, signals: S
     motions = [part[np.isfinite(part)] for part in (signals.strength, signals.head)]
     found = {
         SEVERAL: np.median(frames.faces) > 1,
+        ASSUMED: recording.assumed,
         SLOW: (len(frames) - 1) / max(lasts, 1e-6) < limits.RATE,
         COARSE: detector.coarse,
         STILL: all(len(part) and np.percentile(part, 95) < limits.STILL for part in motions),

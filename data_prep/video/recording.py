@@ -50,6 +50,7 @@ class Recording:
       promised: how many frames the header promises; 0 where it does not say.
       shrinking: by what frames are divided in size, 1 or more.
       timed: whether the times of a video are those in the file; else they follow from the rate.
+      assumed: whether nobody says the rate.
     """
 
     path: pathlib.Path
@@ -58,6 +59,7 @@ class Recording:
     promised: int
     shrinking: float
     timed: bool = True
+    assumed: bool = False
 
     def frames(self, first: int = 0, last: int | None = None) -> Iterator[Frame]:
         """Yields the frames that are looked at, from the `first` to the `last` number, in order.
@@ -122,7 +124,9 @@ def find(source: str | os.PathLike, *, rate: float | None = None) -> Recording:
     if rate is not None and not frames.RATES[0] <= rate <= frames.RATES[1]:
         least, most = frames.RATES
         raise InputError(f'--fps {rate:g}: expected {least:g} to {most:g} frames a second')
+    assumed = False
     if path.is_dir():
+        timed, assumed = False, rate is None
         found = film.find(path)
         shape, promised = next(iter(found)).shape, len(found.numbers)
     elif path.exists():
@@ -154,6 +158,7 @@ def find(source: str | os.PathLike, *, rate: float | None = None) -> Recording:
         promised=promised,
         shrinking=max(1.0, max(shape[:2]) / LARGEST),
         timed=timed,
+        assumed=assumed,
     )
 
 

@@ -33,6 +33,9 @@ from dualatme_jax.report.rates import CANNOT_TELL
 
 FILE, EVENTS, SIGNALS, FRAMES = 'report.html', 'events.csv', 'signals.csv', 'frames'
 NOBODY_KNOWS = 'How often answers of these networks are right, nobody knows: their file does not say so.'
+LESS_IN_VIDEOS = (
+    'Most of what a face does in a video is none of the classes: there answers are right less often.'
+)
 
 _MOST_BYTES = 2**30
 _PICTURED = 50  # expressions with pictures on the page: each has 0.4 MB
@@ -166,10 +169,11 @@ def _over_time(
 ) -> Section | None:
     if not (folder / SIGNALS).exists():
         return None
-    found = timeline.timeline(_table(folder / SIGNALS), events, float(about['threshold_px']), labels)
+    least = float(about['threshold_px'])
+    found = timeline.timeline(_table(folder / SIGNALS), events, least, labels)
     caption = (
         'How far the face moves away and back again within a third of a second, in pixels of a face of '
-        '224, and the threshold (dashed). '
+        f'224. What moves less than the dashed threshold, {least:.2g} px, is not found. '
         'Coloured: expressions, by answer. Grey: what a blink, a turn of the head or speech explains.'
     )
     return Section(
@@ -209,7 +213,7 @@ def _what(
     ]
     blocks: list[Block] = []
     if expressions.empty:
-        blocks.append(Text('No expression was found: all that happened is explained otherwise.'))
+        blocks.append(Text('No expression was found: all above the threshold is explained otherwise.'))
     return Section('What happened', [*blocks, Table('All that was found', columns, rows)])
 
 
@@ -260,18 +264,29 @@ def _trust(about: Mapping[str, Any]) -> Section:
         own, others = (', '.join(map(schema.title, rates[name])) for name in ('fitted_on', 'counted_on'))
         if own == others:  # each network left somebody out
             own = 'the same, and to count for each person on all others; each answer is that of one network'
+        clips = np.sum(rates['confusion'], 1) + rates['silent']
+        shares = zip(about['labels'], clips / clips.sum(), strict=True)
+        there = ', '.join(f'{label} {share:.0%}' for label, share in shares)
         blocks.append(
             Text(
                 f'Counted on {others}, clips whose onset and apex people have marked; the temperature of '
                 f'{rates["temperature"]:.2f}, by which logits are divided, was fitted on {own}. Intervals '
-                'are 95 % bootstraps over subjects. The rates depend on how frequent each class is there. In '
-                'a video that a spotter cuts, where people talk, eat or look elsewhere, answers are right '
+                f'are 95 % bootstraps over subjects. The rates depend on how frequent classes are: {there}. '
+                'In a video that a spotter cuts, where people talk, eat or look elsewhere, answers are right '
                 f'less often. Below a probability of {rates["least"]:g} the answer is "{CANNOT_TELL}": '
                 f'{rates["silent_right"]} of {sum(rates["silent"])} such clips would have been right.'
             )
         )
     else:
         blocks.append(Text(NOBODY_KNOWS))
+    if 'threshold_px' in about:
+        blocks.append(
+            Text(
+                'When the face does something is found by rules. On the few videos of real faces that were '
+                'tried, most of what they found matched nothing that a person had marked, and they missed '
+                'much of that.'
+            )
+        )
     blocks.append(
         Text(
             'The networks know the classes above and nothing else: whatever a face does is called one of '

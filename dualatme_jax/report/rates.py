@@ -76,8 +76,8 @@ class Rates:
             return f'{self.labels[place]} was never answered on people whom the networks have not seen'
         low, high = self.intervals[place]
         return (
-            f'of {self.given[place]} such answers {self.right[place]:.0%} were right on people whom the '
-            f'networks have never seen ({low:.0%} to {high:.0%})'
+            f'{self.right[place]:.0%} of {self.given[place]} such answers were right on labelled clips of '
+            f'people whom the networks have never seen ({low:.0%} to {high:.0%})'
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -259,5 +259,6 @@ def _intervals(by_person: np.ndarray) -> np.ndarray:
     shares = np.divide(right, given, where=given > 0, out=np.full(given.shape, np.nan))
     known = np.isfinite(shares).any(0)
     found = np.full((by_person.shape[1], 2), np.nan)
-    found[known] = np.nanpercentile(shares[:, known], [2.5, 97.5], axis=0).T
+    if known.any():
+        found[known] = np.nanpercentile(shares[:, known], [2.5, 97.5], axis=0).T
     return found

@@ -130,6 +130,11 @@ def load(path: pathlib.Path, *, seed: int | None = None) -> Ensemble:
             f'{path} holds converted weights, which do not say how their inputs are made; score clips with '
             f'them (--config.evaluate_only={path}), and give the workdir of that run, which says so'
         )
+    if not (path / workdir.TRIALS).exists():
+        raise InputError(
+            f'{path} {"holds no networks" if path.exists() else "does not exist"}; expected the workdir of a '
+            f'run (its {workdir.TRIALS} says so), or a file that `python -m dualatme_jax.export` wrote'
+        )
     return _of_run(path, seed)
 
 

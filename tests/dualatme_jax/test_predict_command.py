@@ -84,6 +84,22 @@ def test_what_cannot_be_answered_is_named_once_and_leaves_nothing(capsys, tmp_pa
     assert not list((tmp_path / 'out').iterdir())
 
 
+def test_what_is_shown_has_what_is_explained_otherwise_and_what_rates_are_worth(tmp_path, capsys):
+    about = written_answer.answered(tmp_path)
+    answer = video.Answer(tmp_path / 'v.mp4', tmp_path, video._events(tmp_path), about)
+    predict._show(answer, Console(width=200))
+    shown = capsys.readouterr().out
+    assert 'v.mp4: 2 expressions; explained otherwise: blink 1\n' in shown
+    assert shown.endswith(f'{answer_page.LESS_IN_VIDEOS}\n')
+
+
+@pytest.mark.parametrize(('name', 'said'), [('none', 'does not exist'), ('notes.txt', 'holds no networks')])
+def test_what_are_no_networks_is_refused_with_what_to_give(tmp_path, name, said):
+    (tmp_path / 'notes.txt').write_text('hello')
+    with pytest.raises(InputError, match=f'{said}; expected the workdir of a run .* or a file that'):
+        predicting.load(tmp_path / name)
+
+
 def test_two_videos_of_one_name_are_refused(tmp_path):
     paths = [pathlib.Path('a/clip.mp4'), pathlib.Path('b/clip.avi')]
     with pytest.raises(InputError, match="several videos are called 'clip'"):

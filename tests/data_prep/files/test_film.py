@@ -85,6 +85,7 @@ def test_what_cannot_be_filmed_is_refused_with_what_to_do(folder, tmp_path, caps
     for arguments, said in (
         ([str(tmp_path / 'none'), '--out', out], 'no such file or folder'),
         ([str(tmp_path / 'empty'), '--out', out], 'holds no frames: expected images'),
+        ([str(tmp_path), '--out', out], f'a video is given by its own name: {tmp_path / "text.mp4"}'),
         ([str(tmp_path / 'doubles'), '--out', out], 'a1.png and b1.png are both frame 1: keep one'),
         ([str(tmp_path / 'text.mp4'), '--out', out], 'not a video that OpenCV can decode'),
         ([str(folder), '--out', f'{out}.avi'], r'ends in .gif or .mp4'),

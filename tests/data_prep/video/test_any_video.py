@@ -127,6 +127,13 @@ def test_what_a_browser_records_has_the_rate_of_its_times(tmp_path):
     assert len(list(found.frames())) == 40
 
 
+def test_a_rate_that_nobody_says_is_flagged(tmp_path):
+    for number, picture in enumerate(moving(30)):
+        (tmp_path / f'{number}.png').write_bytes(images.encode_png(picture))
+    assert events.ASSUMED in flags(tmp_path)
+    assert not {events.ASSUMED, events.SLOW} & {*flags(tmp_path, rate=30)}
+
+
 def test_large_and_grey_frames_are_made_what_is_looked_at(tmp_path):
     found = recording.find(written(tmp_path / 'large.avi', [np.zeros((2160, 3840, 3), np.uint8)] * 2))
     assert (found.shrinking, next(found.frames()).picture.shape) == (4, (540, 960, 3))

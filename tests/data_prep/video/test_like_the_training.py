@@ -6,6 +6,7 @@ import pytest
 
 from data_prep import __main__ as command
 from data_prep import views
+from data_prep.synthetic import embedded
 from data_prep.video import like
 from dualatme_jax.errors import InputError
 
@@ -61,6 +62,14 @@ def test_drawn_motions_and_public_images_are_made_as_usual_at_their_size(tmp_pat
     path = written(tmp_path, recipe, {'flow': {'shape': [36, 36, 3], 'dtype': 'uint8'}})
     made = views.of('flow').of(like.options(path, parsed(), ['flow']))
     assert (made.algorithm, made.size, made.pair, made.puzzled) == ('tvl1', 36, 'FM', 'cut')
+    like.check(path, [made])
+
+
+def test_what_is_rendered_is_made_of_a_video_too(tmp_path):
+    recipe = embedded.render().views['flow'].recipe
+    path = written(tmp_path, recipe)
+    made = views.of('flow').of(like.options(path, parsed(), ['flow']))
+    assert (made.face_size, made.smoothing) == (112, 0)
     like.check(path, [made])
 
 

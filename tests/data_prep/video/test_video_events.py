@@ -35,6 +35,7 @@ class Rendered:
     shrinking: float = 1.0
     promised: int = 0
     timed: bool = True
+    assumed: bool = False
 
     def frames(self, first=0, last=None):
         pictures = _pictures(self.script)

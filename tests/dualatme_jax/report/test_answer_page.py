@@ -24,7 +24,10 @@ def test_it_says_what_happened_how_sure_that_is_and_what_it_is_not(tmp_path):
         'cannot tell (most probable is positive, 0.55 ± 0.20)',
         'This makes the answer uncertain: few frames a second.',
         'was fitted on SMIC',
+        'negative 40%, positive 60%',
         '2 of 7 such clips',
+        'What moves less than the dashed threshold, 0.5 px, is not found',
+        'matched nothing that a person had marked',
         'DualTVL1OpticalFlow',
         'python -m data_prep video v.mp4',
     ):

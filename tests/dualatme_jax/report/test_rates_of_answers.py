@@ -78,7 +78,17 @@ def test_they_survive_json_with_what_was_never_answered():
     np.testing.assert_equal(again.to_json(), found.to_json())
     assert np.isnan(again.right[1])
     assert 'never answered' in again.sentence(1)
-    assert 'of 20 such answers 50% were right' in again.sentence(0)
+    assert '50% of 20 such answers were right on labelled clips' in again.sentence(0)
+
+
+def test_networks_that_never_answer_have_rates_all_the_same():
+    unsure = table(databases=('smic',))
+    labels = [*LABELS, 'other']
+    unsure[['prob_negative', 'prob_positive', 'prob_other']] = [0.3, 0.3, 0.4]
+    found = rates.cross_fitted(unsure, labels)
+    assert found.given.tolist() == [0, 0, 0]
+    assert np.isnan(found.intervals).all()
+    assert found.silent.sum() == len(unsure)
 
 
 @pytest.mark.parametrize('fitted_on', [['smic', 'casme2'], ['samm']])
