@@ -91,6 +91,7 @@ def test_nested_selection_grows_by_points(small_dataset_dir, tmp_path):
     check_same(tmp_path / 'run', tmp_path / 'at_once', 'inner_predictions.csv')
 
 
+@pytest.mark.slow
 def test_the_fields_of_a_grid_are_in_the_order_that_they_were_given_in(small_dataset_dir, tmp_path):
     """config.json sorts them, and so the points."""
     grid = {'model.balanced': (True, False), CS: (0.01, 1.0)}
