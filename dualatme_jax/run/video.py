@@ -263,7 +263,7 @@ def _look(
     if is_dataset(path):
         answer_folder.clear(made)
         return []
-    if own := [key for key in found.reads if schema.view_of(key) is None]:
+    if own := [key for key in found.reads if schema.view_of(key) in (None, schema.WINDOWS)]:
         raise InputError(
             f'the networks read {", ".join(own)}, which no view makes from a video; give other --weights'
         )

@@ -100,6 +100,18 @@ def test_what_are_no_networks_is_refused_with_what_to_give(tmp_path, name, said)
         predicting.load(tmp_path / name)
 
 
+def test_networks_that_read_windows_answer_no_video(found, console, tmp_path):
+    (tmp_path / 'v.mp4').write_bytes(b'a video')
+    config = found.config.copy_and_resolve_references()
+    with config.unlocked():
+        config.model.name = 'softnet'
+    with pytest.raises(InputError, match='read windows, which no view makes from a video; give other'):
+        video.answer(
+            tmp_path / 'v.mp4', tmp_path / 'out', dataclasses.replace(found, config=config), [], console
+        )
+    assert not (tmp_path / 'out').exists()
+
+
 def test_two_videos_of_one_name_are_refused(tmp_path):
     paths = [pathlib.Path('a/clip.mp4'), pathlib.Path('b/clip.avi')]
     with pytest.raises(InputError, match="several videos are called 'clip'"):

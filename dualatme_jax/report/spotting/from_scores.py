@@ -182,7 +182,7 @@ def spot(
       InputError: a subject without another one that has expressions, or a video that is too short.
     """
     there = {video.key for video in videos}
-    truth = truth[[key in there for key in intervals.keys(truth)]]
+    truth = truth[pd.MultiIndex.from_frame(truth[KEY]).isin(there)]
     subjects = sorted({subject for subject, _ in there})
     chosen = {}
     if as_published:

@@ -315,3 +315,7 @@ def test_one_subject_with_expressions_cannot_choose_for_itself():
     videos, truth = release()
     with pytest.raises(InputError, match='no other subject than s2 has an expression'):
         from_scores.spot(videos, truth[truth['subject'] == 's2'])
+    with pytest.raises(InputError, match='no other subject than s0 has an expression'):
+        from_scores.spot(videos, truth[:0])
+    with pytest.raises(InputError, match='there is no true expression'):
+        from_scores.spot(videos, truth[:0], as_published=True)
