@@ -106,7 +106,7 @@ def _show(answer, console) -> None:
         console.print(f'  uncertain: {flag}', soft_wrap=True)
     if not about['sentences']:
         console.print(f'  {answer_page.NOBODY_KNOWS}', soft_wrap=True)
-    elif number and unit == 'expressions':
+    elif unit == 'expressions' and expressions['answer'].isin(about['sentences']).any():
         console.print(f'  {answer_page.LESS_IN_VIDEOS}', soft_wrap=True)
 
 

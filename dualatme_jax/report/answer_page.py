@@ -131,7 +131,7 @@ def answer_in_words(row: Mapping[str, Any], about: Mapping[str, Any]) -> str:
     if not row['class']:
         return CANNOT_TELL + (f' ({row["flags"]})' if row.get('flags') else '')
     chance, spread = row[schema.PROBABILITY + row['class']], row['spread']
-    sure = f'{chance:.2f} ± {spread:.2f}'
+    sure = f'{chance:.2f}' + ('' if np.isnan(spread) else f' ± {spread:.2f}')
     if row['answer'] == CANNOT_TELL:
         return f'{CANNOT_TELL} (most probable is {row["class"]}, {sure})'
     known = (about.get('sentences') or {}).get(row['answer'])

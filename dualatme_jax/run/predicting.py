@@ -23,7 +23,7 @@ from dualatme_jax import files, models, schema
 from dualatme_jax.data import splits
 from dualatme_jax.data.dataset import Dataset
 from dualatme_jax.errors import InputError
-from dualatme_jax.report import results
+from dualatme_jax.report import marks, results
 from dualatme_jax.report.rates import Rates, cross_fitted
 from dualatme_jax.run import collect, encodings, network, programs, progress, stages, trained, workdir
 from dualatme_jax.run import sweep as sweep_lib
@@ -49,6 +49,7 @@ class Ensemble:
       frame_rates: the least and the largest of these clips; None where nobody knows.
       variables: `params` and `batch_stats`, each leaf [S, ...].
       rates: how often their answers were right; None where nobody knows.
+      marks: what must stand beside these.
       unseen: of each network the people, (database, subject), whom it was not trained on and others were;
         empty of networks that were trained on the same people.
     """
@@ -61,6 +62,7 @@ class Ensemble:
     variables: Mapping[str, Any]
     frame_rates: Sequence[float] | None = None
     rates: Rates | None = None
+    marks: Sequence[str] = ()
     unseen: tuple[frozenset[tuple[str, str]], ...] = ()
 
     @property
@@ -115,8 +117,9 @@ def load(path: pathlib.Path, *, seed: int | None = None) -> Ensemble:
     if network.is_one(path):
         found = network.load(path)
         title = models.system(found.config.model.name).title
+        networks = '1 network' if len(found.seeds) == 1 else f'{len(found.seeds)} networks'
         return Ensemble(
-            f'{title}, {len(found.seeds)} networks that left nobody out',
+            f'{title}, {networks} trained on everybody',
             found.config,
             found.labels,
             found.inputs,
@@ -277,6 +280,7 @@ def _of_run(path: pathlib.Path, seed: int | None) -> Ensemble:
         variables,
         about.get('frame_rates'),
         None if about.get('leaks') else cross_fitted(predictions, labels),
+        marks.of_predictions(about),
         _unseen(names, table, predictions),
     )
 

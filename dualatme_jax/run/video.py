@@ -147,6 +147,7 @@ def _provenance(path: pathlib.Path, identity: str, found: Ensemble, own: Mapping
             *own.get('flags', ()),
             *filter(None, [own.get('note')]),  # how to have better landmarks
             *(f'{here} frames a second, and {there} in training' for _, there, here in slower),
+            *(f'of the percentages: {mark}' for mark in found.marks if found.rates),
         ],
         'command': shlex.join(['python', *sys.orig_argv[1:]]),
         'versions': {name: importlib.metadata.version(name) for name in provenance.VERSIONS},
@@ -304,7 +305,8 @@ def _answered(
         row: dict[str, Any] = {
             schema.PROBABILITY + name: float(p) for name, p in zip(found.labels, mean[place], strict=True)
         }
-        row |= {'class': found.labels[label], 'spread': float(each[may[:, place], place, label].std())}
+        own = each[may[:, place], place, label]
+        row |= {'class': found.labels[label], 'spread': float(own.std()) if len(own) > 1 else np.nan}
         if given[place] >= 0:
             row['answer'] = found.labels[label]
             if known:

@@ -6,6 +6,7 @@ import json
 import pathlib
 import types
 
+import jax
 import numpy as np
 import pandas as pd
 import pytest
@@ -341,6 +342,27 @@ def test_fewer_frames_a_second_than_in_training_are_said_with_their_numbers(foun
     assert about['differences'] == said
     flags = [f'{rate} frames a second, and {there} in training' for _, there, rate in said]
     assert about['flags'] == ['blurred', 'pip', *flags]
+
+
+def test_what_stands_beside_scores_stands_beside_percentages_of_them(found):
+    own = {'recipe': dict(found.dataset), 'frame_rates': None}
+    marked = dataclasses.replace(found, marks=['The clips are synthetic.'])
+    assert video._provenance(pathlib.Path('v.mp4'), '', marked, own)['flags'] == [
+        'of the percentages: The clips are synthetic.'
+    ]
+    unknown = dataclasses.replace(marked, rates=None)
+    assert video._provenance(pathlib.Path('v.mp4'), '', unknown, own)['flags'] == []
+
+
+def test_a_single_network_has_no_spread(found, console, monkeypatch):
+    alone = dataclasses.replace(found, variables=jax.tree.map(lambda leaf: leaf[:1], found.variables))
+    monkeypatch.setattr(predicting, 'probabilities', lambda *_: np.array([[[0.9, 0.05, 0.05]]]))
+    events, _ = video._answered(
+        pd.DataFrame({'expression': [True], 'flags': ['']}), dataset(alone, 1), [0], alone, console
+    )
+    assert np.isnan(events['spread'][0])
+    said = answer_page.answer_in_words(events.iloc[0], {})
+    assert said == f'negative, {events["prob_negative"][0]:.2f}'
 
 
 def test_damaged_inputs_are_named(found, tmp_path):

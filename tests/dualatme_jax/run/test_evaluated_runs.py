@@ -17,6 +17,7 @@ from configs import cd
 from dualatme_jax import files, models, schema
 from dualatme_jax.data import dataset
 from dualatme_jax.errors import InputError
+from dualatme_jax.report import marks
 from dualatme_jax.run import collect, evaluated, experiment, init_from, predicting, trained
 from dualatme_jax.run import workdir as workdir_lib
 from dualatme_jax.training.checkpoint import load_weights
@@ -72,6 +73,7 @@ def test_weights_from_elsewhere_score_each_subject_by_its_own_network(
     assert predicting.answering(ensemble, strangers).all()
     rates = ensemble.rates
     assert rates.confusion.sum() + rates.silent.sum() == len(expected), 'counted on those left out'
+    assert ensemble.marks == marks.of_predictions(results)
     there = tmp_path / 'evaluated' / 'results.json'
     honest = there.read_text()
     there.write_text(json.dumps(json.loads(honest) | {'leaks': True}))
