@@ -72,7 +72,7 @@ def run(options: argparse.Namespace) -> None:
 
 def _folders(paths: list[pathlib.Path], out: pathlib.Path) -> list[pathlib.Path]:
     """A folder for each video, by its name; raises InputError where two have one name."""
-    names = [path.stem if path.suffix else path.name for path in paths]
+    names = [path.name if path.is_dir() else path.stem for path in paths]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise InputError(
             f'several videos are called {twice[0]!r}; give them one by one, each with its own --out'

@@ -117,6 +117,10 @@ def test_two_videos_of_one_name_are_refused(tmp_path):
     paths = [pathlib.Path('a/clip.mp4'), pathlib.Path('b/clip.avi')]
     with pytest.raises(InputError, match="several videos are called 'clip'"):
         predict._folders(paths, tmp_path)
+    folders = [tmp_path / name for name in ('v1.1', 'v1.2')]
+    for folder in folders:
+        folder.mkdir()
+    assert predict._folders(folders, tmp_path) == folders, 'a folder has no suffix'
 
 
 def stage(calls, *, draws=True):
