@@ -53,10 +53,12 @@ class Asked:
         numbers: dict[bytes, int] = {}
         pairs = []
         for place, row in enumerate(rows):
-            outer = trials_lib.fold_of(row, dataset)
+            few = {'most': row.get('undersample', 0), 'seed': row['seed']}
+            outer = trials_lib.fold_of({**row, 'undersample': 0}, dataset)  # an inner part predicts all
             inner = splits.inner_folds(outer, *people, parts=parts, seed=row['seed']) if parts else []
             for fold in (outer, *inner):
-                trial = numbers.setdefault(np.packbits(fold.train).tobytes(), len(numbers))
+                train = splits.undersampled(fold, dataset.label, **few).train
+                trial = numbers.setdefault(np.packbits(train).tobytes(), len(numbers))
                 clip = np.flatnonzero(fold.held_out)
                 same = (np.full_like(clip, each) for each in (place, trial, fold is not outer))
                 pairs.append((clip, *same))

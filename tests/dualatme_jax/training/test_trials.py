@@ -14,7 +14,7 @@ from dualatme_jax import schema
 from dualatme_jax.data.dataset import Dataset
 from dualatme_jax.errors import InputError
 from dualatme_jax.machines import host_memory
-from dualatme_jax.training import engine, memory, trials, wave
+from dualatme_jax.training import choosing, engine, memory, trials, wave
 from dualatme_jax.training.state import Clips
 from dualatme_jax.training.step import Training
 
@@ -293,6 +293,21 @@ def test_trials_train_on_some_of_the_most_frequent_class_and_predict_all():
         whole = trials.device_trial(row | {'undersample': 0.0}, dataset, dataset.size)
         np.testing.assert_array_equal(trial.held_out, whole.held_out)
         assert not (np.asarray(trial.train) & ~np.asarray(whole.train)).any()
+
+
+def test_what_a_trial_chooses_for_itself_is_chosen_on_all_clips_of_its_inner_parts():
+    """A row's own inner parts train and predict as those of the table do."""
+    clips = [('smic', f's{person}', int(k == 0)) for person in range(6) for k in range(9)]
+    dataset = make_dataset(clips, labels=('neutral', 'expression'))
+    found = table(dataset, points=[{'undersample': 2.0}], parts=2)
+    asked = choosing.Asked.by(found[found['inner'] == 0].to_dict('records'), dataset, 2)
+    names = found.loc[found['inner'] == 0, 'left_out'].tolist()
+    for row in found.to_dict('records'):
+        fold, place = trials.fold_of(row, dataset), names.index(row['left_out'])
+        own = (asked.row == place) & (asked.inner == (row['inner'] > 0)) & fold.held_out[asked.clip]
+        assert sorted(asked.clip[own]) == np.flatnonzero(fold.held_out).tolist()
+        (trial,) = set(asked.trial[own])
+        np.testing.assert_array_equal(asked.train[trial], fold.train)
 
 
 def test_too_few_subjects_for_a_class_are_named_with_their_number():
