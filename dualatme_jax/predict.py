@@ -9,6 +9,7 @@ should answer at once.
 
 import argparse
 import pathlib
+import signal
 import sys
 import traceback
 
@@ -155,4 +156,5 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == '__main__':
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C ends it, and the data stage with it
     sys.exit(main())

@@ -4,6 +4,9 @@ import errno
 import io
 import json
 import pathlib
+import runpy
+import signal
+import sys
 import types
 
 import jax
@@ -310,6 +313,17 @@ def test_how_far_the_data_stage_is_stands_in_a_bar_or_in_lines(tmp_path, monkeyp
         assert '90/90' in text
     else:
         assert text == 'v.mp4: frames: 40 of 90, 11 s\nv.mp4: frames: 90 of 90, 22 s\nv.mp4: clips: 1, 11 s\n'
+
+
+def test_sigterm_ends_it_as_ctrl_c_does(monkeypatch, capsys):
+    taken = {}
+    monkeypatch.setattr(signal, 'signal', taken.__setitem__)
+    monkeypatch.setattr(sys, 'argv', ['predict', '--help'])
+    monkeypatch.delitem(sys.modules, 'dualatme_jax.predict')
+    with pytest.raises(SystemExit):
+        runpy.run_module('dualatme_jax.predict', run_name='__main__')
+    assert 'VIDEO' in capsys.readouterr().out
+    assert taken == {signal.SIGTERM: signal.default_int_handler}
 
 
 def test_a_full_disk_costs_one_video_and_a_stop_none(monkeypatch, tmp_path, capsys):
