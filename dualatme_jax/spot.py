@@ -118,6 +118,11 @@ def _runs(texts: list[str]) -> dict:
         kind, equals, path = text.partition('=')
         asked = kind if equals and kind in intervals.KINDS else None
         place = files.expanded(path if asked else text, 'RUN')
+        if not place.exists():
+            raise InputError(
+                f'no run {place}; expected its folder, alone or after one of '
+                f'{", ".join(f"{each}=" for each in intervals.KINDS)}'
+            )
         found = given.read(place)
         if len(points := predictions.points(found.table)) > 1:
             raise InputError(f'{place} has {len(points)} points of a sweep; expected a run of one')

@@ -172,21 +172,21 @@ def unread(columns: Iterable[str], points: Sequence[str] = ()) -> list[str]:
     ]
 
 
-def read_text(path: str | os.PathLike) -> str:
-    """The text of a UTF-8 file, with or without a byte order mark.
+def read_text(path: str | os.PathLike, what: str = 'predictions') -> str:
+    """The text of a UTF-8 file, with or without a byte order mark; `what` is in it, in words.
 
     Raises:
       InputError: the file is missing, unreadable, empty, binary or in another encoding.
     """
     try:
-        text = read_bytes(path, limit=MOST_BYTES, what='predictions').decode('utf-8-sig')
+        text = read_bytes(path, limit=MOST_BYTES, what=what).decode('utf-8-sig')
     except UnicodeDecodeError as error:
         raise InputError(
             f'{path}: not UTF-8 text ({error.reason} at byte {error.start}); '
-            'expected a text file of predictions. Save it as UTF-8 text.'
+            f'expected a text file of {what}. Save it as UTF-8 text.'
         ) from error
     if '\0' in text:
-        raise InputError(f'{path}: a binary file; expected a text file of predictions.')
+        raise InputError(f'{path}: a binary file; expected a text file of {what}.')
     if not text.strip():
         raise InputError(f'{path}: an empty file; expected one line per clip.')
     return text

@@ -531,9 +531,10 @@ def load_one(name: str, data: ConfigDict, reads: Sequence[str], databases: tuple
     except InputError as error:
         if isinstance(error, storage.NeverBuiltError) or (views == ['flow'] and not own):
             raise
+        build = 'windows --source VIDEOS' if views == [schema.WINDOWS] else f'build ... {made}'
         raise InputError(
-            f'{error}. This config reads what `python -m data_prep build ... {made} --out '
-            f'{beside if own else path}` makes'
+            f'{error}. This config reads what `python -m data_prep {build} --out {beside if own else path}` '
+            'makes'
         ) from error
     check_sizes(dataset, data, path, f'{made} --out {beside}')
     if data.build_synthetic and (found := dataset.metadata.get('release')) != 'synthetic':

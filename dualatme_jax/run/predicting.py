@@ -119,7 +119,7 @@ def load(path: pathlib.Path, *, seed: int | None = None) -> Ensemble:
         title = models.system(found.config.model.name).title
         networks = '1 network' if len(found.seeds) == 1 else f'{len(found.seeds)} networks'
         return Ensemble(
-            f'{title}, {networks} trained on everybody',
+            f'{title}, {networks}, trained on all clips',
             found.config,
             found.labels,
             found.inputs,

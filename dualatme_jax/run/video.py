@@ -147,7 +147,7 @@ def _provenance(path: pathlib.Path, identity: str, found: Ensemble, own: Mapping
             *own.get('flags', ()),
             *filter(None, [own.get('note')]),  # how to have better landmarks
             *(f'{here} frames a second, and {there} in training' for _, there, here in slower),
-            *(f'of the percentages: {mark}' for mark in found.marks if found.rates),
+            *(f'how often answers were right: {mark}' for mark in found.marks if found.rates),
         ],
         'command': shlex.join(['python', *sys.orig_argv[1:]]),
         'versions': {name: importlib.metadata.version(name) for name in provenance.VERSIONS},

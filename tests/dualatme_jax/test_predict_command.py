@@ -366,7 +366,7 @@ def test_what_stands_beside_scores_stands_beside_percentages_of_them(found):
     own = {'recipe': dict(found.dataset), 'frame_rates': None}
     marked = dataclasses.replace(found, marks=['The clips are synthetic.'])
     assert video._provenance(pathlib.Path('v.mp4'), '', marked, own)['flags'] == [
-        'of the percentages: The clips are synthetic.'
+        'how often answers were right: The clips are synthetic.'
     ]
     unknown = dataclasses.replace(marked, rates=None)
     assert video._provenance(pathlib.Path('v.mp4'), '', unknown, own)['flags'] == []

@@ -228,7 +228,7 @@ def read_happenings(path: pathlib.Path) -> pd.DataFrame:
 
 def is_log(path: pathlib.Path) -> bool:
     """Whether a file is a log: its first line is the number of a database."""
-    lines = (line.strip() for line in predictions.read_text(path).splitlines())
+    lines = (line.strip() for line in predictions.read_text(path, 'intervals').splitlines())
     return next(filter(None, lines)) in _DATABASES
 
 
@@ -242,7 +242,9 @@ def read_log(path: pathlib.Path) -> Given:
     Raises:
       InputError: the file is not such a log; the message names the line.
     """
-    lines = [(n, line.split()) for n, line in enumerate(predictions.read_text(path).splitlines(), 1)]
+    lines = [
+        (n, line.split()) for n, line in enumerate(predictions.read_text(path, 'intervals').splitlines(), 1)
+    ]
     lines = [(n, words) for n, words in lines if words]
     sides, said = ([], []), dict.fromkeys(_WORDS, 0)
     for line, words in lines[1:]:
@@ -343,7 +345,7 @@ def _has_kinds(path: pathlib.Path) -> bool:
 
 def _rows(path: pathlib.Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     """The header of a table in lower case; and line and cells of each row."""
-    text = predictions.read_text(path)
+    text = predictions.read_text(path, 'intervals or videos')
     (_, header), *rows = predictions.csv_rows(text, predictions.delimiter_of(text), path)
     return [name.lower() for name in header], rows
 

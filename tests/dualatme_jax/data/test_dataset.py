@@ -397,6 +397,12 @@ def test_flow_images_without_frames_are_not_sent_to_a_build(tmp_path):
     assert '--view' not in str(refused.value), 'it must not send to a build either'
 
 
+def test_windows_that_are_not_there_are_made_by_their_own_command(tmp_path):
+    data = kernel_ridge_steps.get_config().data
+    with pytest.raises(InputError, match='reads what `python -m data_prep windows --source VIDEOS --out'):
+        experiment.load_one(str(tmp_path / 'none'), data, ('windows',), ())
+
+
 def test_views_of_different_clips_are_refused(views, tmp_path):
     folder, stored = views
     shutil.copytree(folder / 'apex', tmp_path / 'build' / 'apex')

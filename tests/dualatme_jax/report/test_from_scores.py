@@ -299,6 +299,7 @@ def test_a_run_on_windows_of_one_kind_is_of_that_kind(of_kinds, capsys):
     out = ['--out', str(of_kinds / 'out')]
     for arguments, message in (
         ([f'micro={macro}'], 'is trained on macro-expressions; expected macro='),
+        ([f'mikro={macro}'], 'expected its folder, alone or after one of micro=, macro='),
         ([micro, macro, *out], 'expected one RUN for all expressions, or one for each kind'),
         ([f'micro={micro}', f'micro={micro}', *out], 'expected one RUN for all expressions'),
         ([f'micro={micro}', macro, '--half', '1', *out], '--half with two runs'),

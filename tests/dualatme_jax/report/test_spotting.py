@@ -238,6 +238,8 @@ def test_tables_that_cannot_be_read(tmp_path, text, expected):
     with pytest.raises(InputError) as error:
         intervals.read_table(write(tmp_path / 'bad.csv', text))
     assert expected in str(error.value)
+    with pytest.raises(InputError, match=r'cannot read the intervals or videos .*none\.csv'):
+        intervals.read_table(tmp_path / 'none.csv')
 
 
 def test_a_table_of_no_intervals_is_an_answer(tmp_path):
