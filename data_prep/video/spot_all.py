@@ -73,7 +73,7 @@ def of_video(video: LongVideo, landmarks: str, folder: pathlib.Path) -> Spotted:
     try:
         shown = recording.find(video.path, rate=video.rate)
         made_of = kept.made_of(shown, landmarks)
-        if _kept(folder).get('made_of') != made_of:
+        if _kept(folder).get('made_of') != made_of or _expressions(folder) is None:
             detector = detectors.detector(landmarks)
             found = events.find(shown, detector, keep=keep)
             events.write(found, detector, folder)
@@ -84,13 +84,21 @@ def of_video(video: LongVideo, landmarks: str, folder: pathlib.Path) -> Spotted:
     except InputError as error:
         kept.remove(keep)
         return Spotted(video, fault=one_line(error))
-    table = pd.read_csv(folder / events.EVENTS)
-    rows = table.loc[table['expression'], ['onset', 'offset', 'kind']]
+    rows = _expressions(folder)
     about, whole = _kept(folder), (video.frames - 1) / video.rate
     remarks = [flag for flag in about['flags'] if not flag.startswith(events.BROKEN)]
     if whole - about['seconds'] > min(1, 0.1 * whole):
         remarks.append(f'it breaks off after {about["seconds"]:.1f} of {whole:.1f} seconds')
     return Spotted(video, tuple(rows.itertuples(index=False, name=None)), tuple(remarks))
+
+
+def _expressions(folder: pathlib.Path) -> pd.DataFrame | None:
+    """Onset, offset and kind of what was found; None if the table is missing or damaged."""
+    try:
+        table = pd.read_csv(folder / events.EVENTS)
+        return table.loc[table['expression'], ['onset', 'offset', 'kind']]
+    except (OSError, ValueError, KeyError):
+        return None
 
 
 def _kept(folder: pathlib.Path) -> dict:

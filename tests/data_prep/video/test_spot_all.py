@@ -111,6 +111,12 @@ def test_what_is_done_is_kept_until_something_else_decides_it(source, looked, mo
     (source / 'out' / 's2' / 'c' / spot_all.KEPT).write_text('{')
     spot(source)
     assert looked.paths[-3:] == ['a', 'b', 'c']
+    (source / 'out' / 's1' / 'a' / events.EVENTS).unlink()
+    (source / 'out' / 's2' / 'c' / events.EVENTS).write_text('onset,offset\n2,4\n')
+    assert spot(source) == 1
+    assert looked.paths[-3:] == ['a', 'b', 'c'], 'a table is missing, or damaged'
+    assert len(pd.read_csv(source / 'out' / 'predicted.csv')) == 2
+    assert len(looked.paths) == 11
 
 
 def test_nothing_to_look_at_is_named(source, looked, capsys):
