@@ -99,7 +99,7 @@ def video(folder: pathlib.Path, progress: events.Progress = lambda frames, *_: f
 
 
 def _read(path: pathlib.Path) -> bytes:
-    return files.read_bytes(path, limit=_MOST_BYTES, what='what was found in the video')
+    return files.read_bytes(path, limit=_MOST_BYTES, what='table of the video')
 
 
 def _pair(path: pathlib.Path) -> str:

@@ -34,7 +34,7 @@ class UnfinishedError(InputError):
 
 def read(path: pathlib.Path) -> bytes:
     """The content of a file of an answer; raises InputError as `files.read_bytes` does."""
-    return files.read_bytes(path, limit=_MOST_BYTES, what='what was found')
+    return files.read_bytes(path, limit=_MOST_BYTES, what='file of the answer')
 
 
 def faces(folder: pathlib.Path) -> list[pathlib.Path]:
