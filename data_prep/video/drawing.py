@@ -23,14 +23,14 @@ from data_prep.face import alignment, regions
 from data_prep.face.aligned_clip import AlignedClip
 from data_prep.files import film, images, npz_rows
 from data_prep.files.cache import Cache
-from data_prep.video import events, motion, recording
-from data_prep.views import head_motion
+from data_prep.video import events, head, motion, recording, spotter
 from data_prep.views.flow import FlowView
 from dualatme_jax import files, schema
 from dualatme_jax.errors import InputError
 
 FRAMES, VIDEO = 'frames', 'video.mp4'
-GAIN = 8  # times the motion that arrows show, which would be a pixel or two
+# Times the motion that arrows show: of a micro-expression it would be a pixel or two.
+GAIN = {spotter.MICRO: 8, spotter.MACRO: 2}
 
 # How the motion of the pictures is computed, whatever a network reads.
 SHOWN = FlowView(algorithm='dis', head_motion='affine', pair='full', puzzled='cut')
@@ -39,8 +39,8 @@ SHOWN = FlowView(algorithm='dis', head_motion='affine', pair='full', puzzled='cu
 _COLOURS = ((178, 114, 0), (0, 94, 213), (115, 158, 0), (167, 121, 204), (0, 159, 230), (233, 180, 86))
 _GREY, _PALE, _DARK = (150, 150, 150), (235, 235, 235), (40, 40, 40)
 _STRIP, _MARGIN = 84, 8  # pixels of the timeline
-_SPACING = 11  # pixels of the aligned face between two arrows
-_LEAST = 0.15  # pixels of the aligned face: less motion has no arrow
+_GAINS = ', '.join(f'x{gain} ({kind})' for kind, gain in GAIN.items())
+_LEAST = 0.25  # pixels of an aligned face of 224: less motion has no arrow
 _MOST_BYTES = 2**30
 
 
@@ -152,10 +152,11 @@ def _frames(
             _regions(picture, points, pair)
             if now is None or not rows[now]['expression']:
                 start = None
-            elif start is None or start[0] != now:
-                start = now, cv2.cvtColor(frame.picture, cv2.COLOR_BGR2GRAY), points
-            elif len(points):
-                _arrows(picture, flow_of, start[1], frame.picture, start[2], colours[now])
+            elif face := motion.aligned(cv2.cvtColor(frame.picture, cv2.COLOR_BGR2GRAY), points):
+                if start is None or start[0] != now:
+                    start = now, face
+                else:
+                    _arrows(picture, flow_of, start[1], face, colours[now], GAIN[rows[now]['kind']])
             _face(
                 picture,
                 points,
@@ -215,31 +216,21 @@ def _face(picture: np.ndarray, points: np.ndarray, words: str, colour: tuple[int
 def _arrows(
     picture: np.ndarray,
     flow_of: cv2.DenseOpticalFlow,
-    onset: np.ndarray,
-    now: np.ndarray,
-    landmarks: np.ndarray,
+    onset: motion.Face,
+    now: motion.Face,
     colour: tuple[int, int, int],
+    gain: float,
 ) -> None:
-    """Draws the motion since the onset without the head's, `GAIN` times as long as it is."""
-    try:
-        aligned = alignment.align(landmarks, onset.shape, motion.SIZE)
-        grey = cv2.cvtColor(now, cv2.COLOR_BGR2GRAY)
-        flow = flow_of.calc(aligned.warp(onset), aligned.warp(grey), None)
-        flow = flow - head_motion.of(flow, aligned.points(landmarks), 'affine')
-    except InputError:
-        return
-    back = cv2.invertAffineTransform(aligned.matrix)
-    hull = cv2.convexHull(aligned.points(landmarks).astype(np.float32))
-    for y in range(_SPACING // 2, motion.SIZE, _SPACING):
-        for x in range(_SPACING // 2, motion.SIZE, _SPACING):
-            way = flow[y, x]
-            if np.hypot(*way) < _LEAST or cv2.pointPolygonTest(hull, (float(x), float(y)), False) < 0:
-                continue
-            tail = back[:, :2] @ (x, y) + back[:, 2]
-            head = tail + GAIN * (back[:, :2] @ way)
-            ends = [tuple(np.rint(end).astype(int).tolist()) for end in (tail, head)]
-            cv2.arrowedLine(picture, *ends, (255, 255, 255), 2, cv2.LINE_AA, tipLength=0.35)
-            cv2.arrowedLine(picture, *ends, colour, 1, cv2.LINE_AA, tipLength=0.35)
+    """Draws the motion since the onset without the head's, `gain` times as long as it is."""
+    flow, *_ = motion.between(flow_of, onset, now)
+    back, cell = cv2.invertAffineTransform(now.matrix), motion.SIZE / motion.GRID
+    shown = (head.covered(now.points, motion.GRID) > 0.9) & (np.linalg.norm(flow, axis=-1) >= _LEAST)
+    for row, column in np.argwhere(shown):
+        tail = back[:, :2] @ (np.array([column, row]) * cell + (cell - 1) / 2) + back[:, 2]
+        tip = tail + gain / motion.UNIT * (back[:, :2] @ flow[row, column].astype(float))
+        ends = [tuple(np.rint(end).astype(int).tolist()) for end in (tail, tip)]
+        cv2.arrowedLine(picture, *ends, (255, 255, 255), 2, cv2.LINE_AA, tipLength=0.35)
+        cv2.arrowedLine(picture, *ends, colour, 1, cv2.LINE_AA, tipLength=0.35)
 
 
 def _timeline(
@@ -279,7 +270,7 @@ def _at(strip: np.ndarray, time: float, signals: pd.DataFrame) -> np.ndarray:
     cv2.line(found, (x, 0), (x, _STRIP - 18), (0, 0, 220), 1)
     cv2.putText(
         found,
-        f'{time:.2f} s of {times[-1]:.1f} s; arrows: motion x{GAIN}',
+        f'{time:.2f} s of {times[-1]:.1f} s; arrows: motion {_GAINS}',
         (_MARGIN, _STRIP - 6),
         cv2.FONT_HERSHEY_SIMPLEX,
         0.4,
