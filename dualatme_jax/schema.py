@@ -5,7 +5,7 @@
 
 import argparse
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 # The databases, in the order in which tables show them.
 DATABASE_TITLES = {
@@ -190,6 +190,11 @@ def built_size(key: str, options: str) -> tuple[int, ...]:
     if view == 'frames':
         return given.frame_count, given.frame_size, given.frame_size
     return (given.face_size,) * 2 if view in ('apex', 'parts') else USUAL_SIZES[view]
+
+
+def is_synthetic(metadata: Mapping[str, object]) -> bool:
+    """Whether clips of a dataset are rendered or drawn, all or some, by its metadata."""
+    return metadata.get('release') == SYNTHETIC or bool(metadata.get('synthetic'))
 
 
 def view_of(key: str) -> str | None:

@@ -98,7 +98,7 @@ class Dataset:
     @property
     def synthetic(self) -> bool:
         """Whether the clips are rendered, so that no published score can stand beside theirs."""
-        return self.metadata.get('release') == schema.SYNTHETIC or bool(self.metadata.get('synthetic'))
+        return schema.is_synthetic(self.metadata)
 
     @property
     def leaks(self) -> str:

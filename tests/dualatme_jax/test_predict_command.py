@@ -359,16 +359,17 @@ def test_fewer_frames_a_second_than_in_training_are_said_with_their_numbers(foun
     about = video._provenance(pathlib.Path('v.mp4'), '', found, own)
     assert about['differences'] == said
     flags = [f'{rate} frames a second, and {there} in training' for _, there, rate in said]
-    assert about['flags'] == ['blurred', 'pip', *flags]
+    assert about['flags'] == ['blurred', 'pip', *flags, 'networks trained on drawn clips']
 
 
 def test_what_stands_beside_scores_stands_beside_percentages_of_them(found):
     own = {'recipe': dict(found.dataset), 'frame_rates': None}
     marked = dataclasses.replace(found, marks=['The clips are synthetic.'])
     assert video._provenance(pathlib.Path('v.mp4'), '', marked, own)['flags'] == [
-        'how often answers were right: The clips are synthetic.'
+        'networks trained on drawn clips',
+        'how often answers were right: The clips are synthetic.',
     ]
-    unknown = dataclasses.replace(marked, rates=None)
+    unknown = dataclasses.replace(marked, rates=None, dataset={'release': 'casme2'})
     assert video._provenance(pathlib.Path('v.mp4'), '', unknown, own)['flags'] == []
 
 
