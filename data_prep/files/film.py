@@ -169,6 +169,8 @@ def _write_video(film: Iterator[np.ndarray], path: pathlib.Path, rate: float) ->
     first = next(film)
     odd = [length % 2 for length in first.shape[:2]]  # MPEG-4 has even sides only: the last line stands twice
     size = (first.shape[1] + odd[1], first.shape[0] + odd[0])
+    # MPEG-4 has at most 65535 parts of a second, of which OpenCV takes 1000 a frame where digits are needed.
+    rate = round(rate, 3 if rate < 65 else 2 if rate < 650 else 1)
     writer = cv2.VideoWriter(os.fspath(path), cv2.VideoWriter_fourcc(*'mp4v'), rate, size)
     try:
         if not writer.isOpened():

@@ -140,3 +140,10 @@ def test_a_video_that_the_disk_has_no_room_for_is_named_and_leaves_nothing(tmp_p
     with pytest.raises(InputError, match='not all frames could be written; make room on its disk'):
         film.write(frames, tmp_path / 'v.mp4')
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize('rate', [29.97003, 66.97745687655149, 180.3456, 999.87654])
+def test_a_video_has_any_rate(tmp_path, rate):
+    """As the mean of frames that come unevenly may be."""
+    film.write(pictures(), tmp_path / 'v.mp4', rate=rate)
+    assert film.find(tmp_path / 'v.mp4').rate == pytest.approx(rate, rel=2e-4)
