@@ -29,7 +29,7 @@ from dualatme_jax.report.page.blocks import (
     Text,
 )
 from dualatme_jax.report.pictures import drawn, timeline
-from dualatme_jax.report.rates import CANNOT_TELL
+from dualatme_jax.report.rates import CANNOT_TELL, counts
 
 FILE, EVENTS, SIGNALS, FRAMES = 'report.html', 'events.csv', 'signals.csv', 'frames'
 NOBODY_KNOWS = 'How often answers of these networks are right, nobody knows: their file does not say so.'
@@ -135,6 +135,8 @@ def answer_in_words(row: Mapping[str, Any], about: Mapping[str, Any]) -> str:
     if row['answer'] == CANNOT_TELL:
         return f'{CANNOT_TELL} (most probable is {row["class"]}, {sure})'
     known = (about.get('sentences') or {}).get(row['answer'])
+    if known and not counts(row.get('kind', ''), about['rates']['counted_on']):
+        known = 'how often that is right of macro-expressions, nobody has counted'
     return f'{row["answer"]}, {sure}' + (f'; {known}' if known else '')
 
 

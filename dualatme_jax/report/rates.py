@@ -109,6 +109,14 @@ class Rates:
         return made
 
 
+def counts(kind: str, counted_on: Collection[str]) -> bool:
+    """Whether expressions of a kind can be among the clips of databases on which answers were counted.
+
+    CASME II, SMIC and SAMM hold micro-expressions alone.
+    """
+    return kind != 'macro' or not {*counted_on} <= {*schema.COMPOSITE}
+
+
 def calibrated(probabilities: np.ndarray, temperature: float) -> np.ndarray:
     """Probabilities [..., K] whose logits are divided by a temperature (Guo et al., ICML 2017)."""
     logits = np.log(np.maximum(probabilities, _TINY)) / temperature

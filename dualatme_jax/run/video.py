@@ -311,7 +311,7 @@ def _answered(
         row |= {'class': found.labels[label], 'spread': float(own.std()) if len(own) > 1 else np.nan}
         if given[place] >= 0:
             row['answer'] = found.labels[label]
-            if known:
+            if known and rates.counts(events.get('kind', {}).get(number, ''), known.counted_on):
                 low, high = known.intervals[label]
                 row |= {'right': float(known.right[label]), 'right_low': low, 'right_high': high}
         events.loc[number, list(row)] = list(row.values())

@@ -384,6 +384,19 @@ def test_a_single_network_has_no_spread(found, console, monkeypatch):
     assert said == f'negative, {events["prob_negative"][0]:.2f}'
 
 
+def test_a_macro_expression_has_no_percentage_of_micro_expressions(found, console, monkeypatch):
+    chances = np.tile([0.98, 0.01, 0.01], (found.size, 2, 1))
+    monkeypatch.setattr(predicting, 'probabilities', lambda *_: chances)
+    both = pd.DataFrame({'expression': [True, True], 'kind': ['micro', 'macro'], 'flags': ['', '']})
+    events, _ = video._answered(both, dataset(found, 2), [0, 1], found, console)
+    assert events['answer'].tolist() == ['negative'] * 2
+    assert events['right'].isna().tolist() == [False, True]
+    about = video._provenance(pathlib.Path('v.mp4'), '', found, {'recipe': {}, 'frame_rates': None})
+    micro, macro = (answer_page.answer_in_words(row, about) for row in events.to_dict('records'))
+    assert '93% of 126' in micro
+    assert macro.endswith('of macro-expressions, nobody has counted')
+
+
 def test_damaged_inputs_are_named(found, tmp_path):
     (tmp_path / 'inputs.npz').write_bytes(b'PK nonsense')
     (tmp_path / 'inputs.json').write_text('{}')

@@ -81,6 +81,12 @@ def test_they_survive_json_with_what_was_never_answered():
     assert '50% of 20 such answers were right on labelled clips' in again.sentence(0)
 
 
+def test_macro_expressions_are_not_counted_on_databases_that_have_none():
+    assert rates.counts('micro', ['casme2', 'samm'])
+    assert not rates.counts('macro', ['casme2', 'samm'])
+    assert rates.counts('macro', ['casme2', 'long_videos'])
+
+
 def test_networks_that_never_answer_have_rates_all_the_same():
     unsure = table(databases=('smic',))
     labels = [*LABELS, 'other']
