@@ -115,6 +115,8 @@ def load(path: pathlib.Path, *, seed: int | None = None) -> Ensemble:
       InputError: there are no networks, they are damaged, or nobody says how their inputs are made.
     """
     if network.is_one(path):
+        if seed is not None:
+            raise InputError(f'--seed {seed}: the seeds of {path} are one ensemble; leave it out')
         found = network.load(path)
         title = models.system(found.config.model.name).title
         networks = '1 network' if len(found.seeds) == 1 else f'{len(found.seeds)} networks'

@@ -102,6 +102,8 @@ def test_what_are_no_networks_is_refused_with_what_to_give(tmp_path, name, said)
     (tmp_path / 'notes.txt').write_text('hello')
     with pytest.raises(InputError, match=f'{said}; expected the workdir of a run .* or a file that'):
         predicting.load(tmp_path / name)
+    with pytest.raises(InputError, match=r'--seed 3: the seeds of .* are one ensemble; leave it out'):
+        predicting.load(predict.WEIGHTS, seed=3)
 
 
 def test_networks_that_read_windows_answer_no_video(found, console, tmp_path):
