@@ -9,6 +9,7 @@ their answers are right: the temperature is fitted on these databases, and answe
 """
 
 import argparse
+import math
 import pathlib
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -140,7 +141,7 @@ def _answers(rates: 'Rates') -> Iterator[str]:
     for label, row, none in zip(rates.labels, rates.confusion.tolist(), rates.silent.tolist(), strict=True):
         yield f'| {label} | {" | ".join(map(str, row))} | {none} |'
     shares = [
-        f'{right:.0%} [{low:.0%}, {high:.0%}]'
+        'too few' if math.isnan(right) else f'{right:.0%} [{low:.0%}, {high:.0%}]'
         for right, (low, high) in zip(rates.right, rates.intervals, strict=True)
     ]
     yield f'| of these answers right | {" | ".join(shares)} | |'

@@ -197,9 +197,9 @@ def _what(
     columns += [Column(f'{name[:-2].capitalize()} (s)', number=True) for name in times]
     columns += [Column('Kind')] if 'kind' in events else []
     columns += [Column('Answer', hint='the class, where it is probable enough')]
+    columns += [Column('Flags', hint='what makes it uncertain, or explains it')] if 'flags' in events else []
     columns += [Column(label, number=True, hint=f'probability of {label}') for label in labels]
     columns += [Column('Spread', number=True, hint='standard deviation over the networks')]
-    columns += [Column('Flags', hint='what makes it uncertain, or explains it')] if 'flags' in events else []
     rows = [
         [
             str(number),
@@ -207,9 +207,9 @@ def _what(
             *(f'{row[name]:.2f}' for name in times),
             *([row['kind']] if 'kind' in events else []),
             row['answer'],
+            *([row['flags']] if 'flags' in events else []),
             *(_number(row[schema.PROBABILITY + label]) for label in labels),
             _number(row['spread']),
-            *([row['flags']] if 'flags' in events else []),
         ]
         for number, row in zip(events.index, events.to_dict('records'), strict=True)
     ]

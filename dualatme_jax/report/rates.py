@@ -23,6 +23,7 @@ from dualatme_jax.report import predictions
 # class is another one: of the clips below it, fewer than half were right (the card of the default weights).
 LEAST = 0.5
 CANNOT_TELL = 'cannot tell'
+FEW = 10  # answers, of fewer of which no share is said: one more that is right would change it by a tenth
 
 _RESAMPLES = 1000
 _TINY = 1e-12  # of a probability, whose logarithm is taken
@@ -43,7 +44,7 @@ class Rates:
       silent: [K], clips of each class that had none.
       silent_right: of how many of these the most probable class was the right one.
       intervals: [K, 2], 95 % interval of each answer's share of right ones, bootstrapped over subjects; NaN
-        where nothing was answered so.
+        where that was given less than `FEW` times.
       likelihood: mean negative log-likelihood of the clips of `counted_on`, without and with the temperature.
     """
 
@@ -65,15 +66,21 @@ class Rates:
 
     @property
     def right(self) -> np.ndarray:
-        """Which share of each answer was right, [K]; NaN where it was never given."""
+        """Which share of each answer was right, [K]; NaN where it was given less than `FEW` times."""
         return np.divide(
-            np.diag(self.confusion), self.given, where=self.given > 0, out=np.full(len(self.labels), np.nan)
+            np.diag(self.confusion),
+            self.given,
+            where=self.given >= FEW,
+            out=np.full(len(self.labels), np.nan),
         )
 
     def sentence(self, place: int) -> str:
         """What is known of one answer, for a reader."""
-        if not self.given[place]:
-            return f'{self.labels[place]} was never answered on people whom the networks have not seen'
+        if self.given[place] < FEW:
+            return (
+                f'{self.labels[place]} was answered {self.given[place]} times on people whom the networks '
+                'have not seen, too rarely to say how often that is right'
+            )
         low, high = self.intervals[place]
         return (
             f'{self.right[place]:.0%} of {self.given[place]} such answers were right on labelled clips of '
@@ -265,7 +272,7 @@ def _intervals(by_person: np.ndarray) -> np.ndarray:
     given = drawn.sum(1)
     right = np.diagonal(drawn, axis1=1, axis2=2)
     shares = np.divide(right, given, where=given > 0, out=np.full(given.shape, np.nan))
-    known = np.isfinite(shares).any(0)
+    known = by_person.sum((0, 1)) >= FEW
     found = np.full((by_person.shape[1], 2), np.nan)
     if known.any():
         found[known] = np.nanpercentile(shares[:, known], [2.5, 97.5], axis=0).T

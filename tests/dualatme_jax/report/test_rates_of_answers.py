@@ -48,9 +48,10 @@ def test_answers_are_counted_on_the_other_databases_alone():
     assert found.confusion.sum() == 20
     assert np.trace(found.confusion) == 15
     # Of two people any mix is drawn: both the one, and both the other, a quarter of the times each.
-    own = found.right
-    assert (found.intervals[:, 0] < own).all()
-    assert (found.intervals[:, 1] > own).all()
+    assert found.given.tolist() == [11, 9]
+    low, high = found.intervals[0]
+    assert low < found.right[0] < high
+    assert np.isnan([found.right[1], *found.intervals[1]]).all(), 'fewer than ten'
 
 
 def test_of_left_out_people_each_is_counted_with_the_temperature_of_the_others():
@@ -65,6 +66,16 @@ def test_of_left_out_people_each_is_counted_with_the_temperature_of_the_others()
         rates.cross_fitted(table(databases=('smic',))[:10], LABELS)
 
 
+def test_of_few_answers_no_share_is_said():
+    few = table(databases=('smic',))[5:14]  # five of a, one of which is wrong, and four of b
+    few[['prob_negative', 'prob_positive']] = [0.9, 0.1]
+    found = rates.cross_fitted(few, LABELS)
+    assert found.given.tolist() == [9, 0]
+    assert np.isnan(found.right).all()
+    assert np.isnan(found.intervals).all()
+    assert 'negative was answered 9 times on people whom' in found.sentence(0)
+
+
 def test_what_reaches_no_half_is_not_answered():
     chances = np.array([[0.4, 0.35, 0.25], [0.5, 0.3, 0.2], [0.1, 0.2, 0.7]])
     assert rates.answers(chances, rates.LEAST).tolist() == [-1, 0, 2]
@@ -77,7 +88,7 @@ def test_they_survive_json_with_what_was_never_answered():
     again = rates.Rates.of_json(json.loads(json.dumps(found.to_json())))
     np.testing.assert_equal(again.to_json(), found.to_json())
     assert np.isnan(again.right[1])
-    assert 'never answered' in again.sentence(1)
+    assert 'positive was answered 0 times' in again.sentence(1)
     assert '50% of 20 such answers were right on labelled clips' in again.sentence(0)
 
 
