@@ -33,6 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _export(options: argparse.Namespace) -> str:
     from dualatme_jax.files import expanded, replacing
+    from dualatme_jax.report import marks
     from dualatme_jax.report import rates as rates_lib
     from dualatme_jax.run import network, trained
 
@@ -42,6 +43,11 @@ def _export(options: argparse.Namespace) -> str:
     evaluated = expanded(options.evaluated, '--evaluated')
     about = network.about(source)
     results, table = _scores(evaluated, source)
+    if options.calibrate_on and (found := marks.of_predictions(results)):
+        raise InputError(
+            f'--calibrate-on: the scores of {evaluated} are marked ({" ".join(found)}), so they do not say '
+            'how often answers about people are right; leave it out, or evaluate them on clips of people'
+        )
     rates = (
         rates_lib.measured(table, results['labels'], options.calibrate_on) if options.calibrate_on else None
     )

@@ -65,6 +65,15 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path, capsys):
     assert 'expected a file *.safetensors' in capsys.readouterr().err
 
 
+def test_answers_about_drawn_people_do_not_count(tmp_path, monkeypatch, capsys):
+    drawn = {'dataset': {'synthetic': ['casme2']}, 'labels': ['negative', 'positive', 'surprise']}
+    monkeypatch.setattr(export, '_scores', lambda evaluated, source: (drawn, None))
+    command = ['--network', str(FILE), '--evaluated', str(tmp_path), '--out', str(tmp_path / 'a.safetensors')]
+    assert export.main([*command, '--calibrate-on', 'smic']) == 2
+    assert 'are marked (' in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
 def test_drawn_people_are_not_the_real_ones_of_their_names():
     people = {('casme2', 'sub01'), ('samm', '006')}
     names = {'subjects': {'casme2': ['sub01'], 'samm': ['6']}}
