@@ -67,7 +67,7 @@ class Recording:
         Frames of a video that cannot be decoded are left out; a video that breaks off ends there.
 
         Raises:
-          InputError: an image cannot be decoded.
+          InputError: an image cannot be decoded, or has another size than the first.
         """
         numbered = self._of_images(first) if self.path.is_dir() else self._of_video(first)
         for number, time, picture in numbered:
@@ -96,7 +96,14 @@ class Recording:
         numbers = [found.numbers[place] for place in places]
         # If every fifth image was kept, five numbers are one image; where some are missing, time goes by.
         usual = max(1, int(np.median(np.diff(found.numbers))))
+        size = next(iter(found)).shape[:2]
         for number, picture in zip(numbers, found.frames.read(numbers), strict=True):
+            if picture.shape[:2] != size:
+                shapes = ['{1}x{0}'.format(*each) for each in (picture.shape, size)]
+                raise InputError(
+                    f'{found.frames.name(number)} has {shapes[0]} pixels, and the first image {shapes[1]}; '
+                    'expected images of one size'
+                )
             yield number, (number - found.numbers[0]) / usual / self.rate, picture
 
     def _smaller(self, picture: np.ndarray) -> np.ndarray:

@@ -300,6 +300,13 @@ def test_images_that_are_missing_take_their_time_and_are_counted(tmp_path, every
     assert found == f'{events.GAPS}: 5'
 
 
+def test_images_of_several_sizes_are_named(tmp_path):
+    for number, side in enumerate((SIDE, SIDE, SIDE // 2)):
+        (tmp_path / f'{number}.png').write_bytes(images.encode_png(texture()[:side]))
+    with pytest.raises(InputError, match=r'2\.png has 128x64 pixels, and the first image 128x128; expected'):
+        flags(tmp_path)
+
+
 @pytest.fixture
 def folder(tmp_path):
     (tmp_path / 'images').mkdir()
