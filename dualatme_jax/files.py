@@ -4,6 +4,7 @@ import contextlib
 import errno
 import functools
 import hashlib
+import importlib.metadata
 import importlib.util
 import io
 import json
@@ -11,7 +12,7 @@ import os
 import pathlib
 import stat
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import BinaryIO
 
 from dualatme_jax.errors import InputError
@@ -172,6 +173,12 @@ def code(*packages: str) -> str:
             if path.is_file() and '__pycache__' not in path.parts:
                 digest.update(f'{package}/{path.relative_to(folder)} {sha256(path, "code")}\n'.encode())
     return digest.hexdigest()
+
+
+def installed(distributions: Iterable[str]) -> dict[str, str]:
+    """Returns the version of each of some distributions that is installed."""
+    found = {each.name.lower().replace('_', '-'): each.version for each in importlib.metadata.distributions()}
+    return {name: found[name] for name in distributions if name in found}
 
 
 def write_checksums(folder: pathlib.Path) -> None:

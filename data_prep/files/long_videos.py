@@ -67,10 +67,10 @@ def read(source: pathlib.Path, table: pathlib.Path | None = None) -> list[LongVi
         key = row['subject'], row['video']
         if key in videos:
             raise InputError(f'{place}: the video {"/".join(key)} is there twice; expected each once')
-        frames, rate = (_number(row, name, place) for name in ('frames', schema.FRAME_RATE))
+        frames, rate = _frame(row, 'frames', place), _number(row, schema.FRAME_RATE, place)
         if frames < 1 or rate <= 0:
-            raise InputError(f'{place}: {frames:g} frames, {rate:g} a second; expected both above 0')
-        videos[key] = int(frames), rate
+            raise InputError(f'{place}: {frames} frames, {rate:g} a second; expected both above 0')
+        videos[key] = frames, rate
     if not videos:
         raise InputError(f'{source / VIDEOS} names no video; expected one row per video')
     expressions = {key: [] for key in videos}
@@ -81,10 +81,10 @@ def read(source: pathlib.Path, table: pathlib.Path | None = None) -> list[LongVi
             raise InputError(
                 f'{place}: the video {"/".join(key)} is not in {VIDEOS}; expected one row of it there'
             )
-        onset, offset = (int(_number(row, name, place)) for name in (schema.ONSET, schema.OFFSET))
+        onset, offset = (_frame(row, name, place) for name in (schema.ONSET, schema.OFFSET))
         if onset > offset or (onset < 0 and not table):
             raise InputError(f'{place}: from frame {onset} to {offset}; expected 0 or more, in this order')
-        apex = int(_number(row, schema.APEX, place)) if row[schema.APEX] else schema.UNKNOWN_FRAME
+        apex = _frame(row, schema.APEX, place) if row[schema.APEX] else schema.UNKNOWN_FRAME
         expressions[key].append(Expression(onset, offset, row[schema.EMOTION], row['kind'], apex))
     found = _found(source / FOLDER)
     if surplus := sorted(found.keys() - {name for _, name in videos}):
@@ -138,3 +138,10 @@ def _number(row: dict[str, str], name: str, place: str) -> float:
     if not abs(number) < 1e9:
         raise InputError(f'{place}: {name} is {row[name]!r}; expected a number')
     return number
+
+
+def _frame(row: dict[str, str], name: str, place: str) -> int:
+    number = _number(row, name, place)
+    if not number.is_integer():
+        raise InputError(f'{place}: {name} is {row[name]!r}; expected a whole number')
+    return int(number)

@@ -14,6 +14,7 @@ from data_prep.video import events, limits
 from data_prep.video.detectors import Detector
 from data_prep.video.events import Found
 from data_prep.video.recording import Frame, Recording
+from dualatme_jax.errors import InputError
 
 MOST = 10  # faces: the recording is looked through once for each
 
@@ -64,8 +65,14 @@ def find(
 
     Raises:
       NoFaceError: there is none, or none for so long.
-      InputError, OSError: as `events.find` does.
+      InputError: the detector is coarse; or as `events.find` does.
+      OSError: as `events.find` does.
     """
+    if detector.coarse:  # it sees faces where there are none, for seconds
+        raise InputError(
+            f'--face all by {detector.name}, which sees faces where there are none: install better landmarks '
+            "(`pip install -e '.[dlib]'`), or give --face 1, the largest"
+        )
     followed: list[tuple[np.ndarray, np.ndarray]] = []
     there = False
     while len(followed) < MOST:

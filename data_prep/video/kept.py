@@ -20,7 +20,6 @@ from collections.abc import Iterator, Sequence
 
 import cv2
 import numpy as np
-import scipy
 
 from data_prep.face.landmarks import ibug
 from data_prep.files import film
@@ -35,6 +34,7 @@ from dualatme_jax.files import replacing
 FOLDER = '.signal'  # in that of what is found
 EVERY = 10.0  # seconds in a part, at least
 _KEY = 'key.json'
+_LIBRARIES = ('numpy', 'opencv-contrib-python-headless', 'scipy')
 _DAMAGED = (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile)
 _FIELDS = ('number', 'time', 'flow', 'head', 'turn', 'landmarks', 'faces', 'grey', 'sharpness', 'found')
 
@@ -176,7 +176,7 @@ def made_of(recording: Recording, detector: str, *more: pathlib.Path, face: int 
         # The last time is that of any change, also of one whose own time was set back.
         'files': [[str(path.resolve()), of.st_size, of.st_mtime_ns, of.st_ctime_ns] for path, of in states],
         'code': files.code('data_prep'),
-        'versions': [library.__version__ for library in (cv2, np, scipy)],
+        'versions': files.installed((*_LIBRARIES, *detectors.DISTRIBUTIONS)),
     }
 
 

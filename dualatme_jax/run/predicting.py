@@ -24,6 +24,7 @@ from dualatme_jax.data import splits
 from dualatme_jax.data.dataset import Dataset
 from dualatme_jax.errors import InputError
 from dualatme_jax.report import marks, results
+from dualatme_jax.report.predictions import SUBJECT_KEY
 from dualatme_jax.report.rates import Rates, cross_fitted
 from dualatme_jax.run import collect, encodings, network, programs, progress, stages, trained, workdir
 from dualatme_jax.run import sweep as sweep_lib
@@ -273,6 +274,7 @@ def _of_run(path: pathlib.Path, seed: int | None) -> Ensemble:
     predictions = collect.read(path / workdir.PREDICTIONS)
     if seed is not None:
         predictions = predictions[predictions['seed'] == seed]
+    people = predictions.groupby(SUBJECT_KEY).ngroups
     return Ensemble(
         f'{models.system(config.model.name).title}, {len(names)} networks, each of which left somebody out',
         config,
@@ -281,7 +283,7 @@ def _of_run(path: pathlib.Path, seed: int | None) -> Ensemble:
         about.get('dataset') or {},
         variables,
         about.get('frame_rates'),
-        None if about.get('leaks') else cross_fitted(predictions, labels),
+        None if about.get('leaks') or people < 2 else cross_fitted(predictions, labels),
         marks.of_predictions(about),
         _unseen(names, table, predictions),
     )

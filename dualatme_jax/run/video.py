@@ -366,10 +366,7 @@ def _digest(*decides: Any) -> str:
 
 @functools.cache
 def _software() -> list[Any]:
-    installed = {
-        each.name.lower().replace('_', '-'): each.version for each in importlib.metadata.distributions()
-    }
-    return [files.code('dualatme_jax', 'data_prep'), [installed.get(name) for name in _PACKAGES]]
+    return [files.code('dualatme_jax', 'data_prep'), files.installed(_PACKAGES)]
 
 
 def _about(folder: pathlib.Path) -> dict[str, Any]:

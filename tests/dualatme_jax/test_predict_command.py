@@ -433,4 +433,4 @@ def test_what_is_computed_with_is_all_code_and_what_finds_faces():
     code, versions = video._software()
     assert len(code) == 64
     assert 'dlib-bin' in video._PACKAGES
-    assert versions[video._PACKAGES.index('numpy')] == np.__version__
+    assert versions['numpy'] == np.__version__

@@ -6,6 +6,7 @@ import pytest
 from data_prep.face.landmarks import template
 from data_prep.video import events, faces
 from data_prep.video.recording import Frame, Recording
+from dualatme_jax.errors import InputError
 
 RATE, COUNT, SIDE = 5.0, 40, 200
 FACE = template.stretched((60, 60)).astype(np.float32)
@@ -87,3 +88,10 @@ def test_a_video_without_a_face_that_stays_is_named(tmp_path):
         found(Scene(((10, 10), 1.0, 15, 16)), tmp_path)
     with pytest.raises(events.NoFaceError, match='no face was found in 40 frames by scene'):
         found(Scene(), tmp_path)
+
+
+def test_a_detector_that_sees_faces_where_there_are_none_is_refused(tmp_path):
+    scene = Scene(((10, 10), 1.0, 0, 39))
+    scene.coarse = True
+    with pytest.raises(InputError, match=r'--face all by scene, which sees faces .* or give --face 1'):
+        found(scene, tmp_path)

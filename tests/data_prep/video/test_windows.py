@@ -188,6 +188,7 @@ def test_windows_of_a_folder_of_videos_become_a_dataset(release, capsys):
         ),
         ('truth.csv', 'subject,video,onset\ns1,a,1\n', 'the columns offset are missing'),
         ('truth.csv', 'subject,video,onset,offset\ns1,a,5,2\n', 'from frame 5 to 2'),
+        ('truth.csv', 'subject,video,onset,offset\ns1,a,1,2.5\n', "offset is '2.5'; expected a whole number"),
         ('videos.csv', 'subject,video,frames,frame_rate\ns1,a,12,10\n', 'b is not in .*videos.csv'),
         ('videos.csv', 'subject,video,frames,frame_rate\n', 'names no video'),
         (
