@@ -1,5 +1,6 @@
 """What several test files share."""
 
+import gc
 import os
 import pathlib
 import shutil
@@ -10,6 +11,10 @@ import pytest
 from small_dataset import write_clips
 
 from dualatme_jax import schema
+
+# Nothing of what is imported and collected becomes garbage, and there is so much of it that to look through
+# it anew took up to a quarter of a file's time. What a file leaves behind is looked through once.
+gc.disable()
 
 # Compiled programs are shared by the tests, the workers that run them and the commands they start: the same
 # network is compiled once. Workers of pytest-xdist inherit the environment of the process that starts them.
@@ -38,6 +43,19 @@ os.environ['PYTHONPATH'] = os.pathsep.join(
 )
 # Tests of several devices need several: the CPU passes as four.
 jax.config.update('jax_num_cpu_devices', 4)
+
+
+def pytest_collection_finish():
+    gc.freeze()
+    gc.enable()
+
+
+@pytest.fixture(scope='module', autouse=True)
+def freeze_what_stays():
+    """What is alive when a file has ended, as traced programs are, is not looked through again."""
+    yield
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_unconfigure(config):
