@@ -177,8 +177,11 @@ def code(*packages: str) -> str:
 
 def installed(distributions: Iterable[str]) -> dict[str, str]:
     """Returns the version of each of some distributions that is installed."""
-    found = {each.name.lower().replace('_', '-'): each.version for each in importlib.metadata.distributions()}
-    return {name: found[name] for name in distributions if name in found}
+    found = {}
+    for name in distributions:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
 
 
 def write_checksums(folder: pathlib.Path) -> None:

@@ -229,6 +229,12 @@ FLOW_IMAGES = 'flow_images'
 # In the metadata: input -> why a score with it leaks what is to be recognised. Every report shows it.
 LEAKS = 'leaks'
 
+# Distributions whose versions decide what is found in frames: what computes, and what finds faces.
+LOOKING = (
+    *('numpy', 'opencv-contrib-python-headless', 'scipy'),
+    *('dlib', 'dlib-bin', 'face-alignment', 'face-recognition-models', 'mediapipe'),
+)
+
 # What the source does not know.
 UNKNOWN_FRAME = -1
 UNKNOWN_TEXT = 'unknown'

@@ -11,8 +11,9 @@ import numpy as np
 
 from dualatme_jax.errors import InputError
 
-# RuntimeError: of a damaged head of the file, which then seems encrypted or of another version of the format.
-_DAMAGED = (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
+# What reading a damaged npz raises; RuntimeError of a damaged head of the file, which then seems encrypted or
+# of another version of the format.
+DAMAGED = (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 
 def write(file: zipfile.ZipFile, name: str, pieces: Iterable[np.ndarray], count: int) -> None:
@@ -49,5 +50,5 @@ def read(path: pathlib.Path, name: str) -> Iterator[np.ndarray]:
             size = dtype.itemsize * math.prod(shape)
             for _ in range(count):
                 yield np.frombuffer(member.read(size), dtype).reshape(shape)
-    except _DAMAGED as error:
+    except DAMAGED as error:
         raise InputError(f'{path}: {name} cannot be read ({error!r}); make the file anew') from error

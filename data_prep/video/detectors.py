@@ -18,8 +18,6 @@ from data_prep.video.recording import Frame, Recording
 from dualatme_jax.errors import InputError
 from dualatme_jax.files import expanded
 
-# Distributions whose versions decide what is found.
-DISTRIBUTIONS = ('dlib', 'dlib-bin', 'face-alignment', 'face-recognition-models', 'mediapipe')
 EVERY = 1.0  # seconds between two detections; in between a face is followed
 
 

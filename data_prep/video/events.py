@@ -123,7 +123,7 @@ def find(
         apex = float(signals.times[place])
         # Of what is no expression, how long the signal is above half of its peak.
         *ends, neutral = extents.get(apex, (*spotter.width(signals, place), True))
-        first, last = _nearest(signals.times, np.array(ends)).tolist()
+        first, last = spotter.nearest(signals.times, np.array(ends)).tolist()
         numbers = [int(signals.numbers[which]) for which in (first, last)]
         lost = () if flags or apex in extents else (spotter.UNSEEN,)
         found.append(
@@ -144,13 +144,6 @@ def find(
         )
     flags = (*_quality(recording, frames), *_of_all(recording, detector, frames, signals))
     return Found(recording, kept, frames, signals, spotter.shadows(found), flags)
-
-
-def _nearest(times: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """The places of the times [N], ascending, that are nearest to those that are wanted, [P] of [P]."""
-    after = np.searchsorted(times, wanted)
-    before, after = np.maximum(after - 1, 0), np.minimum(after, len(times) - 1)
-    return np.where(wanted - times[before] <= times[after] - wanted, before, after)
 
 
 def _without(frames: Frames, detector: Detector, face: int | None) -> str:

@@ -15,27 +15,24 @@ import pathlib
 import shutil
 import tempfile
 import weakref
-import zipfile
 from collections.abc import Iterator, Sequence
 
 import cv2
 import numpy as np
 
 from data_prep.face.landmarks import ibug
-from data_prep.files import film
+from data_prep.files import film, npz_rows
 from data_prep.video import detectors, limits, motion, track
 from data_prep.video.detectors import Detector
 from data_prep.video.motion import Moved
 from data_prep.video.recording import Recording
 from data_prep.video.track import Tracked
-from dualatme_jax import files
+from dualatme_jax import files, schema
 from dualatme_jax.files import replacing
 
 FOLDER = '.signal'  # in that of what is found
 EVERY = 10.0  # seconds in a part, at least
 _KEY = 'key.json'
-_LIBRARIES = ('numpy', 'opencv-contrib-python-headless', 'scipy')
-_DAMAGED = (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile)
 _FIELDS = ('number', 'time', 'flow', 'head', 'turn', 'landmarks', 'faces', 'grey', 'sharpness', 'found')
 
 
@@ -176,7 +173,7 @@ def made_of(recording: Recording, detector: str, *more: pathlib.Path, face: int 
         # The last time is that of any change, also of one whose own time was set back.
         'files': [[str(path.resolve()), of.st_size, of.st_mtime_ns, of.st_ctime_ns] for path, of in states],
         'code': files.code('data_prep'),
-        'versions': files.installed((*_LIBRARIES, *detectors.DISTRIBUTIONS)),
+        'versions': files.installed(schema.LOOKING),
     }
 
 
@@ -192,7 +189,7 @@ def _read(path: pathlib.Path) -> tuple[list[Moved], bool] | None:
         with np.load(path, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in _FIELDS}
             whole = bool(stored['whole'])
-    except _DAMAGED:
+    except npz_rows.DAMAGED:
         return None
     scalars = {'number': int, 'time': float, 'faces': int, 'grey': float, 'sharpness': float, 'found': bool}
     return [

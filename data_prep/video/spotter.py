@@ -218,6 +218,13 @@ def _casts(strong: Event, weak: Event) -> bool:
     return onset - limits.WINDOW <= apex <= offset + limits.WINDOW and strong.strength >= 2 * weak.strength
 
 
+def nearest(times: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """The places of the times [N], ascending, that are nearest to those that are wanted, [...] of [...]."""
+    after = np.searchsorted(times, wanted)
+    before, after = np.maximum(after - 1, 0), np.minimum(after, len(times) - 1)
+    return np.where(wanted - times[before] <= times[after] - wanted, before, after)
+
+
 def extent(
     times: Sequence[float], faces: Sequence[Face], apex: float, cells: np.ndarray
 ) -> tuple[float, float, bool]:
@@ -233,7 +240,7 @@ def extent(
       Seconds of onset and offset; and whether the face was neutral on both sides.
     """
     times = np.array(times)
-    middle = int(np.abs(times - apex).argmin())
+    middle = int(nearest(times, np.array(apex)))
     flow_of = motion.solver()
     fields = [
         np.zeros((motion.GRID, motion.GRID, 2), np.float32)
@@ -256,7 +263,7 @@ def ends(times: np.ndarray, moved: np.ndarray, apex: int) -> tuple[float, float,
       Seconds of onset and offset, and whether the face was at rest on both sides.
     """
     # The way back leads to the mean of the faces a window before and behind.
-    sides = [int(np.abs(times - (times[apex] + side * limits.WINDOW)).argmin()) for side in (-1, 1)]
+    sides = nearest(times, times[apex] + limits.WINDOW * np.array([-1, 1]))
     way = np.nanmean(moved[sides], axis=0)
     length = float(way @ way)
     back = np.nan_to_num(moved @ way / length) if length > 0 else np.zeros(len(times))

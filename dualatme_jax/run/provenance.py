@@ -5,7 +5,6 @@ whether a run is continued.
 """
 
 import datetime
-import importlib.metadata
 import json
 import pathlib
 import platform
@@ -55,7 +54,7 @@ def entry(config: ConfigDict) -> dict[str, Any]:
         'command': shlex.join(['python', *sys.orig_argv[1:]]),
         'started': datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds'),
         'python': platform.python_version(),
-        'versions': {name: number for name in VERSIONS if (number := _version(name))},
+        'versions': files.installed(VERSIONS),
         'commit': commit(_CHECKOUT),
         'device': device(),
         'platform': platform.platform(),
@@ -103,13 +102,6 @@ def _processor() -> str:
     except OSError:
         return platform.processor()
     return next((line.partition(':')[2].strip() for line in lines if line.startswith('model name')), '')
-
-
-def _version(name: str) -> str:
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return ''
 
 
 def _plain(config: ConfigDict) -> Mapping[str, Any]:

@@ -14,7 +14,6 @@ events of all, with their face, and a page about all.
 import dataclasses
 import functools
 import hashlib
-import importlib.metadata
 import io
 import json
 import pathlib
@@ -43,8 +42,7 @@ from dualatme_jax.run.predicting import Ensemble, Looked
 LEFT_OUT = 'left_out'  # in the recipe: number of an event -> why it could not be made ready
 _PROGRESS = 'progress: '  # what a line of the data stage begins with that says how far it is
 # Of these packages an answer depends on the version, or on whether they are there at all, as detectors are.
-_PACKAGES = (*provenance.VERSIONS, 'scipy', 'opencv-contrib-python-headless', 'mediapipe', 'face-alignment')
-_PACKAGES += ('dlib', 'dlib-bin', 'face-recognition-models')
+_PACKAGES = (*provenance.VERSIONS, *schema.LOOKING)
 # What stands in the answer.json of a face, and not in that of all.
 _OF_ONE_FACE = ('face', 'seconds_of_face', 'middle', 'flags', 'threshold_px', 'noise_px')
 _DRAWN = 'networks trained on drawn clips'  # all or some, as a flag
@@ -152,7 +150,7 @@ def _provenance(path: pathlib.Path, identity: str, found: Ensemble, own: Mapping
             *(f'how often answers were right: {mark}' for mark in found.marks if found.rates),
         ],
         'command': shlex.join(['python', *sys.orig_argv[1:]]),
-        'versions': {name: importlib.metadata.version(name) for name in provenance.VERSIONS},
+        'versions': files.installed(provenance.VERSIONS),
     }
 
 
